@@ -15,3 +15,4 @@ pub mod ids;
 pub mod membership;
 pub mod messages;
 pub mod metrics;
+pub mod raft;
