@@ -7,7 +7,7 @@
 //! - [`chat`]: the pure core of the chat: command + tables → outcome + events.
 //! - [`membership`]: who the nodes of a chat are, and how it was founded.
 //! - `raft`: consensus; the pure core around `RawNode`, and the actor on its own thread.
-//! - `storage`: the one writer of `chat.db`.
+//! - [`storage`]: the one writer of `chat.db`.
 
 pub mod bus;
 pub mod chat;
@@ -15,3 +15,4 @@ pub mod ids;
 pub mod membership;
 pub mod messages;
 pub mod metrics;
+pub mod storage;
