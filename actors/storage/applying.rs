@@ -107,8 +107,8 @@ impl Store {
                         Care::None => self.apply_item(batch.time_ms, item)?,
                         Care::Savepoints => self.apply_carefully(batch.time_ms, item)?,
                     };
-                    let ours = item.origin.node == self.standing.raft_id
-                        && item.origin.boot == self.standing.boot;
+                    let ours =
+                        item.origin.node == self.standing.raft_id && item.origin.boot == self.standing.boot;
                     work.take(effect, ours.then_some(item.origin));
                 }
                 Ok(())

@@ -53,7 +53,9 @@ impl Store {
     pub fn propose_founding(&mut self, founding: &Founding) -> Result<(), FoundingError> {
         match self.foundation()? {
             Foundation::Empty => {}
-            Foundation::Proposed(stored) | Foundation::Founded(stored) if stored == *founding => return Ok(()),
+            Foundation::Proposed(stored) | Foundation::Founded(stored) if stored == *founding => {
+                return Ok(());
+            }
             Foundation::Proposed(other) => return Err(FoundingError::Another { cluster: other.cluster }),
             Foundation::Founded(other) => return Err(FoundingError::Founded { cluster: other.cluster }),
         }
@@ -120,9 +122,8 @@ impl Store {
     }
 
     fn write_foundation(&mut self, sql: &str, values: impl rusqlite::Params) -> Result<(), FoundingError> {
-        let done: Result<usize, StoreError> = self.transaction(Synchronous::Full, |store| {
-            store.sql(|conn| conn.execute(sql, values))
-        });
+        let done: Result<usize, StoreError> =
+            self.transaction(Synchronous::Full, |store| store.sql(|conn| conn.execute(sql, values)));
         done?;
         Ok(())
     }

@@ -71,8 +71,9 @@ fn write_entries(conn: &Connection, last: LogIndex, entries: &[Entry]) -> rusqli
     if first.index <= last.0 {
         conn.prepare_cached("DELETE FROM raft_log WHERE log_index >= ?1")?.execute([int(first.index)])?;
     }
-    let mut insert = conn
-        .prepare_cached("INSERT INTO raft_log (log_index, term, kind, data, context) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO raft_log (log_index, term, kind, data, context) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     let mut last = LogIndex(first.index - 1);
     for entry in entries {
         assert_eq!(entry.index, last.next().0, "entries follow each other");

@@ -11,6 +11,7 @@
 //!   - [`rows`]: columns into rows, for the writer and the readers.
 //! - [`actor`]: the thread that owns the store.
 
+pub mod actor;
 pub mod applying;
 pub mod founding;
 pub mod log;
@@ -21,6 +22,7 @@ pub mod start;
 pub mod store;
 pub mod tables;
 
+pub use actor::Storage;
 pub use applying::Piece;
 pub use founding::FoundingError;
 pub use open::OpenError;

@@ -195,10 +195,8 @@ fn forbid_clock_and_dice(conn: &Connection) -> rusqlite::Result<()> {
 /// Writes the node's name into a new file, and compares it in another.
 fn belongs_to(conn: &Connection, path: &Path, dir: &Path, node: &str) -> Result<(), OpenError> {
     let failed = |source| explain(path, dir, source);
-    let found: Option<String> = conn
-        .query_row("SELECT node FROM raft_state", [], |row| row.get(0))
-        .optional()
-        .map_err(failed)?;
+    let found: Option<String> =
+        conn.query_row("SELECT node FROM raft_state", [], |row| row.get(0)).optional().map_err(failed)?;
     match found {
         None => conn
             .execute("INSERT INTO raft_state (one, node) VALUES (1, ?1)", [node])

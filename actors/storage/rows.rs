@@ -113,7 +113,8 @@ pub fn json<T: Serialize>(value: &T, empty: bool) -> Result<Option<String>> {
     if empty {
         return Ok(None);
     }
-    let text = serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let text = serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     Ok(Some(text))
 }
 

@@ -207,8 +207,13 @@ mod tests {
                 continue;
             }
             let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE at > 1 ORDER BY at");
-            let plan: Vec<String> =
-                conn.prepare(&sql).unwrap().query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+            let plan: Vec<String> = conn
+                .prepare(&sql)
+                .unwrap()
+                .query_map([], |row| row.get(3))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
             assert!(plan.len() == 1 && plan[0].starts_with("SEARCH"), "{table}: {plan:?}");
         }
     }

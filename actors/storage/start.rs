@@ -52,11 +52,15 @@ pub enum StartError {
     NoMembers,
     #[error("chat.db is damaged: its members cannot be read ({source}): {RESCUE}")]
     BadMembers { source: protobuf::ProtobufError },
-    #[error("chat.db is damaged: the log ends at {last}, but entry {commit} is known to be committed: {RESCUE}")]
+    #[error(
+        "chat.db is damaged: the log ends at {last}, but entry {commit} is known to be committed: {RESCUE}"
+    )]
     CommitPastEnd { commit: LogIndex, last: LogIndex },
     #[error("chat.db is damaged: committed up to {commit}, but the log was cut at {cut}: {RESCUE}")]
     CommitBeforeCut { commit: LogIndex, cut: LogIndex },
-    #[error("chat.db is damaged: the rows are as of entry {applied}, but only {commit} is committed: {RESCUE}")]
+    #[error(
+        "chat.db is damaged: the rows are as of entry {applied}, but only {commit} is committed: {RESCUE}"
+    )]
     AppliedPastCommit { applied: LogIndex, commit: LogIndex },
     #[error("chat.db is damaged: the rows are as of entry {applied}, but the log was cut at {cut}: {RESCUE}")]
     AppliedBeforeCut { applied: LogIndex, cut: LogIndex },
@@ -64,7 +68,9 @@ pub enum StartError {
     Hole { missing: LogIndex },
     #[error("chat.db is damaged: log entry {index} is of term {term}, after one of term {before}: {RESCUE}")]
     TermFalls { index: LogIndex, term: Term, before: Term },
-    #[error("chat.db is damaged: the log is of term {log}, but this node knows only of term {term}: {RESCUE}")]
+    #[error(
+        "chat.db is damaged: the log is of term {log}, but this node knows only of term {term}: {RESCUE}"
+    )]
     TermBehindLog { term: Term, log: Term },
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -222,10 +228,14 @@ fn read_state(conn: &Connection) -> rusqlite::Result<State> {
 }
 
 fn read_nodes(conn: &Connection) -> rusqlite::Result<Vec<Node>> {
-    let mut statement =
-        conn.prepare("SELECT name, raft_id, peer, public FROM nodes ORDER BY raft_id")?;
+    let mut statement = conn.prepare("SELECT name, raft_id, peer, public FROM nodes ORDER BY raft_id")?;
     let nodes = statement.query_map([], |row| {
-        Ok(Node { name: row.get(0)?, raft_id: RaftId(number(row, 1)?), peer: row.get(2)?, public: row.get(3)? })
+        Ok(Node {
+            name: row.get(0)?,
+            raft_id: RaftId(number(row, 1)?),
+            peer: row.get(2)?,
+            public: row.get(3)?,
+        })
     })?;
     nodes.collect()
 }

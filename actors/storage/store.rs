@@ -220,7 +220,11 @@ impl Store {
         wait(BUSY_MS.unsigned_abs())?;
         let (busy, wal) = done?;
         if busy {
-            tracing::debug!(frames = wal.frames, written_back = wal.written_back, "readers keep the WAL from beginning anew");
+            tracing::debug!(
+                frames = wal.frames,
+                written_back = wal.written_back,
+                "readers keep the WAL from beginning anew"
+            );
         }
         Ok(())
     }

@@ -6,9 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 
 use super::rows::{self, columns, int, json};
 use crate::chat::command::TokenHash;
-use crate::chat::tables::{
-    MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, Tables, UserRow,
-};
+use crate::chat::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, Tables, UserRow};
 use crate::ids::{At, RoomId, Seq};
 
 /// Rooms whose end is kept in memory; beyond that all are forgotten and read again.
@@ -270,9 +268,10 @@ impl Tables for SqlTables {
         if let Some(end) = self.ends.get(&room) {
             return Ok((end.seq, end.time));
         }
-        let end = self.one("SELECT last_seq, last_time FROM rooms WHERE room = ?1", [int(room.0)], |row| {
-            Ok((Seq(rows::number(row, 0)?), rows::number(row, 1)?))
-        })?;
+        let end =
+            self.one("SELECT last_seq, last_time FROM rooms WHERE room = ?1", [int(room.0)], |row| {
+                Ok((Seq(rows::number(row, 0)?), rows::number(row, 1)?))
+            })?;
         let Some((seq, time)) = end else { return Ok((Seq(0), 0)) };
         self.ends.insert(room, End { seq, time, moved: false });
         Ok((seq, time))
