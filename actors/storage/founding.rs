@@ -145,3 +145,92 @@ pub fn first_at(founding: &Founding) -> At {
 pub(super) fn encode(conf_state: &ConfState) -> rusqlite::Result<Vec<u8>> {
     conf_state.write_to_bytes().map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::RaftId;
+    use crate::storage::testing::{TestDir, founding, started};
+
+    #[test]
+    fn a_founding_is_proposed_kept_and_confirmed() {
+        let dir = TestDir::new();
+        let open = || Store::open(&dir.data(), "node2").unwrap();
+        let mut store = open();
+        assert_eq!(store.foundation().unwrap(), Foundation::Empty);
+        assert!(matches!(store.confirm_founding(), Err(FoundingError::NothingProposed)));
+        store.propose_founding(&founding()).unwrap();
+        drop(store);
+
+        let mut store = open();
+        assert_eq!(store.foundation().unwrap(), Foundation::Proposed(founding()));
+        store.propose_founding(&founding()).unwrap();
+        store.confirm_founding().unwrap();
+        store.confirm_founding().unwrap();
+        drop(store);
+
+        let mut store = open();
+        assert_eq!(store.foundation().unwrap(), Foundation::Founded(founding()));
+        let opened = store.start().unwrap();
+        assert_eq!((opened.raft_id, opened.nodes), (RaftId(2), founding().nodes));
+        assert_eq!((opened.cluster, opened.epoch), ("c".repeat(32), "e".repeat(16)));
+    }
+
+    #[test]
+    fn another_founding_is_refused_until_the_first_is_dropped_and_for_good_once_confirmed() {
+        let dir = TestDir::new();
+        let mut store = Store::open(&dir.data(), "node1").unwrap();
+        let other = Founding { cluster: "d".repeat(32), ..founding() };
+        store.propose_founding(&founding()).unwrap();
+        let refused = store.propose_founding(&other).unwrap_err();
+        assert!(
+            matches!(&refused, FoundingError::Another { cluster } if *cluster == "c".repeat(32)),
+            "{refused}"
+        );
+
+        store.drop_founding().unwrap();
+        assert_eq!(store.foundation().unwrap(), Foundation::Empty);
+        store.propose_founding(&other).unwrap();
+        store.confirm_founding().unwrap();
+        assert!(matches!(store.propose_founding(&founding()), Err(FoundingError::Founded { .. })));
+        assert!(matches!(store.drop_founding(), Err(FoundingError::Founded { .. })));
+    }
+
+    #[test]
+    fn a_founding_without_this_node_is_refused() {
+        let dir = TestDir::new();
+        let mut store = Store::open(&dir.data(), "node9").unwrap();
+        let refused = store.propose_founding(&founding()).unwrap_err();
+        assert!(matches!(refused, FoundingError::NotListed { .. }), "{refused}");
+    }
+
+    #[test]
+    fn all_founders_begin_alike() {
+        let rows = |node: &str| {
+            let dir = TestDir::new();
+            let mut store = Store::open(&dir.data(), node).unwrap();
+            store.propose_founding(&founding()).unwrap();
+            store.confirm_founding().unwrap();
+            let opened = store.start().unwrap();
+            let mut nodes = store.conn().prepare("SELECT at, name, raft_id FROM nodes ORDER BY at").unwrap();
+            let nodes = nodes.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+            let nodes: Vec<(i64, String, i64)> = nodes.map(Result::unwrap).collect();
+            (nodes, opened.hard_state, opened.conf_state, opened.applied, opened.at, opened.cut, opened.terms)
+        };
+        let first = rows("node1");
+        assert_eq!(first, rows("node2"));
+        assert_eq!(first.0, [(1, "node1".into(), 1), (2, "node2".into(), 2), (3, "node3".into(), 3)]);
+    }
+
+    #[test]
+    fn a_founder_begins_behind_entry_one() {
+        let dir = TestDir::new();
+        let (_store, opened) = started(&dir);
+        let state = (opened.hard_state.term, opened.hard_state.vote, opened.hard_state.commit);
+        assert_eq!(state, (1, 0, 1));
+        assert_eq!(opened.conf_state.voters, [1, 2, 3]);
+        assert_eq!((opened.applied, opened.at, opened.last), (LogIndex(1), At(3), LogIndex(1)));
+        assert_eq!((opened.cut, opened.boot.0), ((LogIndex(1), Term(1)), 1));
+        assert!(opened.unapplied.is_empty());
+    }
+}

@@ -21,6 +21,8 @@ pub mod schema;
 pub mod start;
 pub mod store;
 pub mod tables;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use actor::Storage;
 pub use applying::Piece;

@@ -221,3 +221,93 @@ fn explain(path: &Path, dir: &Path, source: rusqlite::Error) -> OpenError {
         _ => OpenError::Sqlite { path, source },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Store;
+    use crate::storage::testing::TestDir;
+
+    fn refusal(dir: &Path, node: &str) -> OpenError {
+        Store::open(dir, node).err().expect("it is refused")
+    }
+
+    #[test]
+    fn a_directory_is_made_and_belongs_to_one_node_and_one_process() {
+        let dir = TestDir::new();
+        let data = dir.path().join("a/b");
+        let store = Store::open(&data, "node1").unwrap();
+        assert!(matches!(refusal(&data, "node1"), OpenError::Locked { .. }));
+        drop(store);
+        drop(Store::open(&data, "node1").unwrap());
+        let refused = refusal(&data, "node2");
+        assert!(refused.to_string().contains("belongs to node1, not to node2"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_not_a_chat_is_told_and_left_alone() {
+        let dir = TestDir::new();
+        let file = dir.path().join(FILE);
+        let other = Connection::open(&file).unwrap();
+        other.execute_batch("CREATE TABLE birds (name TEXT)").unwrap();
+        drop(other);
+        let before = fs::read(&file).unwrap();
+        assert!(matches!(refusal(dir.path(), "node1"), OpenError::NotAChat { .. }));
+        assert_eq!(fs::read(&file).unwrap(), before);
+
+        fs::write(&file, "Dear diary, ".repeat(1000)).unwrap();
+        assert!(matches!(refusal(dir.path(), "node1"), OpenError::NotAChat { .. }));
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let dir = TestDir::new();
+        let store = Store::open(&dir.data(), "node1").unwrap();
+        store.conn().pragma_update(None, "user_version", FORMAT + 1).unwrap();
+        drop(store);
+        let refused = refusal(&dir.data(), "node1").to_string();
+        assert!(refused.contains("run a newer replicated-chat"), "{refused}");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named() {
+        let dir = TestDir::new();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let refused = refusal(&file.join("data"), "node1");
+        assert!(matches!(&refused, OpenError::Unwritable { .. }), "{refused}");
+        // chat.db is a directory.
+        fs::create_dir_all(dir.data().join(FILE)).unwrap();
+        let refused = refusal(&dir.data(), "node1");
+        assert!(matches!(&refused, OpenError::Unwritable { .. }), "{refused}");
+    }
+
+    #[test]
+    fn the_writer_has_neither_clock_nor_dice() {
+        let dir = TestDir::new();
+        let store = Store::open(&dir.data(), "node1").unwrap();
+        for call in [
+            "random()",
+            "randomblob(8)",
+            "date()",
+            "time('now')",
+            "datetime('now')",
+            "julianday()",
+            "unixepoch()",
+            "strftime('%s')",
+            "current_timestamp",
+            "current_time",
+            "current_date",
+        ] {
+            let failed = store.conn().query_row(&format!("SELECT {call}"), [], |_| Ok(())).unwrap_err();
+            assert!(failed.to_string().contains("belongs into the command"), "{call}: {failed}");
+        }
+    }
+
+    #[test]
+    fn the_wal_stays_when_the_file_is_closed() {
+        let dir = TestDir::new();
+        drop(Store::open(&dir.data(), "node1").unwrap());
+        assert!(fs::metadata(dir.data().join("chat.db-wal")).unwrap().len() > 0);
+    }
+}

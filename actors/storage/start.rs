@@ -239,3 +239,102 @@ fn read_nodes(conn: &Connection) -> rusqlite::Result<Vec<Node>> {
     })?;
     nodes.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::testing::{TestDir, append, batch, committed, entry, founded, started};
+
+    #[test]
+    fn each_start_is_counted() {
+        let dir = TestDir::new();
+        drop(founded(&dir));
+        for boot in 1..=3 {
+            let mut store = Store::open(&dir.data(), "node1").unwrap();
+            assert_eq!(store.start().unwrap().boot, Boot(boot));
+        }
+    }
+
+    #[test]
+    fn nothing_starts_before_the_founding() {
+        let dir = TestDir::new();
+        let mut store = Store::open(&dir.data(), "node1").unwrap();
+        assert!(matches!(store.start(), Err(StartError::NotFounded)));
+    }
+
+    #[test]
+    fn each_way_in_which_a_file_can_be_wrong_is_told_and_changes_nothing() {
+        for (damage, expected) in [
+            ("UPDATE raft_state SET conf_state = x''", "names no members"),
+            ("UPDATE raft_state SET conf_state = x'ffff'", "members cannot be read"),
+            ("UPDATE raft_state SET commit_index = 9", "the log ends at 4, but entry 9"),
+            (
+                "UPDATE raft_state SET commit_index = 0, applied_index = 0",
+                "committed up to 0, but the log was cut at 1",
+            ),
+            (
+                "UPDATE raft_state SET applied_index = 4",
+                "the rows are as of entry 4, but only 3 is committed",
+            ),
+            (
+                "UPDATE raft_state SET applied_index = 0",
+                "the rows are as of entry 0, but the log was cut at 1",
+            ),
+            ("DELETE FROM raft_log WHERE log_index = 3", "log entry 3 is missing"),
+            ("DELETE FROM raft_log WHERE log_index = 2", "log entry 2 is missing"),
+            (
+                "UPDATE raft_log SET term = 2 WHERE log_index = 2",
+                "log entry 3 is of term 1, after one of term 2",
+            ),
+            (
+                "UPDATE raft_log SET term = 7 WHERE log_index = 4",
+                "the log is of term 7, but this node knows only of term 1",
+            ),
+        ] {
+            let dir = TestDir::new();
+            let (mut store, _) = started(&dir);
+            let entries = (2..=4).map(|index| entry(index, 1, &batch(1, &[]))).collect();
+            store.append(&append(entries, Some((1, 1, 3)))).unwrap();
+            store.apply(&[committed(2, batch(1, &[]))], || false).unwrap();
+            store.conn().execute_batch(damage).unwrap();
+            drop(store);
+
+            let mut store = Store::open(&dir.data(), "node1").unwrap();
+            let sentence = store.start().unwrap_err().to_string();
+            assert!(sentence.contains(expected) && sentence.contains("empty it"), "{damage}: {sentence}");
+            let boot: i64 =
+                store.conn().query_row("SELECT boot FROM raft_state", [], |row| row.get(0)).unwrap();
+            assert_eq!(boot, 1, "{damage}");
+        }
+    }
+
+    /// What SIGKILL leaves: the files as they are at an instant, nothing closed.
+    #[test]
+    fn a_killed_process_finds_all_that_was_appended_and_applied() {
+        let dir = TestDir::new();
+        let (mut store, _) = started(&dir);
+        for index in 2..=40 {
+            store.append(&append(vec![entry(index, 1, &batch(1, &[]))], Some((1, 1, index - 1)))).unwrap();
+            if index % 3 == 0 {
+                let applied = store.standing.applied.0;
+                let entries: Vec<_> =
+                    (applied + 1..index).map(|index| committed(index, batch(1, &[]))).collect();
+                store.apply(&entries, || false).unwrap();
+            }
+            if index % 7 == 0 {
+                store.write_back().unwrap();
+            }
+            let copy = TestDir::new();
+            std::fs::create_dir(copy.data()).unwrap();
+            for file in ["chat.db", "chat.db-wal"] {
+                // A process of its own, since closing the file here would drop SQLite's locks on it.
+                let from = dir.data().join(file);
+                let copied = std::process::Command::new("cp").arg(from).arg(copy.data()).status().unwrap();
+                assert!(copied.success());
+            }
+            let opened = Store::open(&copy.data(), "node1").unwrap().start().unwrap();
+            assert_eq!((opened.last.0, opened.applied), (index, store.standing.applied));
+            assert_eq!((opened.boot, opened.hard_state.commit), (Boot(2), index - 1));
+        }
+    }
+}
