@@ -6,12 +6,16 @@
 //! - [`messages`]: what actors say to each other, a file a conversation.
 //! - [`chat`]: the pure core of the chat: command + tables → outcome + events.
 //! - [`membership`]: who the nodes of a chat are, and how it was founded.
+//! - [`founding`]: how a chat begins; the pure core, driven by the program.
+//! - [`peer_link`]: the outgoing connections to one other node.
 //! - `raft`: consensus; the pure core around `RawNode`, and the actor on its own thread.
 //! - `storage`: the one writer of `chat.db`.
 
 pub mod bus;
 pub mod chat;
+pub mod founding;
 pub mod ids;
 pub mod membership;
 pub mod messages;
 pub mod metrics;
+pub mod peer_link;
