@@ -5,6 +5,7 @@
 //! - [`metrics`]: every metric family of `/metrics`.
 //! - [`messages`]: what actors say to each other, a file a conversation.
 //! - [`chat`]: the pure core of the chat: command + tables → outcome + events.
+//! - [`essential`]: threads whose panic must end the process.
 //! - [`membership`]: who the nodes of a chat are, and how it was founded.
 //! - [`founding`]: how a chat begins; the pure core, driven by the program.
 //! - [`peer_link`]: the outgoing connections to one other node.
@@ -13,9 +14,11 @@
 
 pub mod bus;
 pub mod chat;
+pub mod essential;
 pub mod founding;
 pub mod ids;
 pub mod membership;
 pub mod messages;
 pub mod metrics;
 pub mod peer_link;
+pub mod raft;

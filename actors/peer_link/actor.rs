@@ -34,6 +34,8 @@ const HOLD_PAUSE_REFUSED: Duration = Duration::from_secs(1);
 /// How often the link's state is told, and an idle connection is tried.
 const BEAT: Duration = Duration::from_secs(1);
 
+const CONNECTED: &str = "connected";
+
 /// Which peer, and who asks.
 #[derive(Clone, Debug)]
 pub struct PeerLinkConfig {
@@ -144,15 +146,19 @@ impl Handler<Envelope<Send>> for PeerLink {
 
     fn handle(&mut self, envelope: Envelope<Send>, ctx: &mut Self::Context) {
         let (send, _handling) = envelope.open();
+        let mut dropped = false;
         for message in send.messages {
             let which = if wire::is_urgent(&message) { Which::Urgent } else { Which::Append };
             match message.write_to_bytes() {
-                Ok(bytes) => self.put(which, Cargo::Raft(bytes), ctx),
+                Ok(bytes) => dropped |= self.put(which, Cargo::Raft(bytes), ctx).is_err(),
                 Err(error) => {
                     error!(peer = %self.peer, %error, "cannot encode a raft message");
-                    self.ports.unreachable.tell(Unreachable { peer: self.peer });
+                    dropped = true;
                 }
             }
+        }
+        if dropped {
+            self.tell_unreachable();
         }
     }
 }
@@ -163,7 +169,10 @@ impl Handler<Envelope<Forward>> for PeerLink {
     fn handle(&mut self, envelope: Envelope<Forward>, ctx: &mut Self::Context) {
         let (forward, _handling) = envelope.open();
         for item in forward.items {
-            self.put(Which::Append, Cargo::Item(item), ctx);
+            // Nothing may overtake: what follows one that finds no room is dropped as well.
+            if self.put(Which::Append, Cargo::Item(item), ctx).is_err() {
+                return self.tell_unreachable();
+            }
         }
     }
 }
@@ -175,7 +184,7 @@ impl Handler<Envelope<Gossip>> for PeerLink {
         let (gossip, _handling) = envelope.open();
         // Not worth a try when nobody is there: the whole of it is told again when the peer is up.
         if self.up {
-            self.put(Which::Append, Cargo::Word(gossip.word), ctx);
+            let _lost = self.put(Which::Append, Cargo::Word(gossip.word), ctx);
         }
     }
 }
@@ -204,15 +213,14 @@ impl PeerLink {
         }
     }
 
-    fn put(&mut self, which: Which, cargo: Cargo, ctx: &mut Context<Self>) {
+    fn put(&mut self, which: Which, cargo: Cargo, ctx: &mut Context<Self>) -> Result<(), Full> {
         let way = self.way(which);
-        if let Err(Full) = way.lane.put(cargo) {
-            debug!(peer = %self.peer, ?which, "too much waits for the peer: dropped");
-            self.ports.unreachable.tell(Unreachable { peer: self.peer });
-        } else if !way.flushing {
+        way.lane.put(cargo)?;
+        if !way.flushing {
             way.flushing = true;
             ctx.notify(Flush(which));
         }
+        Ok(())
     }
 
     fn pump(&mut self, which: Which, ctx: &mut Context<Self>) {
@@ -261,6 +269,10 @@ impl PeerLink {
 
     fn lost(&mut self, which: Which) {
         self.way(which).lane.lost(Instant::now());
+        self.tell_unreachable();
+    }
+
+    fn tell_unreachable(&self) {
         self.ports.unreachable.tell(Unreachable { peer: self.peer });
     }
 
@@ -278,7 +290,7 @@ impl PeerLink {
         self.hold_failures = 0;
         self.append.lane.recovered();
         self.urgent.lane.recovered();
-        self.say("connected");
+        self.say(CONNECTED);
         if !self.up {
             self.up = true;
             self.publish();
@@ -334,7 +346,7 @@ impl PeerLink {
         if self.said.as_deref() == Some(state) {
             return;
         }
-        if self.up || state == "connected" {
+        if state == CONNECTED {
             info!(peer = %self.peer, state, "link to peer");
         } else {
             warn!(peer = %self.peer, state, "link to peer");

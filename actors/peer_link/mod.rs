@@ -11,6 +11,8 @@ pub mod client;
 pub mod lane;
 pub mod secret;
 
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 pub use actor::{PeerLink, PeerLinkConfig, PeerLinkPorts};
