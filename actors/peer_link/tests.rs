@@ -88,13 +88,18 @@ impl Peer {
     fn indexes(&self) -> Vec<Vec<u64>> {
         let index = |bytes: &serde_bytes::ByteBuf| Message::parse_from_bytes(bytes).unwrap().index;
         let parcels = self.got.lock().unwrap();
-        parcels.iter().map(|parcel| parcel.raft.iter().map(index).collect()).filter(|list: &Vec<_>| !list.is_empty()).collect()
+        parcels
+            .iter()
+            .map(|parcel| parcel.raft.iter().map(index).collect())
+            .filter(|list: &Vec<_>| !list.is_empty())
+            .collect()
     }
 }
 
 async fn parcel(peer: web::Data<Peer>, body: Bytes) -> HttpResponse {
     let parcel = Parcel::decode(&body).unwrap();
-    let appends = parcel.messages(1, 2).unwrap().iter().any(|message| message.get_msg_type() == MessageType::MsgAppend);
+    let appends =
+        parcel.messages(1, 2).unwrap().iter().any(|message| message.get_msg_type() == MessageType::MsgAppend);
     peer.got.lock().unwrap().push(parcel);
     if appends {
         peer.answers.acquire().await.unwrap().forget();
@@ -135,7 +140,11 @@ fn link(to: SocketAddr, limits: LaneLimits) -> Link {
         boot: Boot(1),
         limits,
     };
-    Link { link: PeerLink::new(config, ports).unwrap().start(), seat: Seat::new(&metrics, "link", 10_000), told }
+    Link {
+        link: PeerLink::new(config, ports).unwrap().start(),
+        seat: Seat::new(&metrics, "link", 10_000),
+        told,
+    }
 }
 
 impl Link {
@@ -143,7 +152,7 @@ impl Link {
     where
         PeerLink: Handler<Envelope<M>>,
     {
-        self.seat.port(self.link.clone().recipient()).offer(message).unwrap();
+        self.seat.port(self.link.clone().recipient()).tell(message);
     }
 
     fn raft(&self, kind: MessageType, indexes: impl IntoIterator<Item = u64>) {
@@ -207,7 +216,13 @@ async fn commands_go_behind_the_appends_before_them() {
     };
     link.send(Forward { items: (1..=20).map(item).collect() });
     let numbers = || -> Vec<u64> {
-        peer.got.lock().unwrap().iter().flat_map(|parcel| &parcel.items).map(|item| item.origin.number).collect()
+        peer.got
+            .lock()
+            .unwrap()
+            .iter()
+            .flat_map(|parcel| &parcel.items)
+            .map(|item| item.origin.number)
+            .collect()
     };
     eventually("all commands", || numbers().len() == 20).await;
     assert_eq!(numbers(), (1..=20).collect::<Vec<_>>());
@@ -245,6 +260,7 @@ async fn a_process_that_ends_is_known_at_once_and_found_again() {
     let server = peer.serve(TcpListener::bind(address).unwrap());
     link.wait_for(Told::Up(true)).await;
     link.raft(MessageType::MsgAppend, [2]);
-    eventually("the append after the return", || peer.indexes().last().is_some_and(|last| last.contains(&2))).await;
+    eventually("the append after the return", || peer.indexes().last().is_some_and(|last| last.contains(&2)))
+        .await;
     server.stop(false).await;
 }
