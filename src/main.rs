@@ -1,1 +1,4 @@
+mod edge;
+mod founding;
+
 fn main() {}
