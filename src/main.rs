@@ -1,1 +1,2 @@
+mod settings;
 fn main() {}
