@@ -1,1 +1,17 @@
-//! x
+//! The actors of replicated-chat, the messages between them, and the pure cores they drive.
+//!
+//! - [`ids`]: the numbers that must not be swapped (`RaftId`, `LogIndex`, `Term`, `At`, `Seq`, …).
+//! - [`bus`]: typed, metered ports; the only way from one actor to another.
+//! - [`metrics`]: every metric family of `/metrics`.
+//! - [`messages`]: what actors say to each other, a file a conversation.
+//! - [`chat`]: the pure core of the chat: command + tables → outcome + events.
+//! - [`membership`]: who the nodes of a chat are, and how it was founded.
+//! - `raft`: consensus; the pure core around `RawNode`, and the actor on its own thread.
+//! - `storage`: the one writer of `chat.db`.
+
+pub mod bus;
+pub mod chat;
+pub mod ids;
+pub mod membership;
+pub mod messages;
+pub mod metrics;

@@ -1,0 +1,179 @@
+//! The message bus: typed, metered ports between actors.
+//!
+//! Actors know message types, never each other. Each holds [`Port`]s, handed over when the node is
+//! wired. An *ask* goes to its one owner; *news* goes to everybody in a [`News`] list. A port puts
+//! every message into an [`Envelope`], so that `/metrics` shows for each actor how many messages
+//! wait, how many were handled and how long that took.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use actix::{Message, Recipient};
+
+use crate::metrics::{ActorMeter, Metrics};
+
+/// A message that goes through a port; `NAME` is its label in `/metrics`.
+pub trait Post: Message<Result = ()> + Send + 'static {
+    const NAME: &'static str;
+}
+
+/// Declares [`Post`] (and the `actix::Message` it rests on) for each type, with its metric label.
+#[macro_export]
+macro_rules! post {
+    ($($message:ty => $name:literal),+ $(,)?) => {$(
+        impl actix::Message for $message { type Result = (); }
+        impl $crate::bus::Post for $message { const NAME: &'static str = $name; }
+    )+};
+}
+
+/// A message on its way, with what is needed to meter it.
+pub struct Envelope<M: Post> {
+    letter: Option<M>,
+    meter: Arc<ActorMeter>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl<M: Post> Message for Envelope<M> {
+    type Result = ();
+}
+
+impl<M: Post> Envelope<M> {
+    /// Takes the message out. Handling is measured until the returned guard is dropped.
+    pub fn open(mut self) -> (M, Handling) {
+        let letter = self.letter.take().expect("an envelope is opened once: open() consumes it");
+        (letter, Handling { meter: Arc::clone(&self.meter), started: Instant::now() })
+    }
+}
+
+impl<M: Post> Drop for Envelope<M> {
+    fn drop(&mut self) {
+        self.meter.mailbox.dec();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs while an actor handles a message; records the time when dropped.
+pub struct Handling {
+    meter: Arc<ActorMeter>,
+    started: Instant,
+}
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        self.meter.handled.inc();
+        self.meter.seconds.observe(self.started.elapsed().as_secs_f64());
+    }
+}
+
+/// Why a message was not taken; the message comes back.
+#[derive(Debug)]
+pub enum NotSent<M> {
+    /// The mailbox is full: the receiver is slow.
+    Full(M),
+    /// The actor is gone.
+    Closed(M),
+}
+
+/// One actor's place on the bus: its name in `/metrics`, and how many messages may wait for it.
+pub struct Seat {
+    metrics: Metrics,
+    actor: &'static str,
+    capacity: usize,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Seat {
+    pub fn new(metrics: &Metrics, actor: &'static str, capacity: usize) -> Self {
+        Self { metrics: metrics.clone(), actor, capacity, waiting: Arc::default() }
+    }
+
+    /// Opens a port for one kind of message to the actor that sits here.
+    pub fn port<M: Post>(&self, to: Recipient<Envelope<M>>) -> Port<M> {
+        Port {
+            to,
+            meter: self.metrics.actor(self.actor, M::NAME),
+            capacity: self.capacity,
+            waiting: Arc::clone(&self.waiting),
+        }
+    }
+}
+
+/// The way to one actor for one kind of message.
+pub struct Port<M: Post> {
+    to: Recipient<Envelope<M>>,
+    meter: Arc<ActorMeter>,
+    capacity: usize,
+    /// Messages of all kinds that wait for this one actor.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl<M: Post> Clone for Port<M> {
+    fn clone(&self) -> Self {
+        Self {
+            to: self.to.clone(),
+            meter: Arc::clone(&self.meter),
+            capacity: self.capacity,
+            waiting: Arc::clone(&self.waiting),
+        }
+    }
+}
+
+impl<M: Post> Port<M> {
+    /// Offers a message to an actor that may be slow; *full* is for the caller to answer.
+    ///
+    /// # Errors
+    /// [`NotSent::Full`] when the seat's capacity waits already, [`NotSent::Closed`] when the actor is gone.
+    pub fn offer(&self, letter: M) -> Result<(), NotSent<M>> {
+        if self.waiting.load(Ordering::Relaxed) >= self.capacity {
+            return Err(NotSent::Full(letter));
+        }
+        self.push(letter)
+    }
+
+    /// Sends without asking whether there is room: only for news that an outstanding ask bounds.
+    /// Lost when the actor is gone: then the node is stopping, or nobody is there to be told.
+    pub fn tell(&self, letter: M) {
+        let _gone = self.push(letter);
+    }
+
+    fn push(&self, letter: M) -> Result<(), NotSent<M>> {
+        if !self.to.connected() {
+            return Err(NotSent::Closed(letter));
+        }
+        self.meter.mailbox.inc();
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        // do_send, not try_send: the bound is our own count, since a sync actor's mailbox has none.
+        self.to.do_send(Envelope {
+            letter: Some(letter),
+            meter: Arc::clone(&self.meter),
+            waiting: Arc::clone(&self.waiting),
+        });
+        Ok(())
+    }
+}
+
+/// Everybody who subscribed to one kind of news.
+#[derive(Clone)]
+pub struct News<M: Post + Clone> {
+    ports: Vec<Port<M>>,
+}
+
+impl<M: Post + Clone> Default for News<M> {
+    fn default() -> Self {
+        Self { ports: Vec::new() }
+    }
+}
+
+impl<M: Post + Clone> News<M> {
+    pub fn subscribe(&mut self, port: Port<M>) {
+        self.ports.push(port);
+    }
+
+    /// Tells every subscriber.
+    pub fn publish(&self, news: &M) {
+        for port in &self.ports {
+            port.tell(news.clone());
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What the ordered list holds: commands, and the batch of them that one Raft entry carries.
+//!
+//! Formats grow by one rule: a field that is added is optional and has a default that means what its
+//! absence meant; anything else is a new variant with a new [`level`](Batch::level). Unknown variants
+//! and fields are refused, never skipped.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::objects::RoomKind;
+use crate::ids::{Origin, RoomId, Seq};
+
+/// The highest format level that this program reads and writes.
+pub const LEVEL: u8 = 1;
+
+/// A change that somebody asks for. Idempotent by (`user`, `id`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// Who asks; for `Register` the name that is to be.
+    pub user: String,
+    /// The client's own id of the request.
+    pub id: String,
+    pub change: Change,
+}
+
+/// What is asked for, checked for form by the session and for permission in apply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Change {
+    Register {
+        display: String,
+        /// argon2id, in the PHC string format.
+        password_hash: String,
+        token_hash: TokenHash,
+        /// The cluster listens on loopback only: its first account is its admin.
+        first_is_admin: bool,
+    },
+    /// A session for an account whose password the session's node has checked. Repeated under the id
+    /// of an earlier login or registration it revokes that one's token and gives this.
+    Login {
+        token_hash: TokenHash,
+        /// The stored hash that the password was checked against; another one by now is a refusal.
+        password_hash: String,
+        /// What the request was: `register` (repeated) or `login`.
+        op: LoginOp,
+    },
+    Logout {
+        token_hash: TokenHash,
+    },
+    ChangePassword {
+        /// The stored hash that the old password was checked against.
+        old_hash: String,
+        new_hash: String,
+        /// The session that asks; it alone stays.
+        token_hash: TokenHash,
+        /// Distinguishes this request from another under the same id: the salted hash would not.
+        request: RequestDigest,
+    },
+    DeleteAccount {
+        password_hash: String,
+    },
+    CreateRoom {
+        name: String,
+        kind: RoomKind,
+        topic: String,
+    },
+    Join {
+        room: RoomId,
+    },
+    Leave {
+        room: RoomId,
+    },
+    Invite {
+        room: RoomId,
+        user: String,
+    },
+    Remove {
+        room: RoomId,
+        user: String,
+    },
+    /// `users`: everybody in it, the asker included, sorted.
+    OpenDirect {
+        users: Vec<String>,
+    },
+    Send {
+        room: RoomId,
+        text: String,
+        reply_to: Option<Seq>,
+    },
+    Edit {
+        room: RoomId,
+        seq: Seq,
+        text: String,
+        version: Option<u64>,
+    },
+    Delete {
+        room: RoomId,
+        seqs: Vec<Seq>,
+    },
+    React {
+        room: RoomId,
+        seq: Seq,
+        emoji: String,
+        on: bool,
+    },
+    MarkRead {
+        room: RoomId,
+        seq: Seq,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoginOp {
+    Register,
+    Login,
+}
+
+/// SHA-256 of a token; the token itself is told once and kept nowhere.
+pub type TokenHash = [u8; 32];
+/// The first half of a SHA-256 over what a request asks for.
+pub type RequestDigest = [u8; 16];
+
+/// What the data of one Raft entry holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// The format level of what is in it.
+    pub level: u8,
+    /// The leader's clock when it proposed this, in Unix milliseconds.
+    pub time_ms: u64,
+    pub items: Vec<Item>,
+}
+
+/// One command of a batch. Its bytes stay as its node encoded them: a leader wraps, never re-encodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    pub origin: Origin,
+    /// An encoded [`Command`].
+    pub command: ByteBuf,
+}
+
+/// Bytes of the log or of a peer that are not what they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    #[error("cannot encode: {0}")]
+    Encode(#[from] rmp_serde::encode::Error),
+    #[error("cannot decode: {0}")]
+    Decode(#[from] rmp_serde::decode::Error),
+    #[error("format level {found}, but this program knows levels up to {LEVEL}: run a newer replicated-chat")]
+    Newer { found: u8 },
+}
+
+impl Command {
+    pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
+        Ok(rmp_serde::to_vec_named(self)?)
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        Ok(rmp_serde::from_slice(bytes)?)
+    }
+}
+
+impl Batch {
+    pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
+        // Level and shape of the batch itself never change: positions suffice.
+        Ok(rmp_serde::to_vec(self)?)
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        let batch: Self = rmp_serde::from_slice(bytes)?;
+        if batch.level > LEVEL {
+            return Err(FormatError::Newer { found: batch.level });
+        }
+        Ok(batch)
+    }
+}

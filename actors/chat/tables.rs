@@ -1,0 +1,136 @@
+//! The rows of the chat, and the trait over whoever keeps them.
+//!
+//! Apply is written once against [`Tables`]; SQLite (`storage::Store`) and the model in memory
+//! (`chat::model`) keep the rows. Every row is replicated and has the `at` of its last change;
+//! nothing is ever deleted: what is gone is a row that says so (a tombstone).
+
+use std::collections::BTreeMap;
+
+use super::command::{LoginOp, RequestDigest, TokenHash};
+use super::objects::{Message, Role, RoomKind};
+use super::outcome::Outcome;
+use crate::ids::{At, RoomId, Seq};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRow {
+    pub at: At,
+    pub name: String,
+    pub display: String,
+    pub role: Role,
+    /// argon2id, PHC string; empty once deleted.
+    pub password_hash: String,
+    pub deleted: bool,
+    /// The `register` that made it.
+    pub created_by: String,
+    pub created_digest: RequestDigest,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomRow {
+    pub at: At,
+    pub room: RoomId,
+    /// For a direct conversation its people, sorted, with a line feed between: unique like a name, never shown.
+    pub name: String,
+    pub kind: RoomKind,
+    pub topic: String,
+    pub creator: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberRow {
+    pub at: At,
+    pub room: RoomId,
+    pub user: String,
+    pub member: bool,
+}
+
+/// How far a user has read in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadRow {
+    pub at: At,
+    pub room: RoomId,
+    pub user: String,
+    pub seq: Seq,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageRow {
+    /// `message.at` is the row's `at`; `message.id` and `message.from` find repeats.
+    pub message: Message,
+    pub digest: RequestDigest,
+    /// The `at` of its sending, which its reply told.
+    pub sent_at: At,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    pub at: At,
+    pub token_hash: TokenHash,
+    pub user: String,
+    /// The request that made it.
+    pub id: String,
+    pub op: LoginOp,
+    /// The `at` that the first reply under this id told.
+    pub first_at: At,
+    pub ended: bool,
+}
+
+/// The outcome of a change that is not a send, kept for repeats. It shares the `at` of the last row
+/// that its change wrote: it is part of that change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutcomeRow {
+    pub at: At,
+    pub user: String,
+    pub id: String,
+    pub digest: RequestDigest,
+    pub outcome: Outcome,
+}
+
+/// Who keeps the rows. `put_…` inserts or replaces by the row's key.
+pub trait Tables {
+    /// Reading or writing failed: the caller rolls back; never a refusal.
+    type Error;
+
+    /// The last `at` given out.
+    fn at(&mut self) -> Result<At, Self::Error>;
+    /// Takes the next `at` for a row that changes now.
+    fn next_at(&mut self) -> Result<At, Self::Error>;
+
+    fn user(&mut self, name: &str) -> Result<Option<UserRow>, Self::Error>;
+    fn any_user(&mut self) -> Result<bool, Self::Error>;
+    fn put_user(&mut self, row: &UserRow) -> Result<(), Self::Error>;
+
+    fn room(&mut self, room: RoomId) -> Result<Option<RoomRow>, Self::Error>;
+    /// Public and private rooms share one space of names (`direct: false`); direct conversations have their own.
+    fn room_by_name(&mut self, name: &str, direct: bool) -> Result<Option<RoomRow>, Self::Error>;
+    fn last_room(&mut self) -> Result<RoomId, Self::Error>;
+    fn put_room(&mut self, row: &RoomRow) -> Result<(), Self::Error>;
+
+    fn member(&mut self, room: RoomId, user: &str) -> Result<Option<MemberRow>, Self::Error>;
+    /// Who is in a room now, by name.
+    fn members(&mut self, room: RoomId) -> Result<Vec<String>, Self::Error>;
+    fn put_member(&mut self, row: &MemberRow) -> Result<(), Self::Error>;
+
+    fn read(&mut self, room: RoomId, user: &str) -> Result<Option<ReadRow>, Self::Error>;
+    fn put_read(&mut self, row: &ReadRow) -> Result<(), Self::Error>;
+
+    /// The last message's place and time in a room; (0, 0) when it has none.
+    fn end(&mut self, room: RoomId) -> Result<(Seq, u64), Self::Error>;
+    fn message(&mut self, room: RoomId, seq: Seq) -> Result<Option<MessageRow>, Self::Error>;
+    fn message_by_id(&mut self, user: &str, id: &str) -> Result<Option<MessageRow>, Self::Error>;
+    /// Inserts a message with a new (room, seq) at the room's end, or replaces the one that is there.
+    fn put_message(&mut self, row: &MessageRow) -> Result<(), Self::Error>;
+
+    fn session(&mut self, token_hash: &TokenHash) -> Result<Option<SessionRow>, Self::Error>;
+    /// The youngest session made under this id.
+    fn session_by_id(&mut self, user: &str, id: &str) -> Result<Option<SessionRow>, Self::Error>;
+    /// A user's sessions that have not ended, by rising `at`.
+    fn sessions(&mut self, user: &str) -> Result<Vec<SessionRow>, Self::Error>;
+    fn put_session(&mut self, row: &SessionRow) -> Result<(), Self::Error>;
+
+    fn outcome(&mut self, user: &str, id: &str) -> Result<Option<OutcomeRow>, Self::Error>;
+    fn put_outcome(&mut self, row: &OutcomeRow) -> Result<(), Self::Error>;
+}
+
+/// Reactions in the order they are stored and shown.
+pub type Reactions = BTreeMap<String, Vec<String>>;

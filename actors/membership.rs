@@ -1,0 +1,39 @@
+//! Who the nodes of a chat are.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::RaftId;
+
+/// One node: its name for good, its Raft id for one life of its disk, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    pub name: String,
+    pub raft_id: RaftId,
+    /// Where other nodes reach it.
+    pub peer: String,
+    /// Where browsers reach it.
+    pub public: String,
+}
+
+/// The record that founds a chat: the same bytes on every founder, stored before any Raft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Founding {
+    /// The cluster's own id: 32 hexadecimal digits.
+    pub cluster: String,
+    /// Changes when the chat is restored from a copy: 16 hexadecimal digits.
+    pub epoch: String,
+    /// By Raft id, from 1.
+    pub nodes: Vec<Node>,
+}
+
+/// How far a disk has come on the way to being part of a chat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Foundation {
+    /// Nothing on it.
+    Empty,
+    /// A record is stored; not every member is known to have stored it.
+    Proposed(Founding),
+    /// Every member stored the record: the chat exists.
+    Founded(Founding),
+}

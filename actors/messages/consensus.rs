@@ -1,0 +1,105 @@
+//! Sessions and peers ↔ `RaftNode`.
+
+use tokio::sync::oneshot;
+
+use crate::chat::command::{Command, Item};
+use crate::chat::outcome::{Outcome, Refusal};
+use crate::ids::{LogIndex, RaftId, Term};
+use crate::post;
+
+/// Asks for a change. The answer comes once it is applied here, refused, or its fate cannot be known.
+pub struct Propose {
+    pub command: Command,
+    pub reply: oneshot::Sender<Result<Outcome, NotDone>>,
+}
+
+/// Why a proposal was not answered with an outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotDone {
+    /// Applied, and refused by the rules of the chat.
+    Refused(Box<Refusal>),
+    /// No majority now; this try was never handed on and will never take effect.
+    Unavailable,
+    /// Handed on, and nothing heard: it may be done or not. Repeating it with the same id is safe.
+    Unknown,
+    /// Too much waits already.
+    Busy,
+}
+
+/// Asks for the point of the order that a linearizable read must see (ReadIndex, Raft thesis § 6.4).
+/// Answered when this node has applied that far.
+pub struct ReadBarrier {
+    pub reply: oneshot::Sender<Result<(), NotDone>>,
+}
+
+/// Raft messages from a peer, in order, already checked for cluster and receiver.
+pub struct Step {
+    pub messages: Vec<raft::eraftpb::Message>,
+}
+
+/// Commands that a follower hands to this node, which it takes for the leader.
+pub struct Forwarded {
+    pub from: RaftId,
+    pub items: Vec<Item>,
+}
+
+/// Items that could not be proposed because this node does not lead: their node asks again elsewhere.
+#[derive(Clone, Debug)]
+pub struct Returned {
+    pub numbers: Vec<u64>,
+}
+
+/// A peer could not be reached: Raft slows down towards it.
+#[derive(Clone, Copy, Debug)]
+pub struct Unreachable {
+    pub peer: RaftId,
+}
+
+/// A peer's process is gone: its port refuses connections, or its held response ended and does so now.
+#[derive(Clone, Copy, Debug)]
+pub struct Died {
+    pub peer: RaftId,
+}
+
+/// Asks this node to hand leadership to somebody else, if it leads, and to take no more proposals.
+/// Answered when another node leads, or none will within the election timeout.
+pub struct StepDown {
+    pub reply: oneshot::Sender<()>,
+}
+
+/// Asks how consensus stands.
+pub struct Standing {
+    pub reply: oneshot::Sender<ClusterView>,
+}
+
+/// Consensus as this node sees it now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterView {
+    pub leader: Option<RaftId>,
+    pub term: Term,
+    pub quorum: bool,
+    pub applied: LogIndex,
+    pub commit: LogIndex,
+    /// As the leader knows them; empty elsewhere.
+    pub peers: Vec<PeerProgress>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerProgress {
+    pub peer: RaftId,
+    pub matched: LogIndex,
+    pub lag: u64,
+    pub learner: bool,
+    pub active: bool,
+}
+
+post! {
+    Propose => "propose",
+    ReadBarrier => "read_barrier",
+    Step => "step",
+    Forwarded => "forwarded",
+    Unreachable => "unreachable",
+    Died => "died",
+    StepDown => "step_down",
+    Standing => "standing",
+}

@@ -1,0 +1,72 @@
+//! `RaftNode` ↔ `Storage`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use raft::eraftpb::{ConfState, Entry, HardState};
+
+use crate::chat::outcome::{Notice, Outcome, Refusal, SessionEnded};
+use crate::ids::{At, LogIndex, Origin, Term};
+use crate::post;
+
+/// Asks to write log entries and hard state, with an fsync. `Persisted(number)` comes after it.
+pub struct Append {
+    /// The youngest `Ready` in it.
+    pub number: u64,
+    /// They replace whatever the log holds from their first index on.
+    pub entries: Vec<Entry>,
+    pub hard_state: Option<HardState>,
+}
+
+/// Everything up to this `Ready` is on the disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Persisted {
+    pub number: u64,
+}
+
+/// Asks to apply committed entries, in order, behind all that was asked before.
+pub struct Apply {
+    pub entries: Vec<Committed>,
+}
+
+/// One committed entry.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    pub index: LogIndex,
+    pub term: Term,
+    pub what: Payload,
+}
+
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// A leader's first entry in its term, or one that a conf change became.
+    Empty,
+    /// An encoded `chat::command::Batch`.
+    Batch(Bytes),
+    /// The configuration as of this entry.
+    Conf(ConfState),
+}
+
+/// Applied up to `index`, and stored. For `RaftNode`.
+pub struct Applied {
+    pub index: LogIndex,
+    /// Of the commands that this run of this node asked for, in order.
+    pub outcomes: Vec<(Origin, Result<Outcome, Refusal>)>,
+}
+
+/// What changed, for whoever tells people. Follows the order of `at` without a hole.
+#[derive(Clone)]
+pub struct Changed {
+    /// The last `at` of the applied position.
+    pub at: At,
+    pub notices: Arc<Vec<Notice>>,
+    pub ended: Arc<Vec<SessionEnded>>,
+}
+
+post! {
+    Append => "append",
+    Persisted => "persisted",
+    Apply => "apply",
+    Applied => "applied",
+    Changed => "changed",
+}

@@ -1,0 +1,62 @@
+//! Anybody ↔ `PeerLink`, and what comes in from peers.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat::command::Item;
+use crate::ids::{RaftId, RoomId};
+use crate::post;
+
+/// Asks to carry Raft messages to the peer, in order: heartbeats, votes and reads on their own link,
+/// the rest in batches. A link that is full drops them and says `Unreachable`.
+pub struct Send {
+    pub messages: Vec<raft::eraftpb::Message>,
+}
+
+/// Asks to carry commands to the leader, in order, on the link of the appends.
+pub struct Forward {
+    pub items: Vec<Item>,
+}
+
+/// Asks to carry passing news about people to the peer; lost when the peer is not there.
+#[derive(Clone, Debug)]
+pub struct Gossip {
+    pub word: Word,
+}
+
+/// Passing news about people, between the Hubs of two nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Word {
+    Typing {
+        room: RoomId,
+        user: String,
+    },
+    /// Everybody who is connected to the sending node now, by name.
+    Here {
+        users: BTreeSet<String>,
+    },
+}
+
+/// A word from a peer's Hub.
+pub struct Heard {
+    pub from: RaftId,
+    pub word: Word,
+}
+
+/// The state of the link to a peer: for `Hub` (whose people are they), and for `/api/v1/cluster`.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkState {
+    pub peer: RaftId,
+    pub up: bool,
+    /// The last round trip.
+    pub round_trip_us: Option<u64>,
+}
+
+post! {
+    Send => "send",
+    Forward => "forward",
+    Gossip => "gossip",
+    Heard => "heard",
+    LinkState => "link_state",
+}

@@ -1,0 +1,14 @@
+//! What actors say to each other, a file a conversation. An ask is a verb, news is what has become
+//! true, a question is its noun.
+//!
+//! - [`consensus`]: sessions and peers ↔ `RaftNode`.
+//! - [`disk`]: `RaftNode` ↔ `Storage`.
+//! - [`links`]: anybody ↔ `PeerLink`, and what comes in from peers.
+//! - [`news`]: what a node's state has become, for whoever subscribed.
+//! - [`reading`]: questions to `Reader`.
+
+pub mod consensus;
+pub mod disk;
+pub mod links;
+pub mod news;
+pub mod reading;

@@ -1,0 +1,141 @@
+//! Questions to `Reader`: short read transactions on pooled, read-only connections.
+//!
+//! Each carries its `reply`; an answer that nobody waits for any more is dropped.
+
+use tokio::sync::oneshot;
+
+use crate::chat::command::TokenHash;
+use crate::chat::objects::{Event, Message, Room, User};
+use crate::chat::tables::UserRow;
+use crate::ids::{At, LogIndex, RoomId, Seq};
+use crate::post;
+
+/// Reading the tables failed; the text is for the log and for `internal`.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot read chat.db: {0}")]
+pub struct ReadFailed(pub String);
+
+pub type Answer<T> = oneshot::Sender<Result<T, ReadFailed>>;
+
+/// Whose token is this? `None`: nobody's, or a session that ended.
+pub struct SessionOf {
+    pub token_hash: TokenHash,
+    pub reply: Answer<Option<User>>,
+}
+
+/// The account of that name, with its password's hash.
+pub struct Account {
+    pub name: String,
+    pub reply: Answer<Option<UserRow>>,
+}
+
+/// What `hello` shows of one user's rooms, as of `at`.
+pub struct Home {
+    pub user: String,
+    pub reply: Answer<HomeView>,
+}
+
+pub struct HomeView {
+    pub at: At,
+    pub rooms: Vec<HomeRoom>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct HomeRoom {
+    #[serde(flatten)]
+    pub room: Room,
+    pub read_seq: Seq,
+    pub unread: u64,
+}
+
+/// The events with `at` > `after` that the user may see, as the rows are now, in the order of `at`;
+/// at most `limit` of them. Ends at `up_to`: everything visible up to it is in this page or before it.
+pub struct Pull {
+    pub user: String,
+    pub after: At,
+    pub limit: usize,
+    pub reply: Answer<PullPage>,
+}
+
+pub struct PullPage {
+    pub events: Vec<Event>,
+    pub up_to: At,
+    /// `up_to` is this node's `at` as of this read: live news goes on from there.
+    pub end: bool,
+    /// The user's rooms as of this read.
+    pub rooms: Vec<RoomId>,
+}
+
+pub struct History {
+    pub user: String,
+    pub room: RoomId,
+    pub page: PageOf,
+    pub limit: usize,
+    /// `None` inside: no such room, or not one's own.
+    pub reply: Answer<Option<HistoryPage>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageOf {
+    Newest,
+    Before(Seq),
+    After(Seq),
+}
+
+pub struct HistoryPage {
+    pub messages: Vec<Message>,
+    pub more: bool,
+    pub at: At,
+}
+
+/// Accounts by name, deleted ones too; `pattern` with `*` and `?`.
+pub struct Users {
+    pub pattern: Option<String>,
+    pub after: Option<String>,
+    pub limit: usize,
+    pub reply: Answer<Vec<User>>,
+}
+
+/// Public rooms and the user's own, by name; direct ones last.
+pub struct Rooms {
+    pub user: String,
+    pub pattern: Option<String>,
+    pub reply: Answer<Vec<Room>>,
+}
+
+/// Who is in a room that the user may see.
+pub struct Members {
+    pub user: String,
+    pub room: RoomId,
+    pub reply: Answer<Option<Vec<User>>>,
+}
+
+/// One message, if the user may see it.
+pub struct OneMessage {
+    pub user: String,
+    pub room: RoomId,
+    pub seq: Seq,
+    pub reply: Answer<Option<Message>>,
+}
+
+/// Log entries that are no longer in memory, for a peer that lags; `[from, to)`, at least one, at
+/// most `bytes_max` together.
+pub struct LogEntries {
+    pub from: LogIndex,
+    pub to: LogIndex,
+    pub bytes_max: u64,
+    pub reply: Answer<Vec<raft::eraftpb::Entry>>,
+}
+
+post! {
+    SessionOf => "session_of",
+    Account => "account",
+    Home => "home",
+    Pull => "pull",
+    History => "history",
+    Users => "users",
+    Rooms => "rooms",
+    Members => "members",
+    OneMessage => "one_message",
+    LogEntries => "log_entries",
+}

@@ -1,0 +1,176 @@
+//! Every metric family of `/metrics`, there from the start.
+
+use std::sync::Arc;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// Seconds, from 10 µs to 10 s.
+const SECONDS: &[f64] = &[
+    0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1.0, 3.0,
+    10.0,
+];
+const ENTRIES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// What the bus records of one actor and one kind of message.
+pub struct ActorMeter {
+    pub mailbox: IntGauge,
+    pub handled: IntCounter,
+    pub seconds: Histogram,
+}
+
+/// The node's metrics; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    mailbox: IntGaugeVec,
+    handled: IntCounterVec,
+    handle_seconds: HistogramVec,
+    pub actor_restarts: IntCounterVec,
+    pub raft_term: IntGauge,
+    pub raft_is_leader: IntGauge,
+    pub raft_commit_index: IntGauge,
+    pub raft_applied_index: IntGauge,
+    pub raft_leader_changes: IntCounter,
+    pub raft_peer_lag: IntGaugeVec,
+    pub storage_commit_seconds: Histogram,
+    pub storage_batch_entries: Histogram,
+    pub sessions: IntGauge,
+    pub events_delivered: IntCounter,
+    pub proposal_seconds: Histogram,
+    pub http_request_seconds: HistogramVec,
+}
+
+impl Metrics {
+    /// Makes and registers every family.
+    ///
+    /// # Panics
+    /// Never in practice: the names are constants, each registered once in a registry of its own.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let made = Self {
+            mailbox: gauges("chat_actor_mailbox_messages", "Messages that wait for an actor.", &["actor"]),
+            handled: counters("chat_actor_messages_total", "Messages handled.", &["actor", "message"]),
+            handle_seconds: histograms(
+                "chat_actor_handle_seconds",
+                "Time to handle a message.",
+                &["actor", "message"],
+            ),
+            actor_restarts: counters("chat_actor_restarts_total", "Actors that panicked.", &["actor"]),
+            raft_term: gauge("chat_raft_term", "The Raft term."),
+            raft_is_leader: gauge("chat_raft_is_leader", "1 while this node leads."),
+            raft_commit_index: gauge("chat_raft_commit_index", "The last log entry known to be committed."),
+            raft_applied_index: gauge("chat_raft_applied_index", "The last log entry applied to the tables."),
+            raft_leader_changes: counter("chat_raft_leader_changes_total", "Changes of leader seen."),
+            raft_peer_lag: gauges(
+                "chat_raft_peer_lag_entries",
+                "Log entries that a peer lacks, as the leader knows.",
+                &["peer"],
+            ),
+            storage_commit_seconds: histogram(
+                "chat_storage_commit_seconds",
+                "A storage transaction with its fsync.",
+                SECONDS,
+            ),
+            storage_batch_entries: histogram(
+                "chat_storage_batch_entries",
+                "Log entries in one append.",
+                ENTRIES,
+            ),
+            sessions: gauge("chat_sessions", "Clients connected by WebSocket."),
+            events_delivered: counter("chat_events_delivered_total", "Events handed to clients."),
+            proposal_seconds: histogram(
+                "chat_proposal_seconds",
+                "From a change asked for to applied here.",
+                SECONDS,
+            ),
+            http_request_seconds: histograms(
+                "chat_http_request_seconds",
+                "HTTP requests.",
+                &["path", "status"],
+            ),
+            registry,
+        };
+        made.register_all();
+        made
+    }
+
+    /// The meter of one actor and one kind of message.
+    pub fn actor(&self, actor: &str, message: &str) -> Arc<ActorMeter> {
+        Arc::new(ActorMeter {
+            mailbox: self.mailbox.with_label_values(&[actor]),
+            handled: self.handled.with_label_values(&[actor, message]),
+            seconds: self.handle_seconds.with_label_values(&[actor, message]),
+        })
+    }
+
+    /// The Prometheus text format.
+    ///
+    /// # Errors
+    /// When a family cannot be encoded: a bug.
+    pub fn encode(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::with_capacity(32 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    fn register_all(&self) {
+        let families: Vec<Box<dyn Collector>> = vec![
+            Box::new(self.mailbox.clone()),
+            Box::new(self.handled.clone()),
+            Box::new(self.handle_seconds.clone()),
+            Box::new(self.actor_restarts.clone()),
+            Box::new(self.raft_term.clone()),
+            Box::new(self.raft_is_leader.clone()),
+            Box::new(self.raft_commit_index.clone()),
+            Box::new(self.raft_applied_index.clone()),
+            Box::new(self.raft_leader_changes.clone()),
+            Box::new(self.raft_peer_lag.clone()),
+            Box::new(self.storage_commit_seconds.clone()),
+            Box::new(self.storage_batch_entries.clone()),
+            Box::new(self.sessions.clone()),
+            Box::new(self.events_delivered.clone()),
+            Box::new(self.proposal_seconds.clone()),
+            Box::new(self.http_request_seconds.clone()),
+            Box::new(prometheus::process_collector::ProcessCollector::for_self()),
+        ];
+        for family in families {
+            self.registry.register(family).expect("each family is registered once");
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const VALID: &str = "metric names and labels are constants that Prometheus accepts";
+
+fn gauge(name: &str, help: &str) -> IntGauge {
+    IntGauge::new(name, help).expect(VALID)
+}
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    IntGaugeVec::new(Opts::new(name, help), labels).expect(VALID)
+}
+
+fn counter(name: &str, help: &str) -> IntCounter {
+    IntCounter::new(name, help).expect(VALID)
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    IntCounterVec::new(Opts::new(name, help), labels).expect(VALID)
+}
+
+fn histogram(name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())).expect(VALID)
+}
+
+fn histograms(name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+    HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels).expect(VALID)
+}
