@@ -31,7 +31,8 @@ impl BindAddress {
     /// Reads `127.0.0.1:8101`, `[::1]:8101` or `localhost:8101`; `None` if it is none of these.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(address) = text.parse::<SocketAddr>() {
-            return (address.port() != 0).then(|| Self { host: Host::Ip(address.ip()), port: address.port() });
+            return (address.port() != 0)
+                .then(|| Self { host: Host::Ip(address.ip()), port: address.port() });
         }
         let (host, port) = text.rsplit_once(':')?;
         Some(Self { host: Host::parse(host)?, port: parse_port(port)? })
@@ -231,7 +232,16 @@ mod tests {
             let bind = BindAddress::parse(text).unwrap();
             assert_eq!((bind.is_wildcard(), bind.is_loopback()), (wildcard, loopback), "{text}");
         }
-        for text in ["", "8101", "127.0.0.1", ":8101", "127.0.0.1:0", "127.0.0.1:99999", "http://127.0.0.1:1", "::1:8101"] {
+        for text in [
+            "",
+            "8101",
+            "127.0.0.1",
+            ":8101",
+            "127.0.0.1:0",
+            "127.0.0.1:99999",
+            "http://127.0.0.1:1",
+            "::1:8101",
+        ] {
             assert_eq!(BindAddress::parse(text), None, "{text}");
         }
         assert_eq!(BindAddress::parse("[::1]:8101").unwrap().url().as_str(), "http://[::1]:8101");

@@ -9,7 +9,7 @@ use super::address::{BindAddress, HttpUrl};
 use super::error::SettingsError;
 use super::keys;
 use super::layers::{Layer, Layers};
-use super::raw::{DEVELOPMENT_SECRET, RawHttp, RawPeer, RawSettings};
+use super::raw::{DEVELOPMENT_SECRET, RawCluster, RawHttp, RawPeer, RawSettings};
 use super::typed::{
     AccountSettings, ClusterSettings, HttpSettings, LimitSettings, LogFormat, LogLevel, LogSettings, Member,
     NodeSettings, PeerSettings, RaftSettings, Registration, Secret, Settings,
@@ -20,8 +20,22 @@ pub fn check(layers: &Layers, raw: RawSettings) -> Result<Settings, SettingsErro
     for layer in layers.iter() {
         check_layer(layer)?;
     }
-    check_order(layers, "raft.election_ticks", raw.raft.election_ticks, "raft.heartbeat_ticks", raw.raft.heartbeat_ticks, Order::More)?;
-    check_order(layers, "limits.frame_bytes", raw.limits.frame_bytes, "limits.message_bytes", raw.limits.message_bytes, Order::AtLeast)?;
+    check_order(
+        layers,
+        "raft.election_ticks",
+        raw.raft.election_ticks,
+        "raft.heartbeat_ticks",
+        raw.raft.heartbeat_ticks,
+        Order::More,
+    )?;
+    check_order(
+        layers,
+        "limits.frame_bytes",
+        raw.limits.frame_bytes,
+        "limits.message_bytes",
+        raw.limits.message_bytes,
+        Order::AtLeast,
+    )?;
 
     let node = NodeSettings {
         name: required(layers, "node.name", raw.node.name)?,
@@ -31,11 +45,12 @@ pub fn check(layers: &Layers, raw: RawSettings) -> Result<Settings, SettingsErro
     let http = http(layers, &raw.http)?;
     let peer = peer(layers, &raw.peer, secret)?;
     if http.bind.collides_with(&peer.bind) {
-        let complaint = format!("is {:?}, must be another address than http.bind (\"{}\")", raw.peer.bind, http.bind);
+        let complaint =
+            format!("is {:?}, must be another address than http.bind (\"{}\")", raw.peer.bind, http.bind);
         let (place, _) = layers.origin(&["peer.bind", "http.bind"]);
         return Err(SettingsError::of_key(place, "peer.bind", complaint));
     }
-    let cluster = cluster(layers, &raw)?;
+    let cluster = cluster(layers, &raw.cluster)?;
     check_own_entry(layers, &node, &http, &peer, &cluster)?;
     Ok(Settings {
         node,
@@ -86,7 +101,7 @@ fn check_layer(layer: &Layer) -> Result<(), SettingsError> {
         layer.get(path).is_some_and(|value| matches!(&value.kind, ValueKind::Array(list) if !list.is_empty()))
     };
     if has_entries("cluster.members") && has_entries("cluster.join") {
-        return Err(members_beside_join(layer.place("cluster.join")));
+        return Err(members_beside_join(layer.place("cluster.join"), "cluster.join"));
     }
     if layer.get("peer.secret").is_some() && layer.get("peer.secret_file").is_some() {
         return Err(secret_beside_file(layer.place("peer.secret_file")));
@@ -209,7 +224,9 @@ fn secret(layers: &Layers, raw: &RawPeer) -> Result<Secret, SettingsError> {
     }
     let complaint = |what: String| SettingsError::of_key(&place, path, what);
     let text = fs::read_to_string(Path::new(file)).map_err(|error| {
-        complaint(format!("is {file:?}, which cannot be read ({error}), must be a file with the cluster's secret"))
+        complaint(format!(
+            "is {file:?}, which cannot be read ({error}), must be a file with the cluster's secret"
+        ))
     })?;
     let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     if !keys::is_secret(text) {
@@ -219,9 +236,8 @@ fn secret(layers: &Layers, raw: &RawPeer) -> Result<Secret, SettingsError> {
     Ok(Secret::new(text.to_owned()))
 }
 
-fn cluster(layers: &Layers, raw: &RawSettings) -> Result<ClusterSettings, SettingsError> {
+fn cluster(layers: &Layers, raw: &RawCluster) -> Result<ClusterSettings, SettingsError> {
     let members: Vec<Member> = raw
-        .cluster
         .members
         .iter()
         .map(|member| Member {
@@ -230,12 +246,16 @@ fn cluster(layers: &Layers, raw: &RawSettings) -> Result<ClusterSettings, Settin
             public: url_of(&member.public),
         })
         .collect();
-    let join: Vec<HttpUrl> = raw.cluster.join.iter().map(|url| url_of(url)).collect();
+    let join: Vec<HttpUrl> = raw.join.iter().map(|url| url_of(url)).collect();
     match (members.is_empty(), join.is_empty()) {
-        (false, false) => Err(members_beside_join(layers.origin(&["cluster.join", "cluster.members"]).0)),
+        (false, false) => {
+            let (place, path) = layers.origin(&["cluster.join", "cluster.members"]);
+            Err(members_beside_join(place, path))
+        }
         (true, true) => {
             let wanted = keys::Rule::Members.wanted();
-            let complaint = format!("is missing, and so is cluster.join; one of them must be given: {wanted}");
+            let complaint =
+                format!("is missing, and so is cluster.join; one of them must be given: {wanted}");
             Err(SettingsError::of_key(layers.settings_file(), "cluster.members", complaint))
         }
         _ => Ok(ClusterSettings { members, join }),
@@ -255,14 +275,21 @@ fn check_own_entry(
     }
     let Some(number) = cluster.members.iter().position(|member| member.name == node.name) else {
         let names: Vec<&str> = cluster.members.iter().map(|member| member.name.as_str()).collect();
-        let complaint = format!("is {}, must name this node too (node.name is {:?})", names.join(", "), node.name);
+        let complaint =
+            format!("is {}, must name this node too (node.name is {:?})", names.join(", "), node.name);
         let (place, _) = layers.origin(&["cluster.members", "node.name"]);
         return Err(SettingsError::of_key(place, "cluster.members", complaint));
     };
     let own = &cluster.members[number];
     let pairs: [(&str, &HttpUrl, &str, &HttpUrl, &[&'static str]); 2] = [
         ("peer", &own.peer, "peer.url", &peer.url, &["cluster.members", "peer.url", "peer.bind"]),
-        ("public", &own.public, "http.public_url", &http.public_url, &["cluster.members", "http.public_url", "http.bind"]),
+        (
+            "public",
+            &own.public,
+            "http.public_url",
+            &http.public_url,
+            &["cluster.members", "http.public_url", "http.bind"],
+        ),
     ];
     for (field, listed, path, own, paths) in pairs {
         if listed != own {
@@ -274,13 +301,20 @@ fn check_own_entry(
     Ok(())
 }
 
-fn members_beside_join(place: String) -> SettingsError {
-    let complaint = "is given beside cluster.members, must be empty: a node founds a cluster or joins one";
-    SettingsError::of_key(place, "cluster.join", complaint)
+fn members_beside_join(place: String, path: &str) -> SettingsError {
+    let other = if path == "cluster.join" { "cluster.members" } else { "cluster.join" };
+    let complaint = format!(
+        "is given beside {other}, must be the only one of the two: a node founds a cluster or joins one"
+    );
+    SettingsError::of_key(place, path, complaint)
 }
 
 fn secret_beside_file(place: String) -> SettingsError {
-    SettingsError::of_key(place, "peer.secret_file", "is given beside peer.secret, must be the only one of the two")
+    SettingsError::of_key(
+        place,
+        "peer.secret_file",
+        "is given beside peer.secret, must be the only one of the two",
+    )
 }
 
 fn listener(text: &str) -> BindAddress {

@@ -127,7 +127,9 @@ impl Layer {
                 let Some(key) = keys::key(&path) else {
                     return Err(SettingsError::of_key(&name, path, unknown(Some(&prefix))));
                 };
-                key.rule.check(key.path, &value).map_err(|it| SettingsError::of_key(&name, it.key, it.says))?;
+                key.rule
+                    .check(key.path, &value)
+                    .map_err(|it| SettingsError::of_key(&name, it.key, it.says))?;
                 values.push((key.path, value));
             }
         }
@@ -158,9 +160,7 @@ impl Layer {
                     return Err(SettingsError::of_key(place, key.path, complaint));
                 }
                 Rule::PeerUrls => list(text).unwrap_or_else(|| Value::from(text)),
-                Rule::Number(..) => {
-                    text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from)
-                }
+                Rule::Number(..) => text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from),
                 _ => Value::from(text),
             };
             key.rule.check(key.path, &value).map_err(|it| SettingsError::of_key(&place, it.key, it.says))?;
@@ -215,8 +215,10 @@ fn unknown(prefix: Option<&str>) -> String {
     let known: Vec<&str> = match prefix {
         Some(prefix) => keys::KEYS.iter().filter_map(|key| key.path.strip_prefix(prefix)).collect(),
         None => {
-            let mut sections: Vec<&str> =
-                keys::KEYS.iter().filter_map(|key| key.path.split_once('.').map(|(section, _)| section)).collect();
+            let mut sections: Vec<&str> = keys::KEYS
+                .iter()
+                .filter_map(|key| key.path.split_once('.').map(|(section, _)| section))
+                .collect();
             sections.dedup();
             sections
         }
