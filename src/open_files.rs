@@ -16,3 +16,8 @@ pub fn raise_limit() {
         warn!(%error, "the limit of open files stays as it was");
     }
 }
+
+/// How many files may be open now, if the system tells.
+pub fn limit() -> Option<u64> {
+    getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
+}
