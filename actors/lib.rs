@@ -5,13 +5,16 @@
 //! - [`metrics`]: every metric family of `/metrics`.
 //! - [`messages`]: what actors say to each other, a file a conversation.
 //! - [`chat`]: the pure core of the chat: command + tables → outcome + events.
+//! - [`essential`]: threads whose panic must end the process.
 //! - [`membership`]: who the nodes of a chat are, and how it was founded.
 //! - `raft`: consensus; the pure core around `RawNode`, and the actor on its own thread.
 //! - `storage`: the one writer of `chat.db`.
 
 pub mod bus;
 pub mod chat;
+pub mod essential;
 pub mod ids;
 pub mod membership;
 pub mod messages;
 pub mod metrics;
+pub mod raft;
