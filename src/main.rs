@@ -9,6 +9,11 @@
 //! - `node_client`: HTTP to a node, for the commands that ask one.
 //! - `logs`, `signals`, `terminal`, `open_files`, `failure`: small matters between us and the system.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the program is the edge of the world: clocks and dice come in here"
+)]
+
 mod bench;
 mod children;
 mod demo;

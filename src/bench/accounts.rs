@@ -21,9 +21,8 @@ const DELETE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Somebody who was registered for this run.
 #[derive(Debug, Clone)]
-pub struct Account {
-    pub name: String,
-    pub token: String,
+struct Account {
+    token: String,
     node: usize,
 }
 
@@ -184,7 +183,7 @@ impl Accounts {
         let name = self.name(&name);
         let mut connection = Connection::open(client, &urls[node]).await?;
         let reply = connection.ask("register", json!({"name": name, "password": self.password})).await?;
-        self.made.borrow_mut().push(Account { name, token: text(&reply, "token"), node });
+        self.made.borrow_mut().push(Account { token: text(&reply, "token"), node });
         Ok((connection, reply))
     }
 

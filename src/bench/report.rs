@@ -99,7 +99,7 @@ mod tests {
             bytes: 128,
             seconds: 10,
             warmup: 2,
-            fdatasync_per_second: rounded(1000.000_4),
+            fdatasync_per_second: rounded(1000.0004),
         };
         assert_eq!(
             report.json(),
