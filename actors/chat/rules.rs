@@ -21,8 +21,8 @@ pub const DIRECT_OTHERS_MAX: usize = 8;
 pub const PAGE_DEFAULT: usize = 50;
 pub const PAGE_MAX: usize = 200;
 pub const PATTERN_CHARS_MAX: usize = 128;
-/// Room numbers stay below what JSON readers hold exactly.
-const ROOM_MAX: u64 = (1 << 53) - 1;
+/// Numbers stay below what JSON readers hold exactly.
+const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 pub type Checked<V> = Result<V, Refusal>;
 
@@ -83,14 +83,18 @@ pub fn emoji(emoji: &str) -> Checked<()> {
 }
 
 pub fn room(number: u64) -> Checked<RoomId> {
-    check((1..=ROOM_MAX).contains(&number), "room must be a positive integer below 2^53")?;
+    check((1..=NUMBER_MAX).contains(&number), "room must be a positive integer below 2^53")?;
     Ok(RoomId(number))
 }
 
-/// A message's place. Any whole number is one; a place where nothing is, is for apply to say.
+/// A message's place. Any whole number is one: that nothing is there is for apply to say.
+pub fn seq(number: u64) -> Seq {
+    Seq(number.min(NUMBER_MAX))
+}
+
 pub fn seqs(seqs: &[u64]) -> Checked<Vec<Seq>> {
     check((1..=SEQS_MAX).contains(&seqs.len()), "seqs must be a list of 1 to 100 numbers")?;
-    Ok(seqs.iter().copied().map(Seq).collect())
+    Ok(seqs.iter().copied().map(seq).collect())
 }
 
 /// Everybody in a direct conversation, the asker included, sorted. Names are folded; a name that
@@ -243,6 +247,7 @@ mod tests {
         assert!(room(0).is_err() && room(1 << 53).is_err());
         assert_eq!(room((1 << 53) - 1).unwrap().0, (1 << 53) - 1);
         assert!(seqs(&[]).is_err() && seqs(&[1; 101]).is_err());
+        assert_eq!(seq(u64::MAX), Seq((1 << 53) - 1));
         assert_eq!(seqs(&[3, 3]).unwrap(), [Seq(3), Seq(3)]);
     }
 

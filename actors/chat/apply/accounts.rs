@@ -63,16 +63,15 @@ impl<T: Tables> Work<'_, T> {
             return Err(wrong_login());
         }
         let earlier = self.tables.session_by_id(&row.name, &self.command.id)?;
-        if let Some(earlier) = &earlier {
-            if earlier.op != op {
-                return Err(id_in_use());
+        match &earlier {
+            Some(earlier) if earlier.op == op => self.stop_if_same_command(&row, token_hash)?,
+            Some(_) => return Err(id_in_use()),
+            None if op == LoginOp::Register && row.created_by != self.command.id => {
+                return Err(refuse(Code::Conflict, "this name is taken: choose another"));
             }
-            self.stop_if_same_command(&row, token_hash)?;
-        } else if op == LoginOp::Register && row.created_by != self.command.id {
-            return Err(refuse(Code::Conflict, "this name is taken: choose another"));
-        } else if self.done_before()?.is_some() {
-            // Unreachable by honest digests; a message or outcome under this id is another request.
-            return Err(id_in_use());
+            // Whatever is found is of another op.
+            None if self.done_before()?.is_some() => return Err(id_in_use()),
+            None => {}
         }
         self.check_token_is_new(token_hash)?;
 

@@ -11,9 +11,6 @@
 mod accounts;
 mod messages;
 mod rooms;
-#[cfg(test)]
-mod story;
-
 use super::command::{Change, Command, LoginOp, RequestDigest};
 use super::digest;
 use super::objects::{Event, User, UserEvent};
@@ -214,6 +211,9 @@ impl<T: Tables> Work<'_, T> {
 fn id_in_use<E>() -> Stop<E> {
     refuse(Code::Conflict, "this id was used for another request: take a new one")
 }
+
+#[cfg(test)]
+mod story;
 
 #[cfg(test)]
 mod tests {

@@ -153,7 +153,7 @@ impl<T: Tables> Work<'_, T> {
 
     fn check_people(&mut self, names: &[String]) -> Step<(), T> {
         for name in names {
-            if !self.tables.user(name)?.is_some_and(|row| !row.deleted) {
+            if self.tables.user(name)?.is_none_or(|row| row.deleted) {
                 return Err(no_such_user(name));
             }
         }
