@@ -245,4 +245,54 @@ mod tests {
         assert_eq!(quoted("data/demo/node3.toml"), "data/demo/node3.toml");
         assert_eq!(quoted("my data/it's"), r"'my data/it'\''s'");
     }
+
+    fn arguments(folder: &Path, more: &[&str]) -> DemoArguments {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            demo: DemoArguments,
+        }
+        let words = [&["demo", "--dir", folder.to_str().unwrap()], more].concat();
+        <Line as clap::Parser>::parse_from(words).demo
+    }
+
+    #[test]
+    fn a_folder_keeps_its_nodes() {
+        let folder = std::env::temp_dir().join(format!("chat-demo-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let ports = local_cluster::free_ports(3).unwrap();
+        Layout { folder: fs::canonicalize(&folder).unwrap(), ports: ports.clone() }.write("").unwrap();
+
+        assert_eq!(found(&arguments(&folder, &[])).unwrap().len(), 3);
+        let same = [ports[0].http.to_string(), ports[0].peer.to_string()];
+        let same = ["--nodes", "3", "--http-port", &same[0], "--peer-port", &same[1]];
+        assert_eq!(found(&arguments(&folder, &same)).unwrap().len(), 3);
+        for other in [["--nodes", "5"], ["--http-port", "1"], ["--peer-port", "1"]] {
+            let error = found(&arguments(&folder, &other)).unwrap_err();
+            assert!(error.is::<WrongUsage>() && error.to_string().contains(other[0]), "{error}");
+        }
+        let _listener = std::net::TcpListener::bind(("127.0.0.1", ports[2].peer)).unwrap();
+        let error = found(&arguments(&folder, &[])).unwrap_err().to_string();
+        assert!(error.contains("for node3 is taken"), "{error}");
+
+        let moved = folder.with_extension("moved");
+        fs::rename(&folder, &moved).unwrap();
+        let error = found(&arguments(&moved, &[])).unwrap_err();
+        assert!(
+            error.is::<SettingsError>() && error.to_string().contains("node1.toml: node.data_dir: is"),
+            "{error}"
+        );
+        fs::remove_dir_all(&moved).unwrap();
+    }
+
+    #[test]
+    fn a_folder_has_one_demo_at_a_time() {
+        let folder = std::env::temp_dir().join(format!("chat-demo-lock-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let first = lock(&folder).unwrap();
+        assert!(lock(&folder).unwrap_err().to_string().contains("is in use by another demo"));
+        drop(first);
+        lock(&folder).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -37,7 +38,14 @@ impl StopSignals {
     }
 }
 
-/// Sends this process a SIGTERM once standard input ends. A parent holds the other end of that pipe, so
+/// What a node without a parent gets, and how long until the next: a drain, cut short, then the end.
+const ORPHAN_SIGNALS: [(Signal, Duration); 3] = [
+    (Signal::SIGTERM, Duration::from_secs(2)),
+    (Signal::SIGTERM, Duration::from_secs(2)),
+    (Signal::SIGKILL, Duration::ZERO),
+];
+
+/// Stops this process once standard input ends. A parent holds the other end of that pipe, so
 /// the kernel tells us of its death, also of one by SIGKILL.
 pub fn stop_with_stdin() {
     let watch = || {
@@ -50,7 +58,10 @@ pub fn stop_with_stdin() {
                 Ok(0) | Err(_) => break,
             }
         }
-        let _ = kill(Pid::this(), Signal::SIGTERM);
+        for (signal, pause) in ORPHAN_SIGNALS {
+            let _ = kill(Pid::this(), signal);
+            thread::sleep(pause);
+        }
     };
     // Without that thread a lost parent would go unnoticed, which only a person could mend anyway.
     let _ = thread::Builder::new().name("parent-watch".into()).spawn(watch);
