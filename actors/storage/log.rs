@@ -105,9 +105,7 @@ pub fn read(conn: &Connection, from: LogIndex, to: LogIndex, bytes_max: u64) -> 
     let mut entries = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let mut entry = Entry::default();
-        entry.index = number(row, 0)?;
-        entry.term = number(row, 1)?;
+        let mut entry = Entry { index: number(row, 0)?, term: number(row, 1)?, ..Entry::default() };
         let kind: i32 = row.get(2)?;
         entry.entry_type =
             EntryType::from_i32(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, kind.into()))?;
