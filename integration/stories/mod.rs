@@ -1,0 +1,3 @@
+//! Stories on real processes.
+
+mod first_message;
