@@ -225,6 +225,18 @@ impl Client {
         self.events.iter().filter(|event| event["at"].as_u64().is_some_and(|own| own > at)).collect()
     }
 
+    /// A new room with nobody else in it; returns its number.
+    pub async fn create_room(&mut self, name: &str, kind: &str) -> u64 {
+        let reply = self.ok("create_room", json!({"name": name, "kind": kind})).await;
+        number(&reply["room"], "room")
+    }
+
+    /// Sends a message and returns its seq.
+    pub async fn send(&mut self, room: u64, text: &str) -> u64 {
+        let reply = self.ok("send", json!({"room": room, "text": text})).await;
+        number(&reply, "seq")
+    }
+
     /// The reply to this id, if it has come.
     pub fn take_reply(&mut self, id: &str) -> Option<Value> {
         self.replies.remove(id)

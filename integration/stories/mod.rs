@@ -1,3 +1,6 @@
 //! Stories on real processes.
 
+mod accounts;
 mod first_message;
+mod people;
+mod rooms;
