@@ -61,6 +61,8 @@ pub struct Record {
     pub longest_gap: Duration,
     /// What broke the contract.
     pub wrong: Vec<String>,
+    /// Where it is now.
+    node: String,
     is_settled: bool,
 }
 
@@ -97,6 +99,16 @@ impl Chatter {
 
     pub fn record(&self) -> Ref<'_, Record> {
         self.record.borrow()
+    }
+
+    /// The URL of the node that it is on.
+    pub fn node(&self) -> String {
+        self.record.borrow().node.clone()
+    }
+
+    /// Measures the longest gap anew.
+    pub fn forget_gap(&self) {
+        self.record.borrow_mut().longest_gap = Duration::ZERO;
     }
 
     /// From now on it settles what is under way, and only listens.
@@ -171,6 +183,7 @@ impl Chat {
         if reply["ok"] != true || reply["resumed"] != true || reply["cursor"] != self.cursor {
             self.wrong(format!("hello with cursor {} at {url}: {reply}", self.cursor));
         }
+        self.record.borrow_mut().node = url.to_owned();
         Some(client)
     }
 
