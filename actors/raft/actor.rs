@@ -109,7 +109,7 @@ impl Actor for RaftNode {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        crate::essential::mark_thread("raft");
+        crate::essential::mark("raft");
         self.last_tick = Instant::now();
         ctx.run_interval(self.tick, |actor, ctx| actor.drive(ctx));
         // What the disk held that is committed and not applied is handed out by the first drive.
