@@ -72,7 +72,8 @@ async fn what_register_refuses() {
     let cluster = Cluster::start(1).await;
     let mut client = cluster.client(0).await;
     let long_name = "n".repeat(33);
-    for name in [json!(""), json!(long_name), json!("a b"), json!("é"), json!("a/b"), json!(7), Value::Null] {
+    for name in [json!(""), json!(long_name), json!("a b"), json!("é"), json!("a/b"), json!(7), Value::Null]
+    {
         client.refused("register", json!({"name": name, "password": "12345678"}), "bad_request").await;
     }
     for password in [json!("1234567"), json!("é".repeat(3)), json!("x".repeat(257)), json!(12_345_678)] {
@@ -137,7 +138,11 @@ async fn a_repeated_login_ends_the_session_it_made_first() {
 
     // The same id is no longer free for anything else.
     second.name = "ann".into();
-    refused("a room", &ann.ask_as(&id, "create_room", json!({"name": "x", "kind": "public"})).await, "conflict");
+    refused(
+        "a room",
+        &ann.ask_as(&id, "create_room", json!({"name": "x", "kind": "public"})).await,
+        "conflict",
+    );
     assert!(ann.is_alive().await);
 }
 
@@ -147,7 +152,8 @@ async fn a_wrong_name_reads_like_a_wrong_password() {
     let _ann = cluster.register(0, "ann").await;
     let mut client = cluster.client(0).await;
     let wrong = client.refused("login", json!({"name": "ann", "password": "12345678"}), "unauthorized").await;
-    let nobody = client.refused("login", json!({"name": "zoe", "password": "12345678"}), "unauthorized").await;
+    let nobody =
+        client.refused("login", json!({"name": "zoe", "password": "12345678"}), "unauthorized").await;
     assert_eq!(wrong, nobody);
     client.refused("login", json!({"name": "ann"}), "bad_request").await;
     // The connection stays, and lets the right password in.

@@ -165,7 +165,12 @@ async fn a_node_outlives_rubbish() {
     let port = cluster.nodes[0].http_port;
     let peer_port = cluster.nodes[0].peer_port;
     for port in [port, peer_port] {
-        for rubbish in [&b"\0\0\0\0"[..], b"GET / HTTP/9\r\n\r\n", b"POST /api/v1/send HTTP/1.1\r\nContent-Length: -1\r\n\r\n", &[0x16, 3, 1, 2, 0]] {
+        for rubbish in [
+            &b"\0\0\0\0"[..],
+            b"GET / HTTP/9\r\n\r\n",
+            b"POST /api/v1/send HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+            &[0x16, 3, 1, 2, 0],
+        ] {
             let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
             std::io::Write::write_all(&mut stream, rubbish).unwrap();
         }

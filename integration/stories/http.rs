@@ -133,10 +133,8 @@ async fn other_pages_are_kept_out_and_the_members_let_in() {
         let mut headers = vec![("Origin", origin), ("Authorization", bearer.as_str())];
         if method == Method::OPTIONS {
             headers[1] = ("Access-Control-Request-Method", "POST");
-            headers.push((
-                "Access-Control-Request-Headers",
-                "authorization,content-type,idempotency-key,range",
-            ));
+            headers
+                .push(("Access-Control-Request-Headers", "authorization,content-type,idempotency-key,range"));
         }
         exchange(method, &format!("{url}/api/v1/list_rooms"), &headers, "{}").await.unwrap()
     };

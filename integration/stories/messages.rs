@@ -307,7 +307,11 @@ async fn a_repeat_is_done_once_on_whichever_node() {
         }
         assert_eq!(two, one, "{op}");
         refused(op, &ann_too.ask_as(&id, op, other).await, "conflict");
-        refused(op, &ann.ask_as(&id, "create_room", json!({"name": "n", "kind": "public"})).await, "conflict");
+        refused(
+            op,
+            &ann.ask_as(&id, "create_room", json!({"name": "n", "kind": "public"})).await,
+            "conflict",
+        );
     }
     // Without effect the second time: the text is the last one, and so is the count.
     let history = ann.ok("history", json!({"room": room})).await;

@@ -2,8 +2,10 @@
 
 mod accounts;
 mod chaos;
+mod demo;
 mod edges;
 mod first_message;
+mod founding;
 mod http;
 mod majority;
 mod messages;
@@ -13,3 +15,6 @@ mod people;
 mod power;
 mod resume;
 mod rooms;
+mod starting;
+mod status;
+mod stopping;

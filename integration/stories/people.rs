@@ -19,10 +19,7 @@ async fn list_users_by_name() {
     }
     let all = ann.ok("list_users", json!({})).await;
     let first = &all["users"][0];
-    assert_like(
-        first,
-        &json!({"name": "ann", "role": "admin", "deleted": false, "online": true}),
-    );
+    assert_like(first, &json!({"name": "ann", "role": "admin", "deleted": false, "online": true}));
     assert!(first["display"].is_string());
 
     for (fields, expected) in [

@@ -136,9 +136,12 @@ async fn membership_decides_what_a_cursor_brings() {
     ann.send(room, "not for bob any more").await;
     ann.send(common, "end").await;
     let again = resume(&cluster, 0, &bob, position, "end").await;
-    assert!(again.events.iter().any(|event| {
-        event["ev"] == "room" && event["room"] == room && event["member"] == false
-    }));
+    assert!(
+        again
+            .events
+            .iter()
+            .any(|event| { event["ev"] == "room" && event["room"] == room && event["member"] == false })
+    );
     assert!(again.events.iter().all(|event| event["ev"] != "message" || event["room"] == common));
 }
 
