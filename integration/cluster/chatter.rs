@@ -42,7 +42,6 @@ pub struct Plan {
 pub struct Acked {
     pub id: String,
     pub seq: u64,
-    pub at: u64,
 }
 
 #[derive(Default)]
@@ -240,12 +239,12 @@ impl Chat {
         let Some(mut write) = self.under_way.take() else { return };
         let mut record = self.record.borrow_mut();
         if reply["ok"] == true {
-            let (Some(seq), Some(at)) = (reply["seq"].as_u64(), reply["at"].as_u64()) else {
+            let Some(seq) = reply["seq"].as_u64() else {
                 record.wrong.push(format!("a send without its place: {reply}"));
                 return;
             };
             record.repeats += u32::from(reply["duplicate"] == true);
-            record.acked.push(Acked { id: write.id, seq, at });
+            record.acked.push(Acked { id: write.id, seq });
             record.longest_gap = record.longest_gap.max(self.last_ack.elapsed());
             self.last_ack = Instant::now();
             self.next_write = self.last_ack + self.plan.pause;

@@ -12,6 +12,13 @@
 //! - [`tables`]: the rows of each node, compared.
 //! - [`wait`]: polling with a deadline.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "all of this is test code, which the lints see only where `#[test]` stands"
+)]
+
 pub mod chatter;
 pub mod client;
 pub mod folder;

@@ -2,6 +2,7 @@
 //!
 //! `CHAOS_SECONDS=60 CHAOS_CLIENTS=16` makes it long; a summary is printed in any case.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -73,10 +74,6 @@ pub async fn begin_to_chat(cluster: &mut Cluster, people: u64, pause: Duration) 
     clients.into_iter().map(begin).collect()
 }
 
-pub fn acked(chatters: &[Chatter]) -> usize {
-    chatters.iter().map(|chatter| chatter.record().acked.len()).sum()
-}
-
 /// Waits until everybody has had a few more writes acknowledged.
 pub async fn wait_for_progress(cluster: &Cluster, chatters: &[Chatter]) {
     let before: Vec<usize> = chatters.iter().map(|chatter| chatter.record().acked.len()).collect();
@@ -104,10 +101,10 @@ pub async fn end_and_check(cluster: &mut Cluster, chatters: Vec<Chatter>) -> Vec
     let mut rooms: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for chatter in &chatters {
         let room = chatter.plan.room;
-        if !rooms.contains_key(&room) {
+        if let Entry::Vacant(vacant) = rooms.entry(room) {
             let mut client = cluster.client(0).await;
             client.hello(&chatter.plan.token, json!({})).await;
-            rooms.insert(room, whole_history(&mut client, room).await);
+            vacant.insert(whole_history(&mut client, room).await);
         }
         let all = rooms[&room].len();
         let what = format!("{} to hear all {all} messages", chatter.plan.name);

@@ -194,7 +194,7 @@ async fn two_chats_never_mix() {
 /// Founders whose lists name a member of a living cluster found nothing.
 #[actix::test]
 async fn founders_beside_a_living_cluster() {
-    let mut cluster = Cluster::start(1).await;
+    let cluster = Cluster::start(1).await;
     let mut ann = cluster.register(0, "ann").await;
     let mut others = Cluster::prepare(2, "");
     let secret = format!("of {}", cluster.folder.path().display());

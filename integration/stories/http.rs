@@ -31,10 +31,10 @@ async fn a_chat_without_a_websocket() {
     let account = json!({"name": "ann", "password": password_of("ann")});
     let reply = assert_done(&op(&urls[0], "register", None, Some("first"), &account).await);
     assert_like(&reply["user"], &json!({"name": "ann", "role": "admin", "deleted": false}));
-    let token = text(&reply, "token");
-    let token = Some(token.as_str());
+    let drawn = text(&reply, "token");
+    let token = Some(drawn.as_str());
     let reply = assert_done(&op(&urls[1], "login", None, None, &account).await);
-    assert_ne!(text(&reply, "token"), token.unwrap());
+    assert_ne!(text(&reply, "token"), drawn);
 
     let fields = json!({"name": "general", "kind": "public"});
     let reply = assert_done(&op(&urls[1], "create_room", token, None, &fields).await);
@@ -52,7 +52,7 @@ async fn a_chat_without_a_websocket() {
 
     // One key space with the WebSocket.
     let mut client = cluster.client(1).await;
-    client.hello(token.unwrap(), json!({})).await;
+    client.hello(&drawn, json!({})).await;
     let twice = client.ask_as("key 1", "send", fields.clone()).await;
     assert_eq!((&twice["duplicate"], &twice["seq"]), (&json!(true), &json!(1)));
     let history = assert_done(&op(&urls[1], "history", token, None, &json!({"room": room})).await);
@@ -199,5 +199,26 @@ async fn what_operators_ask() {
     for name in ["register", "login", "hello", "send", "history", "mark_read"] {
         let path = described["paths"].as_object().unwrap().keys().find(|path| path.ends_with(name));
         assert!(path.is_some() || name == "hello", "{name}");
+    }
+}
+
+#[actix::test]
+async fn the_page_comes_from_any_node_and_may_talk_to_all() {
+    let cluster = Cluster::start(3).await;
+    for node in &cluster.nodes {
+        let page = get(&format!("{}/", node.url())).await.unwrap();
+        assert_eq!(page.status, 200);
+        assert!(page.header("content-type").starts_with("text/html"), "{}", page.header("content-type"));
+        let policy = page.header("content-security-policy");
+        let part = |name: &str| policy.split(';').map(str::trim).find(|part| part.starts_with(name));
+        for other in &cluster.nodes {
+            let address = format!("127.0.0.1:{}", other.http_port);
+            for name in ["connect-src", "img-src", "media-src"] {
+                let part = part(name).unwrap_or_else(|| panic!("no {name} in {policy}"));
+                let own = other.name == node.name && part.contains("'self'");
+                assert!(own || part.contains(&address), "{address} in {part}");
+            }
+        }
+        assert_eq!(part("script-src"), Some("script-src 'self'"));
     }
 }

@@ -180,7 +180,7 @@ async fn react() {
 
 #[actix::test]
 async fn history_in_pages() {
-    let cluster = Cluster::start(1).await;
+    let cluster = Cluster::start_with(1, "[limits]\nmessages_per_second = 0").await;
     let mut ann = cluster.register(0, "ann").await;
     let room = ann.create_room("general", "public").await;
     let empty = ann.ok("history", json!({"room": room})).await;
