@@ -20,6 +20,7 @@ mod metrics;
 mod outage;
 mod people;
 mod power;
+mod reading;
 mod resume;
 mod rooms;
 mod search;
