@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::command::{LoginOp, RequestDigest, TokenHash};
-use super::objects::{Message, Role, RoomKind};
+use super::objects::{Message, Role, Room, RoomKind, User};
 use super::outcome::Outcome;
 use crate::ids::{At, RoomId, Seq};
 
@@ -25,6 +25,18 @@ pub struct UserRow {
     pub created_digest: RequestDigest,
 }
 
+impl UserRow {
+    /// The account as people see it.
+    pub fn seen(&self) -> User {
+        User {
+            name: self.name.clone(),
+            display: self.display.clone(),
+            role: self.role,
+            deleted: self.deleted,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomRow {
     pub at: At,
@@ -34,6 +46,28 @@ pub struct RoomRow {
     pub kind: RoomKind,
     pub topic: String,
     pub creator: String,
+}
+
+impl RoomRow {
+    /// The room as the user sees it whose membership, present or past, is given.
+    pub fn seen(&self, member: Option<&MemberRow>, last_seq: Seq) -> Room {
+        let direct = self.kind == RoomKind::Direct;
+        Room {
+            room: self.room,
+            name: if direct { String::new() } else { self.name.clone() },
+            kind: self.kind,
+            topic: self.topic.clone(),
+            users: if direct { self.name.split('\n').map(str::to_owned).collect() } else { Vec::new() },
+            member: member.is_some_and(|row| row.member),
+            last_seq,
+            at: member.map_or(self.at, |row| row.at.max(self.at)),
+        }
+    }
+}
+
+/// The stored name of a direct conversation: its people, sorted. No name of a user holds a line feed.
+pub fn direct_name(users: &[String]) -> String {
+    users.join("\n")
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +143,20 @@ pub trait Tables {
     fn member(&mut self, room: RoomId, user: &str) -> Result<Option<MemberRow>, Self::Error>;
     /// Who is in a room now, by name.
     fn members(&mut self, room: RoomId) -> Result<Vec<String>, Self::Error>;
+    /// The rooms that a user is in now, by number. Asked only when an account is deleted; a store that
+    /// has an index for it does better than this walk.
+    fn rooms_of(&mut self, user: &str) -> Result<Vec<RoomId>, Self::Error> {
+        let mut rooms = Vec::new();
+        let last = self.last_room()?;
+        let mut room = RoomId(1);
+        while room <= last {
+            if self.member(room, user)?.is_some_and(|row| row.member) {
+                rooms.push(room);
+            }
+            room = room.next();
+        }
+        Ok(rooms)
+    }
     fn put_member(&mut self, row: &MemberRow) -> Result<(), Self::Error>;
 
     fn read(&mut self, room: RoomId, user: &str) -> Result<Option<ReadRow>, Self::Error>;
