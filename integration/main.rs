@@ -1,0 +1,6 @@
+//! Everything that is tested from outside one module. One binary, a `mod` a story.
+//!
+//! - [`simulation`]: whole clusters on one thread, from one seed.
+//! - [`transcripts`]: Raft stories as text that one can read and regenerate.
+
+mod simulation;
