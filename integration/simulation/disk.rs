@@ -107,9 +107,6 @@ impl Disk {
         }
     }
 
-    pub fn has_unsynced(&self) -> bool {
-        !self.unsynced.is_empty()
-    }
 
     /// The power goes: any prefix of what was not synced survives.
     pub fn power_cut(&mut self, dice: &mut Dice) {

@@ -28,8 +28,15 @@ pub enum Key {
 enum Mode {
     Off,
     /// Registered; live events wait in the buffer while pages of rows are read.
-    Pulling { buffer: Vec<Event>, overflown: bool },
+    Pulling { buffer: Vec<Event>, overflown: bool, page: Option<Page> },
     Live,
+}
+
+#[derive(Debug)]
+struct Page {
+    events: Vec<Event>,
+    /// It is the last one, and ends here.
+    last: Option<At>,
 }
 
 pub struct Stream {
@@ -48,7 +55,7 @@ impl Stream {
     }
 
     pub fn connect(&mut self) {
-        self.mode = Mode::Pulling { buffer: Vec::new(), overflown: false };
+        self.mode = Mode::Pulling { buffer: Vec::new(), overflown: false, page: None };
     }
 
     pub fn disconnect(&mut self) {
@@ -71,7 +78,7 @@ impl Stream {
         match &mut self.mode {
             Mode::Off => Ok(()),
             Mode::Live => self.deliver(&notice.event, model),
-            Mode::Pulling { buffer, overflown } => {
+            Mode::Pulling { buffer, overflown, .. } => {
                 if buffer.len() >= BUFFER_MAX {
                     *overflown = true;
                     buffer.clear();
@@ -84,35 +91,46 @@ impl Stream {
         }
     }
 
-    /// Reads one page of rows; says whether the stream is live now. A node that is behind the cursor
-    /// is asked again later.
-    pub fn pull(&mut self, changes: &[Notice], model: &mut Model, limit: usize) -> Result<bool, Failure> {
-        let Mode::Pulling { overflown, .. } = &mut self.mode else { return Ok(true) };
+    /// Reads one page of rows. A node that is behind the cursor is asked again later: `false`.
+    pub fn read_page(&mut self, changes: &[Notice], model: &mut Model, limit: usize) -> bool {
         let here = model.present();
-        if here < self.cursor {
-            return Ok(false);
+        if here < self.cursor || !self.is_connected() {
+            return false;
         }
-        *overflown = false;
         let mut after = self.cursor;
         if self.bug == Some(Bug::ResumeOffByOne) {
             after = after.next();
         }
-        let page = self.page(changes, after, here, model, limit);
-        let all = page.len() < limit;
-        for event in &page {
+        let events = self.page(changes, after, here, model, limit);
+        let last = (events.len() < limit).then_some(here);
+        if let Mode::Pulling { page, .. } = &mut self.mode {
+            *page = Some(Page { events, last });
+        }
+        true
+    }
+
+    /// Tells the page that was read, some time after; says whether the stream is live now.
+    pub fn tell_page(&mut self, model: &mut Model) -> Result<bool, Failure> {
+        let Mode::Pulling { buffer, overflown, page } = &mut self.mode else { return Ok(true) };
+        let (buffered, overflown) = (std::mem::take(buffer), std::mem::take(overflown));
+        let Some(page) = page.take() else { return Ok(false) };
+        for event in &page.events {
             self.deliver(event, model)?;
         }
-        if all && let Mode::Pulling { buffer, .. } = &mut self.mode {
-            // Read in the same instant as the last page, so nothing can have come after it. In the node
-            // some time passes in between, which is what the buffer is for: see `close_page`.
-            let buffered = std::mem::take(buffer);
-            self.mode = Mode::Live;
-            let end = if self.bug == Some(Bug::BufferDropsOneTooMany) { here.next() } else { here };
-            for event in buffered.iter().filter(|event| event.at() > end) {
-                self.deliver(event, model)?;
+        let Some(mut end) = page.last.filter(|_| !overflown) else {
+            if let (Mode::Pulling { buffer, .. }, false) = (&mut self.mode, overflown) {
+                *buffer = buffered;
             }
+            return Ok(false);
+        };
+        if self.bug == Some(Bug::BufferDropsOneTooMany) {
+            end = end.next();
         }
-        Ok(self.is_live())
+        self.mode = Mode::Live;
+        for event in buffered.iter().filter(|event| event.at() > end) {
+            self.deliver(event, model)?;
+        }
+        Ok(true)
     }
 
     /// The rows changed after `after`, as they are `here`, that the user may see; by rising `at`.
@@ -153,6 +171,9 @@ impl Stream {
 
     /// `room` with `member: true` is the sign to load that room's history and people.
     fn load(&mut self, room: RoomId, model: &mut Model) {
+        if !self.is_in(room, model) {
+            return;
+        }
         let messages: Vec<_> =
             model.messages(room).map(|row| (Key::Message(room, row.message.seq), row.message.at)).collect();
         let Ok(people) = model.members(room);
@@ -193,7 +214,7 @@ impl Stream {
     }
 
     fn may_see(&self, notice: &Notice, model: &mut Model) -> bool {
-        let mut is_in = |room| matches!(model.member(room, &self.user), Ok(Some(row)) if row.member);
+        let mut is_in = |room| self.is_in(room, model);
         match (&notice.audience, &notice.event) {
             (Audience::Everybody, _) => true,
             (Audience::User(user), _) => *user == self.user,

@@ -22,13 +22,17 @@ struct Known {
     term: u64,
     /// Known once somebody applies it.
     data: Option<Bytes>,
+    /// Known with it.
     applied: Option<Vec<Applied>>,
 }
 
+/// One command of an entry, and what it brought about.
 #[derive(PartialEq, Eq)]
-struct Applied {
-    origin: Origin,
-    effect: Effect,
+pub struct Applied {
+    pub origin: Origin,
+    pub effect: Effect,
+    /// The last `at` given out after it.
+    pub at: At,
 }
 
 /// What became of one try of a command.
@@ -70,7 +74,7 @@ impl Truth {
             return fail("applied above commit", format!("{} > {commit}", core.applied_index()));
         }
         let known = FIRST + self.log.len() as u64 - 1;
-        for index in (*checked).min(known) + 1..=commit {
+        for index in FIRST.max((*checked).min(known) + 1)..=commit {
             let Some(term) = core.term_of(LogIndex(index)) else {
                 return fail("logs equal", format!("node {} has committed {index} and does not hold it", core.id()));
             };
@@ -125,53 +129,48 @@ impl Truth {
     }
 
     /// A node applied one entry: these are its commands and what they brought about.
-    pub fn check_applied(&mut self, node: RaftId, index: LogIndex, effects: Vec<(Item, Effect)>) -> Checked {
-        let at = (index.0 - FIRST) as usize;
-        let first = self.log.get(at).is_some_and(|known| known.applied.is_none());
-        let applied: Vec<_> =
-            effects.iter().map(|(item, effect)| Applied { origin: item.origin, effect: effect.clone() }).collect();
-        if !first {
-            let same = self.log.get(at).is_some_and(|known| known.applied.as_ref() == Some(&applied));
-            if same {
+    pub fn check_applied(&mut self, node: RaftId, index: LogIndex, applied: Vec<(Item, Applied)>) -> Checked {
+        let Some(known) = self.log.get_mut((index.0 - FIRST) as usize) else { return Ok(()) };
+        if let Some(first) = &known.applied {
+            if first.iter().eq(applied.iter().map(|(_, applied)| applied)) {
                 return Ok(());
             }
             return fail("tables equal", format!("applying {index} brought about something else on node {node}"));
         }
-        self.log[at].applied = Some(applied);
-        for (item, effect) in effects {
-            self.note(&item, effect)?;
+        for (item, applied) in &applied {
+            self.note(item, applied)?;
         }
+        self.log[(index.0 - FIRST) as usize].applied =
+            Some(applied.into_iter().map(|(_, applied)| applied).collect());
         Ok(())
     }
 
     /// The first time that anybody applies this.
-    fn note(&mut self, item: &Item, effect: Effect) -> Checked {
+    fn note(&mut self, item: &Item, applied: &Applied) -> Checked {
+        let Applied { origin, effect, at } = applied;
         let command = Command::decode(&item.command).expect("the clients encode what can be decoded");
-        let before = self.at;
+        let changed = *at > self.at;
+        let mut last = self.at.next();
         for notice in &effect.notices {
-            let at = notice.event.at();
-            if at < self.at || (at > self.at.next() && !effect_may_skip(&command)) {
-                return fail("rising at", format!("{at} after {} by {command:?}", self.at));
+            if notice.event.at() < last || notice.event.at() > *at {
+                return fail("rising at", format!("{} after {last} by {command:?}", notice.event.at()));
             }
-            self.at = at;
+            last = notice.event.at();
             if let Event::Message(message) = &notice.event {
                 self.check_message_order(message.room, message.seq, message.time)?;
             }
             self.changes.push(notice.clone());
         }
-        if let Ok(outcome) = &effect.outcome {
-            self.at = self.at.max(outcome.at);
-        }
-        let changed = self.at > before;
-        let of_origin = self.tries.entry(item.origin).or_default();
+        self.at = *at;
+        let of_origin = self.tries.entry(*origin).or_default();
         if changed && of_origin.told_never {
             return fail(
                 "no means no",
-                format!("{:?} took effect after its asker was told that it never will: {command:?}", item.origin),
+                format!("{origin:?} took effect after its asker was told that it never will: {command:?}"),
             );
         }
         of_origin.first.get_or_insert_with(|| effect.clone());
-        if let Ok(outcome) = effect.outcome
+        if let Ok(outcome) = &effect.outcome
             && changed
             && is_remembered(&command.change)
         {
@@ -179,7 +178,7 @@ impl Truth {
             if let Some((at, _)) = self.done.get(&key) {
                 return fail("nothing twice", format!("{key:?} was done at {at} and again at {}", outcome.at));
             }
-            self.done.insert(key, (outcome.at, outcome.done));
+            self.done.insert(key, (outcome.at, outcome.done.clone()));
         }
         Ok(())
     }
@@ -211,7 +210,9 @@ impl Truth {
                     return fail("acknowledged is applied", format!("told {outcome:?}, was {first:?}"));
                 }
                 let key = (command.user.clone(), command.id.clone());
+                // What changed nothing is not remembered, and a repeat of it may change something.
                 if let Some((at, done)) = self.done.get(&key)
+                    && outcome.at >= *at
                     && is_remembered(&command.change)
                     && (*at != outcome.at || *done != outcome.done)
                 {
@@ -236,7 +237,9 @@ impl Truth {
     pub fn check_nothing_lost(&self, model: &mut Model) -> Checked {
         for (command, outcome) in &self.acknowledged {
             let key = (command.user.clone(), command.id.clone());
-            if !is_remembered(&command.change) || !self.done.contains_key(&key) {
+            // What changed nothing left nothing.
+            let changed = self.done.get(&key).is_some_and(|(at, _)| *at == outcome.at);
+            if !is_remembered(&command.change) || !changed {
                 continue;
             }
             let kept = match &outcome.done {
@@ -265,12 +268,6 @@ impl Truth {
     pub fn entries(&self) -> usize {
         self.log.len()
     }
-}
-
-/// Rows of sessions change without a notice.
-fn effect_may_skip(command: &Command) -> bool {
-    let _ = command;
-    true
 }
 
 /// Whose repeat gives the first outcome again, whatever happened since.

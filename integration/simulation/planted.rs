@@ -1,0 +1,1 @@
+//! Tests that the checkers catch planted bugs.
