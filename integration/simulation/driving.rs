@@ -4,7 +4,7 @@ use chat_actors::chat::command::Item;
 use chat_actors::ids::{LogIndex, RaftId};
 use chat_actors::messages::disk::{Append, Committed};
 use chat_actors::raft::core::Config;
-use chat_actors::raft::node::{Node, Todo};
+use chat_actors::raft::node::{Handed, Node, Todo};
 
 use super::bugs::Bug;
 use super::host::{Doing, Process};
@@ -112,13 +112,16 @@ impl World {
                 self.at(at, Event::Unreachable { host, peer: to });
             }
         }
-        if let Some((to, items)) = todo.forward {
-            self.trace(|_| format!("{} forwards {:?} to {to}", host + 1, items.iter().map(|item| item.origin.number).collect::<Vec<_>>()));
+        if let Some(Handed { to, term, items }) = todo.forward {
+            self.trace(|_| {
+                let numbers: Vec<_> = items.iter().map(|item| item.origin.number).collect();
+                format!("{} hands {numbers:?} on to {to} in term {term}", host + 1)
+            });
             let fate = self.network.forwards(now, id, to);
             if let Some(&at) = fate.arrives.first()
                 && self.bug != Some(Bug::ForwardsLost)
             {
-                self.at(at, Event::Forwarded { host: to.0 as usize - 1, items });
+                self.at(at, Event::Forwarded { host: to.0 as usize - 1, term, items });
             }
             if let Some(at) = fate.unreachable {
                 self.at(at, Event::Unreachable { host, peer: to });

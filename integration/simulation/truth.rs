@@ -169,7 +169,9 @@ impl Truth {
                 format!("{origin:?} took effect after its asker was told that it never will: {command:?}"),
             );
         }
-        of_origin.first.get_or_insert_with(|| effect.clone());
+        if of_origin.first.replace(effect.clone()).is_some() {
+            return fail("one copy in the log", format!("{origin:?} stands in the log twice: {command:?}"));
+        }
         if let Ok(outcome) = &effect.outcome
             && changed
             && is_remembered(&command.change)

@@ -35,7 +35,7 @@ pub enum Event {
     Fetched { host: usize, life: u64, wanted: Wanted, entries: Option<Vec<Entry>> },
     Stand { host: usize, life: u64, term: Term },
     Deliver { host: usize, message: Box<Message> },
-    Forwarded { host: usize, items: Vec<Item> },
+    Forwarded { host: usize, term: Term, items: Vec<Item> },
     Unreachable { host: usize, peer: RaftId },
     Died { host: usize, peer: RaftId },
     Ended { host: usize, life: u64 },
@@ -272,7 +272,7 @@ impl World {
             }
             Event::Stand { host, term, .. } => self.input(host, |node| node.stand(term)),
             Event::Deliver { host, message } => self.input(host, |node| node.step(*message)),
-            Event::Forwarded { host, items } => self.input(host, |node| node.forwarded(items)),
+            Event::Forwarded { host, term, items } => self.input(host, |node| node.forwarded(term, items)),
             Event::Unreachable { host, peer } => self.input(host, |node| node.unreachable(peer)),
             Event::Died { host, peer } => self.died(host, peer),
             Event::Ended { host, life } if self.hosts[host].life == life => self.kill(host, true),
