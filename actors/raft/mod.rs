@@ -8,6 +8,7 @@
 //! - [`actor`]: `RaftNode`, the thin actor around it.
 //! - [`logging`]: raft-rs's own log lines, carried into `tracing`.
 
+pub mod actor;
 pub mod core;
 pub mod log_view;
 mod logging;
