@@ -2,5 +2,7 @@
 //!
 //! - [`simulation`]: whole clusters on one thread, from one seed.
 //! - [`transcripts`]: Raft stories as text that one can read and regenerate.
+//! - [`tidy`]: the rules of the house that a compiler does not know.
 
 mod simulation;
+mod tidy;

@@ -107,7 +107,6 @@ impl Disk {
         }
     }
 
-
     /// The power goes: any prefix of what was not synced survives.
     pub fn power_cut(&mut self, dice: &mut Dice) {
         let count = self.unsynced.len();
@@ -216,7 +215,11 @@ impl Image {
             Txn::Append(append) => {
                 if let Some(first) = append.entries.first() {
                     self.log.truncate((first.index - CUT - 1) as usize);
-                    assert_eq!(first.index, CUT + 1 + self.log.len() as u64, "the log on the disk has no hole");
+                    assert_eq!(
+                        first.index,
+                        CUT + 1 + self.log.len() as u64,
+                        "the log on the disk has no hole"
+                    );
                     self.log.extend(append.entries.iter().cloned());
                 }
                 self.hard_state = append.hard_state.clone();

@@ -46,7 +46,9 @@ impl World {
         let node = Node::new(&config, boot, self.knobs.patience, start).expect("the configuration is good");
         at.process = Some(Process::new(node, boot, self.now));
         let life = at.life;
-        self.trace(|world| format!("{} starts, boot {boot}, tick {tick}: {}", host + 1, world.hosts[host].describe()));
+        self.trace(|world| {
+            format!("{} starts, boot {boot}, tick {tick}: {}", host + 1, world.hosts[host].describe())
+        });
         self.soon((1, 50_000), Event::Tick { host, life });
     }
 
@@ -259,7 +261,9 @@ impl World {
         });
         told?;
         for (index, item, applied) in &seen {
-            self.trace(|_| format!("{} applies {index} {:?}: {:?}", host + 1, item.origin, applied.effect.outcome));
+            self.trace(|_| {
+                format!("{} applies {index} {:?}: {:?}", host + 1, item.origin, applied.effect.outcome)
+            });
         }
         let mut seen = seen.into_iter().peekable();
         for index in indexes {

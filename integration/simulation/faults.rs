@@ -22,7 +22,8 @@ impl Host {
             self.disk.last_index(),
             image.applied
         );
-        let lives = self.process.as_ref().map_or("down".to_owned(), |process| format!("{:?}", process.node.view()));
+        let lives =
+            self.process.as_ref().map_or("down".to_owned(), |process| format!("{:?}", process.node.view()));
         format!("node {}: {on_disk}; {lives}", self.id)
     }
 }

@@ -96,7 +96,8 @@ fn one_seed() {
 
 #[test]
 fn many_seeds() {
-    let (from, count) = (number("SIM_FROM", 1), number("SIM_SEEDS", if cfg!(debug_assertions) { 20 } else { 500 }));
+    let (from, count) =
+        (number("SIM_FROM", 1), number("SIM_SEEDS", if cfg!(debug_assertions) { 20 } else { 500 }));
     let next = AtomicU64::new(from);
     let began = Instant::now();
     let work = || {
@@ -121,7 +122,10 @@ fn many_seeds() {
     println!("{count} seeds from {from}, {:.0} a second on two threads: {sum:?}", count as f64 / seconds);
     let failures: Vec<_> = one.0.into_iter().chain(other.0).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
-    assert!(sum.acknowledged as u64 > count * 10, "a simulation in which little is acknowledged proves little");
+    assert!(
+        sum.acknowledged as u64 > count * 10,
+        "a simulation in which little is acknowledged proves little"
+    );
 }
 
 #[test]

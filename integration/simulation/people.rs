@@ -40,7 +40,14 @@ pub struct Request {
 
 impl Person {
     fn new(user: &str, host: usize, probe: bool, bug: Option<Bug>) -> Self {
-        Self { user: user.to_owned(), host, visit: 0, stream: Stream::new(user, bug), open: Vec::new(), probe }
+        Self {
+            user: user.to_owned(),
+            host,
+            visit: 0,
+            stream: Stream::new(user, bug),
+            open: Vec::new(),
+            probe,
+        }
     }
 
     pub fn is_probe(&self) -> bool {
@@ -48,8 +55,11 @@ impl Person {
     }
 
     pub fn describe(&self) -> String {
-        let open: Vec<_> =
-            self.open.iter().map(|request| format!("{:?} asked {:?}", request.command, request.asked)).collect();
+        let open: Vec<_> = self
+            .open
+            .iter()
+            .map(|request| format!("{:?} asked {:?}", request.command, request.asked))
+            .collect();
         format!("{} at {} waits for {}", self.user, self.host + 1, open.join("; "))
     }
 }
@@ -197,7 +207,8 @@ impl World {
         let now = self.now;
         let open = &self.people[person].open;
         // Whoever moved on is not told.
-        let Some(place) = open.iter().position(|request| request.number == number && request.asked == Some(origin))
+        let Some(place) =
+            open.iter().position(|request| request.number == number && request.asked == Some(origin))
         else {
             return Ok(());
         };
@@ -275,7 +286,8 @@ impl World {
             Ok(()) => {
                 let present = self.hosts[host].disk.model.present();
                 if present < read.floor {
-                    let what = format!("node {} reads as of {present}, {} was there before", host + 1, read.floor);
+                    let what =
+                        format!("node {} reads as of {present}, {} was there before", host + 1, read.floor);
                     return Err(Failure { checker: "linearizable reads", what });
                 }
                 self.probes_read += usize::from(read.probe);

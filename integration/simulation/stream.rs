@@ -28,7 +28,11 @@ pub enum Key {
 enum Mode {
     Off,
     /// Registered; live events wait in the buffer while pages of rows are read.
-    Pulling { buffer: Vec<Event>, overflown: bool, page: Option<Page> },
+    Pulling {
+        buffer: Vec<Event>,
+        overflown: bool,
+        page: Option<Page>,
+    },
     Live,
 }
 
@@ -159,7 +163,9 @@ impl Stream {
             Event::User(event) => self.learn(Key::User(event.user.name.clone()), at),
             Event::Read { room, .. } => self.learn(Key::Read(*room), at),
             Event::Message(message) => self.learn(Key::Message(message.room, message.seq), at),
-            Event::Member { room, user, member: true, .. } => self.learn(Key::Member(*room, user.clone()), at),
+            Event::Member { room, user, member: true, .. } => {
+                self.learn(Key::Member(*room, user.clone()), at)
+            }
             Event::Member { room, user, member: false, .. } => {
                 self.view.remove(&Key::Member(*room, user.clone()));
             }

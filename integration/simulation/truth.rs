@@ -76,7 +76,10 @@ impl Truth {
         let known = FIRST + self.log.len() as u64 - 1;
         for index in FIRST.max((*checked).min(known) + 1)..=commit {
             let Some(term) = core.term_of(LogIndex(index)) else {
-                return fail("logs equal", format!("node {} has committed {index} and does not hold it", core.id()));
+                return fail(
+                    "logs equal",
+                    format!("node {} has committed {index} and does not hold it", core.id()),
+                );
             };
             match self.log.get((index - FIRST) as usize) {
                 None => self.log.push(Known { term: term.0, data: None, applied: None }),
@@ -84,7 +87,11 @@ impl Truth {
                 Some(known) => {
                     return fail(
                         "logs equal",
-                        format!("entry {index} is of term {term} at node {}, of {} elsewhere", core.id(), known.term),
+                        format!(
+                            "entry {index} is of term {term} at node {}, of {} elsewhere",
+                            core.id(),
+                            known.term
+                        ),
                     );
                 }
             }
@@ -108,7 +115,11 @@ impl Truth {
             Some(found) if found.0 == last.term => Ok(()),
             found => fail(
                 "leader completeness",
-                format!("{} leads term {term} with {found:?} at {index}, committed in term {}", core.id(), last.term),
+                format!(
+                    "{} leads term {term} with {found:?} at {index}, committed in term {}",
+                    core.id(),
+                    last.term
+                ),
             ),
         }
     }
@@ -116,7 +127,10 @@ impl Truth {
     /// A node begins to apply an entry.
     pub fn check_entry(&mut self, node: RaftId, entry: &Committed) -> Checked {
         let Some(known) = self.log.get_mut((entry.index.0 - FIRST) as usize) else {
-            return fail("logs equal", format!("node {node} applies {}, which nobody committed", entry.index));
+            return fail(
+                "logs equal",
+                format!("node {node} applies {}, which nobody committed", entry.index),
+            );
         };
         let data = match &entry.what {
             Payload::Batch(data) => data.clone(),
@@ -135,7 +149,10 @@ impl Truth {
             if first.iter().eq(applied.iter().map(|(_, applied)| applied)) {
                 return Ok(());
             }
-            return fail("tables equal", format!("applying {index} brought about something else on node {node}"));
+            return fail(
+                "tables equal",
+                format!("applying {index} brought about something else on node {node}"),
+            );
         }
         for (item, applied) in &applied {
             self.note(item, applied)?;
@@ -178,7 +195,10 @@ impl Truth {
         {
             let key = (command.user, command.id);
             if let Some((at, _)) = self.done.get(&key) {
-                return fail("nothing twice", format!("{key:?} was done at {at} and again at {}", outcome.at));
+                return fail(
+                    "nothing twice",
+                    format!("{key:?} was done at {at} and again at {}", outcome.at),
+                );
             }
             self.done.insert(key, (outcome.at, outcome.done.clone()));
         }
@@ -206,7 +226,10 @@ impl Truth {
         match answer {
             Ok(outcome) => {
                 let Some(Effect { outcome: Ok(first), .. }) = &of_origin.first else {
-                    return fail("acknowledged is applied", format!("{command:?} was not done by {origin:?}"));
+                    return fail(
+                        "acknowledged is applied",
+                        format!("{command:?} was not done by {origin:?}"),
+                    );
                 };
                 if first != outcome {
                     return fail("acknowledged is applied", format!("told {outcome:?}, was {first:?}"));
@@ -218,7 +241,10 @@ impl Truth {
                     && is_remembered(&command.change)
                     && (*at != outcome.at || *done != outcome.done)
                 {
-                    return fail("first outcome again", format!("{command:?}: {outcome:?}, first at {at}: {done:?}"));
+                    return fail(
+                        "first outcome again",
+                        format!("{command:?}: {outcome:?}, first at {at}: {done:?}"),
+                    );
                 }
                 self.acknowledged.push((command.clone(), outcome.clone()));
             }
@@ -228,7 +254,10 @@ impl Truth {
                 if let Some(Effect { outcome: Ok(first), .. }) = &of_origin.first
                     && !first.duplicate
                 {
-                    return fail("no means no", format!("{command:?} was done by {origin:?}, told {answer:?}"));
+                    return fail(
+                        "no means no",
+                        format!("{command:?} was done by {origin:?}, told {answer:?}"),
+                    );
                 }
             }
         }
@@ -276,7 +305,10 @@ impl Truth {
 fn is_remembered(change: &Change) -> bool {
     !matches!(
         change,
-        Change::Register { .. } | Change::Login { .. } | Change::DeleteAccount { .. } | Change::MarkRead { .. }
+        Change::Register { .. }
+            | Change::Login { .. }
+            | Change::DeleteAccount { .. }
+            | Change::MarkRead { .. }
     )
 }
 

@@ -239,7 +239,11 @@ impl World {
     }
 
     /// Runs as long as something waits; says how long that was.
-    fn run_while(&mut self, waits: fn(&Self) -> Option<String>, checker: &'static str) -> Result<u64, Failure> {
+    fn run_while(
+        &mut self,
+        waits: fn(&Self) -> Option<String>,
+        checker: &'static str,
+    ) -> Result<u64, Failure> {
         let began = self.now;
         while let Some(what) = waits(self) {
             if self.now - began > PROGRESS_US {
