@@ -93,6 +93,7 @@ pub struct World {
     happened: u64,
     queue: BinaryHeap<Reverse<Timed>>,
     pub knobs: Knobs,
+    seed: u64,
     pub dice: Dice,
     pub hosts: Vec<Host>,
     pub network: Network,
@@ -119,8 +120,9 @@ pub struct Summary {
     pub events: u64,
     pub acknowledged: usize,
     pub entries: usize,
-    pub majority_us: u64,
-    pub all_us: u64,
+    /// The longest that a majority took, and its seed; then all.
+    pub majority_us: (u64, u64),
+    pub all_us: (u64, u64),
 }
 
 impl Summary {
@@ -153,6 +155,7 @@ impl World {
             happened: 0,
             queue: BinaryHeap::new(),
             knobs,
+            seed,
             dice,
             hosts,
             network,
@@ -200,8 +203,8 @@ impl World {
             events: self.happened,
             acknowledged: self.truth.acknowledged(),
             entries: self.truth.entries(),
-            majority_us,
-            all_us,
+            majority_us: (majority_us, self.seed),
+            all_us: (all_us, self.seed),
         })
     }
 
