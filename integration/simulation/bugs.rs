@@ -35,6 +35,8 @@ pub enum Bug {
     AppliedTooEarly,
     /// Forwarded commands get lost, and nobody is told.
     ForwardsLost,
+    /// Forwarded commands count in whatever term they arrive.
+    ForwardsOfAnyTerm,
 }
 
 /// Tables that do not find what was done before under the same id.

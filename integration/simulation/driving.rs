@@ -1,7 +1,7 @@
 //! Driving the nodes: starts, ticks, what a node wants done, and what its disk has done.
 
 use chat_actors::chat::command::Item;
-use chat_actors::ids::{LogIndex, RaftId};
+use chat_actors::ids::{LogIndex, RaftId, Term};
 use chat_actors::messages::disk::{Append, Committed};
 use chat_actors::raft::core::Config;
 use chat_actors::raft::node::{Handed, Node, Todo};
@@ -62,6 +62,15 @@ impl World {
             process.drive_waits = true;
             self.soon((0, 150), Event::Drive { host, life });
         }
+    }
+
+    /// Commands that a follower handed on arrive.
+    pub fn forwarded(&mut self, host: usize, term: Term, items: Vec<Item>) {
+        let any_term = self.bug == Some(Bug::ForwardsOfAnyTerm);
+        self.input(host, |node| {
+            let now = node.core().leadership().term;
+            node.forwarded(if any_term { now } else { term }, items);
+        });
     }
 
     pub fn tick(&mut self, host: usize) {

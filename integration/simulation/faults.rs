@@ -110,12 +110,36 @@ impl World {
         if self.calm || !self.dice.per_mille(self.knobs.snipe_per_mille) {
             return;
         }
-        let what = self.dice.below(8);
+        let what = self.dice.below(10);
         self.trace(|_| format!("sniped {} with {what}", host + 1));
         match what {
             0 => (0..self.hosts.len()).for_each(|host| self.power_cut(host)),
             1..4 => self.power_cut(host),
-            _ => self.kill(host, true),
+            4..8 => self.kill(host, true),
+            _ => {
+                // It comes back at once and believes what it finds; then that is taken away.
+                self.kill(host, false);
+                self.hosts[host].restarting = true;
+                self.soon((500, 3_000), Event::Start { host });
+                self.soon((3_000, 250_000), Event::SecondStrike { host });
+                // Meanwhile others may be slow to have what it had.
+                let other = self.dice.index(self.hosts.len());
+                self.hosts[other].full_until = self.now + self.dice.between((50_000, 400_000));
+            }
+        }
+    }
+
+    /// The power goes soon after a process was killed and came back; perhaps its leader is cut off too.
+    pub fn second_strike(&mut self, host: usize) {
+        if self.calm {
+            return;
+        }
+        let view = self.hosts[host].process.as_ref().map(|process| process.node.view());
+        self.power_cut(host);
+        let leader = view.and_then(|view| view.leader).filter(|_| self.dice.per_mille(500));
+        if let Some(leader) = leader {
+            self.cut_off(leader.0 as usize - 1);
+            self.soon((100_000, 3_000_000), Event::Heal);
         }
     }
 
@@ -157,7 +181,8 @@ impl World {
 
     fn comes_back_later(&mut self, host: usize) {
         self.hosts[host].restarting = true;
-        self.soon(self.knobs.down_us, Event::Start { host });
+        let down_us = if self.calm { (1_000, 100_000) } else { self.knobs.down_us };
+        self.soon(down_us, Event::Start { host });
     }
 
     pub fn restart_soon(&mut self, host: usize) {

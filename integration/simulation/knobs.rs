@@ -89,9 +89,8 @@ impl Knobs {
             break_per_mille: dice.pick(&[0, 10, 100]),
         };
         let faults = FAULTS.into_iter().filter(|_| dice.per_mille(450)).collect();
-        let _ = bug;
         let sync = dice.pick(&[300, 3_000, 20_000]);
-        Self {
+        let mut knobs = Self {
             nodes: dice.pick(&[3, 3, 5]),
             first_act_us: dice.between((4_000_000, 10_000_000)),
             weather,
@@ -111,6 +110,31 @@ impl Knobs {
             },
             page: dice.pick(&[1, 7, 50]),
             keep_in_memory: dice.pick(&[0, 3, 100_000]),
+        };
+        if let Some(bug) = bug {
+            knobs.favour(bug);
+        }
+        knobs
+    }
+
+    /// Some bugs need a mixture that is rare among seeds.
+    fn favour(&mut self, bug: Bug) {
+        match bug {
+            Bug::PersistedBeforeSync | Bug::VoteNotPersisted => {
+                self.snipe_per_mille = 40;
+                self.down_us = (1_000, 20_000);
+            }
+            Bug::StartWithoutBootCommit => {
+                self.snipe_per_mille = 150;
+                self.down_us = (1_000, 20_000);
+                self.nodes = 3;
+                self.faults = vec![Fault::SlowDisk, Fault::FullDisk, Fault::CutLink, Fault::Heal];
+                self.fault_every_us = 200_000;
+                self.sync_us = (1_000, 20_000);
+                self.weather.delay_us = (50, 1_000);
+                self.ask_every_us = 100_000;
+            }
+            _ => {}
         }
     }
 }

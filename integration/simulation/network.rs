@@ -94,11 +94,18 @@ impl Network {
         if broken && self.dice.per_mille(500) {
             return Fate { arrives: Vec::new(), unreachable: Some(heard) };
         }
-        let delay = self.dice.between(self.weather.delay_us);
+        let mut delay = self.dice.between(self.weather.delay_us);
+        if broken {
+            // It lies about somewhere, while the sender goes on without it.
+            delay += self.dice.between((0, 1_000_000));
+        }
         let way = self.way(from, to);
         let at = (now + delay).max(way.forwards_until);
+        if broken {
+            return Fate { arrives: vec![at], unreachable: Some(heard) };
+        }
         way.forwards_until = at;
-        Fate { arrives: vec![at], unreachable: broken.then_some(heard.max(at)) }
+        Fate { arrives: vec![at], unreachable: None }
     }
 
     fn strikes(&mut self, per_mille: u64) -> bool {

@@ -45,6 +45,7 @@ pub enum Event {
     ReadPage { person: usize, visit: u64 },
     TellPage { person: usize, visit: u64 },
     Fault,
+    SecondStrike { host: usize },
     Heal,
 }
 
@@ -279,7 +280,7 @@ impl World {
             }
             Event::Stand { host, term, .. } => self.input(host, |node| node.stand(term)),
             Event::Deliver { host, message } => self.input(host, |node| node.step(*message)),
-            Event::Forwarded { host, term, items } => self.input(host, |node| node.forwarded(term, items)),
+            Event::Forwarded { host, term, items } => self.forwarded(host, term, items),
             Event::Unreachable { host, peer } => self.input(host, |node| node.unreachable(peer)),
             Event::Died { host, peer } => self.died(host, peer),
             Event::Ended { host, life } if self.hosts[host].life == life => self.kill(host, true),
@@ -290,6 +291,7 @@ impl World {
             Event::ReadPage { person, visit } => self.read_page(person, visit),
             Event::TellPage { person, visit } => return self.tell_page(person, visit),
             Event::Fault => self.fault(),
+            Event::SecondStrike { host } => self.second_strike(host),
             Event::Heal => self.heal(),
         }
         Ok(())
