@@ -14,8 +14,6 @@ use super::world::{Checked, Event, World};
 
 /// Nobody asks for more while so many requests are open.
 const OPEN_MAX: usize = 200;
-const NAMES: [&str; 8] = ["ann", "bob", "cleo", "dan", "eve", "fay", "gus", "hal"];
-
 pub struct Person {
     pub user: String,
     /// Where this client is connected, or tries to be.
@@ -65,14 +63,13 @@ impl Person {
 }
 
 impl World {
-    /// Everybody who will ever ask, at some node.
-    pub fn populate(&mut self) {
-        for user in NAMES {
-            let host = self.dice.index(self.hosts.len());
-            self.people.push(Person::new(user, host, false, self.bug));
-            let person = self.people.len() - 1;
-            self.soon((1, 100_000), Event::Person { person });
-        }
+    /// Somebody new, at some node.
+    fn add_person(&mut self, user: &str) -> usize {
+        let host = self.dice.index(self.hosts.len());
+        self.people.push(Person::new(user, host, false, self.bug));
+        let person = self.people.len() - 1;
+        self.soon((1, 100_000), Event::Person { person });
+        person
     }
 
     /// Somebody who must get an answer from this very node.
@@ -103,9 +100,9 @@ impl World {
         }
         let Some(step) = self.script.next() else { return };
         self.drawn += 1;
-        let Some(person) = self.people.iter().position(|person| person.user == step.command.user) else {
-            return;
-        };
+        let user = &step.command.user;
+        let person = self.people.iter().position(|person| person.user == *user);
+        let person = person.unwrap_or_else(|| self.add_person(user));
         self.open(person, step.command, false);
         self.try_open(person);
     }

@@ -20,6 +20,8 @@ type Checked = Result<(), Failure>;
 /// One committed entry.
 struct Known {
     term: u64,
+    /// The term of the first node that was seen to know it committed.
+    committed_in: u64,
     /// Known once somebody applies it.
     data: Option<Bytes>,
     /// Known with it.
@@ -82,7 +84,12 @@ impl Truth {
                 );
             };
             match self.log.get((index - FIRST) as usize) {
-                None => self.log.push(Known { term: term.0, data: None, applied: None }),
+                None => self.log.push(Known {
+                    term: term.0,
+                    committed_in: leadership.term.0,
+                    data: None,
+                    applied: None,
+                }),
                 Some(known) if known.term == term.0 => {}
                 Some(known) => {
                     return fail(
@@ -109,8 +116,8 @@ impl Truth {
             }
             None => self.leaders.insert(term, core.id()),
         };
-        // A leader that hears of its election late may find later terms' entries committed already.
-        let Some(place) = self.log.iter().rposition(|known| known.term < term) else { return Ok(()) };
+        // A leader that hears of its election late may find more committed already, in later terms.
+        let Some(place) = self.log.iter().rposition(|known| known.committed_in < term) else { return Ok(()) };
         let (index, last) = (FIRST + place as u64, &self.log[place]);
         match core.term_of(LogIndex(index)) {
             Some(found) if found.0 == last.term => Ok(()),

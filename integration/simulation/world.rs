@@ -185,7 +185,6 @@ impl World {
             let at = self.dice.below(100_000);
             self.after(at, Event::Start { host });
         }
-        self.populate();
         for event in [Event::Ask, Event::Read { probe: None }, Event::Fault] {
             let at = self.dice.between((500_000, 1_000_000));
             self.after(at, event);
