@@ -8,6 +8,7 @@
 //! - [`essential`]: threads whose panic ends the process.
 //! - [`membership`]: who the nodes of a chat are, and how it was founded.
 //! - `raft`: consensus; the pure core around `RawNode`, and the actor on its own thread.
+//! - [`reader`]: questions to the tables.
 //! - [`storage`]: the one writer of `chat.db`.
 
 pub mod bus;
@@ -17,4 +18,5 @@ pub mod ids;
 pub mod membership;
 pub mod messages;
 pub mod metrics;
+pub mod reader;
 pub mod storage;
