@@ -6,17 +6,22 @@
 //! - [`messages`]: what actors say to each other, a file a conversation.
 //! - [`chat`]: the pure core of the chat: command + tables → outcome + events.
 //! - [`essential`]: threads whose panic ends the process.
+//! - [`founding`]: the pure core that decides how listed members become one chat.
 //! - [`membership`]: who the nodes of a chat are, and how it was founded.
-//! - `raft`: consensus; the pure core around `RawNode`, and the actor on its own thread.
+//! - [`peer_link`]: the outgoing connections to one peer.
+//! - [`raft`]: consensus; the pure core around `RawNode`, and the actor on its own thread.
 //! - [`reader`]: questions to the tables.
 //! - [`storage`]: the one writer of `chat.db`.
 
 pub mod bus;
 pub mod chat;
 pub mod essential;
+pub mod founding;
 pub mod ids;
 pub mod membership;
 pub mod messages;
 pub mod metrics;
+pub mod peer_link;
+pub mod raft;
 pub mod reader;
 pub mod storage;

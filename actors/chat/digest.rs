@@ -6,8 +6,10 @@
 
 use sha2::{Digest, Sha256};
 
-use super::command::{Change, Command, RequestDigest};
-use super::objects::RoomKind;
+use super::command::{Change, Command, LoginOp, RequestDigest};
+use super::objects::{Message, Role, Room, RoomKind, User};
+use super::outcome::{Done, Outcome};
+use super::tables::{OutcomeRow, Row};
 
 /// Collects canonical bytes.
 pub struct Canon {
@@ -55,6 +57,15 @@ impl Canon {
     }
 }
 
+/// The digest of a replica's rows, which come in their canonical order.
+pub fn of_rows<'r>(rows: impl IntoIterator<Item = &'r Row>) -> [u8; 32] {
+    let mut canon = Canon::new("rows");
+    for row in rows {
+        canon.row(row);
+    }
+    canon.finish()
+}
+
 /// The digest of what a command asks for: the same request gives the same, whatever its session salted
 /// or drew for it. A password is not part of it; where another one must count as another request, the
 /// change brings a digest of its own.
@@ -92,10 +103,7 @@ pub fn of_request(command: &Command) -> RequestDigest {
             canon.text("remove").number(room.0).text(user);
         }
         Change::OpenDirect { users } => {
-            canon.text("open_direct").number(users.len() as u64);
-            for user in users {
-                canon.text(user);
-            }
+            canon.text("open_direct").texts(users);
         }
         Change::Send { room, text, reply_to } => {
             canon.text("send").number(room.0).text(text).maybe(reply_to.map(|seq| seq.0));
@@ -116,16 +124,95 @@ pub fn of_request(command: &Command) -> RequestDigest {
             canon.text("mark_read").number(room.0).number(seq.0);
         }
     }
+    half(canon)
+}
+
+fn half(canon: Canon) -> RequestDigest {
     let mut half = RequestDigest::default();
     half.copy_from_slice(&canon.finish()[..16]);
     half
 }
 
-pub(super) fn kind_name(kind: RoomKind) -> &'static str {
+fn kind_name(kind: RoomKind) -> &'static str {
     match kind {
         RoomKind::Public => "public",
         RoomKind::Private => "private",
         RoomKind::Direct => "direct",
+    }
+}
+
+impl Canon {
+    /// Writes a whole row, with every field that is replicated.
+    pub fn row(&mut self, row: &Row) -> &mut Self {
+        match row {
+            Row::User(row) => {
+                self.text("user").number(row.at.0).user(&row.seen()).text(&row.password_hash);
+                self.text(&row.created_by).bytes(&row.created_digest)
+            }
+            Row::Room(row) => {
+                self.text("room").number(row.at.0).number(row.room.0).text(&row.name);
+                self.text(kind_name(row.kind)).text(&row.topic).text(&row.creator)
+            }
+            Row::Member(row) => {
+                self.text("member").number(row.at.0).number(row.room.0).text(&row.user).flag(row.member)
+            }
+            Row::Read(row) => {
+                self.text("read").number(row.at.0).number(row.room.0).text(&row.user).number(row.seq.0)
+            }
+            Row::Message(row) => {
+                self.text("message").message(&row.message).bytes(&row.digest).number(row.sent_at.0)
+            }
+            Row::Session(row) => {
+                self.text("session").number(row.at.0).bytes(&row.token_hash).text(&row.user).text(&row.id);
+                self.flag(row.op == LoginOp::Register).number(row.first_at.0).flag(row.ended)
+            }
+            Row::Outcome(OutcomeRow { at, user, id, digest, outcome }) => {
+                self.text("outcome").number(at.0).text(user).text(id).bytes(digest).outcome(outcome)
+            }
+        }
+    }
+
+    fn user(&mut self, user: &User) -> &mut Self {
+        self.text(&user.name).text(&user.display).flag(user.role == Role::Admin).flag(user.deleted)
+    }
+
+    fn message(&mut self, message: &Message) -> &mut Self {
+        self.number(message.at.0).number(message.room.0).number(message.seq.0).text(&message.id);
+        self.text(&message.from).text(&message.text).number(message.time).number(message.version);
+        self.flag(message.edited).flag(message.deleted).maybe(message.reply_to.map(|seq| seq.0));
+        self.number(message.reactions.len() as u64);
+        for (emoji, users) in &message.reactions {
+            self.text(emoji).texts(users);
+        }
+        self.number(message.files.len() as u64);
+        for file in &message.files {
+            self.text(&file.file).text(&file.name).number(file.bytes).text(&file.kind);
+        }
+        self
+    }
+
+    fn room(&mut self, room: &Room) -> &mut Self {
+        self.number(room.room.0).text(&room.name).text(kind_name(room.kind)).text(&room.topic);
+        self.texts(&room.users).flag(room.member).number(room.last_seq.0).number(room.at.0)
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) -> &mut Self {
+        self.number(outcome.at.0);
+        match &outcome.done {
+            Done::Plain => self.text("plain"),
+            Done::Account(user) => self.text("account").user(user),
+            Done::Room(room) => self.text("room").room(room),
+            Done::Sent { seq, time } => self.text("sent").number(seq.0).number(*time),
+            Done::Edited { version } => self.text("edited").number(*version),
+        }
+    }
+
+    fn texts(&mut self, texts: &[String]) -> &mut Self {
+        self.number(texts.len() as u64);
+        for text in texts {
+            self.text(text);
+        }
+        self
     }
 }
 
@@ -197,6 +284,6 @@ mod tests {
     #[test]
     fn digests_stay_as_they_are() {
         let digest = of(Change::Send { room: RoomId(12), text: "hi".into(), reply_to: None });
-        assert_eq!(hex::encode(digest), "FILL");
+        assert_eq!(hex::encode(digest), "7783ffe18d9419747ae5e44242ba6d60");
     }
 }

@@ -12,8 +12,12 @@
 //! - [`script`]: random but meaningful commands from a seed.
 
 pub mod apply;
+pub mod batch;
 pub mod command;
 pub mod digest;
+pub mod model;
 pub mod objects;
 pub mod outcome;
+pub mod rules;
+pub mod script;
 pub mod tables;

@@ -15,7 +15,7 @@ pub struct Append {
     pub number: u64,
     /// They replace whatever the log holds from their first index on.
     pub entries: Vec<Entry>,
-    pub hard_state: Option<HardState>,
+    pub hard_state: HardState,
 }
 
 /// Everything up to this `Ready` is on the disk.

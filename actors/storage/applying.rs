@@ -156,8 +156,12 @@ impl Store {
         settled.map_err(|error| self.judge(error))?;
         let at = self.tables.position();
         self.sql(|conn| {
-            conn.prepare_cached("UPDATE raft_state SET applied_index = ?1, applied_at = ?2")?
-                .execute(params![int(index.0), int(at.0)])
+            // What is applied is committed; Raft writes a new commit only along with an append.
+            conn.prepare_cached(
+                "UPDATE raft_state SET applied_index = ?1, applied_at = ?2,
+                     commit_index = max(commit_index, ?1)",
+            )?
+            .execute(params![int(index.0), int(at.0)])
         })?;
         Ok(at)
     }

@@ -27,10 +27,12 @@ impl Store {
         }
         let last: Result<LogIndex, StoreError> = self.transaction(Synchronous::Full, |store| {
             store.sql(|conn| {
-                if let Some(state) = &append.hard_state {
-                    conn.prepare_cached("UPDATE raft_state SET term = ?1, vote = ?2, commit_index = ?3")?
-                        .execute([int(state.term), int(state.vote), int(state.commit)])?;
-                }
+                let state = &append.hard_state;
+                // What was applied since this was asked for may have raised the commit already.
+                conn.prepare_cached(
+                    "UPDATE raft_state SET term = ?1, vote = ?2, commit_index = max(commit_index, ?3)",
+                )?
+                .execute([int(state.term), int(state.vote), int(state.commit)])?;
                 write_entries(conn, last, &append.entries)
             })
         });

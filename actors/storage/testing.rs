@@ -70,8 +70,8 @@ pub fn entry(index: u64, term: u64, data: &[u8]) -> Entry {
 }
 
 pub fn append(entries: Vec<Entry>, state: Option<(u64, u64, u64)>) -> Append {
-    let hard_state =
-        state.map(|(term, vote, commit)| HardState { term, vote, commit, ..HardState::default() });
+    let (term, vote, commit) = state.unwrap_or((1, 0, 1));
+    let hard_state = HardState { term, vote, commit, ..HardState::default() };
     Append { number: 1, entries, hard_state }
 }
 

@@ -63,16 +63,15 @@ impl<T: Tables> Work<'_, T> {
             return Err(wrong_login());
         }
         let earlier = self.tables.session_by_id(&row.name, &self.command.id)?;
-        if let Some(earlier) = &earlier {
-            if earlier.op != op {
-                return Err(id_in_use());
+        match &earlier {
+            Some(earlier) if earlier.op == op => self.stop_if_same_command(&row, token_hash)?,
+            Some(_) => return Err(id_in_use()),
+            None if op == LoginOp::Register && row.created_by != self.command.id => {
+                return Err(refuse(Code::Conflict, "this name is taken: choose another"));
             }
-            self.stop_if_same_command(&row, token_hash)?;
-        } else if op == LoginOp::Register && row.created_by != self.command.id {
-            return Err(refuse(Code::Conflict, "this name is taken: choose another"));
-        } else if self.done_before()?.is_some() {
-            // Unreachable by honest digests; a message or outcome under this id is another request.
-            return Err(id_in_use());
+            // Whatever is found is of another op.
+            None if self.done_before()?.is_some() => return Err(id_in_use()),
+            None => {}
         }
         self.check_token_is_new(token_hash)?;
 
@@ -183,4 +182,195 @@ fn wrong_login<E>() -> Stop<E> {
 /// that it was done.
 fn wrong_password<E>() -> Stop<E> {
     refuse(Code::Forbidden, "wrong password")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::command::Change;
+    use super::super::super::outcome::Effect;
+    use super::super::story::{Story, login, registration, token};
+    use super::*;
+    use crate::chat::objects::User;
+
+    fn user(effect: &Effect) -> User {
+        match &effect.outcome.as_ref().unwrap().done {
+            Done::Account(user) => user.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn alive(story: &mut Story, token_name: &str) -> bool {
+        story.model.session(&token(token_name)).unwrap().is_some_and(|session| !session.ended)
+    }
+
+    fn new_password(old: &str, new: &str, token_name: &str) -> Change {
+        Change::ChangePassword {
+            old_hash: old.into(),
+            new_hash: new.into(),
+            token_hash: token(token_name),
+            request: [7; 16],
+        }
+    }
+
+    fn deletion(hash: &str) -> Change {
+        Change::DeleteAccount { password_hash: hash.into() }
+    }
+
+    #[test]
+    fn the_first_account_is_admin_where_that_is_asked_for() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let roles = ["ann", "bob"].map(|name| story.model.user(name).unwrap().unwrap().role);
+        assert_eq!(roles, [Role::Admin, Role::Member]);
+
+        let mut elsewhere = Story::new(&[]);
+        let mut change = registration("ann");
+        if let Change::Register { first_is_admin, .. } = &mut change {
+            *first_is_admin = false;
+        }
+        assert_eq!(user(&elsewhere.ask("ann", change)).role, Role::Member);
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        let mut story = Story::new(&["ann"]);
+        let refusal = story.refused("ann", registration("ann"));
+        assert_eq!((refusal.code, refusal.registered_by_this_id), (Code::Conflict, false));
+        story.ok("ann", deletion("ann's"));
+        assert_eq!(story.code("ann", registration("ann")), Code::Conflict);
+        let refusal = story.ask_as("ann", "register-ann", registration("ann")).outcome.unwrap_err();
+        assert!(!refusal.registered_by_this_id);
+    }
+
+    /// The contract: the same account with a new token, and the earlier one is dead.
+    #[test]
+    fn a_repeated_registration_gives_a_new_token() {
+        let mut story = Story::new(&[]);
+        let first = story.ask_as("ann", "r", registration("ann")).outcome.unwrap();
+        let mut again = registration("ann");
+        if let Change::Register { token_hash, .. } = &mut again {
+            *token_hash = token("second");
+        }
+        let refusal = story.ask_as("ann", "r", again.clone()).outcome.unwrap_err();
+        assert!(refusal.registered_by_this_id);
+        let effect = story.ask_as("ann", "r", login("ann", "second", LoginOp::Register));
+        assert_eq!(effect.outcome.unwrap(), Outcome { duplicate: true, ..first.clone() });
+        assert_eq!(effect.ended.len(), 1);
+        assert!(!alive(&mut story, "ann") && alive(&mut story, "second"));
+
+        // Once more, also after the one before was logged out.
+        story.ok("ann", Change::Logout { token_hash: token("second") });
+        let effect = story.ask_as("ann", "r", login("ann", "third", LoginOp::Register));
+        assert_eq!(effect.outcome.unwrap().at, first.at);
+        assert!(effect.ended.is_empty() && alive(&mut story, "third"));
+
+        if let Change::Register { display, .. } = &mut again {
+            *display = "another".into();
+        }
+        let refusal = story.ask_as("ann", "r", again).outcome.unwrap_err();
+        assert_eq!((refusal.code, refusal.registered_by_this_id), (Code::Conflict, false));
+    }
+
+    #[test]
+    fn a_repeated_login_gives_a_new_token() {
+        let mut story = Story::new(&["ann"]);
+        let first = story.ask_as("ann", "l", login("ann", "one", LoginOp::Login)).outcome.unwrap();
+        assert!(!first.duplicate);
+        let effect = story.ask_as("ann", "l", login("ann", "two", LoginOp::Login));
+        assert_eq!(effect.outcome.unwrap(), Outcome { duplicate: true, ..first.clone() });
+        let effect = story.ask_as("ann", "l", login("ann", "three", LoginOp::Login));
+        assert_eq!(effect.outcome.unwrap().at, first.at);
+        let all = ["ann", "one", "two", "three"].map(|name| alive(&mut story, name));
+        assert_eq!(all, [true, false, false, true]);
+    }
+
+    /// A node may hand the same command on twice.
+    #[test]
+    fn the_same_login_twice_in_the_log_is_one() {
+        let mut story = Story::new(&[]);
+        story.ask_as("ann", "r", registration("ann")).outcome.unwrap();
+        assert!(story.ask_as("ann", "r", registration("ann")).outcome.unwrap().duplicate);
+        story.ask_as("ann", "l", login("ann", "one", LoginOp::Login)).outcome.unwrap();
+        let effect = story.ask_as("ann", "l", login("ann", "one", LoginOp::Login));
+        assert!(effect.outcome.unwrap().duplicate && effect.ended.is_empty());
+        assert!(alive(&mut story, "one") && alive(&mut story, "ann"));
+
+        story.ok("ann", Change::Logout { token_hash: token("one") });
+        let refusal = story.ask_as("ann", "l", login("ann", "one", LoginOp::Login)).outcome.unwrap_err();
+        assert_eq!(refusal.code, Code::Unauthorized);
+    }
+
+    #[test]
+    fn ids_of_sessions_and_other_requests_do_not_mix() {
+        let mut story = Story::new(&["ann"]);
+        let room = story.room("ann", "public");
+        story.ask_as("ann", "left", Change::Leave { room }).outcome.unwrap();
+        story.ask_as("ann", "l", login("ann", "one", LoginOp::Login)).outcome.unwrap();
+        for (id, op) in [("left", LoginOp::Login), ("register-ann", LoginOp::Login), ("l", LoginOp::Register)]
+        {
+            let refusal = story.ask_as("ann", id, login("ann", "two", op)).outcome.unwrap_err();
+            assert_eq!(refusal.code, Code::Conflict, "{id}");
+        }
+        assert_eq!(story.code("ann", login("ann", "two", LoginOp::Register)), Code::Conflict);
+        assert_eq!(story.ask_as("ann", "l", Change::Join { room }).outcome.unwrap_err().code, Code::Conflict);
+    }
+
+    #[test]
+    fn a_login_needs_the_password_as_it_is_now() {
+        let mut story = Story::new(&["ann", "bob"]);
+        assert_eq!(story.code("ann", login("bob", "one", LoginOp::Login)), Code::Unauthorized);
+        assert_eq!(story.code("nobody", login("nobody", "one", LoginOp::Login)), Code::Unauthorized);
+        story.ok("ann", new_password("ann's", "new", "ann"));
+        assert_eq!(story.code("ann", login("ann", "one", LoginOp::Login)), Code::Unauthorized);
+        story.ok("bob", deletion("bob's"));
+        assert_eq!(story.code("bob", login("bob", "one", LoginOp::Login)), Code::Unauthorized);
+    }
+
+    #[test]
+    fn logout_ends_that_session_once() {
+        let mut story = Story::new(&["ann", "bob"]);
+        story.ok("ann", login("ann", "one", LoginOp::Login));
+        let logout = |name| Change::Logout { token_hash: token(name) };
+        assert_eq!(story.code("bob", logout("one")), Code::Unauthorized);
+        let effect = story.ask("ann", logout("one"));
+        assert_eq!(effect.ended[0].token_hash, token("one"));
+        assert_eq!(story.code("ann", logout("one")), Code::Unauthorized);
+        assert_eq!(story.code("ann", logout("unknown")), Code::Unauthorized);
+        assert!(alive(&mut story, "ann"));
+    }
+
+    #[test]
+    fn a_new_password_ends_the_other_sessions() {
+        let mut story = Story::new(&["ann"]);
+        story.ok("ann", login("ann", "one", LoginOp::Login));
+        story.ok("ann", login("ann", "two", LoginOp::Login));
+        assert_eq!(story.code("ann", new_password("other", "new", "one")), Code::Forbidden);
+        assert_eq!(story.code("ann", new_password("ann's", "new", "unknown")), Code::Unauthorized);
+        let effect = story.ask_as("ann", "p", new_password("ann's", "new", "one"));
+        assert_eq!(effect.ended.len(), 2);
+        assert_eq!(["ann", "one", "two"].map(|name| alive(&mut story, name)), [false, true, false]);
+        // A repeat brings another salt, and the old password is no longer the stored one.
+        let again = story.ask_as("ann", "p", new_password("ann's", "salted", "one")).outcome.unwrap();
+        assert_eq!(again, Outcome { duplicate: true, ..effect.outcome.unwrap() });
+    }
+
+    #[test]
+    fn a_deleted_account_leaves_its_messages_and_nothing_else() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("bob", "public");
+        story.ok("ann", Change::Join { room });
+        let direct = story.direct(&["ann", "bob"]);
+        story.send("ann", room, "hi");
+        assert_eq!(story.code("ann", deletion("other")), Code::Forbidden);
+        let effect = story.ask("ann", deletion("ann's"));
+        assert_eq!(effect.ended.len(), 1);
+
+        let row = story.model.user("ann").unwrap().unwrap();
+        assert!(row.deleted && row.password_hash.is_empty());
+        assert_eq!((row.display.as_str(), row.role), (DELETED_DISPLAY, Role::Member));
+        assert!(!story.is_member(room, "ann") && story.is_member(direct, "ann"));
+        assert_eq!(story.model.messages(room).next().unwrap().message.text, "hi");
+        assert_eq!(story.code("ann", deletion("ann's")), Code::Unauthorized);
+        assert_eq!(story.code("ann", Change::Join { room }), Code::Unauthorized);
+        assert_eq!(story.code("nobody", Change::Join { room }), Code::Unauthorized);
+    }
 }

@@ -162,3 +162,194 @@ impl<T: Tables> Work<'_, T> {
 fn conflict<E>(message: &str, current: Message) -> Stop<E> {
     Stop::Refused(Refusal { current: Some(Box::new(current)), ..Refusal::new(Code::Conflict, message) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::command::Change;
+    use super::super::story::Story;
+    use super::*;
+
+    fn send(room: RoomId, reply_to: u64) -> Change {
+        Change::Send { room, text: "hi".into(), reply_to: Some(Seq(reply_to)) }
+    }
+
+    fn edit(room: RoomId, seq: u64, text: &str, version: Option<u64>) -> Change {
+        Change::Edit { room, seq: Seq(seq), text: text.into(), version }
+    }
+
+    fn delete(room: RoomId, seqs: &[u64]) -> Change {
+        Change::Delete { room, seqs: seqs.iter().copied().map(Seq).collect() }
+    }
+
+    fn react(room: RoomId, seq: u64, emoji: &str, on: bool) -> Change {
+        Change::React { room, seq: Seq(seq), emoji: emoji.into(), on }
+    }
+
+    fn mark(room: RoomId, seq: u64) -> Change {
+        Change::MarkRead { room, seq: Seq(seq) }
+    }
+
+    fn message(story: &mut Story, room: RoomId, seq: u64) -> Message {
+        story.model.message(room, Seq(seq)).unwrap().unwrap().message
+    }
+
+    #[test]
+    fn a_message_is_sent() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "public");
+        let effect = story.ask_as("ann", "x", Change::Send { room, text: "hi".into(), reply_to: None });
+        let outcome = effect.outcome.unwrap();
+        assert_eq!(outcome.done, Done::Sent { seq: Seq(1), time: 1000 });
+        let sent = message(&mut story, room, 1);
+        assert_eq!((sent.at, sent.id.as_str(), sent.from.as_str()), (outcome.at, "x", "ann"));
+        assert_eq!((sent.version, sent.edited, sent.deleted, sent.reply_to), (1, false, false, None));
+        assert_eq!(story.code("bob", send(room, 1)), Code::NotFound);
+    }
+
+    #[test]
+    fn each_room_counts_for_itself_and_its_time_never_runs_backwards() {
+        let mut story = Story::new(&["ann"]);
+        let (one, other) = (story.room("ann", "public"), story.room("ann", "public"));
+        story.send("ann", one, "a");
+        story.time_ms = 500;
+        assert_eq!(story.send("ann", one, "b"), Seq(2));
+        assert_eq!(story.send("ann", other, "c"), Seq(1));
+        assert_eq!(message(&mut story, one, 2).time, 1000);
+        assert_eq!(message(&mut story, other, 1).time, 500);
+    }
+
+    #[test]
+    fn a_reply_names_a_message_of_that_room() {
+        let mut story = Story::new(&["ann"]);
+        let (one, other) = (story.room("ann", "public"), story.room("ann", "public"));
+        story.send("ann", one, "a");
+        for (room, seq) in [(one, 0), (one, 2), (other, 1)] {
+            assert_eq!(story.code("ann", send(room, seq)), Code::NotFound);
+        }
+        story.ok("ann", delete(one, &[1]));
+        story.ok("ann", send(one, 1));
+        assert_eq!(message(&mut story, one, 2).reply_to, Some(Seq(1)));
+    }
+
+    #[test]
+    fn editing_ones_own() {
+        let mut story = Story::new(&["admin", "ann"]);
+        let room = story.room("ann", "public");
+        story.ok("admin", Change::Join { room });
+        story.send("ann", room, "a");
+        assert_eq!(story.code("admin", edit(room, 1, "b", None)), Code::Forbidden);
+        assert_eq!(story.code("ann", edit(room, 2, "b", None)), Code::NotFound);
+        let outcome = story.ok("ann", edit(room, 1, "b", Some(1)));
+        assert_eq!(outcome.done, Done::Edited { version: 2 });
+        let edited = message(&mut story, room, 1);
+        assert_eq!((edited.text.as_str(), edited.version, edited.edited), ("b", 2, true));
+        assert_eq!((edited.at, edited.time), (outcome.at, 1000));
+
+        let late = story.refused("ann", edit(room, 1, "c", Some(1)));
+        assert_eq!((late.code, late.current), (Code::Conflict, Some(Box::new(edited))));
+        assert_eq!(story.ok("ann", edit(room, 1, "b", None)).done, Done::Edited { version: 2 });
+        assert_eq!(story.ok("ann", edit(room, 1, "c", None)).done, Done::Edited { version: 3 });
+    }
+
+    #[test]
+    fn a_repeated_send_is_told_the_same_after_an_edit() {
+        let mut story = Story::new(&["ann"]);
+        let room = story.room("ann", "public");
+        let send = Change::Send { room, text: "a".into(), reply_to: None };
+        let first = story.ask_as("ann", "x", send.clone()).outcome.unwrap();
+        story.ok("ann", edit(room, 1, "b", None));
+        story.ok("ann", delete(room, &[1]));
+        let again = story.ask_as("ann", "x", send).outcome.unwrap();
+        assert_eq!(again, Outcome { duplicate: true, ..first });
+    }
+
+    #[test]
+    fn deleting_all_or_none() {
+        let mut story = Story::new(&["admin", "ann", "bob"]);
+        let room = story.room("ann", "public");
+        story.ok("bob", Change::Join { room });
+        for (user, text) in [("ann", "a"), ("bob", "b"), ("ann", "c"), ("ann", "d")] {
+            story.send(user, room, text);
+        }
+        story.ok("bob", react(room, 1, "+", true));
+        assert_eq!(story.code("ann", delete(room, &[1, 2])), Code::Forbidden);
+        assert_eq!(story.code("ann", delete(room, &[1, 9])), Code::NotFound);
+        assert_eq!(story.code("admin", delete(room, &[1])), Code::NotFound);
+        let before = story.model.present().0;
+        assert_eq!(story.ok("ann", delete(room, &[4, 1, 3, 1])).at.0, before + 3);
+        let gone = message(&mut story, room, 1);
+        assert_eq!((gone.text.as_str(), gone.version, gone.deleted), ("", 2, true));
+        assert!(gone.reactions.is_empty());
+        assert_eq!(story.ok("ann", delete(room, &[1])).at.0, before + 3);
+
+        for change in [edit(room, 1, "x", None), react(room, 1, "+", true), react(room, 1, "+", false)] {
+            assert_eq!(story.code("ann", change), Code::Conflict);
+        }
+        story.ok("admin", Change::Join { room });
+        story.ok("admin", delete(room, &[1, 2]));
+        assert!(message(&mut story, room, 2).deleted);
+    }
+
+    #[test]
+    fn reactions_come_and_go() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "public");
+        story.ok("bob", Change::Join { room });
+        story.send("ann", room, "a");
+        for user in ["bob", "ann"] {
+            story.ok(user, react(room, 1, "+", true));
+        }
+        assert_eq!(message(&mut story, room, 1).reactions["+"], ["ann", "bob"]);
+        story.ok("ann", react(room, 1, "+", false));
+        assert_eq!(message(&mut story, room, 1).reactions["+"], ["bob"]);
+        story.ok("bob", react(room, 1, "+", false));
+        let left = message(&mut story, room, 1);
+        assert!(left.reactions.is_empty());
+        assert_eq!(left.version, 1);
+        assert_eq!(story.code("bob", react(room, 2, "+", true)), Code::NotFound);
+    }
+
+    #[test]
+    fn a_message_gathers_so_many_emoji() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "public");
+        story.ok("bob", Change::Join { room });
+        story.send("ann", room, "a");
+        for n in 0..EMOJI_MAX {
+            story.ok("ann", react(room, 1, &n.to_string(), true));
+        }
+        assert_eq!(story.code("bob", react(room, 1, "one more", true)), Code::Conflict);
+        story.ok("bob", react(room, 1, "0", true));
+    }
+
+    #[test]
+    fn read_marks_move_forward_to_the_end() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "public");
+        for text in ["a", "b", "c"] {
+            story.send("ann", room, text);
+        }
+        assert_eq!(story.code("bob", mark(room, 1)), Code::NotFound);
+        for (asked, then) in [(2, 2), (1, 2), (99, 3), (3, 3)] {
+            story.ok("ann", mark(room, asked));
+            assert_eq!(story.read_seq(room, "ann"), Seq(then));
+        }
+    }
+
+    #[test]
+    fn outside_a_room_nothing_of_it_is_found() {
+        let mut story = Story::new(&["admin", "ann"]);
+        let room = story.room("ann", "private");
+        story.send("ann", room, "a");
+        let changes = [
+            send(room, 1),
+            edit(room, 1, "b", None),
+            delete(room, &[1]),
+            react(room, 1, "+", true),
+            mark(room, 1),
+        ];
+        for change in changes {
+            assert_eq!(story.code("admin", change), Code::NotFound);
+        }
+    }
+}

@@ -11,7 +11,6 @@
 mod accounts;
 mod messages;
 mod rooms;
-
 use super::command::{Change, Command, LoginOp, RequestDigest};
 use super::digest;
 use super::objects::{Event, User, UserEvent};
@@ -211,4 +210,197 @@ impl<T: Tables> Work<'_, T> {
 
 fn id_in_use<E>() -> Stop<E> {
     refuse(Code::Conflict, "this id was used for another request: take a new one")
+}
+
+#[cfg(test)]
+mod story;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::story::{Story, checked};
+    use super::*;
+    use crate::chat::model::Model;
+    use crate::chat::objects::Message;
+    use crate::chat::script::Script;
+    use crate::ids::{RoomId, Seq};
+
+    #[test]
+    fn random_scripts_keep_every_promise_about_rows_and_notices() {
+        for seed in 0..6 {
+            let mut model = Model::default();
+            for step in Script::new(seed).take(500) {
+                checked(&mut model, step.time_ms, &step.command);
+            }
+        }
+    }
+
+    /// What a client holds that hears only what it may: room → its messages and members.
+    #[derive(Default)]
+    struct Client {
+        rooms: BTreeMap<RoomId, (BTreeMap<Seq, Message>, BTreeSet<String>)>,
+    }
+
+    impl Client {
+        fn hears(&mut self, event: &Event, model: &mut Model) {
+            match event {
+                Event::Room(room) if room.member => {
+                    let messages =
+                        model.messages(room.room).map(|row| (row.message.seq, row.message.clone()));
+                    let loaded =
+                        (messages.collect(), model.members(room.room).unwrap().into_iter().collect());
+                    self.rooms.insert(room.room, loaded);
+                }
+                Event::Room(room) => assert!(self.rooms.remove(&room.room).is_some(), "left what it was in"),
+                Event::Message(message) => {
+                    let (messages, _) = self.rooms.get_mut(&message.room).expect("only its rooms");
+                    messages.insert(message.seq, message.clone());
+                }
+                Event::Member { room, user, member, .. } => {
+                    let (_, members) = self.rooms.get_mut(room).expect("only its rooms");
+                    if *member {
+                        members.insert(user.clone())
+                    } else {
+                        members.remove(user)
+                    };
+                }
+                Event::User(_) | Event::Read { .. } => {}
+            }
+        }
+    }
+
+    /// Delivers as a Hub does, by what it heard so far, and compares what clients hold with the tables.
+    #[test]
+    fn who_only_listens_holds_exactly_what_one_may_see() {
+        for seed in 0..6 {
+            let mut model = Model::default();
+            let mut clients: BTreeMap<String, Client> = BTreeMap::new();
+            for step in Script::new(100 + seed).take(500) {
+                let Ok(effect) = apply(&mut model, step.time_ms, &step.command);
+                for notice in &effect.notices {
+                    let inside = |client: &Client, room| client.rooms.contains_key(&room);
+                    let room = match &notice.event {
+                        Event::Message(message) => message.room,
+                        Event::Room(room) => room.room,
+                        Event::Member { room, .. } | Event::Read { room, .. } => *room,
+                        Event::User(event) => {
+                            clients.entry(event.user.name.clone()).or_default();
+                            RoomId(0)
+                        }
+                    };
+                    for (name, client) in &mut clients {
+                        let told = match &notice.audience {
+                            Audience::Everybody => true,
+                            Audience::Room => inside(client, room),
+                            Audience::RoomWithout(user) => inside(client, room) && user != name,
+                            Audience::User(user) => user == name,
+                        };
+                        if told {
+                            client.hears(&notice.event, &mut model);
+                        }
+                    }
+                }
+                for (name, client) in &clients {
+                    let mine: Vec<_> = client.rooms.keys().copied().collect();
+                    assert_eq!(model.rooms_of(name).unwrap(), mine, "{name} after {:?}", step.command);
+                    for (room, (messages, members)) in &client.rooms {
+                        assert!(model.members(*room).unwrap().iter().eq(members));
+                        assert!(model.messages(*room).map(|row| &row.message).eq(messages.values()));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn seq_has_no_hole_and_time_never_runs_backwards() {
+        let mut model = Model::default();
+        for step in Script::new(9).take(2000) {
+            apply(&mut model, step.time_ms, &step.command).unwrap();
+        }
+        let last = model.last_room().unwrap();
+        assert!(last > RoomId(3));
+        for room in (1..=last.0).map(RoomId) {
+            let messages: Vec<_> = model.messages(room).map(|row| row.message.clone()).collect();
+            assert!((1..=messages.len() as u64).eq(messages.iter().map(|message| message.seq.0)));
+            assert!(messages.windows(2).all(|pair| pair[0].time <= pair[1].time));
+        }
+    }
+
+    #[test]
+    fn a_repeat_is_done_once_and_told_the_first_outcome() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "public");
+        let send = Change::Send { room, text: "hi".into(), reply_to: None };
+        let first = story.ask_as("ann", "x", send.clone()).outcome.unwrap();
+        story.send("ann", room, "later");
+        let again = story.ask_as("ann", "x", send).outcome.unwrap();
+        assert_eq!(again, Outcome { duplicate: true, ..first });
+
+        let first = story.ask_as("bob", "x", Change::Join { room }).outcome.unwrap();
+        story.ok("bob", Change::Leave { room });
+        let again = story.ask_as("bob", "x", Change::Join { room }).outcome.unwrap();
+        assert_eq!(again, Outcome { duplicate: true, ..first });
+        assert!(!story.is_member(room, "bob"), "a repeated join does not join again");
+    }
+
+    #[test]
+    fn the_same_id_for_another_request_is_a_conflict() {
+        let mut story = Story::new(&["ann"]);
+        let room = story.room("ann", "public");
+        let send = |text: &str| Change::Send { room, text: text.into(), reply_to: None };
+        story.ask_as("ann", "sent", send("a")).outcome.unwrap();
+        story.ask_as("ann", "left", Change::Leave { room }).outcome.unwrap();
+        story.ok("ann", Change::Join { room });
+        for (id, change) in [
+            ("sent", send("b")),
+            ("sent", Change::Leave { room }),
+            ("sent", Change::MarkRead { room, seq: Seq(1) }),
+            ("left", send("a")),
+            ("left", Change::Join { room }),
+            ("register-ann", send("a")),
+        ] {
+            assert_eq!(story.ask_as("ann", id, change).outcome.unwrap_err().code, Code::Conflict, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_not_remembered() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "private");
+        let send = Change::Send { room, text: "hi".into(), reply_to: None };
+        assert_eq!(story.ask_as("bob", "x", send.clone()).outcome.unwrap_err().code, Code::NotFound);
+        story.ok("ann", Change::Invite { room, user: "bob".into() });
+        assert!(!story.ask_as("bob", "x", send).outcome.unwrap().duplicate);
+    }
+
+    #[test]
+    fn ids_are_each_users_own() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "public");
+        story.ok("bob", Change::Join { room });
+        for user in ["ann", "bob"] {
+            let send = Change::Send { room, text: user.into(), reply_to: None };
+            assert!(!story.ask_as(user, "x", send).outcome.unwrap().duplicate);
+        }
+    }
+
+    #[test]
+    fn what_changed_nothing_has_the_present_at() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "public");
+        story.send("ann", room, "hi");
+        let present = story.model.present();
+        for change in [
+            Change::Join { room },
+            Change::Invite { room, user: "ann".into() },
+            Change::Edit { room, seq: Seq(1), text: "hi".into(), version: Some(1) },
+            Change::React { room, seq: Seq(1), emoji: "+".into(), on: false },
+            Change::MarkRead { room, seq: Seq(0) },
+        ] {
+            assert_eq!(story.ok("ann", change).at, present);
+        }
+        assert_eq!(story.ok("bob", Change::Leave { room }).at, present);
+    }
 }

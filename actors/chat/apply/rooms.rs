@@ -153,7 +153,7 @@ impl<T: Tables> Work<'_, T> {
 
     fn check_people(&mut self, names: &[String]) -> Step<(), T> {
         for name in names {
-            if !self.tables.user(name)?.is_some_and(|row| !row.deleted) {
+            if self.tables.user(name)?.is_none_or(|row| row.deleted) {
                 return Err(no_such_user(name));
             }
         }
@@ -220,4 +220,172 @@ fn no_such_user<E>(name: &str) -> Stop<E> {
 
 fn direct_stays<E>() -> Stop<E> {
     refuse(Code::Forbidden, "a direct conversation always has the same people: open another with open_direct")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::command::Change;
+    use super::super::story::Story;
+    use super::*;
+
+    fn seen(outcome: Outcome) -> Room {
+        match outcome.done {
+            Done::Room(room) => room,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn create(name: &str, kind: RoomKind) -> Change {
+        Change::CreateRoom { name: name.into(), kind, topic: "t".into() }
+    }
+
+    fn invite(room: RoomId, user: &str) -> Change {
+        Change::Invite { room, user: user.into() }
+    }
+
+    fn remove(room: RoomId, user: &str) -> Change {
+        Change::Remove { room, user: user.into() }
+    }
+
+    fn direct(users: &[&str]) -> Change {
+        Change::OpenDirect { users: users.iter().map(|&user| user.to_owned()).collect() }
+    }
+
+    #[test]
+    fn whoever_makes_a_room_is_in_it() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let outcome = story.ok("ann", create("general", RoomKind::Public));
+        let (at, room) = (outcome.at, seen(outcome));
+        assert_eq!((room.room, room.member, room.last_seq, room.at), (RoomId(1), true, Seq(0), at));
+        assert_eq!((room.name.as_str(), room.topic.as_str()), ("general", "t"));
+        assert!(room.users.is_empty());
+        assert_eq!(story.code("bob", create("general", RoomKind::Private)), Code::Conflict);
+        assert_eq!(story.code("bob", create("other", RoomKind::Direct)), Code::BadRequest);
+        assert_eq!(seen(story.ok("bob", create("General", RoomKind::Private))).room, RoomId(2));
+    }
+
+    #[test]
+    fn joining_starts_at_the_last_message_each_time() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "public");
+        assert_eq!(story.read_seq(room, "ann"), Seq(0));
+        story.send("ann", room, "one");
+        let outcome = story.ok("bob", Change::Join { room });
+        let (at, joined) = (outcome.at, seen(outcome));
+        // The membership, then the read mark: each with its own.
+        assert_eq!((joined.at.next(), joined.last_seq), (at, Seq(1)));
+        assert_eq!(story.read_seq(room, "bob"), Seq(1));
+        story.ok("bob", Change::Leave { room });
+        story.send("ann", room, "two");
+        story.ok("bob", Change::Join { room });
+        assert_eq!(story.read_seq(room, "bob"), Seq(2));
+    }
+
+    #[test]
+    fn leaving() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let (public, private) = (story.room("ann", "public"), story.room("ann", "private"));
+        let left = seen(story.ok("ann", Change::Leave { room: public }));
+        assert!(!left.member);
+        assert_eq!(left.at, story.model.present());
+        story.ok("ann", Change::Leave { room: public });
+        assert_eq!(story.code("bob", Change::Leave { room: private }), Code::NotFound);
+        story.ok("ann", Change::Leave { room: private });
+        for change in [Change::Leave { room: private }, Change::Join { room: private }] {
+            assert_eq!(story.code("ann", change), Code::NotFound);
+        }
+    }
+
+    #[test]
+    fn a_private_room_is_entered_by_invitation_of_any_member() {
+        let mut story = Story::new(&["admin", "ann", "bob", "cleo"]);
+        let room = story.room("ann", "private");
+        assert_eq!(story.code("bob", Change::Join { room }), Code::NotFound);
+        assert_eq!(story.code("bob", invite(room, "bob")), Code::NotFound);
+        assert_eq!(story.code("admin", invite(room, "admin")), Code::NotFound);
+        assert_eq!(story.code("ann", invite(room, "nobody")), Code::NotFound);
+        story.send("ann", room, "hi");
+        story.ok("ann", invite(room, "bob"));
+        assert_eq!(story.read_seq(room, "bob"), Seq(1));
+        story.ok("bob", invite(room, "cleo"));
+        assert!(story.is_member(room, "cleo"));
+        story.ok("cleo", Change::DeleteAccount { password_hash: "cleo's".into() });
+        assert_eq!(story.code("ann", invite(room, "cleo")), Code::NotFound);
+    }
+
+    #[test]
+    fn the_creator_or_an_admin_removes() {
+        let mut story = Story::new(&["admin", "ann", "bob", "cleo"]);
+        let room = story.room("ann", "private");
+        assert_eq!(story.code("bob", remove(room, "ann")), Code::NotFound);
+        story.ok("ann", invite(room, "bob"));
+        story.ok("ann", invite(room, "cleo"));
+        assert_eq!(story.code("bob", remove(room, "cleo")), Code::Forbidden);
+        assert!(seen(story.ok("ann", remove(room, "cleo"))).member);
+        assert!(!story.is_member(room, "cleo"));
+        let present = story.model.present();
+        assert_eq!(story.ok("ann", remove(room, "cleo")).at, present);
+        assert_eq!(story.code("ann", remove(room, "nobody")), Code::NotFound);
+        // Also when not in it.
+        assert!(!seen(story.ok("admin", remove(room, "ann"))).member);
+        assert_eq!(story.code("ann", remove(room, "bob")), Code::NotFound);
+    }
+
+    #[test]
+    fn nobody_is_removed_from_a_public_room() {
+        let mut story = Story::new(&["admin", "ann", "bob"]);
+        let room = story.room("ann", "public");
+        assert_eq!(story.code("bob", invite(room, "bob")), Code::NotFound);
+        story.ok("ann", invite(room, "bob"));
+        assert!(story.is_member(room, "bob"));
+        for user in ["admin", "ann", "bob"] {
+            assert_eq!(story.code(user, remove(room, "bob")), Code::Forbidden);
+        }
+    }
+
+    #[test]
+    fn a_direct_conversation_is_one_for_the_same_people() {
+        let mut story = Story::new(&["ann", "bob", "cleo"]);
+        let outcome = story.ok("bob", direct(&["ann", "bob"]));
+        let (at, room) = (outcome.at, seen(outcome));
+        assert_eq!((room.name.as_str(), room.users.len(), room.member), ("", 2, true));
+        let again = story.ok("ann", direct(&["ann", "bob"]));
+        assert_eq!((again.at, again.duplicate), (at, false));
+        assert_eq!(seen(again).room, room.room);
+        assert_ne!(seen(story.ok("ann", direct(&["ann", "bob", "cleo"]))).room, room.room);
+        story.ok("bob", Change::DeleteAccount { password_hash: "bob's".into() });
+        assert_eq!(seen(story.ok("ann", direct(&["ann", "bob"]))).users, ["ann", "bob"]);
+        assert_eq!(story.code("cleo", direct(&["bob", "cleo"])), Code::NotFound);
+        assert_eq!(story.code("cleo", direct(&["cleo", "nobody"])), Code::NotFound);
+        let many = ["a", "b", "c", "cleo", "d", "e", "f", "g", "h", "i"];
+        let wrong: [&[&str]; 5] =
+            [&["cleo"], &["ann", "bob"], &["cleo", "ann"], &["ann", "ann", "cleo"], &many];
+        for users in wrong {
+            assert_eq!(story.code("cleo", direct(users)), Code::BadRequest, "{users:?}");
+        }
+    }
+
+    #[test]
+    fn a_direct_conversation_keeps_its_people() {
+        let mut story = Story::new(&["admin", "ann", "bob", "cleo"]);
+        let room = story.direct(&["ann", "bob"]);
+        let changes =
+            [Change::Join { room }, Change::Leave { room }, invite(room, "cleo"), remove(room, "bob")];
+        for change in changes {
+            assert_eq!(story.code("ann", change.clone()), Code::Forbidden);
+            assert_eq!(story.code("cleo", change.clone()), Code::NotFound);
+            assert_eq!(story.code("admin", change), Code::NotFound);
+        }
+    }
+
+    #[test]
+    fn a_room_that_is_not_there() {
+        let mut story = Story::new(&["ann"]);
+        let room = RoomId(7);
+        let changes =
+            [Change::Join { room }, Change::Leave { room }, invite(room, "ann"), remove(room, "ann")];
+        for change in changes {
+            assert_eq!(story.code("ann", change), Code::NotFound);
+        }
+    }
 }

@@ -1,0 +1,294 @@
+//! How a chat begins: the pure core of founding.
+//!
+//! Every listed member must answer, and none may belong to a chat already: a majority is not enough,
+//! since a majority of wiped disks must not found a second chat beside a living one. Only the first
+//! listed member founds. It stores a record of its own (proposed), has each member store the same, and
+//! when *all* hold it, it alone is the first to confirm it (founded); the others follow when they see
+//! that. Nobody starts Raft or serves clients before that.
+//!
+//! So a record is founded for the first time only on the disk that drew it, and two different records
+//! never are: to found another one, every member must hold that, and a founded one holds its own for good.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::RaftId;
+use crate::membership::{Foundation, Founding, Node};
+
+/// A member as the settings list it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    pub name: String,
+    pub peer: String,
+    pub public: String,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    pub name: String,
+    /// The members in its settings.
+    pub members: Vec<Listed>,
+    pub foundation: Foundation,
+}
+
+/// What became of asking one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    Answer(Answer),
+    /// It did not answer.
+    Silent,
+    /// It answered that it will not, or something else answered in its place.
+    Refused(String),
+}
+
+/// What the founder asks of a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// Store this record and refuse any other from then on.
+    Store(Founding),
+    /// Drop the record of this cluster: it was never confirmed, and cannot be any more.
+    Drop { cluster: String },
+    /// Every member holds the record of this cluster.
+    Confirm { cluster: String },
+}
+
+/// What the founder has drawn, in case it founds.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// 32 hexadecimal digits.
+    pub cluster: String,
+    /// 16 hexadecimal digits.
+    pub epoch: String,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask again a little later; the sentence says for whom or what this node waits.
+    Wait(String),
+    /// Store this record here as proposed.
+    Store(Founding),
+    /// Drop the record stored here: the settings have changed since.
+    Drop,
+    /// Ask these members, by name, then look again.
+    Ask(Vec<(String, Ask)>),
+    /// Mark the record stored here as founded.
+    Confirm,
+    /// The chat exists, and this node is part of it.
+    Start(Founding),
+    /// The chat exists, or cannot come to exist, without this node. It keeps asking, since an
+    /// operator may change that; the sentence says what is wrong.
+    TakeNoPart(String),
+}
+
+/// Decides what the node `own` does next. `listed`: the members in its settings, itself included;
+/// `heard`: what each *other* listed member answered just now, by name, all of one round.
+pub fn next(
+    own: &str,
+    listed: &[Listed],
+    foundation: &Foundation,
+    heard: &[(String, Heard)],
+    drawn: &Drawn,
+) -> Step {
+    if let Foundation::Founded(record) = foundation {
+        return match record.nodes.iter().any(|node| node.name == own) {
+            true => Step::Start(record.clone()),
+            false => Step::TakeNoPart(format!(
+                "the chat on this disk was founded without {own}: this data_dir belongs to another node"
+            )),
+        };
+    }
+    let Some(founder) = listed.first() else {
+        return Step::TakeNoPart("cluster.members lists nobody".to_owned());
+    };
+    if !listed.iter().any(|member| member.name == own) {
+        return Step::TakeNoPart(format!("cluster.members does not list {own}"));
+    }
+    if let Some((name, living)) = heard.iter().find_map(|(name, heard)| Some((name, founded(heard)?))) {
+        return beside(own, foundation, name, living);
+    }
+    if let Some(obstacle) = obstacle(own, listed, heard) {
+        return Step::Wait(obstacle);
+    }
+    if founder.name != own {
+        return Step::Wait(format!("waiting for {} to found the chat", founder.name));
+    }
+    found(listed, foundation, heard, drawn)
+}
+
+/// What a member does when it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// It is so already.
+    Nothing,
+    Store(Founding),
+    Drop,
+    Confirm,
+}
+
+/// Decides whether the node `own` does what the founder asks.
+///
+/// # Errors
+/// A sentence that says why not.
+pub fn obey(own: &str, listed: &[Listed], foundation: &Foundation, ask: &Ask) -> Result<Deed, String> {
+    match (ask, foundation) {
+        (Ask::Store(record), Foundation::Proposed(held) | Foundation::Founded(held)) if held == record => {
+            Ok(Deed::Nothing)
+        }
+        (Ask::Store(record), Foundation::Empty) if matches_settings(record, listed) => {
+            Ok(Deed::Store(record.clone()))
+        }
+        (Ask::Store(_), Foundation::Empty) => {
+            Err(format!("{own} lists other members in its settings than the record that it is to store"))
+        }
+        (Ask::Store(_), Foundation::Proposed(held) | Foundation::Founded(held)) => {
+            Err(format!("{own} holds another record already, of cluster {}", held.cluster))
+        }
+        (Ask::Drop { .. }, Foundation::Empty) => Ok(Deed::Nothing),
+        (Ask::Drop { cluster }, Foundation::Proposed(held)) if held.cluster == *cluster => Ok(Deed::Drop),
+        (Ask::Drop { .. }, Foundation::Proposed(held)) => {
+            Err(format!("{own} holds the record of another cluster, {}", held.cluster))
+        }
+        (Ask::Drop { .. }, Foundation::Founded(held)) => {
+            Err(format!("{own} belongs to the living cluster {}", held.cluster))
+        }
+        (Ask::Confirm { cluster }, Foundation::Proposed(held)) if held.cluster == *cluster => {
+            Ok(Deed::Confirm)
+        }
+        (Ask::Confirm { cluster }, Foundation::Founded(held)) if held.cluster == *cluster => {
+            Ok(Deed::Nothing)
+        }
+        (Ask::Confirm { cluster }, _) => Err(format!("{own} does not hold the record of cluster {cluster}")),
+    }
+}
+
+/// Another member belongs to a chat already.
+fn beside(own: &str, foundation: &Foundation, name: &str, living: &Founding) -> Step {
+    match foundation {
+        // Somebody who knows that all hold it has said so by confirming it.
+        Foundation::Proposed(held) if held == living => Step::Confirm,
+        Foundation::Proposed(held) => Step::TakeNoPart(format!(
+            "{name} belongs to the living cluster {}, but {own} holds a record of cluster {}, which was never \
+             confirmed; {own} takes no part and founds nothing",
+            living.cluster, held.cluster
+        )),
+        Foundation::Empty | Foundation::Founded(_) => Step::TakeNoPart(format!(
+            "{name} belongs to the living cluster {}, but the disk of {own} is empty; {own} takes no part and \
+             founds nothing; if its data was moved, stop it and put the data back",
+            living.cluster
+        )),
+    }
+}
+
+/// Why nothing can be done yet: somebody is silent, refuses, or has other settings.
+fn obstacle(own: &str, listed: &[Listed], heard: &[(String, Heard)]) -> Option<String> {
+    let others = || listed.iter().filter(|member| member.name != own);
+    for member in others() {
+        match said_by(heard, &member.name) {
+            Some(Heard::Refused(why)) => return Some(format!("{} at {}: {why}", member.name, member.peer)),
+            Some(Heard::Answer(answer)) if answer.name != member.name => {
+                return Some(format!(
+                    "{} answers as {}, but cluster.members lists it as {}",
+                    member.peer, answer.name, member.name
+                ));
+            }
+            Some(Heard::Answer(answer)) if answer.members != listed => {
+                return Some(format!(
+                    "the settings of {own} and {} differ: {}",
+                    member.name,
+                    difference(own, listed, &member.name, &answer.members)
+                ));
+            }
+            Some(Heard::Answer(_) | Heard::Silent) | None => {}
+        }
+    }
+    let silent: Vec<_> = others()
+        .filter(|member| matches!(said_by(heard, &member.name), None | Some(Heard::Silent)))
+        .map(|member| format!("{} at {}", member.name, member.peer))
+        .collect();
+    (!silent.is_empty()).then(|| format!("waiting for {}", silent.join(", ")))
+}
+
+/// The founder's own way, once all have answered, all list the same members, and none is founded.
+fn found(listed: &[Listed], foundation: &Foundation, heard: &[(String, Heard)], drawn: &Drawn) -> Step {
+    let held = || heard.iter().filter_map(|(name, heard)| Some((name, proposed(heard)?)));
+    let drop = |record: &Founding| Ask::Drop { cluster: record.cluster.clone() };
+    let Foundation::Proposed(record) = foundation else {
+        // Whatever they hold was drawn by a disk that is no more: nobody can confirm it.
+        let dropped: Vec<_> = held().map(|(name, record)| (name.clone(), drop(record))).collect();
+        return if dropped.is_empty() { Step::Store(draw(listed, drawn)) } else { Step::Ask(dropped) };
+    };
+    if !matches_settings(record, listed) {
+        return Step::Drop;
+    }
+    let asked: Vec<_> = heard
+        .iter()
+        .filter_map(|(name, heard)| match proposed(heard) {
+            Some(held) if held == record => None,
+            Some(held) => Some((name.clone(), drop(held))),
+            None => Some((name.clone(), Ask::Store(record.clone()))),
+        })
+        .collect();
+    if asked.is_empty() { Step::Confirm } else { Step::Ask(asked) }
+}
+
+fn draw(listed: &[Listed], drawn: &Drawn) -> Founding {
+    let node = |(member, raft_id): (&Listed, u64)| Node {
+        name: member.name.clone(),
+        raft_id: RaftId(raft_id),
+        peer: member.peer.clone(),
+        public: member.public.clone(),
+    };
+    Founding {
+        cluster: drawn.cluster.clone(),
+        epoch: drawn.epoch.clone(),
+        nodes: listed.iter().zip(1..).map(node).collect(),
+    }
+}
+
+fn matches_settings(record: &Founding, listed: &[Listed]) -> bool {
+    let same = |(node, member): (&Node, &Listed)| {
+        node.name == member.name && node.peer == member.peer && node.public == member.public
+    };
+    record.nodes.len() == listed.len() && record.nodes.iter().zip(listed).all(same)
+}
+
+fn said_by<'a>(heard: &'a [(String, Heard)], name: &str) -> Option<&'a Heard> {
+    heard.iter().find(|(who, _)| who == name).map(|(_, heard)| heard)
+}
+
+fn founded(heard: &Heard) -> Option<&Founding> {
+    match heard {
+        Heard::Answer(Answer { foundation: Foundation::Founded(record), .. }) => Some(record),
+        _ => None,
+    }
+}
+
+fn proposed(heard: &Heard) -> Option<&Founding> {
+    match heard {
+        Heard::Answer(Answer { foundation: Foundation::Proposed(record), .. }) => Some(record),
+        _ => None,
+    }
+}
+
+/// Names the first difference between two lists of members.
+fn difference(own: &str, ours: &[Listed], other: &str, theirs: &[Listed]) -> String {
+    let mut said = String::new();
+    let names =
+        |list: &[Listed]| list.iter().map(|member| member.name.clone()).collect::<Vec<_>>().join(", ");
+    let differing = ours.iter().zip(theirs).find(|(our, their)| our != their);
+    // Writing into a string cannot fail.
+    let _infallible = match differing {
+        Some((our, their)) if our.name == their.name && our.peer != their.peer => {
+            write!(said, "{} has peer {} in one and {} in the other", our.name, our.peer, their.peer)
+        }
+        Some((our, their)) if our.name == their.name => {
+            write!(said, "{} has public {} in one and {} in the other", our.name, our.public, their.public)
+        }
+        _ => write!(said, "{own} lists {}; {other} lists {}", names(ours), names(theirs)),
+    };
+    said
+}

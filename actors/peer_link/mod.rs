@@ -1,0 +1,19 @@
+//! The way to one other node: what goes over it, in which order, and what becomes of what is lost.
+//!
+//! - [`actor`]: `PeerLink`, which owns the outgoing HTTP connections to one peer.
+//! - [`lane`]: the pure core: what waits for one connection, what goes with the next POST, when to try again.
+//! - [`wire`]: headers, bodies and refusals, the same for both ends.
+//! - [`client`]: HTTP over kept connections without Nagle's delay.
+//! - [`secret`]: what a cluster's nodes share, compared in constant time.
+
+pub mod actor;
+pub mod client;
+pub mod lane;
+pub mod secret;
+
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+pub use actor::{PeerLink, PeerLinkConfig, PeerLinkPorts};
+pub use secret::Secret;

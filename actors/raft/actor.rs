@@ -1,0 +1,428 @@
+//! `RaftNode`: the actor that gives consensus a thread and a clock.
+//!
+//! - **Owns** the [`Node`] (the `RawNode`, the log's recent tail, who waits for which outcome).
+//! - **Is told** Propose, Step, Forwarded, ReadBarrier, Persisted, Applied, Unreachable, Died, StepDown, Standing.
+//! - **Tells** Append and Apply → Storage, Send and Forward → peers, role and quorum → whoever subscribed.
+//! - **Never** touches the disk or a socket, and never waits: what needs time comes back as news.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use super::log_view::Wanted;
+use super::node::{Node, Todo};
+use crate::bus::{Envelope, News, NotSent, Port};
+use crate::chat::outcome::Outcome;
+use crate::ids::{LogIndex, RaftId};
+use crate::messages::consensus::{
+    Died, Forwarded, NotDone, Propose, ReadBarrier, Standing, Step, StepDown, Unreachable,
+};
+use crate::messages::disk::{Append, Applied, Apply, Persisted};
+use crate::messages::links::{Forward, Send};
+use crate::messages::news::Role;
+use crate::messages::reading::LogEntries;
+use crate::metrics::Metrics;
+
+/// A peer whose process died: how long each further survivor waits before it stands for election.
+const STAND_STAGGER: Duration = Duration::from_millis(20);
+/// … and how long the first one gives the others to notice as well.
+const STAND_AFTER: Duration = Duration::from_millis(4);
+/// Ticks that are made up for at once after a pause. More would end a leadership before the messages
+/// that waited through the pause are read.
+const TICKS_AT_ONCE_MAX: u32 = 3;
+/// Inputs handled before outputs, when the mailbox does not run dry.
+const INPUTS_MAX: usize = 512;
+/// Reads of old log entries under way for lagging peers.
+const FETCHES_MAX: usize = 4;
+/// How long leadership may take to move before a stopping node goes without.
+const STEP_DOWN_TICKS_MAX: u32 = 20;
+
+/// One peer, as this actor needs it.
+pub struct Peer {
+    pub name: String,
+    pub send: Port<Send>,
+    pub forward: Port<Forward>,
+}
+
+/// Whom `RaftNode` tells.
+pub struct Ports {
+    pub append: Port<Append>,
+    pub apply: Port<Apply>,
+    pub log_entries: Port<LogEntries>,
+    pub role: News<Role>,
+    pub peers: BTreeMap<RaftId, Peer>,
+}
+
+/// See the module.
+pub struct RaftNode {
+    node: Node,
+    ports: Ports,
+    tick: Duration,
+    metrics: Metrics,
+    last_tick: Instant,
+    /// Proposals whose sessions wait, with when they asked.
+    proposals: HashMap<u64, (oneshot::Sender<Result<Outcome, NotDone>>, Instant)>,
+    reads: HashMap<u64, oneshot::Sender<Result<(), NotDone>>>,
+    fetches: usize,
+    going: Option<Going>,
+    /// A `Drive` is on its way; inputs since the last one.
+    drive_queued: bool,
+    inputs: usize,
+    leader: Option<RaftId>,
+}
+
+struct Going {
+    replies: Vec<oneshot::Sender<()>>,
+    ticks_left: u32,
+}
+
+/// Does what the inputs so far made possible; runs when the mailbox is drained.
+struct Drive;
+
+impl actix::Message for Drive {
+    type Result = ();
+}
+
+impl RaftNode {
+    pub fn new(node: Node, tick: Duration, ports: Ports, metrics: Metrics) -> Self {
+        Self {
+            node,
+            ports,
+            tick,
+            metrics,
+            last_tick: Instant::now(),
+            proposals: HashMap::new(),
+            reads: HashMap::new(),
+            fetches: 0,
+            going: None,
+            drive_queued: false,
+            inputs: 0,
+            leader: None,
+        }
+    }
+}
+
+impl Actor for RaftNode {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        crate::essential::mark("raft");
+        self.last_tick = Instant::now();
+        ctx.run_interval(self.tick, |actor, ctx| actor.drive(ctx));
+        // What the disk held that is committed and not applied is handed out by the first drive.
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Envelope<Propose>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Propose>, ctx: &mut Self::Context) {
+        let (Propose { command, reply }, _handling) = envelope.open();
+        match self.node.propose(&command) {
+            Ok(number) => {
+                self.proposals.insert(number, (reply, Instant::now()));
+                self.wake(ctx);
+            }
+            Err(why) => answer(reply, Err(why)),
+        }
+    }
+}
+
+impl Handler<Envelope<Step>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Step>, ctx: &mut Self::Context) {
+        let (Step { messages }, _handling) = envelope.open();
+        for message in messages {
+            self.node.step(message);
+        }
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Envelope<Forwarded>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Forwarded>, ctx: &mut Self::Context) {
+        let (Forwarded { items, .. }, _handling) = envelope.open();
+        self.node.forwarded(items);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Envelope<Persisted>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Persisted>, ctx: &mut Self::Context) {
+        let (Persisted { number }, _handling) = envelope.open();
+        self.node.persisted(number);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Envelope<Applied>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Applied>, ctx: &mut Self::Context) {
+        let (Applied { index, outcomes }, _handling) = envelope.open();
+        self.node.applied(index, outcomes);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Envelope<ReadBarrier>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<ReadBarrier>, ctx: &mut Self::Context) {
+        let (ReadBarrier { reply }, _handling) = envelope.open();
+        match self.node.read() {
+            Ok(number) => {
+                self.reads.insert(number, reply);
+                self.wake(ctx);
+            }
+            Err(why) => answer(reply, Err(why)),
+        }
+    }
+}
+
+impl Handler<Envelope<Unreachable>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Unreachable>, ctx: &mut Self::Context) {
+        let (Unreachable { peer }, _handling) = envelope.open();
+        self.node.unreachable(peer);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Envelope<Died>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Died>, ctx: &mut Self::Context) {
+        let (Died { peer }, _handling) = envelope.open();
+        if let Some((term, rank)) = self.node.died(peer) {
+            info!(peer = self.name(peer), "the leader's process is gone");
+            let places = u32::try_from(rank).unwrap_or(u32::MAX);
+            ctx.run_later(STAND_AFTER + STAND_STAGGER.saturating_mul(places), move |actor, ctx| {
+                actor.node.stand(term);
+                actor.drive(ctx);
+            });
+        }
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Envelope<StepDown>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<StepDown>, ctx: &mut Self::Context) {
+        let (StepDown { reply }, _handling) = envelope.open();
+        if let Some(to) = self.node.step_down() {
+            info!(to = self.name(to), "handing leadership over");
+        }
+        let going = self.going.get_or_insert(Going { replies: Vec::new(), ticks_left: STEP_DOWN_TICKS_MAX });
+        going.replies.push(reply);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Envelope<Standing>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Standing>, _ctx: &mut Self::Context) {
+        let (Standing { reply }, _handling) = envelope.open();
+        answer(reply, self.node.view());
+    }
+}
+
+impl Handler<Drive> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, _: Drive, ctx: &mut Self::Context) {
+        self.drive_queued = false;
+        self.drive(ctx);
+    }
+}
+
+impl RaftNode {
+    /// Sees to it that outputs follow the inputs: once the mailbox is drained, or after so many.
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        self.inputs += 1;
+        if self.inputs >= INPUTS_MAX {
+            self.drive(ctx);
+        } else if !self.drive_queued {
+            self.drive_queued = true;
+            ctx.notify(Drive);
+        }
+    }
+
+    fn drive(&mut self, ctx: &mut Context<Self>) {
+        self.inputs = 0;
+        self.catch_up();
+        let todo = self.node.drive(unix_time_ms());
+        self.carry_out(todo, ctx);
+    }
+
+    /// Counts ticks from the time that has passed: actix repays missed beats in a burst.
+    fn catch_up(&mut self) {
+        let mut ticks = 0;
+        while self.last_tick.elapsed() >= self.tick {
+            if ticks == TICKS_AT_ONCE_MAX {
+                self.last_tick = Instant::now();
+                break;
+            }
+            self.last_tick += self.tick;
+            self.node.tick();
+            ticks += 1;
+        }
+        if ticks > 0 {
+            self.observe();
+            self.go_on_going(ticks);
+        }
+    }
+
+    fn carry_out(&mut self, todo: Todo, ctx: &mut Context<Self>) {
+        let mut by_peer: BTreeMap<u64, Vec<raft::eraftpb::Message>> = BTreeMap::new();
+        for message in todo.messages {
+            by_peer.entry(message.to).or_default().push(message);
+        }
+        for (to, messages) in by_peer {
+            let sent = match self.ports.peers.get(&RaftId(to)) {
+                Some(peer) => peer.send.offer(Send { messages }).is_ok(),
+                None => false,
+            };
+            if !sent {
+                self.node.unreachable(RaftId(to));
+            }
+        }
+        if let Some(append) = todo.append {
+            self.ports.append.tell(append);
+        }
+        if !todo.apply.is_empty() {
+            self.ports.apply.tell(Apply { entries: todo.apply });
+        }
+        if let Some((leader, items)) = todo.forward
+            && let Some(peer) = self.ports.peers.get(&leader)
+            && let Err(NotSent::Full(_) | NotSent::Closed(_)) = peer.forward.offer(Forward { items })
+        {
+            self.node.unreachable(leader);
+        }
+        for (number, outcome) in todo.outcomes {
+            if let Some((reply, asked)) = self.proposals.remove(&number) {
+                self.metrics.proposal_seconds.observe(asked.elapsed().as_secs_f64());
+                answer(reply, outcome);
+            }
+        }
+        for (number, result) in todo.reads {
+            if let Some(reply) = self.reads.remove(&number) {
+                answer(reply, result);
+            }
+        }
+        for wanted in todo.wanted {
+            self.fetch(wanted, ctx);
+        }
+        if let Some(role) = todo.role {
+            self.announce(role);
+        }
+        self.go_on_going(0);
+    }
+
+    /// Reads old entries for a lagging peer. One too many is dropped: Raft asks again at the next heartbeat.
+    fn fetch(&mut self, wanted: Wanted, ctx: &mut Context<Self>) {
+        if self.fetches >= FETCHES_MAX {
+            return;
+        }
+        let (reply, entries) = oneshot::channel();
+        let question = LogEntries {
+            from: LogIndex(wanted.from),
+            to: LogIndex(wanted.to),
+            bytes_max: wanted.bytes_max,
+            reply,
+        };
+        if self.ports.log_entries.offer(question).is_err() {
+            return;
+        }
+        self.fetches += 1;
+        let arrived = entries.into_actor(self).map(move |entries, actor, ctx| {
+            actor.fetches -= 1;
+            let entries = match entries {
+                Ok(Ok(entries)) => Some(entries),
+                Ok(Err(error)) => {
+                    warn!(%error, "old log entries cannot be read for a lagging peer");
+                    None
+                }
+                Err(_dropped) => None,
+            };
+            actor.node.fetched(wanted, entries);
+            actor.drive(ctx);
+        });
+        ctx.spawn(arrived);
+    }
+
+    fn announce(&mut self, role: Role) {
+        if role.leader.is_some() && role.leader != self.leader {
+            self.leader = role.leader;
+            self.metrics.raft_leader_changes.inc();
+            let leader = role.leader.map(|leader| self.name(leader));
+            info!(leader, term = %role.term, here = role.leads, "a leader is known");
+        }
+        self.ports.role.publish(&role);
+        self.observe();
+    }
+
+    fn go_on_going(&mut self, ticks: u32) {
+        let role = self.node.core().leadership();
+        if let Some(going) = &mut self.going {
+            going.ticks_left = going.ticks_left.saturating_sub(ticks);
+            let moved = !role.leads && role.leader.is_some();
+            if moved || going.ticks_left == 0 {
+                for reply in going.replies.drain(..) {
+                    answer(reply, ());
+                }
+            } else if ticks > 0 && role.leads && !self.node.core().is_transferring() {
+                // The transfer was given up, or there was nobody to take over: try again.
+                let _again = self.node.step_down();
+            }
+        }
+    }
+
+    fn observe(&self) {
+        let view = self.node.view();
+        let leads = self.node.core().leadership().leads;
+        self.metrics.raft_term.set(signed(view.term.0));
+        self.metrics.raft_is_leader.set(i64::from(leads));
+        self.metrics.raft_commit_index.set(signed(view.commit.0));
+        self.metrics.raft_applied_index.set(signed(view.applied.0));
+        for (id, peer) in &self.ports.peers {
+            let lag = view.peers.iter().find(|of| of.peer == *id).map_or(0, |of| of.lag);
+            self.metrics.raft_peer_lag.with_label_values(&[peer.name.as_str()]).set(signed(lag));
+        }
+    }
+
+    fn name(&self, peer: RaftId) -> String {
+        match self.ports.peers.get(&peer) {
+            Some(of) => of.name.clone(),
+            None if peer == self.node.core().id() => "this node".to_owned(),
+            None => format!("raft id {peer}"),
+        }
+    }
+}
+
+/// Who asked may have gone: then nobody is to be told.
+fn answer<T>(reply: oneshot::Sender<T>, with: T) {
+    let _gone = reply.send(with);
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The leader's clock, which stamps what it proposes.
+fn unix_time_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

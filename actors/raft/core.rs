@@ -1,0 +1,455 @@
+//! The pure core around `RawNode`: inputs in, outputs out, in the order that asynchronous `Ready`s
+//! demand (raft-rs `raw_node.rs`; Raft thesis § 10.2.1). It has no clock, thread, socket or disk.
+//!
+//! After any inputs, [`Core::drive`] tells what is to be done. At most one append is on its way to the
+//! disk; what comes meanwhile merges into one that waits, so every fsync carries all there is.
+
+use protobuf::Message as _;
+use raft::eraftpb::{ConfChange, ConfChangeV2, ConfState, Entry, EntryType, Message, MessageType};
+use raft::{INVALID_ID, RawNode, ReadOnlyOption, StateRole};
+use tracing::debug;
+
+use super::log_view::{LogStart, LogView, Wanted};
+use crate::ids::{LogIndex, RaftId, Term};
+use crate::messages::disk::{Append, Committed, Payload};
+
+/// How Raft is tuned. Ticks, not times: the actor has the clock.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub id: RaftId,
+    pub election_ticks: usize,
+    pub heartbeat_ticks: usize,
+    /// The simulation fixes raft-rs's own dice: the first tick at which this node may stand.
+    pub fixed_election_tick: Option<usize>,
+}
+
+/// What is to be done, in this order.
+#[derive(Default)]
+pub struct Outputs {
+    /// To peers, at once.
+    pub messages: Vec<Message>,
+    /// To the disk, with an fsync; answered by [`Core::persisted`].
+    pub append: Option<Append>,
+    /// To the tables, behind all appends asked before; answered by [`Core::applied`].
+    pub apply: Vec<Committed>,
+    /// Reads whose point in the order is known now: context and index.
+    pub reads: Vec<(Vec<u8>, LogIndex)>,
+    /// Old entries to be read from the disk; answered by [`Core::fetched`].
+    pub wanted: Vec<Wanted>,
+}
+
+/// Who leads, as this node believes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leadership {
+    pub term: Term,
+    pub leader: Option<RaftId>,
+    pub leads: bool,
+}
+
+/// A proposal that Raft did not take: it does not lead, hands over, or has too much uncommitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotTaken;
+
+/// Bytes of entries in one append message.
+const MESSAGE_BYTES_MAX: u64 = 256 << 10;
+/// Append messages under way to one peer.
+const INFLIGHT_MESSAGES_MAX: usize = 64;
+/// Bytes proposed and not yet committed.
+const UNCOMMITTED_BYTES_MAX: u64 = 16 << 20;
+/// Bytes handed to apply at a time.
+const COMMITTED_BYTES_MAX: u64 = 1 << 20;
+
+/// See the module.
+pub struct Core {
+    node: RawNode<LogView>,
+    /// The append that is on the disk's way, by the number of its youngest `Ready`, with what may be
+    /// sent once it is there.
+    writing: Option<Held>,
+    /// What gathers behind it.
+    next: Option<(Append, Held)>,
+    applied: u64,
+    election_ticks: u64,
+    ticks: u64,
+    /// The tick at which each peer was heard last in the present term.
+    heard: Vec<(RaftId, u64)>,
+    /// The term in which this node gave up a leader whose process was gone: at most once a term.
+    gave_up_in: Term,
+}
+
+struct Held {
+    number: u64,
+    messages: Vec<Message>,
+}
+
+impl Core {
+    /// # Errors
+    /// When raft-rs refuses the configuration.
+    pub fn new(config: &Config, start: LogStart) -> raft::Result<Self> {
+        let applied = start.applied;
+        let raft_config = raft::Config {
+            id: config.id.0,
+            election_tick: config.election_ticks,
+            heartbeat_tick: config.heartbeat_ticks,
+            applied,
+            max_size_per_msg: MESSAGE_BYTES_MAX,
+            max_inflight_msgs: INFLIGHT_MESSAGES_MAX,
+            check_quorum: true,
+            pre_vote: true,
+            read_only_option: ReadOnlyOption::Safe,
+            max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
+            max_committed_size_per_ready: COMMITTED_BYTES_MAX,
+            min_election_tick: config.fixed_election_tick.unwrap_or(0),
+            max_election_tick: config.fixed_election_tick.map_or(0, |tick| tick + 1),
+            ..raft::Config::default()
+        };
+        let node = RawNode::new(&raft_config, LogView::new(start), &super::logger())?;
+        Ok(Self {
+            node,
+            writing: None,
+            next: None,
+            applied,
+            election_ticks: config.election_ticks as u64,
+            ticks: 0,
+            heard: Vec::new(),
+            gave_up_in: Term(0),
+        })
+    }
+
+    /// One tick of the clock.
+    pub fn tick(&mut self) {
+        self.ticks += 1;
+        self.node.tick();
+        // raft-rs looks at its quorum once an election timeout, so a leader may believe in one for two.
+        if self.leadership().leads && !self.hears_majority() {
+            debug!("no majority heard from within the election timeout: stepping down");
+            self.forget_leader();
+        }
+    }
+
+    /// A message from a peer. What raft-rs would panic on is refused here.
+    pub fn step(&mut self, message: Message) {
+        let kind = message.get_msg_type();
+        if kind == MessageType::MsgPropose || kind == MessageType::MsgSnapshot {
+            debug!(?kind, from = message.from, "message refused");
+            return;
+        }
+        if kind == MessageType::MsgHeartbeat && message.commit > self.node.raft.raft_log.last_index() {
+            // This disk has gone back in time: raft-rs would panic on it.
+            tracing::error!(
+                commit = message.commit,
+                last = self.node.raft.raft_log.last_index(),
+                "the leader knows entries of this node that its disk does not hold: heartbeat refused"
+            );
+            return;
+        }
+        let from = RaftId(message.from);
+        let term = message.term;
+        let Err(error) = self.node.step(message) else {
+            if term == self.node.raft.term {
+                self.hear(from);
+            }
+            return;
+        };
+        debug!(%error, ?kind, %from, "message not taken");
+    }
+
+    /// Proposes data, as leader.
+    ///
+    /// # Errors
+    /// [`NotTaken`]: keep it and try again later, or elsewhere.
+    pub fn propose(&mut self, data: Vec<u8>) -> Result<(Term, LogIndex), NotTaken> {
+        if !self.leadership().leads || self.node.propose(Vec::new(), data).is_err() {
+            return Err(NotTaken);
+        }
+        Ok((Term(self.node.raft.term), LogIndex(self.node.raft.raft_log.last_index())))
+    }
+
+    /// Asks for the point of the order that a linearizable read must see. It may never be answered.
+    pub fn read_index(&mut self, context: Vec<u8>) {
+        self.node.read_index(context);
+    }
+
+    /// A message to this peer was lost.
+    pub fn report_unreachable(&mut self, peer: RaftId) {
+        self.node.report_unreachable(peer.0);
+    }
+
+    /// Hands leadership to the peer whose log is the furthest and who was heard lately.
+    /// Says to whom; `None`: there is nobody, or this node does not lead.
+    pub fn transfer_leadership(&mut self) -> Option<RaftId> {
+        if !self.leadership().leads {
+            return None;
+        }
+        let voters = self.voters();
+        let progress = self.node.raft.prs();
+        let to = voters
+            .into_iter()
+            .filter(|&peer| peer.0 != self.node.raft.id && self.heard_lately(peer))
+            .max_by_key(|peer| progress.get(peer.0).map_or(0, |of| of.matched))?;
+        self.node.transfer_leader(to.0);
+        Some(to)
+    }
+
+    /// The leader's process is gone. When this node follows exactly that peer, it forgets it, once a
+    /// term, and says how many places it stands behind the others in who is to stand for election.
+    pub fn leader_died(&mut self, peer: RaftId) -> Option<usize> {
+        let now = self.leadership();
+        let follows = self.node.raft.state == StateRole::Follower && now.leader == Some(peer);
+        if !follows || self.gave_up_in == now.term {
+            return None;
+        }
+        self.gave_up_in = now.term;
+        self.forget_leader();
+        let mut others: Vec<_> = self.voters().into_iter().filter(|&voter| voter != peer).collect();
+        others.sort_unstable();
+        others.iter().position(|&voter| voter.0 == self.node.raft.id)
+    }
+
+    /// Stands for election if nobody leads in this term by now, after [`Core::leader_died`].
+    pub fn stand(&mut self, term: Term) {
+        let now = self.leadership();
+        if now.term == term && now.leader.is_none() && self.node.raft.state == StateRole::Follower {
+            // Cannot fail: a hup is a local message that every role takes.
+            let _never = self.node.campaign();
+        }
+    }
+
+    /// Everything up to this `Ready` is on the disk. Follow with [`Core::drive`].
+    ///
+    /// # Panics
+    /// When the disk answers what it was not asked.
+    pub fn persisted(&mut self, number: u64, out: &mut Outputs) {
+        let written = self.writing.take().expect("the disk answers only an append that is on its way");
+        assert!(number <= written.number, "the disk answers the append it was given");
+        out.messages.extend(written.messages);
+        // The number of the youngest Ready that rode along, with or without anything to write.
+        self.node.on_persist_ready(written.number);
+    }
+
+    /// The tables hold everything up to `index`. Follow with [`Core::drive`].
+    pub fn applied(&mut self, index: LogIndex) {
+        self.applied = index.0;
+        self.node.advance_apply_to(index.0);
+        self.node.mut_store().trim(index.0);
+        let raft = &self.node.raft;
+        let leaves_joint = raft.state == StateRole::Leader
+            && !self.node.store().conf_state().voters_outgoing.is_empty()
+            && !raft.has_pending_conf();
+        if leaves_joint {
+            // A new leader may find a joint configuration that nobody is leaving.
+            let _later = self.node.propose_conf_change(Vec::new(), ConfChangeV2::default());
+        }
+    }
+
+    /// Entries that were wanted have been read (`None`: they could not be).
+    pub fn fetched(&mut self, wanted: Wanted, entries: Option<Vec<Entry>>) {
+        if entries.is_some() {
+            self.node.mut_store().set_fetched(entries);
+            self.node.on_entries_fetched(wanted.context);
+            self.node.mut_store().set_fetched(None);
+        }
+    }
+
+    /// Handles every `Ready` there is and says what is to be done.
+    pub fn drive(&mut self, out: &mut Outputs) {
+        while self.node.has_ready() {
+            let mut ready = self.node.ready();
+            let number = ready.number();
+            out.messages.extend(ready.take_messages());
+            assert!(ready.snapshot().is_empty(), "snapshots are refused before they reach raft");
+            let entries = ready.take_entries();
+            self.node.mut_store().append(&entries);
+            // A hard state of which only the commit is new need not be written for itself: it rides
+            // with the next append, and apply stores how far it is committed at least.
+            if let Some(hard_state) = ready.hs() {
+                self.node.mut_store().set_hard_state(hard_state);
+            }
+            let must_write = ready.must_sync();
+            let committed = ready.take_committed_entries();
+            out.reads.extend(
+                ready.take_read_states().into_iter().map(|read| (read.request_ctx, LogIndex(read.index))),
+            );
+            let held = ready.take_persisted_messages();
+            self.node.advance_append_async(ready);
+
+            for entry in committed {
+                let committed = self.admit(entry);
+                out.apply.push(committed);
+            }
+            if must_write {
+                self.gather(number, entries, held);
+            } else {
+                self.ride_along(number, held, out);
+            }
+        }
+        if self.writing.is_none()
+            && let Some((append, held)) = self.next.take()
+        {
+            self.writing = Some(held);
+            out.append = Some(append);
+        }
+        out.wanted.extend(self.node.mut_store().take_wanted());
+    }
+
+    pub fn leadership(&self) -> Leadership {
+        let raft = &self.node.raft;
+        let leads = raft.state == StateRole::Leader;
+        let leader = (raft.leader_id != INVALID_ID).then_some(RaftId(raft.leader_id));
+        Leadership { term: Term(raft.term), leader, leads }
+    }
+
+    /// Whether a majority is there, as this node believes now: a leader heard from one, a follower
+    /// heard from its leader, within the election timeout.
+    pub fn quorum(&self) -> bool {
+        match self.leadership() {
+            Leadership { leads: true, .. } => self.hears_majority(),
+            Leadership { leader: Some(leader), .. } => self.heard_lately(leader),
+            Leadership { leader: None, .. } => false,
+        }
+    }
+
+    pub fn commit(&self) -> LogIndex {
+        LogIndex(self.node.raft.raft_log.committed)
+    }
+
+    pub fn last_index(&self) -> LogIndex {
+        LogIndex(self.node.raft.raft_log.last_index())
+    }
+
+    pub fn applied_index(&self) -> LogIndex {
+        LogIndex(self.applied)
+    }
+
+    pub fn id(&self) -> RaftId {
+        RaftId(self.node.raft.id)
+    }
+
+    /// Leadership is being handed over: proposals wait.
+    pub fn is_transferring(&self) -> bool {
+        self.node.raft.lead_transferee.is_some()
+    }
+
+    /// A leader answers reads and has nothing older to commit once an entry of its term is committed.
+    pub fn has_committed_in_term(&self) -> bool {
+        self.node.raft.commit_to_current_term()
+    }
+
+    /// Each peer with its matched index, and whether it is a learner; as the leader knows them.
+    pub fn progress(&self) -> Vec<(RaftId, LogIndex, bool)> {
+        if !self.leadership().leads {
+            return Vec::new();
+        }
+        let learners = self.node.store().conf_state().get_learners();
+        let mut peers: Vec<_> = self
+            .node
+            .raft
+            .prs()
+            .iter()
+            .map(|(&id, progress)| (RaftId(id), LogIndex(progress.matched), learners.contains(&id)))
+            .collect();
+        peers.sort_unstable();
+        peers
+    }
+
+    /// The term of an entry that the log has.
+    pub fn term_of(&self, index: LogIndex) -> Option<Term> {
+        self.node.store().term_of(index.0).map(Term)
+    }
+
+    /// More than one append is under way: what comes now had better gather for the one after.
+    pub fn is_disk_behind(&self) -> bool {
+        self.writing.is_some() && self.next.is_some()
+    }
+
+    pub fn voters(&self) -> Vec<RaftId> {
+        self.node.raft.prs().conf().voters().ids().iter().map(RaftId).collect()
+    }
+
+    pub fn heard_lately(&self, peer: RaftId) -> bool {
+        self.heard.iter().any(|&(of, tick)| of == peer && self.ticks - tick <= self.election_ticks)
+    }
+
+    /// A committed entry on its way to the tables. Looks at the entry's type before its data: the entry
+    /// that leaves a joint configuration has none.
+    fn admit(&mut self, entry: Entry) -> Committed {
+        let what = match entry.get_entry_type() {
+            EntryType::EntryNormal if entry.data.is_empty() => Payload::Empty,
+            EntryType::EntryNormal => Payload::Batch(entry.data.clone()),
+            EntryType::EntryConfChange => {
+                let mut change = ConfChange::default();
+                change.merge_from_bytes(&entry.data).expect("a committed conf change was written by raft-rs");
+                let adopted = self.node.apply_conf_change(&change);
+                self.adopt(adopted)
+            }
+            EntryType::EntryConfChangeV2 => {
+                let mut change = ConfChangeV2::default();
+                change.merge_from_bytes(&entry.data).expect("a committed conf change was written by raft-rs");
+                let adopted = self.node.apply_conf_change(&change);
+                self.adopt(adopted)
+            }
+        };
+        Committed { index: LogIndex(entry.index), term: Term(entry.term), what }
+    }
+
+    fn adopt(&mut self, adopted: raft::Result<ConfState>) -> Payload {
+        match adopted {
+            Ok(conf_state) => {
+                self.node.mut_store().set_conf_state(&conf_state);
+                Payload::Conf(conf_state)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "conf change refused by raft, alike on every node");
+                Payload::Empty
+            }
+        }
+    }
+
+    /// Adds to the append that waits. The hard state goes with it each time, so that a commit is never
+    /// durable later than an entry after it.
+    fn gather(&mut self, number: u64, entries: Vec<Entry>, messages: Vec<Message>) {
+        let hard_state = self.node.store().hard_state().clone();
+        let Some((append, held)) = &mut self.next else {
+            self.next = Some((Append { number, entries, hard_state }, Held { number, messages }));
+            return;
+        };
+        append.number = number;
+        append.hard_state = hard_state;
+        held.number = number;
+        held.messages.extend(messages);
+        if let Some(first) = entries.first() {
+            append.entries.retain(|entry| entry.index < first.index);
+            append.entries.extend(entries);
+        }
+    }
+
+    /// A `Ready` with nothing to write counts as persisted when all before it are.
+    fn ride_along(&mut self, number: u64, messages: Vec<Message>, out: &mut Outputs) {
+        if let Some(held) = self.next.as_mut().map(|(_, held)| held).or(self.writing.as_mut()) {
+            held.number = number;
+            held.messages.extend(messages);
+        } else {
+            out.messages.extend(messages);
+            self.node.on_persist_ready(number);
+        }
+    }
+
+    fn forget_leader(&mut self) {
+        // The same term: another one would clear the vote.
+        let term = self.node.raft.term;
+        self.node.raft.become_follower(term, INVALID_ID);
+    }
+
+    fn hear(&mut self, peer: RaftId) {
+        match self.heard.iter_mut().find(|(of, _)| *of == peer) {
+            Some((_, tick)) => *tick = self.ticks,
+            None => self.heard.push((peer, self.ticks)),
+        }
+    }
+
+    fn hears_majority(&self) -> bool {
+        let voters = self.voters();
+        let heard =
+            voters.iter().filter(|&&voter| voter.0 == self.node.raft.id || self.heard_lately(voter)).count();
+        heard > voters.len() / 2
+    }
+}

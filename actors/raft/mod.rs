@@ -1,0 +1,19 @@
+//! Consensus: a pure core around TiKV's `RawNode`, and the actor that gives it a thread.
+//!
+//! - [`core`]: inputs in, outputs out; the order in which a `Ready` must be handled.
+//! - [`log_view`]: the log as `RawNode` sees it, in memory.
+//! - [`proposals`]: who waits for which outcome, and where each command has been handed.
+//! - [`reads`]: who waits for which point of the order (ReadIndex).
+//! - [`node`]: all of these together; still pure, and what the simulation runs.
+//! - [`actor`]: `RaftNode`, the thin actor around it.
+//! - [`logging`]: raft-rs's own log lines, carried into `tracing`.
+
+pub mod actor;
+pub mod core;
+pub mod log_view;
+mod logging;
+pub mod node;
+pub mod proposals;
+pub mod reads;
+
+pub use logging::logger;

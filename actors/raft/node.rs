@@ -1,0 +1,229 @@
+//! One node's consensus as a whole: the Raft core, the proposals and the reads. Pure: the actor gives
+//! it messages and time, the simulation does the same with a network and disks of its own.
+
+use crate::chat::command::{Command, Item};
+use crate::chat::outcome::{Outcome, Refusal};
+use crate::ids::{Boot, LogIndex, Origin, RaftId, Term};
+use crate::messages::consensus::{ClusterView, NotDone, PeerProgress};
+use crate::messages::disk::{Append, Committed};
+use crate::messages::news::Role;
+
+use super::core::{Config, Core, Outputs};
+use super::log_view::{LogStart, Wanted};
+use super::proposals::{Patience, Proposals};
+use super::reads::Reads;
+
+/// What is to be done after inputs.
+#[derive(Default)]
+pub struct Todo {
+    /// To peers, at once and in order.
+    pub messages: Vec<raft::eraftpb::Message>,
+    pub append: Option<Append>,
+    pub apply: Vec<Committed>,
+    pub wanted: Vec<Wanted>,
+    /// To the leader, in order.
+    pub forward: Option<(RaftId, Vec<Item>)>,
+    pub outcomes: Vec<(u64, Result<Outcome, NotDone>)>,
+    pub reads: Vec<(u64, Result<(), NotDone>)>,
+    /// Leadership or majority changed.
+    pub role: Option<Role>,
+}
+
+/// See the module.
+pub struct Node {
+    core: Core,
+    proposals: Proposals,
+    reads: Reads,
+    patience: Patience,
+    out: Outputs,
+    outcomes: Vec<(u64, Result<Outcome, NotDone>)>,
+    read_answers: Vec<(u64, Result<(), NotDone>)>,
+    role: Role,
+    ticks: u64,
+    quorum_tick: u64,
+    /// This node is going: it stands for no election any more.
+    leaving: bool,
+}
+
+impl Node {
+    /// # Errors
+    /// When raft-rs refuses the configuration.
+    pub fn new(config: &Config, boot: Boot, patience: Patience, start: LogStart) -> raft::Result<Self> {
+        let core = Core::new(config, start)?;
+        let origin = (config.id, boot);
+        let role = Role { leader: None, leads: false, term: core.leadership().term, quorum: false };
+        Ok(Self {
+            core,
+            proposals: Proposals::new(origin, patience),
+            reads: Reads::new(origin, patience.deadline_ticks),
+            patience,
+            out: Outputs::default(),
+            outcomes: Vec::new(),
+            read_answers: Vec::new(),
+            role,
+            ticks: 0,
+            quorum_tick: 0,
+            leaving: false,
+        })
+    }
+
+    /// Takes a command in; the number comes back with its outcome.
+    ///
+    /// # Errors
+    /// When it is refused at once: too much waits, or there has been no majority for a while.
+    pub fn propose(&mut self, command: &Command) -> Result<u64, NotDone> {
+        if self.ticks_without_quorum() > self.patience.no_quorum_ticks {
+            return Err(NotDone::Unavailable);
+        }
+        let bytes = command.encode().expect("a command in memory can always be encoded");
+        self.proposals.ask(bytes, self.ticks)
+    }
+
+    /// Takes a linearizable read in; the number comes back when this node has applied far enough.
+    ///
+    /// # Errors
+    /// As for [`Node::propose`].
+    pub fn read(&mut self) -> Result<u64, NotDone> {
+        if self.ticks_without_quorum() > self.patience.no_quorum_ticks {
+            return Err(NotDone::Unavailable);
+        }
+        self.reads.ask(self.ticks)
+    }
+
+    pub fn step(&mut self, message: raft::eraftpb::Message) {
+        self.core.step(message);
+    }
+
+    pub fn forwarded(&mut self, items: Vec<Item>) {
+        if self.core.leadership().leads {
+            self.proposals.relay(items);
+        }
+    }
+
+    pub fn tick(&mut self) {
+        self.ticks += 1;
+        if !self.leaving || self.core.leadership().leads {
+            self.core.tick();
+        }
+        if self.core.quorum() {
+            self.quorum_tick = self.ticks;
+        }
+        let without = self.ticks_without_quorum();
+        let given_up = self.proposals.expire(self.ticks, without);
+        self.outcomes.extend(given_up.into_iter().map(|(number, why)| (number, Err(why))));
+        let late = self.reads.expire(self.ticks, without > self.patience.no_quorum_ticks);
+        self.read_answers.extend(late.into_iter().map(|number| (number, Err(NotDone::Unavailable))));
+    }
+
+    pub fn persisted(&mut self, number: u64) {
+        self.core.persisted(number, &mut self.out);
+    }
+
+    pub fn applied(&mut self, index: LogIndex, outcomes: Vec<(Origin, Result<Outcome, Refusal>)>) {
+        self.core.applied(index);
+        for (origin, outcome) in outcomes {
+            if let Some(number) = self.proposals.settle(origin) {
+                self.outcomes.push((number, outcome.map_err(|refusal| NotDone::Refused(Box::new(refusal)))));
+            }
+        }
+        let ready = self.reads.ready(index);
+        self.read_answers.extend(ready.into_iter().map(|number| (number, Ok(()))));
+    }
+
+    pub fn unreachable(&mut self, peer: RaftId) {
+        self.core.report_unreachable(peer);
+        if self.core.leadership().leader == Some(peer) {
+            self.proposals.hand_on_again();
+        }
+    }
+
+    /// See [`Core::leader_died`].
+    pub fn died(&mut self, peer: RaftId) -> Option<(Term, usize)> {
+        let rank = self.core.leader_died(peer)?;
+        Some((self.core.leadership().term, rank))
+    }
+
+    pub fn stand(&mut self, term: Term) {
+        if !self.leaving {
+            self.core.stand(term);
+        }
+    }
+
+    pub fn fetched(&mut self, wanted: Wanted, entries: Option<Vec<raft::eraftpb::Entry>>) {
+        self.core.fetched(wanted, entries);
+    }
+
+    /// This node is going: it hands leadership over and stands for none. To whom, if it led.
+    pub fn step_down(&mut self) -> Option<RaftId> {
+        self.leaving = true;
+        self.core.transfer_leadership()
+    }
+
+    /// Does everything that the inputs so far make possible.
+    pub fn drive(&mut self, time_ms: u64) -> Todo {
+        let mut todo = Todo::default();
+        self.core.drive(&mut self.out);
+        if let Some(forward) = self.proposals.pump(&mut self.core, time_ms, self.ticks) {
+            todo.forward = Some(forward);
+        }
+        self.reads.pump(&mut self.core, self.ticks);
+        self.core.drive(&mut self.out);
+        let mut out = std::mem::take(&mut self.out);
+        for (context, index) in out.reads.drain(..) {
+            self.reads.answered(&context, index);
+        }
+        let ready = self.reads.ready(self.core.applied_index());
+        self.read_answers.extend(ready.into_iter().map(|number| (number, Ok(()))));
+
+        todo.messages = out.messages;
+        todo.append = out.append;
+        todo.apply = out.apply;
+        todo.wanted = out.wanted;
+        todo.outcomes = std::mem::take(&mut self.outcomes);
+        todo.reads = std::mem::take(&mut self.read_answers);
+        todo.role = self.role_change();
+        todo
+    }
+
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub fn view(&self) -> ClusterView {
+        let leadership = self.core.leadership();
+        let last = self.core.last_index().0;
+        let peers = self.core.progress().into_iter().map(|(peer, matched, learner)| PeerProgress {
+            peer,
+            matched,
+            lag: last.saturating_sub(matched.0),
+            learner,
+            active: peer == self.core.id() || self.core.heard_lately(peer),
+        });
+        ClusterView {
+            leader: leadership.leader,
+            term: leadership.term,
+            quorum: self.core.quorum(),
+            applied: self.core.applied_index(),
+            commit: self.core.commit(),
+            peers: peers.collect(),
+        }
+    }
+
+    fn role_change(&mut self) -> Option<Role> {
+        let leadership = self.core.leadership();
+        let role = Role {
+            leader: leadership.leader,
+            leads: leadership.leads,
+            term: leadership.term,
+            quorum: self.core.quorum(),
+        };
+        (role != self.role).then(|| {
+            self.role = role;
+            role
+        })
+    }
+
+    fn ticks_without_quorum(&self) -> u64 {
+        self.ticks - self.quorum_tick
+    }
+}

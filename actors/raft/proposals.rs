@@ -1,0 +1,200 @@
+//! Who waits for which outcome, and where each command has been handed.
+//!
+//! A node numbers what its own people ask for. The leader joins all that waits into as few entries as
+//! fit; a follower hands it on to the leader, in order, and again (same ids, so nothing is done twice)
+//! when leadership moves or the way there lost it. An outcome comes back from apply by its origin.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde_bytes::ByteBuf;
+
+use super::core::{Core, Leadership};
+use crate::chat::command::{Batch, Item, LEVEL};
+use crate::ids::{Boot, Origin, RaftId, Term};
+use crate::messages::consensus::NotDone;
+
+/// Commands of this node's people that may wait at a time.
+const WAITING_MAX: usize = 8_192;
+/// Commands of other nodes' people that may wait to be proposed here.
+const RELAYED_MAX: usize = 16_384;
+/// Bytes of commands in one entry, and in one parcel to the leader.
+const BATCH_BYTES_MAX: usize = 256 << 10;
+/// Entries committed and not applied yet, beyond which nothing more is proposed.
+const APPLY_BACKLOG_MAX: u64 = 4_096;
+
+/// How long things may take, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For an outcome; then its fate is unknown, or it was never handed on.
+    pub deadline_ticks: u64,
+    /// For an outcome of what was handed to the leader; then it is handed on again.
+    pub repeat_ticks: u64,
+    /// For a majority to come back before everything is refused at once.
+    pub no_quorum_ticks: u64,
+}
+
+/// See the module.
+pub struct Proposals {
+    origin: (RaftId, Boot),
+    patience: Patience,
+    last_number: u64,
+    own: BTreeMap<u64, Waiting>,
+    /// The first number that the present leader has not been handed.
+    next: u64,
+    relayed: VecDeque<Item>,
+    handed_for: (Term, Option<RaftId>),
+    /// Something was lost on the way to the leader: at the next tick all is handed on again.
+    lost: bool,
+}
+
+struct Waiting {
+    command: ByteBuf,
+    asked_tick: u64,
+    /// When it was handed on last, if ever: then it may take effect whatever we hear.
+    handed_tick: Option<u64>,
+}
+
+impl Proposals {
+    pub fn new(origin: (RaftId, Boot), patience: Patience) -> Self {
+        Self {
+            origin,
+            patience,
+            last_number: 0,
+            own: BTreeMap::new(),
+            next: 0,
+            relayed: VecDeque::new(),
+            handed_for: (Term(0), None),
+            lost: false,
+        }
+    }
+
+    /// Takes a command in; its number finds the answer.
+    pub fn ask(&mut self, command: Vec<u8>, tick: u64) -> Result<u64, NotDone> {
+        if self.own.len() >= WAITING_MAX {
+            return Err(NotDone::Busy);
+        }
+        self.last_number += 1;
+        let waiting = Waiting { command: ByteBuf::from(command), asked_tick: tick, handed_tick: None };
+        self.own.insert(self.last_number, waiting);
+        Ok(self.last_number)
+    }
+
+    /// Takes in what a follower handed on. What does not fit is dropped: its node repeats it.
+    pub fn relay(&mut self, items: Vec<Item>) {
+        let room = RELAYED_MAX.saturating_sub(self.relayed.len());
+        self.relayed.extend(items.into_iter().take(room));
+    }
+
+    /// An outcome of ours: whose, if anybody still waits.
+    pub fn settle(&mut self, origin: Origin) -> Option<u64> {
+        if (origin.node, origin.boot) != self.origin {
+            return None;
+        }
+        self.own.remove(&origin.number).map(|_| origin.number)
+    }
+
+    /// The way to the leader lost something: everything unanswered is handed on again, not before the
+    /// next tick, so that a way that stays broken is not flooded.
+    pub fn hand_on_again(&mut self) {
+        self.lost = true;
+    }
+
+    /// Proposes or hands on what waits; to whom and what, when another node leads.
+    pub fn pump(&mut self, core: &mut Core, time_ms: u64, tick: u64) -> Option<(RaftId, Vec<Item>)> {
+        let Leadership { term, leader, leads } = core.leadership();
+        if self.handed_for != (term, leader) {
+            self.handed_for = (term, leader);
+            self.next = 0;
+            if !leads {
+                self.relayed.clear();
+            }
+        }
+        if leads {
+            self.propose(core, time_ms, tick);
+            return None;
+        }
+        let items = self.take_own(tick, BATCH_BYTES_MAX);
+        match leader {
+            Some(leader) if !items.is_empty() => Some((leader, items)),
+            _ => None,
+        }
+    }
+
+    /// Answers those that waited too long.
+    pub fn expire(&mut self, tick: u64, ticks_without_quorum: u64) -> Vec<(u64, NotDone)> {
+        let patience = self.patience;
+        let hopeless = ticks_without_quorum > patience.no_quorum_ticks;
+        let mut given_up = Vec::new();
+        self.own.retain(|&number, waiting| {
+            let late = tick - waiting.asked_tick >= patience.deadline_ticks;
+            match waiting.handed_tick {
+                Some(_) if late => given_up.push((number, NotDone::Unknown)),
+                None if late || hopeless => given_up.push((number, NotDone::Unavailable)),
+                _ => return true,
+            }
+            false
+        });
+        let repeat =
+            |waiting: &Waiting| waiting.handed_tick.is_some_and(|at| tick - at >= patience.repeat_ticks);
+        let unheard = self.own.first_key_value().is_some_and(|(_, waiting)| repeat(waiting));
+        // What a leader has proposed stands in its own log, and will come out of it or end with its term.
+        let follows = self.handed_for.1 != Some(self.origin.0);
+        if follows && (self.lost || unheard) {
+            self.next = 0;
+        }
+        self.lost = false;
+        given_up
+    }
+
+    fn propose(&mut self, core: &mut Core, time_ms: u64, tick: u64) {
+        let backlog = core.commit().0 - core.applied_index().0;
+        if core.is_transferring() || core.is_disk_behind() || backlog > APPLY_BACKLOG_MAX {
+            return;
+        }
+        loop {
+            let next = self.next;
+            let mut items = self.take_own(tick, BATCH_BYTES_MAX);
+            let own = items.len();
+            let mut bytes: usize = items.iter().map(|item| item.command.len()).sum();
+            while bytes < BATCH_BYTES_MAX
+                && let Some(item) = self.relayed.pop_front()
+            {
+                bytes += item.command.len();
+                items.push(item);
+            }
+            if items.is_empty() {
+                return;
+            }
+            let batch = Batch { level: LEVEL, time_ms, items };
+            let data = batch.encode().expect("a batch in memory can always be encoded");
+            if core.propose(data).is_err() {
+                // Not taken: all stay where they were, in order.
+                self.next = next;
+                for item in batch.items.into_iter().skip(own).rev() {
+                    self.relayed.push_front(item);
+                }
+                return;
+            }
+        }
+    }
+
+    /// This node's own commands from `next` on, at most so many bytes but at least one.
+    fn take_own(&mut self, tick: u64, bytes_max: usize) -> Vec<Item> {
+        let (node, boot) = self.origin;
+        if self.handed_for.1.is_none() {
+            return Vec::new();
+        }
+        let mut items = Vec::new();
+        let mut bytes = 0;
+        for (&number, waiting) in self.own.range_mut(self.next..) {
+            if bytes >= bytes_max {
+                break;
+            }
+            bytes += waiting.command.len();
+            waiting.handed_tick = Some(tick);
+            items.push(Item { origin: Origin { node, boot, number }, command: waiting.command.clone() });
+            self.next = number + 1;
+        }
+        items
+    }
+}

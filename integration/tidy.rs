@@ -1,0 +1,111 @@
+//! Reads the `use` lines of the sources and holds them to the rules of `docs/architecture.md`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The folders and files of each actor: none may name another's.
+const ACTORS: &[&str] = &["raft", "storage", "reader", "peer_link", "hub", "session"];
+/// Pure cores: no actor framework, no runtime, no clock, no dice, no sockets.
+const CORES: &[&str] = &[
+    "actors/chat/",
+    "actors/founding.rs",
+    "actors/hub/shelf",
+    "actors/raft/core.rs",
+    "actors/raft/log_view.rs",
+    "actors/raft/node.rs",
+    "actors/raft/proposals.rs",
+    "actors/raft/reads.rs",
+];
+const NOT_IN_CORES: &[&str] =
+    &["actix", "tokio", "std::net", "std::thread", "SystemTime", "Instant::now", "getrandom", "rand::"];
+/// A file that nobody would want to read.
+const LINES_MAX: usize = 600;
+
+#[test]
+fn cores_are_pure() {
+    let mut offences = Vec::new();
+    for (path, text) in sources() {
+        if !CORES.iter().any(|core| path.starts_with(core)) {
+            continue;
+        }
+        for (number, line) in code_lines(&text) {
+            for word in NOT_IN_CORES.iter().filter(|word| line.contains(**word)) {
+                offences.push(format!("{path}:{number}: a core uses {word}"));
+            }
+        }
+    }
+    assert_eq!(offences, Vec::<String>::new());
+}
+
+#[test]
+fn no_actor_imports_another() {
+    let mut offences = Vec::new();
+    for (path, text) in sources() {
+        let Some(owner) = actor_of(&path) else { continue };
+        for (number, line) in code_lines(&text) {
+            for other in ACTORS.iter().filter(|other| **other != owner) {
+                if line.contains(&format!("crate::{other}::")) {
+                    offences.push(format!("{path}:{number}: {owner} names {other}"));
+                }
+            }
+        }
+    }
+    assert_eq!(offences, Vec::<String>::new());
+}
+
+#[test]
+fn the_library_does_not_know_the_program() {
+    let known: Vec<_> = sources()
+        .into_iter()
+        .filter(|(path, text)| path.starts_with("actors/") && text.contains("replicated_chat::"))
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(known, Vec::<String>::new());
+}
+
+#[test]
+fn files_can_be_read_at_once() {
+    let long: Vec<_> = sources()
+        .into_iter()
+        .map(|(path, text)| (text.lines().count(), path))
+        .filter(|(lines, _)| *lines > LINES_MAX)
+        .collect();
+    assert_eq!(long, Vec::<(usize, String)>::new());
+}
+
+fn actor_of(path: &str) -> Option<&'static str> {
+    let inside = path.strip_prefix("actors/")?;
+    ACTORS.iter().copied().find(|actor| {
+        inside.strip_prefix(actor).is_some_and(|rest| rest.starts_with('/') || rest.starts_with(".rs"))
+    })
+}
+
+/// The lines of the code proper: without comments, and without the tests at the foot.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]"))
+        .enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .map(|(index, line)| (index + 1, line))
+}
+
+/// Every Rust file of the workspace, by its path from the top.
+fn sources() -> Vec<(String, String)> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<PathBuf> = ["src", "actors", "integration"].iter().map(|name| top.join(name)).collect();
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("node_modules") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let name = path.strip_prefix(top).unwrap().to_string_lossy().into_owned();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(found.len() > 20, "the sources are where they are looked for");
+    found.sort();
+    found
+}

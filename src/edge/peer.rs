@@ -1,0 +1,274 @@
+//! The door for the other nodes, and for operators: everything here needs the cluster's secret.
+//!
+//! The secret is checked before anything else, then the cluster, then whom the request is for; only
+//! then is the body read. Until the chat is founded, founding alone is answered.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use bytes::{Bytes, BytesMut};
+use chat_actors::bus::{NotSent, Port, Post};
+use chat_actors::founding::{Answer, Ask};
+use chat_actors::ids::RaftId;
+use chat_actors::messages::consensus::{Forwarded, Step};
+use chat_actors::messages::links::Heard;
+use chat_actors::peer_link::Secret;
+use chat_actors::peer_link::wire::{self, PARCEL_BYTES_MAX, Parcel, Refused};
+use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
+
+pub const FOUNDING_PATH: &str = "/peer/founding";
+const FOUNDING_BYTES_MAX: usize = 1024 * 1024;
+
+/// Answers `GET /api/v1/cluster` for operators; the same as the clients' door gives.
+pub type ClusterAnswer = Arc<dyn Fn() -> LocalBoxFuture<'static, HttpResponse> + Send + Sync>;
+
+/// Who answers for this node's part in the founding.
+pub trait FoundingDesk: Send + Sync {
+    /// How far this node is.
+    ///
+    /// # Errors
+    /// A sentence, when its disk cannot be read.
+    fn answer(&self) -> Result<Answer, String>;
+
+    /// Does what the founder asks.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    fn obey(&self, ask: Ask) -> Result<Answer, String>;
+
+    /// What this node waits for before the chat exists.
+    fn waiting_for(&self) -> String;
+}
+
+/// What is behind the door once the chat exists.
+pub struct Inside {
+    pub own: RaftId,
+    pub cluster: String,
+    pub step: Port<Step>,
+    pub forwarded: Port<Forwarded>,
+    pub heard: Port<Heard>,
+    pub cluster_answer: ClusterAnswer,
+}
+
+/// The peer port's state, shared by its workers.
+pub struct PeerEdge {
+    secret: Secret,
+    desk: Arc<dyn FoundingDesk>,
+    inside: OnceLock<Inside>,
+}
+
+impl PeerEdge {
+    pub fn new(secret: Secret, desk: Arc<dyn FoundingDesk>) -> Self {
+        Self { secret, desk, inside: OnceLock::new() }
+    }
+
+    /// Opens the door: the chat exists and its actors run. Only the first call counts.
+    pub fn open(&self, inside: Inside) {
+        let _opened_before = self.inside.set(inside);
+    }
+
+    /// Whether the request shows the cluster's secret; operators need nothing more.
+    ///
+    /// # Errors
+    /// [`Turned::WrongSecret`].
+    pub fn admit(&self, request: &HttpRequest) -> Result<(), Turned> {
+        match request.headers().get(AUTHORIZATION) {
+            Some(shown) if self.secret.is_bearer(shown.as_bytes()) => Ok(()),
+            _ => Err(Turned::WrongSecret),
+        }
+    }
+
+    fn inside(&self) -> Result<&Inside, Turned> {
+        self.inside.get().ok_or_else(|| Turned::NotFounded(self.desk.waiting_for()))
+    }
+
+    /// Checks who asks and whom; gives the sender.
+    fn admit_peer(&self, request: &HttpRequest) -> Result<(&Inside, RaftId), Turned> {
+        self.admit(request)?;
+        let inside = self.inside()?;
+        if text(request, wire::CLUSTER) != Some(inside.cluster.as_str()) {
+            return Err(Turned::OtherCluster(inside.cluster.clone()));
+        }
+        if number(request, wire::TO) != Some(inside.own.0) {
+            return Err(Turned::OtherReceiver(inside.own));
+        }
+        let sender = number(request, wire::FROM).ok_or_else(|| bad("the sender is not named"))?;
+        if sender == inside.own.0 {
+            return Err(bad("a parcel from this node to itself"));
+        }
+        Ok((inside, RaftId(sender)))
+    }
+}
+
+/// Adds the services of the peer port to an app.
+///
+/// The server is to have `tcp_nodelay(true)` and a keep-alive above 30 s, after which links drop an
+/// idle connection; held responses never end, so it is stopped without grace.
+pub fn configure(edge: &Arc<PeerEdge>) -> impl FnOnce(&mut web::ServiceConfig) + Clone + use<> {
+    let edge = web::Data::from(Arc::clone(edge));
+    move |app| {
+        app.app_data(edge)
+            .route(wire::PARCEL_PATH, web::post().to(parcel))
+            .route(wire::HOLD_PATH, web::get().to(hold))
+            .route(FOUNDING_PATH, web::get().to(founding))
+            .route(FOUNDING_PATH, web::post().to(found))
+            .route("/api/v1/cluster", web::get().to(cluster))
+            .default_service(web::to(nowhere));
+    }
+}
+
+async fn parcel(
+    edge: web::Data<PeerEdge>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, Turned> {
+    let (inside, from) = edge.admit_peer(&request)?;
+    let bytes = read(&request, body, PARCEL_BYTES_MAX).await?;
+    let parcel = Parcel::decode(&bytes).map_err(bad)?;
+    let messages = parcel.messages(from.0, inside.own.0).map_err(bad)?;
+    if !messages.is_empty() {
+        queue(&inside.step, Step { messages })?;
+    }
+    if !parcel.items.is_empty() {
+        queue(&inside.forwarded, Forwarded { from, items: parcel.items })?;
+    }
+    for word in parcel.words {
+        // Passing news: lost when the Hub is busy.
+        let _busy = inside.heard.offer(Heard { from, word });
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// A body that lasts as long as the process: its end is the news.
+async fn hold(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
+    edge.admit_peer(&request)?;
+    let beats = futures_util::stream::unfold(Duration::ZERO, |pause| async move {
+        actix_web::rt::time::sleep(pause).await;
+        Some((Ok::<_, Turned>(Bytes::from_static(b".")), Duration::from_millis(wire::HOLD_BEAT_MS)))
+    });
+    Ok(HttpResponse::Ok().content_type("application/octet-stream").streaming(beats))
+}
+
+async fn founding(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
+    edge.admit(&request)?;
+    Ok(HttpResponse::Ok().json(edge.desk.answer().map_err(Turned::Failed)?))
+}
+
+async fn found(
+    edge: web::Data<PeerEdge>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, Turned> {
+    edge.admit(&request)?;
+    let bytes = read(&request, body, FOUNDING_BYTES_MAX).await?;
+    let ask: Ask = serde_json::from_slice(&bytes).map_err(bad)?;
+    Ok(HttpResponse::Ok().json(edge.desk.obey(ask).map_err(Turned::Conflict)?))
+}
+
+async fn cluster(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
+    edge.admit(&request)?;
+    let answer = Arc::clone(&edge.inside()?.cluster_answer);
+    Ok(answer().await)
+}
+
+async fn nowhere(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
+    edge.admit(&request)?;
+    Err(Turned::Nowhere(request.path().to_owned()))
+}
+
+/// Why the door stayed shut.
+#[derive(Debug, thiserror::Error)]
+pub enum Turned {
+    #[error("wrong secret: peer.secret must be the same on every node")]
+    WrongSecret,
+    #[error("the chat is not founded yet: {0}")]
+    NotFounded(String),
+    #[error("another cluster: this node belongs to {0}")]
+    OtherCluster(String),
+    #[error("another receiver: this node has the raft id {0}")]
+    OtherReceiver(RaftId),
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("more than {0} bytes")]
+    TooLarge(usize),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("too much waits here already")]
+    Busy,
+    #[error("the node is stopping")]
+    Stopping,
+    #[error("{0}")]
+    Failed(String),
+    #[error("there is nothing at {0}")]
+    Nowhere(String),
+}
+
+impl Turned {
+    /// The code in the JSON, the HTTP status, and whether the same request can be repeated.
+    fn row(&self) -> (&'static str, StatusCode, bool) {
+        match self {
+            Self::WrongSecret => ("unauthorized", StatusCode::UNAUTHORIZED, false),
+            Self::NotFounded(_) => ("not_founded", StatusCode::SERVICE_UNAVAILABLE, true),
+            Self::OtherCluster(_) => ("other_cluster", StatusCode::CONFLICT, false),
+            Self::OtherReceiver(_) => ("other_receiver", StatusCode::CONFLICT, false),
+            Self::BadRequest(_) => ("bad_request", StatusCode::BAD_REQUEST, false),
+            Self::TooLarge(_) => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, false),
+            Self::Conflict(_) => ("conflict", StatusCode::CONFLICT, false),
+            Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE, true),
+            Self::Stopping => ("stopping", StatusCode::SERVICE_UNAVAILABLE, true),
+            Self::Failed(_) => ("internal", StatusCode::INTERNAL_SERVER_ERROR, true),
+            Self::Nowhere(_) => ("not_found", StatusCode::NOT_FOUND, false),
+        }
+    }
+}
+
+impl ResponseError for Turned {
+    fn status_code(&self) -> StatusCode {
+        self.row().1
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let (code, status, retry) = self.row();
+        HttpResponse::build(status).json(Refused::new(code, self.to_string(), retry))
+    }
+}
+
+fn bad(reason: impl std::fmt::Display) -> Turned {
+    Turned::BadRequest(reason.to_string())
+}
+
+fn text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+fn number(request: &HttpRequest, name: &str) -> Option<u64> {
+    text(request, name)?.parse().ok()
+}
+
+fn queue<M: Post>(port: &Port<M>, message: M) -> Result<(), Turned> {
+    port.offer(message).map_err(|error| match error {
+        NotSent::Full(_) => Turned::Busy,
+        NotSent::Closed(_) => Turned::Stopping,
+    })
+}
+
+/// Reads a body whose length is known beforehand, so that a larger one is refused unread.
+async fn read(request: &HttpRequest, mut body: web::Payload, bytes_max: usize) -> Result<Bytes, Turned> {
+    let length = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+        .ok_or_else(|| bad("a request without Content-Length"))?;
+    if length > bytes_max {
+        return Err(Turned::TooLarge(bytes_max));
+    }
+    let mut bytes = BytesMut::with_capacity(length);
+    while let Some(chunk) = body.next().await {
+        bytes.extend_from_slice(&chunk.map_err(bad)?);
+    }
+    Ok(bytes.freeze())
+}

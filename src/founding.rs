@@ -1,0 +1,298 @@
+//! Founding over HTTP: asks the listed members how far they are, until the chat exists.
+//!
+//! What is decided stands in `chat_actors::founding`; here is who asks, who stores and who says so in
+//! the log. The [`Desk`] has the node's disk in hand until then, since both this node's own driver and
+//! the peer port (for the founder elsewhere) write to it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use awc::Client;
+use chat_actors::founding::{Answer, Ask, Deed, Drawn, Heard, Listed, Step, next, obey};
+use chat_actors::membership::{Foundation, Founding};
+use chat_actors::peer_link::Secret;
+use chat_actors::peer_link::client::{Failure, client, good};
+use futures_util::future::join_all;
+use tracing::{info, warn};
+
+use crate::edge::peer::{FOUNDING_PATH, FoundingDesk};
+
+/// How often the members are asked while this node waits.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often the log repeats for whom it waits.
+const REMIND_EVERY: Duration = Duration::from_secs(10);
+/// A member syncs its disk before it answers.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Where a node keeps how far it is; every change is on the disk when it returns.
+pub trait Book: Send + 'static {
+    type Error: std::fmt::Display;
+
+    fn foundation(&self) -> Result<Foundation, Self::Error>;
+    fn propose(&mut self, founding: &Founding) -> Result<(), Self::Error>;
+    fn confirm(&mut self) -> Result<(), Self::Error>;
+    fn drop(&mut self) -> Result<(), Self::Error>;
+}
+
+/// Founding cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum FoundingFailed {
+    #[error("cannot found the chat: {0}")]
+    Disk(String),
+    #[error("cannot draw the cluster's id: {0}")]
+    Dice(getrandom::Error),
+    #[error("the node's disk is in other hands already")]
+    Closed,
+}
+
+/// Answers for one node while there is no chat, and says which one it was afterwards.
+pub struct Desk<B> {
+    name: String,
+    members: Vec<Listed>,
+    state: Mutex<State<B>>,
+    waiting: Mutex<String>,
+}
+
+enum State<B> {
+    Open(B),
+    /// The book is with the node's storage now; nothing changes any more.
+    Closed(Foundation),
+}
+
+impl<B: Book> Desk<B> {
+    /// `members`: as the node's settings list them, in that order.
+    pub fn new(name: impl Into<String>, members: Vec<Listed>, book: B) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            members,
+            state: Mutex::new(State::Open(book)),
+            waiting: Mutex::new("the node is starting".to_owned()),
+        })
+    }
+
+    /// Hands the book over, once the chat is founded. From then on the desk only says so.
+    ///
+    /// # Errors
+    /// When it was handed over before, or cannot be read.
+    pub fn close(&self) -> Result<B, FoundingFailed> {
+        let mut state = lock(&self.state);
+        let foundation = state.foundation()?;
+        match std::mem::replace(&mut *state, State::Closed(foundation)) {
+            State::Open(book) => Ok(book),
+            State::Closed(_) => Err(FoundingFailed::Closed),
+        }
+    }
+
+    fn foundation(&self) -> Result<Foundation, FoundingFailed> {
+        lock(&self.state).foundation()
+    }
+
+    /// Writes, if the disk is still as it was when this was decided; the other side of the desk may
+    /// have been faster.
+    fn write(&self, decided_on: &Foundation, deed: &Deed) -> Result<(), FoundingFailed> {
+        let mut state = lock(&self.state);
+        if state.foundation()? != *decided_on {
+            return Ok(());
+        }
+        state.write(deed)
+    }
+
+    fn wait_for(&self, sentence: &str) {
+        sentence.clone_into(&mut lock(&self.waiting));
+    }
+}
+
+impl<B: Book> State<B> {
+    fn foundation(&self) -> Result<Foundation, FoundingFailed> {
+        match self {
+            Self::Open(book) => book.foundation().map_err(disk),
+            Self::Closed(foundation) => Ok(foundation.clone()),
+        }
+    }
+
+    fn write(&mut self, deed: &Deed) -> Result<(), FoundingFailed> {
+        match (self, deed) {
+            (_, Deed::Nothing) => Ok(()),
+            (Self::Closed(_), _) => Err(FoundingFailed::Closed),
+            (Self::Open(book), Deed::Store(record)) => book.propose(record).map_err(disk),
+            (Self::Open(book), Deed::Drop) => book.drop().map_err(disk),
+            (Self::Open(book), Deed::Confirm) => book.confirm().map_err(disk),
+        }
+    }
+}
+
+impl<B: Book> FoundingDesk for Desk<B> {
+    fn answer(&self) -> Result<Answer, String> {
+        let foundation = self.foundation().map_err(|error| error.to_string())?;
+        Ok(Answer { name: self.name.clone(), members: self.members.clone(), foundation })
+    }
+
+    fn obey(&self, ask: Ask) -> Result<Answer, String> {
+        {
+            let mut state = lock(&self.state);
+            let foundation = state.foundation().map_err(|error| error.to_string())?;
+            let deed = obey(&self.name, &self.members, &foundation, &ask)?;
+            state.write(&deed).map_err(|error| error.to_string())?;
+        }
+        self.answer()
+    }
+
+    fn waiting_for(&self) -> String {
+        lock(&self.waiting).clone()
+    }
+}
+
+/// Returns when the chat exists and this node is part of it: at once when its disk says so. Waits
+/// without end otherwise, so the caller listens for the signals meanwhile. Needs an actix runtime.
+///
+/// # Errors
+/// When this node's disk fails.
+pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding, FoundingFailed> {
+    let asker = Asker { client: client(ANSWER_MAX), secret: secret.clone() };
+    let others: Vec<&Listed> = desk.members.iter().filter(|member| member.name != desk.name).collect();
+    let drawn = draw()?;
+    let mut log = WaitLog::default();
+    loop {
+        let own = desk.foundation()?;
+        let heard = match own {
+            // Nothing to ask any more.
+            Foundation::Founded(_) => Vec::new(),
+            _ => join_all(others.iter().map(|member| asker.hear(member))).await,
+        };
+        match next(&desk.name, &desk.members, &own, &heard, &drawn) {
+            Step::Start(record) => return Ok(record),
+            Step::Store(record) => {
+                info!(cluster = record.cluster, members = record.nodes.len(), "founding a chat");
+                desk.write(&own, &Deed::Store(record))?;
+            }
+            Step::Drop => {
+                warn!("cluster.members has changed: dropping the unconfirmed founding record");
+                desk.write(&own, &Deed::Drop)?;
+            }
+            Step::Confirm => {
+                desk.write(&own, &Deed::Confirm)?;
+                if let Foundation::Founded(record) = desk.foundation()? {
+                    info!(cluster = record.cluster, "the chat is founded");
+                    asker.spread(&others, &record);
+                }
+            }
+            Step::Ask(asks) => {
+                if let Some(refusal) = asker.ask_all(&others, asks).await {
+                    desk.wait_for(&refusal);
+                    log.say(&refusal, true);
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+            Step::Wait(sentence) => {
+                desk.wait_for(&sentence);
+                log.say(&sentence, false);
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            Step::TakeNoPart(sentence) => {
+                desk.wait_for(&sentence);
+                log.say(&sentence, true);
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+    }
+}
+
+/// Says what a node waits for: when it changes, and every ten seconds.
+#[derive(Default)]
+struct WaitLog {
+    said: Option<(String, Instant)>,
+}
+
+impl WaitLog {
+    fn say(&mut self, sentence: &str, warning: bool) {
+        let fresh = |(said, at): &(String, Instant)| said == sentence && at.elapsed() < REMIND_EVERY;
+        if self.said.as_ref().is_some_and(fresh) {
+            return;
+        }
+        if warning {
+            warn!("the chat is not founded: {sentence}");
+        } else {
+            info!("the chat is not founded yet: {sentence}");
+        }
+        self.said = Some((sentence.to_owned(), Instant::now()));
+    }
+}
+
+#[derive(Clone)]
+struct Asker {
+    client: Client,
+    secret: Secret,
+}
+
+impl Asker {
+    /// How far a member is.
+    async fn hear(&self, member: &Listed) -> (String, Heard) {
+        let asked =
+            self.client.get(url(member)).insert_header(("authorization", self.secret.bearer())).send();
+        let heard = match good(asked.await).await {
+            Ok(mut response) => match response.json::<Answer>().limit(ANSWER_BYTES_MAX).await {
+                Ok(answer) => Heard::Answer(answer),
+                Err(error) => Heard::Refused(format!("its answer cannot be read: {error}")),
+            },
+            Err(Failure::PortClosed | Failure::NoAnswer(_)) => Heard::Silent,
+            Err(failure @ (Failure::NotReady(_) | Failure::Refused(_))) => {
+                Heard::Refused(failure.to_string())
+            }
+        };
+        (member.name.clone(), heard)
+    }
+
+    /// Asks all of them at once; gives the first refusal. A silent one is seen by the next look.
+    async fn ask_all(&self, others: &[&Listed], asks: Vec<(String, Ask)>) -> Option<String> {
+        let asking = asks.into_iter().filter_map(|(name, ask)| {
+            let member = others.iter().find(|member| member.name == name)?;
+            Some(self.ask(member, ask))
+        });
+        join_all(asking).await.into_iter().find_map(Result::err)
+    }
+
+    async fn ask(&self, member: &Listed, ask: Ask) -> Result<(), String> {
+        let authorization = ("authorization", self.secret.bearer());
+        let asked = self.client.post(url(member)).insert_header(authorization).send_json(&ask);
+        match good(asked.await).await {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(format!("{} at {}: {failure}", member.name, member.peer)),
+        }
+    }
+
+    /// Tells the others that all hold the record. They would see it themselves a little later, so
+    /// nobody waits for their answers.
+    fn spread(&self, others: &[&Listed], record: &Founding) {
+        for member in others {
+            let (asker, member) = (self.clone(), Listed::clone(member));
+            let ask = Ask::Confirm { cluster: record.cluster.clone() };
+            actix_web::rt::spawn(async move {
+                let _seen_by_itself_otherwise = asker.ask(&member, ask).await;
+            });
+        }
+    }
+}
+
+fn url(member: &Listed) -> String {
+    format!("{}{FOUNDING_PATH}", member.peer.trim_end_matches('/'))
+}
+
+fn draw() -> Result<Drawn, FoundingFailed> {
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).map_err(FoundingFailed::Dice)?;
+    let (cluster, epoch) = bytes.split_at(16);
+    Ok(Drawn { cluster: hex::encode(cluster), epoch: hex::encode(epoch) })
+}
+
+fn disk(error: impl std::fmt::Display) -> FoundingFailed {
+    FoundingFailed::Disk(error.to_string())
+}
+
+/// A panic elsewhere leaves these values whole: each is replaced as one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
