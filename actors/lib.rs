@@ -5,6 +5,7 @@
 //! - [`metrics`]: every metric family of `/metrics`.
 //! - [`messages`]: what actors say to each other, a file a conversation.
 //! - [`chat`]: the pure core of the chat: command + tables → outcome + events.
+//! - [`chat_db`]: what the writer and the readers of `chat.db` share.
 //! - [`essential`]: threads whose panic ends the process.
 //! - [`founding`]: the pure core that decides how listed members become one chat.
 //! - [`membership`]: who the nodes of a chat are, and how it was founded.
@@ -15,6 +16,7 @@
 
 pub mod bus;
 pub mod chat;
+pub mod chat_db;
 pub mod essential;
 pub mod founding;
 pub mod ids;

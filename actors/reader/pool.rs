@@ -8,8 +8,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::view::View;
+use crate::chat_db::pragma;
 use crate::messages::reading::ReadFailed;
-use crate::storage::open::read_back;
 
 /// Kibibytes of pages that each connection keeps in memory.
 const CACHE_KIB: i64 = 16 * 1024;
@@ -62,18 +62,17 @@ impl ReadPool {
 fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    let cache = -CACHE_KIB;
-    for (pragma, value) in [
+    for (name, value) in [
         ("query_only", 1),
         ("busy_timeout", BUSY_MS),
-        ("cache_size", cache),
+        ("cache_size", -CACHE_KIB),
         ("cell_size_check", 1),
         ("trusted_schema", 0),
     ] {
-        conn.execute_batch(&format!("PRAGMA {pragma} = {value}"))?;
-        let found = read_back(conn, pragma)?;
-        if found != value.to_string() {
-            let message = format!("the setting {pragma} did not take: it is {found}");
+        let value = value.to_string();
+        let found = pragma::set(conn, name, &value)?;
+        if found != value {
+            let message = format!("the setting {name} did not take: it is {found}");
             return Err(rusqlite::Error::UserFunctionError(message.into()));
         }
     }

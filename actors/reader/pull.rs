@@ -10,9 +10,9 @@ use rusqlite::{Result, Row, params};
 
 use super::view::View;
 use crate::chat::objects::{Event, Room, RoomKind, UserEvent};
+use crate::chat_db::rows::{self, columns, int, number};
 use crate::ids::{At, RoomId, Seq};
 use crate::messages::reading::PullPage;
-use crate::storage::rows::{self, columns, int, number};
 
 /// Rows of one table that one read looks at. Who sees few of them gets a shorter page, soon.
 const ROWS_MAX: usize = 20_000;

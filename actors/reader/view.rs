@@ -9,10 +9,10 @@ use crate::chat::command::TokenHash;
 use crate::chat::objects::{Message, Room, RoomKind, User};
 use crate::chat::rules;
 use crate::chat::tables::{MemberRow, UserRow};
+use crate::chat_db::entries;
+use crate::chat_db::rows::{self, columns, int, number};
 use crate::ids::{At, LogIndex, RoomId, Seq};
 use crate::messages::reading::{HistoryPage, HomeRoom, HomeView, PageOf};
-use crate::storage::log;
-use crate::storage::rows::{self, columns, int, number};
 
 /// The tables as of one moment: a read transaction that is open.
 pub struct View<'c> {
@@ -204,7 +204,7 @@ impl<'c> View<'c> {
         to: LogIndex,
         bytes_max: u64,
     ) -> Result<Vec<raft::eraftpb::Entry>> {
-        log::read(self.conn, from, to, bytes_max)
+        entries::read(self.conn, from, to, bytes_max)
     }
 
     fn is_member(&self, room: RoomId, user: &str) -> Result<bool> {

@@ -8,7 +8,6 @@
 //!   - [`log`]: entries and hard state, each append with its fsync.
 //!   - [`applying`]: committed entries into rows.
 //!   - [`tables`]: the rows, as `chat::tables` wants them.
-//!   - [`rows`]: columns into rows, for the writer and the readers.
 //! - [`actor`]: the thread that owns the store.
 
 pub mod actor;
@@ -16,7 +15,6 @@ pub mod applying;
 pub mod founding;
 pub mod log;
 pub mod open;
-pub mod rows;
 pub mod schema;
 pub mod start;
 pub mod store;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 
-use super::rows::{self, columns, int, json};
 use crate::chat::command::TokenHash;
 use crate::chat::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, Tables, UserRow};
+use crate::chat_db::rows::{self, columns, int, json};
 use crate::ids::{At, RoomId, Seq};
 
 /// Rooms whose end is kept in memory; beyond that all are forgotten and read again.
