@@ -8,10 +8,12 @@
 //!   - [`log`]: entries and hard state, each append with its fsync.
 //!   - [`applying`]: committed entries into rows.
 //!   - [`tables`]: the rows, as `chat::tables` wants them.
+//!   - [`canon`]: all rows in their canonical order.
 //! - [`actor`]: the thread that owns the store.
 
 pub mod actor;
 pub mod applying;
+pub mod canon;
 pub mod founding;
 pub mod log;
 pub mod open;

@@ -232,6 +232,11 @@ impl Tables for SqlTables {
         )
     }
 
+    fn rooms_of(&mut self, user: &str) -> Result<Vec<RoomId>> {
+        let sql = "SELECT room FROM members WHERE user = ?1 AND member = 1 ORDER BY room";
+        self.all(sql, [user], |row| rows::number(row, 0).map(RoomId))
+    }
+
     fn put_member(&mut self, row: &MemberRow) -> Result<()> {
         self.put(
             concat!(
