@@ -10,7 +10,8 @@ use serde_bytes::ByteBuf;
 use super::{Opened, Store};
 use crate::chat::command::{Batch, Change, Command, Item, LEVEL};
 use crate::chat::objects::RoomKind;
-use crate::ids::{Boot, LogIndex, Origin, RaftId, RoomId, Term};
+use crate::chat_db::rows::int;
+use crate::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Term};
 use crate::membership::{Founding, Node};
 use crate::messages::disk::{Append, Committed, Payload};
 
@@ -118,4 +119,12 @@ pub fn command(user: &str, id: &str, change: Change) -> Command {
 
 pub fn send(user: &str, room: u64, id: &str, text: &str) -> Command {
     command(user, id, Change::Send { room: RoomId(room), text: text.into(), reply_to: None })
+}
+
+impl Store {
+    /// Changes a row behind the store's back, at the next `at`.
+    pub fn change_for_test(&mut self, sql: &str, at: At) -> rusqlite::Result<()> {
+        self.conn().execute(sql, [int(at.0)])?;
+        self.conn().execute("UPDATE raft_state SET applied_at = ?1", [int(at.0)]).map(|_| ())
+    }
 }
