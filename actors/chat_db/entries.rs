@@ -21,14 +21,17 @@ pub fn read(conn: &Connection, from: LogIndex, to: LogIndex, bytes_max: u64) -> 
     let mut entries = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let mut entry = Entry::default();
-        entry.index = number(row, 0)?;
-        entry.term = number(row, 1)?;
         let kind: i32 = row.get(2)?;
-        entry.entry_type =
+        let entry_type =
             EntryType::from_i32(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, kind.into()))?;
-        entry.data = Bytes::copy_from_slice(row.get_ref(3)?.as_blob()?);
-        entry.context = Bytes::copy_from_slice(row.get_ref(4)?.as_blob_or_null()?.unwrap_or_default());
+        let entry = Entry {
+            entry_type,
+            term: number(row, 1)?,
+            index: number(row, 0)?,
+            data: Bytes::copy_from_slice(row.get_ref(3)?.as_blob()?),
+            context: Bytes::copy_from_slice(row.get_ref(4)?.as_blob_or_null()?.unwrap_or_default()),
+            ..Entry::default()
+        };
         bytes += entry.data.len() as u64;
         if bytes > bytes_max && !entries.is_empty() {
             break;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -34,6 +35,9 @@ impl ReadPool {
     pub fn open(file: &Path, connections: u32) -> Result<Self, ReadFailed> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let manager = SqliteConnectionManager::file(file).with_flags(flags).with_init(|conn| prepare(conn));
+        // The pool would try for as long as a question may wait, and say nothing of the reason.
+        let tried = manager.connect();
+        drop(tried.map_err(|error| ReadFailed(error.to_string()))?);
         let pool = r2d2::Pool::builder()
             .max_size(connections)
             .test_on_check_out(false)

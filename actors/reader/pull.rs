@@ -10,6 +10,7 @@ use rusqlite::{Result, Row, params};
 
 use super::view::View;
 use crate::chat::objects::{Event, Room, RoomKind, UserEvent};
+use crate::chat::tables::MemberRow;
 use crate::chat_db::rows::{self, columns, int, number};
 use crate::ids::{At, RoomId, Seq};
 use crate::messages::reading::PullPage;
@@ -55,13 +56,11 @@ impl View<'_> {
                 if row.user == user {
                     return Ok(self.room(user, row.room)?.and_then(|room| own_membership(room, row.at)));
                 }
-                let seen = inside.contains(&row.room);
-                Ok(seen.then(|| Event::Member {
-                    at: row.at,
-                    room: row.room,
-                    user: row.user,
-                    member: row.member,
-                }))
+                if !inside.contains(&row.room) {
+                    return Ok(None);
+                }
+                let MemberRow { at, room, user, member } = row;
+                Ok(Some(Event::Member { at, room, user, member }))
             },
         )?;
         page.read(self, "SELECT at, room FROM rooms WHERE at > ?1 ORDER BY at", |row| {
@@ -157,7 +156,7 @@ mod tests {
     use super::*;
     use crate::chat::command::Change;
     use crate::chat::script::Script;
-    use crate::chat::tables::{MemberRow, Row as TableRow};
+    use crate::chat::tables::Row as TableRow;
     use crate::reader::ReadPool;
     use crate::storage::Store;
     use crate::storage::testing::{TestDir, batch, command, committed, send, setup, started};

@@ -207,10 +207,12 @@ fn read_state(conn: &Connection) -> rusqlite::Result<State> {
              commit_index, cut_index, cut_term, applied_index, applied_at, conf_state FROM raft_state",
         [],
         |row| {
-            let mut hard_state = HardState::default();
-            hard_state.term = number(row, 5)?;
-            hard_state.vote = number(row, 6)?;
-            hard_state.commit = number(row, 7)?;
+            let hard_state = HardState {
+                term: number(row, 5)?,
+                vote: number(row, 6)?,
+                commit: number(row, 7)?,
+                ..HardState::default()
+            };
             Ok(State {
                 foundation: row.get(0)?,
                 cluster: row.get(1)?,
