@@ -5,6 +5,7 @@
 //! - [`metrics`]: every metric family of `/metrics`.
 //! - [`messages`]: what actors say to each other, a file a conversation.
 //! - [`chat`]: the pure core of the chat: command + tables → outcome + events.
+//! - [`chat_db`]: what the writer and the readers of `chat.db` share: rows, entries.
 //! - [`essential`]: threads whose panic ends the process.
 //! - [`founding`]: the pure core that decides how listed members become one chat.
 //! - [`hub`]: who is connected here, and the events on their way to them.
@@ -18,6 +19,7 @@
 
 pub mod bus;
 pub mod chat;
+pub mod chat_db;
 pub mod essential;
 pub mod founding;
 pub mod hub;

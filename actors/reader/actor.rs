@@ -79,3 +79,35 @@ answers! {
     OneMessage: |view, ask| view.message(&ask.user, ask.room, ask.seq);
     LogEntries: |view, ask| view.log_entries(ask.from, ask.to, ask.bytes_max);
 }
+
+#[cfg(test)]
+mod tests {
+    use actix::System;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::bus::Seat;
+    use crate::metrics::Metrics;
+    use crate::storage::testing::{TestDir, batch, committed, setup, started};
+
+    #[test]
+    fn questions_are_answered() {
+        System::new().block_on(async {
+            let dir = TestDir::new();
+            let (mut store, _) = started(&dir);
+            store.apply(&[committed(2, batch(1, &setup(&["ann"], 1)))], || false).unwrap();
+            let reader = Reader::start(store.path(), 2).unwrap();
+            let port = Seat::new(&Metrics::new(), "reader", 9).port(reader.recipient());
+            let (reply, answer) = oneshot::channel();
+            port.tell(Home { user: "ann".into(), reply });
+            let home = answer.await.unwrap().unwrap();
+            assert_eq!(home.rooms.len(), 1);
+        });
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_an_error() {
+        let dir = TestDir::new();
+        assert!(ReadPool::open(&dir.path().join("none.db"), 1).is_err());
+    }
+}

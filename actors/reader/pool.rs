@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::view::View;
+use crate::chat_db::pragma;
 use crate::messages::reading::ReadFailed;
-use crate::storage::open::read_back;
 
 /// Kibibytes of pages that each connection keeps in memory.
 const CACHE_KIB: i64 = 16 * 1024;
@@ -34,6 +35,9 @@ impl ReadPool {
     pub fn open(file: &Path, connections: u32) -> Result<Self, ReadFailed> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let manager = SqliteConnectionManager::file(file).with_flags(flags).with_init(|conn| prepare(conn));
+        // The pool would try for as long as a question may wait, and say nothing of the reason.
+        let tried = manager.connect();
+        drop(tried.map_err(|error| ReadFailed(error.to_string()))?);
         let pool = r2d2::Pool::builder()
             .max_size(connections)
             .test_on_check_out(false)
@@ -62,18 +66,17 @@ impl ReadPool {
 fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    let cache = -CACHE_KIB;
-    for (pragma, value) in [
+    for (name, value) in [
         ("query_only", 1),
         ("busy_timeout", BUSY_MS),
-        ("cache_size", cache),
+        ("cache_size", -CACHE_KIB),
         ("cell_size_check", 1),
         ("trusted_schema", 0),
     ] {
-        conn.execute_batch(&format!("PRAGMA {pragma} = {value}"))?;
-        let found = read_back(conn, pragma)?;
-        if found != value.to_string() {
-            let message = format!("the setting {pragma} did not take: it is {found}");
+        let value = value.to_string();
+        let found = pragma::set(conn, name, &value)?;
+        if found != value {
+            let message = format!("the setting {name} did not take: it is {found}");
             return Err(rusqlite::Error::UserFunctionError(message.into()));
         }
     }

@@ -9,10 +9,10 @@ use crate::chat::command::TokenHash;
 use crate::chat::objects::{Message, Room, RoomKind, User};
 use crate::chat::rules;
 use crate::chat::tables::{MemberRow, UserRow};
+use crate::chat_db::entries;
+use crate::chat_db::rows::{self, columns, int, number};
 use crate::ids::{At, LogIndex, RoomId, Seq};
 use crate::messages::reading::{HistoryPage, HomeRoom, HomeView, PageOf};
-use crate::storage::log;
-use crate::storage::rows::{self, columns, int, number};
 
 /// The tables as of one moment: a read transaction that is open.
 pub struct View<'c> {
@@ -204,7 +204,7 @@ impl<'c> View<'c> {
         to: LogIndex,
         bytes_max: u64,
     ) -> Result<Vec<raft::eraftpb::Entry>> {
-        log::read(self.conn, from, to, bytes_max)
+        entries::read(self.conn, from, to, bytes_max)
     }
 
     fn is_member(&self, room: RoomId, user: &str) -> Result<bool> {
@@ -245,4 +245,138 @@ fn room_seen_by(row: &Row<'_>, user: &str) -> Result<Room> {
 
 fn fits(pattern: Option<&str>, name: &str) -> bool {
     pattern.is_none_or(|pattern| rules::matches(pattern, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::command::{Change, Command};
+    use crate::reader::ReadPool;
+    use crate::storage::Store;
+    use crate::storage::testing::{TestDir, batch, command, committed, send, setup, started};
+
+    /// ann, bob and cleo in rooms 1 and 2; ann and bob's direct one is 3, cleo's private one is 4.
+    fn people(more: Vec<Command>) -> (TestDir, Store, ReadPool) {
+        let dir = TestDir::new();
+        let (mut store, _) = started(&dir);
+        let mut commands = setup(&["ann", "bob", "cleo"], 2);
+        let users = vec!["ann".to_owned(), "bob".to_owned()];
+        commands.push(command("ann", "direct", Change::OpenDirect { users }));
+        let (name, kind, topic) = ("secret".to_owned(), RoomKind::Private, String::new());
+        commands.push(command("cleo", "secret", Change::CreateRoom { name, kind, topic }));
+        commands.extend(more);
+        let piece = store.apply(&[committed(2, batch(1, &commands))], || false).unwrap();
+        for (origin, outcome) in piece.applied.outcomes {
+            assert!(outcome.is_ok(), "{origin:?}: {outcome:?}");
+        }
+        let pool = ReadPool::open(store.path(), 2).unwrap();
+        (dir, store, pool)
+    }
+
+    #[test]
+    fn history_pages_both_ways_and_only_inside() {
+        let sends = (1..=5).map(|n| send("ann", 1, &n.to_string(), &format!("text {n}"))).collect();
+        let (_dir, _store, pool) = people(sends);
+        for (page, limit, expected, more) in [
+            (PageOf::Newest, 2, vec![4, 5], true),
+            (PageOf::Newest, 5, vec![1, 2, 3, 4, 5], false),
+            (PageOf::Before(Seq(4)), 2, vec![2, 3], true),
+            (PageOf::Before(Seq(3)), 2, vec![1, 2], false),
+            (PageOf::Before(Seq(1)), 2, vec![], false),
+            (PageOf::Before(Seq(u64::MAX)), 1, vec![5], true),
+            (PageOf::After(Seq(0)), 2, vec![1, 2], true),
+            (PageOf::After(Seq(3)), 2, vec![4, 5], false),
+            (PageOf::After(Seq(u64::MAX)), 2, vec![], false),
+        ] {
+            let found = pool.read(|view| view.history("bob", RoomId(1), page, limit)).unwrap().unwrap();
+            let seqs: Vec<_> = found.messages.iter().map(|message| message.seq.0).collect();
+            assert_eq!((seqs, found.more), (expected, more), "{page:?} by {limit}");
+        }
+        for room in [3, 4, 9] {
+            let found = pool.read(|view| view.history("cleo", RoomId(room), PageOf::Newest, 1)).unwrap();
+            assert_eq!(found.is_some(), room == 4);
+        }
+        let one = |user: &str, seq| pool.read(|view| view.message(user, RoomId(1), Seq(seq))).unwrap();
+        assert_eq!(one("bob", 2).unwrap().text, "text 2");
+        assert!(one("bob", 6).is_none() && one("nobody", 2).is_none());
+    }
+
+    #[test]
+    fn home_counts_what_others_wrote_and_did_not_delete() {
+        let mut more: Vec<_> = (1..=4).map(|n| send("ann", 1, &n.to_string(), "text")).collect();
+        more.push(send("bob", 1, "own", "mine"));
+        more.push(command("bob", "read", Change::MarkRead { room: RoomId(1), seq: Seq(1) }));
+        more.push(command("ann", "gone", Change::Delete { room: RoomId(1), seqs: vec![Seq(3)] }));
+        let (_dir, _store, pool) = people(more);
+        let home = pool.read(|view| view.home("bob")).unwrap();
+        let rooms: Vec<_> = home
+            .rooms
+            .iter()
+            .map(|home| (home.room.room.0, home.room.last_seq.0, home.read_seq.0, home.unread))
+            .collect();
+        assert_eq!(rooms, [(1, 5, 1, 2), (2, 0, 0, 0), (3, 0, 0, 0)]);
+        assert_eq!(home.rooms[2].room.users, ["ann", "bob"]);
+        assert_eq!(home.rooms[2].room.name, "");
+        assert_eq!(home.at, pool.read(|view| Ok(view.at())).unwrap());
+    }
+
+    #[test]
+    fn lists_show_what_is_public_and_what_is_ones_own() {
+        let leave = command("cleo", "leave", Change::Leave { room: RoomId(2) });
+        let (_dir, _store, pool) = people(vec![leave]);
+        let rooms = |user: &str, pattern: Option<&str>| {
+            let rooms = pool.read(|view| view.rooms(user, pattern)).unwrap();
+            rooms.iter().map(|room| (room.room.0, room.member)).collect::<Vec<_>>()
+        };
+        assert_eq!(rooms("ann", None), [(1, true), (2, true), (3, true)]);
+        assert_eq!(rooms("cleo", None), [(1, true), (2, false), (4, true)]);
+        assert_eq!(rooms("cleo", Some("s*t")), [(4, true)]);
+        assert_eq!(rooms("ann", Some("b?b")), [(3, true)]);
+        assert_eq!(rooms("ann", Some("room[12]")), []);
+
+        let users = |pattern, after, limit| {
+            let users = pool.read(|view| view.users(pattern, after, limit)).unwrap();
+            users.into_iter().map(|user| user.name).collect::<Vec<_>>()
+        };
+        assert_eq!(users(None, None, 2), ["ann", "bob"]);
+        assert_eq!(users(None, Some("bob"), 2), ["cleo"]);
+        assert_eq!(users(Some("*o*"), None, 9), ["bob", "cleo"]);
+
+        let members = |user: &str, room| {
+            let members = pool.read(|view| view.members(user, RoomId(room))).unwrap();
+            members.map(|users| users.into_iter().map(|user| user.name).collect::<Vec<_>>())
+        };
+        assert_eq!(members("ann", 2).unwrap(), ["ann", "bob"]);
+        assert_eq!(members("cleo", 2), None);
+    }
+
+    #[test]
+    fn a_token_is_somebodys_until_its_session_ends() {
+        let logout = command("bob", "out", Change::Logout { token_hash: [1; 32] });
+        let (_dir, _store, pool) = people(vec![logout]);
+        let session_of = |token: [u8; 32]| pool.read(|view| view.session_of(&token)).unwrap();
+        assert_eq!(session_of([0; 32]).unwrap().name, "ann");
+        assert_eq!(session_of([1; 32]), None);
+        assert_eq!(session_of([9; 32]), None);
+        let account = pool.read(|view| view.account("bob")).unwrap().unwrap();
+        assert_eq!((account.password_hash.as_str(), account.display.as_str()), ("hash", "BOB"));
+        assert_eq!(pool.read(|view| view.account("nobody")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_view_is_of_one_moment_and_cannot_write() {
+        let (_dir, mut store, pool) = people(vec![]);
+        let before = pool.read(|view| Ok(view.at())).unwrap();
+        let seen = pool
+            .read(|view| {
+                let first = view.history("ann", RoomId(1), PageOf::Newest, 9)?;
+                store.apply(&[committed(3, batch(1, &[send("ann", 1, "1", "text")]))], || false).unwrap();
+                let second = view.history("ann", RoomId(1), PageOf::Newest, 9)?;
+                Ok((first.unwrap().messages.len(), second.unwrap().messages.len(), view.at()))
+            })
+            .unwrap();
+        assert_eq!(seen, (0, 0, before));
+        assert!(pool.read(|view| Ok(view.at())).unwrap() > before);
+        assert!(pool.read(|view| view.conn.execute("DELETE FROM users", [])).is_err());
+    }
 }

@@ -4,9 +4,9 @@ use protobuf::Message;
 use raft::eraftpb::{ConfState, Entry, HardState};
 use rusqlite::Connection;
 
-use super::log;
-use super::rows::{at, number};
 use super::store::{Standing, Store, StoreError, Synchronous};
+use crate::chat_db::entries;
+use crate::chat_db::rows::{at, number};
 use crate::ids::{At, Boot, LogIndex, RaftId, Term};
 use crate::membership::Node;
 
@@ -133,7 +133,7 @@ impl Store {
             return Err(StartError::TermBehindLog { term, log: log_term });
         }
         let nodes = self.sql(read_nodes)?;
-        let unapplied = self.sql(|conn| log::read(conn, state.applied.next(), last.next(), u64::MAX))?;
+        let unapplied = self.sql(|conn| entries::read(conn, state.applied.next(), last.next(), u64::MAX))?;
         Ok(Opened {
             node: self.node.clone(),
             raft_id: state.raft_id,
