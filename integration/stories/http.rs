@@ -184,7 +184,8 @@ async fn what_operators_ask() {
         let role = if place == leader { "leader" } else { "follower" };
         assert_like(node, &json!({"name": cluster.nodes[place].name, "role": role, "up": true}));
         assert_eq!(text(node, "public"), cluster.nodes[place].url());
-        assert!(node["lag"].is_u64() && node["version"].is_string(), "{node}");
+        assert!(node["lag"].is_u64(), "{node}");
+        assert!(node["version"].is_string() || place != leader, "{node}");
         assert!(node["ms"].is_number() || place == leader, "{node}");
     }
     for node in &cluster.nodes {
