@@ -6,3 +6,4 @@
 
 mod simulation;
 mod tidy;
+mod transcripts;
