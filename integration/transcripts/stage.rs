@@ -8,6 +8,7 @@
 //! | `tick NODE COUNT` | its clock |
 //! | `deliver [FROM TO]` | all messages that are under way now, or those of one link |
 //! | `lose [FROM TO]` | throws them away, and tells the senders |
+//! | `doubt FROM TO` | delivers them, and tells the sender that they may be lost |
 //! | `persist NODE` · `apply NODE` | its disk has done what it was asked |
 //! | `stabilize` | all of this until nothing is under way; tells only what came of it |
 //! | `die NODE` · `stand NODE` | a process is gone, and the others notice; its turn to stand comes |
@@ -95,6 +96,10 @@ impl Stage {
             "tick" => (0..number(2)).for_each(|_| self.with(number(1), Node::tick)),
             "deliver" => self.deliver(link()),
             "lose" => self.lose(link()),
+            "doubt" => {
+                self.deliver(link());
+                self.with(number(1), |node| node.unreachable(RaftId(number(2))));
+            }
             "persist" => self.persist(number(1)),
             "apply" => self.apply(number(1)),
             "stabilize" => self.stabilize(),
@@ -193,10 +198,10 @@ impl Stage {
             self.say(format!("{id}: {leader} in term {}, {quorum}", role.term));
         }
         for message in todo.messages {
-            self.send(id, Parcel::Raft(message));
+            self.send(Parcel::Raft(message));
         }
         if let Some(handed) = todo.forward {
-            self.send(id, Parcel::Commands { from: id, handed });
+            self.send(Parcel::Commands { from: id, handed });
         }
         if let Some(append) = todo.append {
             if !self.briefly {
@@ -223,7 +228,7 @@ impl Stage {
         }
     }
 
-    fn send(&mut self, _from: u64, parcel: Parcel) {
+    fn send(&mut self, parcel: Parcel) {
         if !self.briefly {
             self.say(parcel.describe());
         }
@@ -324,8 +329,8 @@ impl Stage {
         actor.node = None;
         actor.append = None;
         actor.apply.clear();
-        // What is on its way to it goes nowhere.
-        self.under_way.retain(|parcel| parcel.link().1 != id);
+        // What is on its way to it or from it goes nowhere.
+        self.under_way.retain(|parcel| parcel.link().0 != id && parcel.link().1 != id);
     }
 
     fn die(&mut self, id: u64) {
