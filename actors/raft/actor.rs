@@ -422,6 +422,7 @@ fn signed(number: u64) -> i64 {
 }
 
 /// The leader's clock, which stamps what it proposes.
+#[allow(clippy::disallowed_methods, reason = "the actor gives the core its time")]
 fn unix_time_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -155,3 +155,77 @@ impl Handler<ApplyMore> for Storage {
         self.go_on_later(ctx);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix::{Recipient, System};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::bus::{Post, Seat};
+    use crate::storage::testing::{TestDir, append, batch, committed, entry, send, setup, started};
+
+    /// Writes down what it is told.
+    struct Listener(mpsc::UnboundedSender<String>);
+
+    impl Actor for Listener {
+        type Context = Context<Self>;
+    }
+
+    macro_rules! hears {
+        ($($news:ident: |$letter:ident| $told:expr;)+) => {$(
+            impl Handler<Envelope<$news>> for Listener {
+                type Result = ();
+
+                fn handle(&mut self, letter: Envelope<$news>, _: &mut Self::Context) {
+                    let ($letter, _handling) = letter.open();
+                    self.0.send($told).unwrap();
+                }
+            }
+        )+};
+    }
+
+    hears! {
+        Persisted: |news| format!("persisted {}", news.number);
+        Applied: |news| format!("applied {} with {} outcomes", news.index, news.outcomes.len());
+        Changed: |news| format!("changed up to {} with {} notices", news.at, news.notices.len());
+    }
+
+    fn port<M: Post>(metrics: &Metrics, to: Recipient<Envelope<M>>) -> Port<M> {
+        Seat::new(metrics, "test", 100).port(to)
+    }
+
+    #[test]
+    fn it_tells_what_is_persisted_applied_and_changed_in_order() {
+        System::new().block_on(async {
+            let dir = TestDir::new();
+            let (store, _) = started(&dir);
+            let metrics = Metrics::new();
+            let (told, mut heard) = mpsc::unbounded_channel();
+            let listener = Listener(told).start();
+            let mut changed = News::default();
+            changed.subscribe(port(&metrics, listener.clone().recipient()));
+            let (persisted, applied) =
+                (port(&metrics, listener.clone().recipient()), port(&metrics, listener.recipient()));
+            let storage = Storage::new(store, persisted, applied, changed, &metrics).start_on_own_thread();
+            let asks: (Port<Append>, Port<Apply>) =
+                (port(&metrics, storage.clone().recipient()), port(&metrics, storage.recipient()));
+
+            let first = batch(1, &setup(&["ann"], 1));
+            let second = batch(2, &[send("ann", 1, "1", "text")]);
+            asks.0.tell(append(vec![entry(2, 1, &first)], Some((1, 1, 1))));
+            asks.1.tell(Apply { entries: vec![committed(2, first)] });
+            asks.0.tell(append(vec![entry(3, 1, &second)], Some((1, 1, 2))));
+            let mut expected = vec!["persisted 1", "persisted 1", "applied 2 with 2 outcomes"];
+            // ann, her session, the room, her membership: the room's row and the session tell nobody.
+            expected.push("changed up to 7 with 3 notices");
+            for expected in expected {
+                assert_eq!(heard.recv().await.unwrap(), expected);
+            }
+            asks.1.tell(Apply { entries: vec![committed(3, second)] });
+            assert_eq!(heard.recv().await.unwrap(), "applied 3 with 1 outcomes");
+            assert_eq!(heard.recv().await.unwrap(), "changed up to 8 with 1 notices");
+            assert_eq!(metrics.storage_commit_seconds.get_sample_count(), 2);
+        });
+    }
+}

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use rusqlite::params;
 
 use super::founding;
-use super::rows::int;
-use super::store::{Store, StoreError, Synchronous};
-use crate::chat::apply::apply;
-use crate::chat::command::{Batch, Command, Item};
-use crate::chat::outcome::{Code, Effect, Notice, Outcome, Refusal, SessionEnded};
-use crate::ids::{At, LogIndex, Origin};
+use super::store::{Store, StoreError, Synchronous, is_surprise};
+use super::tables::SqlTables;
+use crate::chat::batch::{BatchFailed, Gathered, Here, apply_batch_with, apply_item, internal};
+use crate::chat::command::Item;
+use crate::chat::outcome::Effect;
+use crate::chat_db::rows::int;
+use crate::ids::{At, LogIndex};
 use crate::messages::disk::{Applied, Changed, Committed, Payload};
 
 /// What one piece of work brought about.
@@ -64,90 +65,56 @@ impl Store {
         care: Care,
     ) -> Result<Piece, StoreError> {
         let before = self.standing.at;
-        let mut work = Work::default();
-        let (index, at) = self.transaction(Synchronous::Normal, |store| {
-            let mut index = store.standing.applied;
+        let mut gathered = Gathered::default();
+        let (done, index, at) = self.transaction(Synchronous::Normal, |store| {
+            let (mut done, mut index) = (0, store.standing.applied);
             for entry in entries {
                 assert_eq!(entry.index, index.next(), "entries are applied in order");
-                store.apply_entry(entry, care, &mut work)?;
-                index = entry.index;
-                work.entries += 1;
+                store.apply_entry(entry, care, &mut gathered)?;
+                (done, index) = (done + 1, entry.index);
                 if enough() {
                     break;
                 }
             }
-            store.write_position(index).map(|at| (index, at))
+            store.write_position(index).map(|at| (done, index, at))
         })?;
         self.standing.applied = index;
         self.standing.at = at;
-        let moved = at != before || !work.ended.is_empty();
+        let Gathered { outcomes, notices, ended } = gathered;
+        let moved = at != before || !ended.is_empty();
         Ok(Piece {
-            entries: work.entries,
-            applied: Applied { index, outcomes: work.outcomes },
-            changed: moved.then(|| Changed {
-                at,
-                notices: Arc::new(work.notices),
-                ended: Arc::new(work.ended),
-            }),
+            entries: done,
+            applied: Applied { index, outcomes },
+            changed: moved.then(|| Changed { at, notices: Arc::new(notices), ended: Arc::new(ended) }),
         })
     }
 
-    fn apply_entry(&mut self, entry: &Committed, care: Care, work: &mut Work) -> Result<(), StoreError> {
-        match &entry.what {
-            Payload::Empty => Ok(()),
-            Payload::Conf(conf_state) => self.sql(|conn| {
-                let bytes = founding::encode(conf_state)?;
-                conn.prepare_cached("UPDATE raft_state SET conf_state = ?1")?.execute([bytes]).map(|_| ())
-            }),
-            Payload::Batch(bytes) => {
-                let batch = Batch::decode(bytes)
-                    .map_err(|source| StoreError::Unreadable { index: entry.index, source })?;
-                for item in &batch.items {
-                    let effect = match care {
-                        Care::None => self.apply_item(batch.time_ms, item)?,
-                        Care::Savepoints => self.apply_carefully(batch.time_ms, item)?,
-                    };
-                    let ours =
-                        item.origin.node == self.standing.raft_id && item.origin.boot == self.standing.boot;
-                    work.take(effect, ours.then_some(item.origin));
-                }
-                Ok(())
+    fn apply_entry(
+        &mut self,
+        entry: &Committed,
+        care: Care,
+        gathered: &mut Gathered,
+    ) -> Result<(), StoreError> {
+        let data = match &entry.what {
+            Payload::Empty => return Ok(()),
+            Payload::Conf(conf_state) => {
+                return self.sql(|conn| {
+                    let bytes = founding::encode(conf_state)?;
+                    conn.prepare_cached("UPDATE raft_state SET conf_state = ?1")?.execute([bytes]).map(|_| ())
+                });
             }
-        }
-    }
-
-    fn apply_item(&mut self, time_ms: u64, item: &Item) -> Result<Effect, StoreError> {
-        match Command::decode(&item.command) {
-            Ok(command) => {
-                let effect = apply(&mut self.tables, time_ms, &command);
-                effect.map_err(|error| self.judge(error))
-            }
-            Err(error) => {
-                tracing::error!(%error, origin = ?item.origin, "a command cannot be read");
-                Ok(internal())
-            }
-        }
-    }
-
-    /// Applies one command so that nothing else is lost with it.
-    fn apply_carefully(&mut self, time_ms: u64, item: &Item) -> Result<Effect, StoreError> {
-        let before = self.tables.position();
-        self.run("SAVEPOINT command")?;
-        let done = self.apply_item(time_ms, item).and_then(|effect| {
-            let settled = self.tables.settle();
-            settled.map_err(|error| self.judge(error)).map(|()| effect)
-        });
-        let effect = match done {
-            Err(StoreError::Surprise(error)) => {
-                tracing::error!(%error, origin = ?item.origin, "a command failed that cannot fail");
-                self.run("ROLLBACK TO command")?;
-                self.tables.restart(before);
-                internal()
-            }
-            done => done?,
+            Payload::Batch(data) => data,
         };
-        self.run("RELEASE command")?;
-        Ok(effect)
+        let here = Here { node: self.standing.raft_id, boot: self.standing.boot };
+        let one = match care {
+            Care::None => apply_item,
+            Care::Savepoints => apply_alone,
+        };
+        match apply_batch_with(&mut self.tables, data, here, gathered, one) {
+            Ok(()) => Ok(()),
+            Err(BatchFailed::Format(source)) => Err(StoreError::Unreadable { index: entry.index, source }),
+            Err(BatchFailed::Tables(error)) => Err(self.judge(error)),
+        }
     }
 
     /// Writes how far the rows are, with them.
@@ -167,27 +134,20 @@ impl Store {
     }
 }
 
-/// What a piece has brought about so far.
-#[derive(Default)]
-struct Work {
-    entries: usize,
-    outcomes: Vec<(Origin, Result<Outcome, Refusal>)>,
-    notices: Vec<Notice>,
-    ended: Vec<SessionEnded>,
-}
-
-impl Work {
-    fn take(&mut self, effect: Effect, origin: Option<Origin>) {
-        if let Some(origin) = origin {
-            self.outcomes.push((origin, effect.outcome));
+/// Applies one command so that nothing else is lost with it.
+fn apply_alone(tables: &mut SqlTables, time_ms: u64, item: &Item) -> rusqlite::Result<Effect> {
+    let before = tables.position();
+    tables.conn.execute_batch("SAVEPOINT command")?;
+    let done = apply_item(tables, time_ms, item).and_then(|effect| tables.settle().map(|()| effect));
+    let effect = match done {
+        Err(error) if is_surprise(&error) => {
+            tracing::error!(%error, origin = ?item.origin, "a command failed that cannot fail");
+            tables.conn.execute_batch("ROLLBACK TO command")?;
+            tables.restart(before);
+            internal("the server failed at this change: a bug")
         }
-        self.notices.extend(effect.notices);
-        self.ended.extend(effect.ended);
-    }
-}
-
-/// The outcome of a command that failed as none can, or that cannot be read: the same on every node.
-fn internal() -> Effect {
-    let refusal = Refusal::new(Code::Internal, "the server failed at this request: please report it");
-    Effect { outcome: Err(refusal), notices: Vec::new(), ended: Vec::new() }
+        done => done?,
+    };
+    tables.conn.execute_batch("RELEASE command")?;
+    Ok(effect)
 }

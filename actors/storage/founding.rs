@@ -4,8 +4,8 @@ use protobuf::Message;
 use raft::eraftpb::ConfState;
 use rusqlite::params;
 
-use super::rows::int;
 use super::store::{Store, StoreError, Synchronous};
+use crate::chat_db::rows::int;
 use crate::ids::{At, LogIndex, Term};
 use crate::membership::{Foundation, Founding};
 

@@ -1,12 +1,11 @@
 //! The Raft log: entries and hard state, each append in one transaction with its fsync.
 
-use bytes::Bytes;
 use protobuf::ProtobufEnum;
-use raft::eraftpb::{Entry, EntryType};
+use raft::eraftpb::Entry;
 use rusqlite::{Connection, params};
 
-use super::rows::{int, number};
 use super::store::{Store, StoreError, Synchronous};
+use crate::chat_db::rows::int;
 use crate::ids::LogIndex;
 use crate::messages::disk::Append;
 
@@ -92,39 +91,13 @@ fn write_entries(conn: &Connection, last: LogIndex, entries: &[Entry]) -> rusqli
     Ok(last)
 }
 
-/// The entries `[from, to)`, at most `bytes_max` of data together, but at least one when it is there.
-///
-/// # Errors
-/// What SQLite says.
-pub fn read(conn: &Connection, from: LogIndex, to: LogIndex, bytes_max: u64) -> rusqlite::Result<Vec<Entry>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT log_index, term, kind, data, context FROM raft_log
-         WHERE log_index >= ?1 AND log_index < ?2 ORDER BY log_index",
-    )?;
-    let mut rows = statement.query([int(from.0), int(to.0)])?;
-    let mut entries = Vec::new();
-    let mut bytes = 0;
-    while let Some(row) = rows.next()? {
-        let mut entry = Entry::default();
-        entry.index = number(row, 0)?;
-        entry.term = number(row, 1)?;
-        let kind: i32 = row.get(2)?;
-        entry.entry_type =
-            EntryType::from_i32(kind).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, kind.into()))?;
-        entry.data = Bytes::copy_from_slice(row.get_ref(3)?.as_blob()?);
-        entry.context = Bytes::copy_from_slice(row.get_ref(4)?.as_blob_or_null()?.unwrap_or_default());
-        bytes += entry.data.len() as u64;
-        if bytes > bytes_max && !entries.is_empty() {
-            break;
-        }
-        entries.push(entry);
-    }
-    Ok(entries)
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use raft::eraftpb::EntryType;
+
     use super::*;
+    use crate::chat_db::entries::read;
     use crate::ids::Term;
     use crate::storage::TermRun;
     use crate::storage::testing::{TestDir, append, batch, committed, entry, started};

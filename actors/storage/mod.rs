@@ -8,15 +8,15 @@
 //!   - [`log`]: entries and hard state, each append with its fsync.
 //!   - [`applying`]: committed entries into rows.
 //!   - [`tables`]: the rows, as `chat::tables` wants them.
-//!   - [`rows`]: columns into rows, for the writer and the readers.
+//!   - [`canon`]: all rows in their canonical order.
 //! - [`actor`]: the thread that owns the store.
 
 pub mod actor;
 pub mod applying;
+pub mod canon;
 pub mod founding;
 pub mod log;
 pub mod open;
-pub mod rows;
 pub mod schema;
 pub mod start;
 pub mod store;

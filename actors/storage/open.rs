@@ -9,6 +9,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
+use crate::chat_db::pragma;
+
 use super::schema::{self, APPLICATION_ID, FORMAT, PAGE_BYTES};
 
 /// The file that holds the Raft log and the chat.
@@ -144,25 +146,13 @@ fn set_pragmas(conn: &Connection, path: &Path, dir: &Path) -> Result<(), OpenErr
         ("cache_size", &cache.to_string(), cache.to_string()),
         ("busy_timeout", &BUSY_MS.to_string(), BUSY_MS.to_string()),
     ];
-    for (pragma, value, expected) in pragmas {
-        conn.execute_batch(&format!("PRAGMA {pragma} = {value}")).map_err(failed)?;
-        let found = read_back(conn, pragma).map_err(failed)?;
+    for (name, value, expected) in pragmas {
+        let found = pragma::set(conn, name, value).map_err(failed)?;
         if found != expected {
-            return Err(OpenError::Setting { path: path.to_owned(), pragma, found });
+            return Err(OpenError::Setting { path: path.to_owned(), pragma: name, found });
         }
     }
     Ok(())
-}
-
-/// What a pragma of this connection is now, as text.
-pub fn read_back(conn: &Connection, pragma: &str) -> rusqlite::Result<String> {
-    conn.pragma_query_value(None, pragma, |row| {
-        Ok(match row.get::<_, rusqlite::types::Value>(0)? {
-            rusqlite::types::Value::Text(text) => text,
-            rusqlite::types::Value::Integer(number) => number.to_string(),
-            other => format!("{other:?}"),
-        })
-    })
 }
 
 /// On the writer the same statement gives the same rows on every node: what would ask a clock or

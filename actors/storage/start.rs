@@ -4,9 +4,9 @@ use protobuf::Message;
 use raft::eraftpb::{ConfState, Entry, HardState};
 use rusqlite::Connection;
 
-use super::log;
-use super::rows::{at, number};
 use super::store::{Standing, Store, StoreError, Synchronous};
+use crate::chat_db::entries;
+use crate::chat_db::rows::{at, number};
 use crate::ids::{At, Boot, LogIndex, RaftId, Term};
 use crate::membership::Node;
 
@@ -133,7 +133,7 @@ impl Store {
             return Err(StartError::TermBehindLog { term, log: log_term });
         }
         let nodes = self.sql(read_nodes)?;
-        let unapplied = self.sql(|conn| log::read(conn, state.applied.next(), last.next(), u64::MAX))?;
+        let unapplied = self.sql(|conn| entries::read(conn, state.applied.next(), last.next(), u64::MAX))?;
         Ok(Opened {
             node: self.node.clone(),
             raft_id: state.raft_id,
@@ -207,10 +207,12 @@ fn read_state(conn: &Connection) -> rusqlite::Result<State> {
              commit_index, cut_index, cut_term, applied_index, applied_at, conf_state FROM raft_state",
         [],
         |row| {
-            let mut hard_state = HardState::default();
-            hard_state.term = number(row, 5)?;
-            hard_state.vote = number(row, 6)?;
-            hard_state.commit = number(row, 7)?;
+            let hard_state = HardState {
+                term: number(row, 5)?,
+                vote: number(row, 6)?,
+                commit: number(row, 7)?,
+                ..HardState::default()
+            };
             Ok(State {
                 foundation: row.get(0)?,
                 cluster: row.get(1)?,

@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::open::{self, BUSY_MS, OpenError};
 use super::tables::SqlTables;
 use crate::chat::command::FormatError;
+use crate::chat_db::pragma;
 use crate::ids::{At, Boot, LogIndex, RaftId};
 
 /// Frames in the WAL from which on it is written back and begun anew.
@@ -152,15 +153,11 @@ impl Store {
         if self.synchronous == to {
             return Ok(());
         }
-        // Not prepared ahead: this pragma takes effect while it is compiled.
-        let (set, level) = match to {
-            Synchronous::Full => ("PRAGMA synchronous = FULL", "2"),
-            Synchronous::Normal => ("PRAGMA synchronous = NORMAL", "1"),
+        let level = match to {
+            Synchronous::Full => "2",
+            Synchronous::Normal => "1",
         };
-        let found = self.sql(|conn| {
-            conn.execute_batch(set)?;
-            open::read_back(conn, "synchronous")
-        })?;
+        let found = self.sql(|conn| pragma::set(conn, "synchronous", level))?;
         assert_eq!(found, level, "synchronous is what was asked for: else a commit may be no promise");
         self.synchronous = to;
         Ok(())
@@ -168,19 +165,13 @@ impl Store {
 
     /// Sorts what SQLite says by what is to be done about it.
     pub(super) fn judge(&self, source: rusqlite::Error) -> StoreError {
-        let file = || self.path.clone();
+        let file = self.path.clone();
+        if is_surprise(&source) {
+            return StoreError::Surprise(source);
+        }
         match source.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => StoreError::Full { file: file(), source },
-            // The same statement on the same rows: it fails alike on every node.
-            Some(
-                ErrorCode::ConstraintViolation
-                | ErrorCode::TypeMismatch
-                | ErrorCode::TooBig
-                | ErrorCode::ParameterOutOfRange
-                | ErrorCode::Unknown,
-            )
-            | None => StoreError::Surprise(source),
-            Some(_) => StoreError::Disk { file: file(), source },
+            Some(ErrorCode::DiskFull) => StoreError::Full { file, source },
+            _ => StoreError::Disk { file, source },
         }
     }
 
@@ -236,4 +227,19 @@ impl Store {
             })
         })
     }
+}
+
+/// Whether a statement failed for what it says and for the rows that are there: then it fails alike
+/// on every node. What the disk, the memory or another process has to do with it is not that.
+pub(super) fn is_surprise(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        None | Some(
+            ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+                | ErrorCode::TooBig
+                | ErrorCode::ParameterOutOfRange
+                | ErrorCode::Unknown
+        )
+    )
 }

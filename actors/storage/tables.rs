@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 
-use super::rows::{self, columns, int, json};
 use crate::chat::command::TokenHash;
 use crate::chat::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, Tables, UserRow};
+use crate::chat_db::rows::{self, columns, int, json};
 use crate::ids::{At, RoomId, Seq};
 
 /// Rooms whose end is kept in memory; beyond that all are forgotten and read again.
@@ -230,6 +230,11 @@ impl Tables for SqlTables {
             [int(room.0)],
             |row| row.get(0),
         )
+    }
+
+    fn rooms_of(&mut self, user: &str) -> Result<Vec<RoomId>> {
+        let sql = "SELECT room FROM members WHERE user = ?1 AND member = 1 ORDER BY room";
+        self.all(sql, [user], |row| rows::number(row, 0).map(RoomId))
     }
 
     fn put_member(&mut self, row: &MemberRow) -> Result<()> {

@@ -8,8 +8,10 @@ use raft::eraftpb::{Entry, HardState};
 use serde_bytes::ByteBuf;
 
 use super::{Opened, Store};
-use crate::chat::command::{Batch, Command, Item, LEVEL};
-use crate::ids::{Boot, LogIndex, Origin, RaftId, Term};
+use crate::chat::command::{Batch, Change, Command, Item, LEVEL};
+use crate::chat::objects::RoomKind;
+use crate::chat_db::rows::int;
+use crate::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Term};
 use crate::membership::{Founding, Node};
 use crate::messages::disk::{Append, Committed, Payload};
 
@@ -86,4 +88,43 @@ pub fn batch(time_ms: u64, commands: &[Command]) -> Vec<u8> {
 
 pub fn committed(index: u64, data: Vec<u8>) -> Committed {
     Committed { index: LogIndex(index), term: Term(1), what: Payload::Batch(data.into()) }
+}
+
+/// People, and public rooms made by the first of them in which all are.
+pub fn setup(people: &[&str], rooms: u64) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for (number, user) in (0..).zip(people) {
+        let change = Change::Register {
+            display: user.to_uppercase(),
+            password_hash: "hash".into(),
+            token_hash: [number; 32],
+            first_is_admin: true,
+        };
+        commands.push(command(user, "register", change));
+    }
+    for room in 1..=rooms {
+        let change =
+            Change::CreateRoom { name: format!("room{room}"), kind: RoomKind::Public, topic: String::new() };
+        commands.push(command(people[0], &format!("create {room}"), change));
+        for user in &people[1..] {
+            commands.push(command(user, &format!("join {room}"), Change::Join { room: RoomId(room) }));
+        }
+    }
+    commands
+}
+
+pub fn command(user: &str, id: &str, change: Change) -> Command {
+    Command { user: user.into(), id: id.into(), change }
+}
+
+pub fn send(user: &str, room: u64, id: &str, text: &str) -> Command {
+    command(user, id, Change::Send { room: RoomId(room), text: text.into(), reply_to: None })
+}
+
+impl Store {
+    /// Changes a row behind the store's back, at the next `at`.
+    pub fn change_for_test(&mut self, sql: &str, at: At) -> rusqlite::Result<()> {
+        self.conn().execute(sql, [int(at.0)])?;
+        self.conn().execute("UPDATE raft_state SET applied_at = ?1", [int(at.0)]).map(|_| ())
+    }
 }
