@@ -2,6 +2,9 @@
 //!
 //! - `settings`: what a node is told from outside.
 //! - `serve`: one node, started and stopped.
+//! - `wiring`: a node's actors, and who has a port to whom.
+//! - `founding`: how the listed members become one chat.
+//! - `edge`: the doors: HTTP for people and for the other nodes.
 //! - `demo`: a cluster on this machine, as child processes.
 //! - `status`: the cluster as one node sees it.
 //! - `bench`: load over the real WebSocket endpoint.
@@ -17,7 +20,9 @@
 mod bench;
 mod children;
 mod demo;
+mod edge;
 mod failure;
+mod founding;
 mod local_cluster;
 mod logs;
 mod node_client;
@@ -27,6 +32,7 @@ mod settings;
 mod signals;
 mod status;
 mod terminal;
+mod wiring;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -21,12 +21,20 @@ pub struct Todo {
     pub append: Option<Append>,
     pub apply: Vec<Committed>,
     pub wanted: Vec<Wanted>,
-    /// To the leader, in order.
-    pub forward: Option<(RaftId, Vec<Item>)>,
+    /// To the leader of the present term, in order.
+    pub forward: Option<Handed>,
     pub outcomes: Vec<(u64, Result<Outcome, NotDone>)>,
     pub reads: Vec<(u64, Result<(), NotDone>)>,
     /// Leadership or majority changed.
     pub role: Option<Role>,
+}
+
+/// Commands on their way to a leader.
+pub struct Handed {
+    pub to: RaftId,
+    /// Only as the leader of this term may it take them.
+    pub term: Term,
+    pub items: Vec<Item>,
 }
 
 /// See the module.
@@ -94,9 +102,11 @@ impl Node {
         self.core.step(message);
     }
 
-    pub fn forwarded(&mut self, items: Vec<Item>) {
-        if self.core.leadership().leads {
-            self.proposals.relay(items);
+    /// Commands that a follower handed to the leader of `term`.
+    pub fn forwarded(&mut self, term: Term, items: Vec<Item>) {
+        let now = self.core.leadership();
+        if now.leads && now.term == term {
+            self.proposals.relay(term, items);
         }
     }
 
@@ -163,8 +173,8 @@ impl Node {
     pub fn drive(&mut self, time_ms: u64) -> Todo {
         let mut todo = Todo::default();
         self.core.drive(&mut self.out);
-        if let Some(forward) = self.proposals.pump(&mut self.core, time_ms, self.ticks) {
-            todo.forward = Some(forward);
+        if let Some((to, items)) = self.proposals.pump(&mut self.core, time_ms, self.ticks) {
+            todo.forward = Some(Handed { to, term: self.core.leadership().term, items });
         }
         self.reads.pump(&mut self.core, self.ticks);
         self.core.drive(&mut self.out);
