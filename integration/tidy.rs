@@ -9,7 +9,7 @@ const ACTORS: &[&str] = &["raft", "storage", "reader", "peer_link", "hub", "sess
 const CORES: &[&str] = &[
     "actors/chat/",
     "actors/founding.rs",
-    "actors/hub/shelf",
+    "actors/hub/shelf.rs",
     "actors/raft/core.rs",
     "actors/raft/log_view.rs",
     "actors/raft/node.rs",
