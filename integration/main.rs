@@ -8,3 +8,4 @@ mod cluster;
 mod simulation;
 mod stories;
 mod tidy;
+mod transcripts;

@@ -173,18 +173,16 @@ impl Node {
     pub fn drive(&mut self, time_ms: u64) -> Todo {
         let mut todo = Todo::default();
         self.core.drive(&mut self.out);
+        // First, so that the next question can leave at once for those who waited behind this one.
+        self.answer_reads();
         if let Some((to, items)) = self.proposals.pump(&mut self.core, time_ms, self.ticks) {
             todo.forward = Some(Handed { to, term: self.core.leadership().term, items });
         }
         self.reads.pump(&mut self.core, self.ticks);
         self.core.drive(&mut self.out);
-        let mut out = std::mem::take(&mut self.out);
-        for (context, index) in out.reads.drain(..) {
-            self.reads.answered(&context, index);
-        }
-        let ready = self.reads.ready(self.core.applied_index());
-        self.read_answers.extend(ready.into_iter().map(|number| (number, Ok(()))));
+        self.answer_reads();
 
+        let out = std::mem::take(&mut self.out);
         todo.messages = out.messages;
         todo.append = out.append;
         todo.apply = out.apply;
@@ -217,6 +215,14 @@ impl Node {
             commit: self.core.commit(),
             peers: peers.collect(),
         }
+    }
+
+    fn answer_reads(&mut self) {
+        for (context, index) in self.out.reads.drain(..) {
+            self.reads.answered(&context, index);
+        }
+        let ready = self.reads.ready(self.core.applied_index());
+        self.read_answers.extend(ready.into_iter().map(|number| (number, Ok(()))));
     }
 
     fn role_change(&mut self) -> Option<Role> {

@@ -134,6 +134,11 @@ impl Knobs {
                 self.weather.delay_us = (50, 1_000);
                 self.ask_every_us = 100_000;
             }
+            Bug::ForwardsOfAnyTerm => {
+                self.weather.break_per_mille = 300;
+                self.faults = vec![Fault::StepDown, Fault::FalseDeath, Fault::CutLink, Fault::Heal];
+                self.fault_every_us = 200_000;
+            }
             _ => {}
         }
     }
