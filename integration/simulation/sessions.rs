@@ -50,7 +50,9 @@ impl World {
         if at.visit != visit || at.stream.key().is_none() {
             return;
         }
+        let line = self.trace.then(|| format!("{} reads at {}", at.user, at.host + 1));
         at.stream.read_page(&self.truth.changes, &mut self.hosts[at.host].disk.model, self.knobs.page);
+        self.trace(|world| line.unwrap_or_default() + &world.people[person].stream.describe_page());
         self.soon((10, 5_000), Event::TellPage { person, visit });
     }
 
@@ -70,10 +72,12 @@ impl World {
         let at = &mut self.people[person];
         let host = &mut self.hosts[at.host];
         let Some(process) = host.process.as_mut().filter(|_| at.visit == visit) else { return Ok(()) };
+        let line = self.trace.then(|| format!("{} hears {out:?}", at.user));
         let mut said = Vec::new();
         if at.stream.hear(out, &mut host.disk.model, &mut process.shelf, &mut said)? {
             self.soon((1, 1_000), Event::ReadPage { person, visit });
         }
+        self.trace(|_| line.unwrap_or_default());
         self.pass_on(said);
         Ok(())
     }

@@ -107,6 +107,17 @@ impl Stream {
         }
     }
 
+    pub fn describe_page(&self) -> String {
+        let Some(page) = self.session.as_ref().and_then(|session| session.page.as_ref()) else {
+            return String::new();
+        };
+        let ats: Vec<_> = page.events.iter().map(|event| event.at().0).collect();
+        format!(
+            " from {}: {ats:?} up to {}, end {}, rooms {:?}",
+            self.cursor, page.up_to, page.end, page.rooms
+        )
+    }
+
     /// Tells the page that was read, some time after; says whether another one must be read.
     pub fn tell_page(
         &mut self,

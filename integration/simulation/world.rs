@@ -114,7 +114,7 @@ pub struct World {
     pub away: Vec<usize>,
     /// Linearizable reads of the second act that were answered.
     pub probes_read: usize,
-    trace: bool,
+    pub trace: bool,
 }
 
 /// What a run was, for those who look at many.
