@@ -19,6 +19,7 @@ use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message};
 use tracing::{info, warn};
 
 use super::store::{Store, StoreError};
+use super::write_back::WriteBack;
 use crate::bus::{Envelope, News, Port};
 use crate::essential;
 use crate::messages::disk::{Append, Applied, Apply, Changed, Committed, Persisted};
@@ -42,6 +43,10 @@ pub struct Storage {
     waiting: VecDeque<Committed>,
     /// An [`ApplyMore`] is in the mailbox.
     will_go_on: bool,
+    /// Copies the WAL back beside this thread; without it this thread does it all.
+    write_back: Option<WriteBack>,
+    /// It was begun.
+    writing_back: bool,
 }
 
 /// Tells itself to go on applying, behind what came in meanwhile.
@@ -60,8 +65,21 @@ impl Storage {
         changed: News<Changed>,
         metrics: &Metrics,
     ) -> Self {
-        let waiting = VecDeque::new();
-        Self { store, persisted, applied, changed, metrics: metrics.clone(), waiting, will_go_on: false }
+        let write_back = WriteBack::start(store.path());
+        if let Err(error) = &write_back {
+            warn!(%error, "no thread writes the WAL back: appends will wait for it");
+        }
+        Self {
+            store,
+            persisted,
+            applied,
+            changed,
+            metrics: metrics.clone(),
+            waiting: VecDeque::new(),
+            will_go_on: false,
+            write_back: write_back.ok(),
+            writing_back: false,
+        }
     }
 
     /// Starts it on a thread of its own.
@@ -70,6 +88,21 @@ impl Storage {
     /// thread, on the way of each acknowledgement.
     pub fn start_on_own_thread(self) -> Addr<Self> {
         Self::start_in_arbiter(&Arbiter::new().handle(), |_| self)
+    }
+
+    /// After a job: the WAL is written back when it is long, and begun anew when that is done.
+    fn tend_wal(&mut self) {
+        if self.writing_back {
+            if self.write_back.as_ref().is_none_or(WriteBack::is_done) {
+                self.writing_back = false;
+                insist(&mut self.store, Store::write_back);
+            }
+        } else if insist(&mut self.store, Store::wal_is_long) {
+            self.writing_back = true;
+            if let Some(write_back) = &self.write_back {
+                write_back.begin();
+            }
+        }
     }
 
     fn go_on_later(&mut self, ctx: &mut Context<Self>) {
@@ -122,7 +155,7 @@ impl Handler<Envelope<Append>> for Storage {
         self.persisted.tell(Persisted { number: append.number });
         self.metrics.storage_commit_seconds.observe(started.elapsed().as_secs_f64());
         self.metrics.storage_batch_entries.observe(append.entries.len() as f64);
-        insist(&mut self.store, Store::tend_wal);
+        self.tend_wal();
     }
 }
 
@@ -151,7 +184,7 @@ impl Handler<ApplyMore> for Storage {
         if let Some(changed) = piece.changed {
             self.changed.publish(&changed);
         }
-        insist(&mut self.store, Store::tend_wal);
+        self.tend_wal();
         self.go_on_later(ctx);
     }
 }

@@ -9,6 +9,7 @@
 //!   - [`applying`]: committed entries into rows.
 //!   - [`tables`]: the rows, as `chat::tables` wants them.
 //!   - [`canon`]: all rows in their canonical order.
+//! - [`write_back`]: copies the WAL back beside the writer.
 //! - [`actor`]: the thread that owns the store.
 
 pub mod actor;
@@ -23,6 +24,7 @@ pub mod store;
 pub mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod write_back;
 
 pub use actor::Storage;
 pub use applying::Piece;

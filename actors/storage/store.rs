@@ -183,24 +183,21 @@ impl Store {
         self.checkpoint("PRAGMA wal_checkpoint(NOOP)").map(|(_, wal)| wal)
     }
 
-    /// Between jobs: when the WAL has grown long, writes it back and begins it anew, so that it is
-    /// overwritten and not extended. Waits for readers for a moment only; later is soon enough.
+    /// Whether the WAL should be written back. Looks now and then only: asked after each job.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn tend_wal(&mut self) -> Result<(), StoreError> {
+    pub fn wal_is_long(&mut self) -> Result<bool, StoreError> {
         self.jobs_since_look += 1;
         if self.jobs_since_look < JOBS_BETWEEN_LOOKS {
-            return Ok(());
+            return Ok(false);
         }
         self.jobs_since_look = 0;
-        if self.wal()?.frames < WAL_FRAMES_MAX {
-            return Ok(());
-        }
-        self.write_back()
+        Ok(self.wal()?.frames >= WAL_FRAMES_MAX)
     }
 
-    /// Writes the whole WAL back into the file and begins it anew.
+    /// Writes what is left of the WAL back into the file and begins it anew, so that it is overwritten
+    /// and not extended. Between jobs. Waits for readers for a moment only: later is soon enough.
     ///
     /// # Errors
     /// What SQLite says. That readers were in the way is none.
@@ -209,13 +206,9 @@ impl Store {
         wait(RESTART_BUSY_MS)?;
         let done = self.checkpoint("PRAGMA wal_checkpoint(RESTART)");
         wait(BUSY_MS.unsigned_abs())?;
-        let (busy, wal) = done?;
+        let (busy, Wal { frames, written_back }) = done?;
         if busy {
-            tracing::debug!(
-                frames = wal.frames,
-                written_back = wal.written_back,
-                "readers keep the WAL from beginning anew"
-            );
+            tracing::debug!(frames, written_back, "readers keep the WAL from beginning anew");
         }
         Ok(())
     }

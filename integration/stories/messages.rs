@@ -10,7 +10,7 @@ async fn unread(client: &mut Client, room: u64) -> (u64, u64) {
     let mut again = Client::open(&client.url).await;
     again.hello_as(client).await;
     let rooms = again.welcome["rooms"].as_array().unwrap();
-    let seen = rooms.iter().find(|seen| seen["room"]["room"] == room).unwrap();
+    let seen = rooms.iter().find(|seen| seen["room"] == room).unwrap();
     (number(seen, "read_seq"), number(seen, "unread"))
 }
 

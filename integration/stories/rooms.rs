@@ -89,7 +89,7 @@ async fn join_and_leave() {
     // Whoever joins has read what was there.
     let mut again = cluster.client(0).await;
     again.hello_as(&bob).await;
-    let seen = again.welcome["rooms"].as_array().unwrap().iter().find(|room| room["room"]["room"] == public);
+    let seen = again.welcome["rooms"].as_array().unwrap().iter().find(|room| room["room"] == public);
     assert_like(seen.unwrap(), &json!({"read_seq": 1, "unread": 0}));
 
     let left = bob.ok("leave", json!({"room": public})).await;
