@@ -280,22 +280,20 @@ impl Shelf {
             }
             Audience::User(user) => users.get(user).into_iter().flatten().for_each(&mut offer),
         }
-        if let (Some(member), Some(room), Audience::User(user)) = (event.member, event.room, &event.audience)
-        {
-            self.list_room(user, room, member);
+        if let (Some(_), Some(room), Audience::User(user)) = (event.member, event.room, &event.audience) {
+            self.list_room(user, room);
         }
     }
 
-    /// Brings the index of a room up to date with what its user's live seats now say.
-    fn list_room(&mut self, user: &str, room: RoomId, member: bool) {
+    /// Brings the index of a room up to date with what its user's seats now say; also for a seat that
+    /// this very event made lag.
+    fn list_room(&mut self, user: &str, room: RoomId) {
         for key in self.users.get(user).cloned().unwrap_or_default() {
-            let Some(seat) = self.seats.get(&key).filter(|seat| matches!(seat.mode, Mode::Live)) else {
-                continue;
-            };
+            let Some(seat) = self.seats.get(&key) else { continue };
             let listed = self.rooms.get(&room).is_some_and(|keys| keys.contains(&key));
-            match (member && seat.rooms.contains(&room), listed) {
+            match (seat.rooms.contains(&room), listed) {
                 (true, false) => self.rooms.entry(room).or_default().push(key),
-                (false, true) if !seat.rooms.contains(&room) => self.leave_room(room, key),
+                (false, true) => self.leave_room(room, key),
                 _ => {}
             }
         }
@@ -472,3 +470,7 @@ fn remove<K: std::hash::Hash + Eq>(index: &mut HashMap<K, Vec<SessionKey>>, of: 
     }
     false
 }
+
+#[cfg(test)]
+#[path = "shelf_tests.rs"]
+mod tests;
