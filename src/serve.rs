@@ -80,6 +80,7 @@ async fn live(
 
     signals.next().await;
     info!("stopping: handing over and saying goodbye");
+    gate.stop();
     let drain = async {
         let _late = tokio::time::timeout(HAND_OVER_MAX, node.step_down()).await;
         let _late = tokio::time::timeout(FAREWELL_MAX, node.farewell()).await;

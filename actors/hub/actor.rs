@@ -45,6 +45,8 @@ pub struct Hub {
     told: Cluster,
     /// Who is here changed, and the peers hear of it soon.
     gossip_due: bool,
+    /// Set once the node goes: a shard that opens after that is told so at once.
+    leaving: Option<Farewell>,
 }
 
 struct Shard {
@@ -85,6 +87,7 @@ impl Hub {
             peers: BTreeMap::new(),
             told: Cluster::default(),
             gossip_due: false,
+            leaving: None,
         }
     }
 
@@ -220,6 +223,11 @@ impl Handler<Envelope<ShardHere>> for Hub {
             ended: Arc::default(),
             gap: true,
         });
+        if let Some(farewell) = self.leaving.clone() {
+            // Nobody waits for these: whoever drains gave its bound already.
+            let (reply, _) = oneshot::channel();
+            entry.leave.tell(LeaveAll { farewell, reply });
+        }
         self.shards.insert(shard, entry);
     }
 }
@@ -340,6 +348,7 @@ impl Handler<Envelope<Drain>> for Hub {
             others.map(|listed| listed.node.public.clone()).collect::<Vec<_>>()
         };
         let farewell = Farewell { frame: encode::bye(&reason, &nodes), close_code, reason };
+        self.leaving = Some(farewell.clone());
         let mut left = Vec::new();
         for shard in self.shards.values() {
             let (done, gone) = oneshot::channel();

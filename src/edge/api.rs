@@ -1,5 +1,7 @@
 //! The ops of the WebSocket over HTTP: `POST /api/v1/OP`.
 
+use std::time::Duration;
+
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -16,13 +18,14 @@ use uuid::Uuid;
 use super::gate::{Gate, Inside, json, problem};
 use super::origin::{self, Origin};
 
+/// A body that is too large is read so far and dropped: an answer that overtakes it is lost when the
+/// connection is reset.
+const READ_ANYWAY: usize = 1024 * 1024;
+/// How long a body may stand still.
+const BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
+
 /// Anything under `/api/v1/` that is an op, or nothing.
-pub async fn op(
-    request: HttpRequest,
-    body: web::Payload,
-    gate: web::Data<Gate>,
-    path: web::Path<String>,
-) -> HttpResponse {
+pub async fn op(request: HttpRequest, body: web::Payload, gate: web::Data<Gate>) -> HttpResponse {
     let inside = match gate.inside() {
         Ok(inside) => inside,
         Err(shut) => return shut,
@@ -31,7 +34,9 @@ pub async fn op(
     if from == Origin::Foreign {
         return problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"));
     }
-    let mut response = answer(&request, body, &gate, inside, &path).await;
+    // As it came: no op has a character that is escaped.
+    let path = request.path().strip_prefix("/api/v1/").unwrap_or_default();
+    let mut response = answer(&request, body, &gate, inside, path).await;
     allow(&mut response, &from);
     response
 }
@@ -137,21 +142,35 @@ fn with_token(text: String, token: Option<&str>) -> String {
     }
 }
 
+async fn within<T>(pause: Duration, work: impl Future<Output = T>) -> Result<T, Problem> {
+    let late = |_| Problem::new(Code::BadRequest, "the body did not arrive in time");
+    tokio::time::timeout(pause, work).await.map_err(late)
+}
+
 /// The body as text; an empty one is an object without fields.
 async fn read(request: &HttpRequest, mut body: web::Payload, bytes_max: usize) -> Result<String, Problem> {
     let too_large =
         || Problem::new(Code::TooLarge, format!("the body is over limits.frame_bytes, {bytes_max} bytes"));
     let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if said.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > bytes_max) {
+    let said = said.and_then(|length| length.parse::<usize>().ok()).unwrap_or_default();
+    if said > bytes_max.max(READ_ANYWAY) {
         return Err(too_large());
     }
     let mut bytes = BytesMut::new();
-    while let Some(chunk) = body.next().await {
+    let mut dropped = 0;
+    while let Some(chunk) = within(BODY_PAUSE_MAX, body.next()).await? {
         let chunk = chunk.map_err(|_| Problem::new(Code::BadRequest, "the body did not arrive whole"))?;
-        if bytes.len() + chunk.len() > bytes_max {
+        if dropped == 0 && bytes.len() + chunk.len() <= bytes_max {
+            bytes.extend_from_slice(&chunk);
+            continue;
+        }
+        dropped += chunk.len();
+        if dropped > READ_ANYWAY {
             return Err(too_large());
         }
-        bytes.extend_from_slice(&chunk);
+    }
+    if dropped > 0 {
+        return Err(too_large());
     }
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok("{}".to_owned());

@@ -1,6 +1,7 @@
 //! What is behind the people's door, once the chat exists.
 
 use std::cell::OnceCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct Gate {
     /// What a request's body or a frame may hold.
     pub frame_bytes: usize,
     inside: OnceLock<Arc<Inside>>,
+    /// The node stops: nobody should be sent here any more.
+    stopping: AtomicBool,
 }
 
 /// The ways in.
@@ -35,12 +38,21 @@ pub struct Inside {
 
 impl Gate {
     pub fn new(metrics: Metrics, frame_bytes: usize) -> Self {
-        Self { metrics, frame_bytes, inside: OnceLock::new() }
+        Self { metrics, frame_bytes, inside: OnceLock::new(), stopping: AtomicBool::new(false) }
     }
 
     /// Opens the door; only the first call counts.
     pub fn open(&self, inside: Arc<Inside>) {
         let _opened_before = self.inside.set(inside);
+    }
+
+    /// From here on the node says that it is not ready.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// # Errors

@@ -4,6 +4,7 @@
 //! - `gate`: what is behind the people's door once the chat exists.
 //! - `people`: the people's server: every route, and the measuring of requests.
 //! - `ws`: WebSockets.
+//! - `frames`: what a client announces is not waited for when it is too big.
 //! - `api`: the same ops, one request at a time.
 //! - `origin`: which pages may talk to us.
 //! - `operators`: cluster, health, metrics.
@@ -11,6 +12,7 @@
 //! - `peer`: the other nodes' door.
 
 mod api;
+mod frames;
 pub mod gate;
 mod operators;
 mod origin;

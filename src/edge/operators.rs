@@ -120,6 +120,9 @@ pub async fn live() -> HttpResponse {
 }
 
 pub async fn ready(gate: web::Data<Gate>) -> HttpResponse {
+    if gate.is_stopping() {
+        return not_ready("this node is stopping");
+    }
     let Ok(inside) = gate.inside() else { return not_ready("this node is not part of a chat yet") };
     let Some(standing) = ask(&inside.standing, |reply| Standing { reply }).await else {
         return not_ready("this node is stopping");

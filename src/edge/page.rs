@@ -1,6 +1,7 @@
 //! The page: plain files, built into the program, under a strict policy.
 
-use actix_web::http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
+use actix_web::http::Method;
+use actix_web::http::header::{ALLOW, ETAG, HeaderValue, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::membership::Directory;
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -16,6 +17,9 @@ struct Files;
 
 /// `GET /` and every file of the page.
 pub async fn serve(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return HttpResponse::MethodNotAllowed().insert_header((ALLOW, "GET, HEAD")).finish();
+    }
     let path = match request.path() {
         "/" => "index.html",
         path => path.trim_start_matches('/'),

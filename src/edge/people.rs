@@ -23,6 +23,11 @@ const CONNECTIONS_MAX: usize = 25_000;
 /// When the listener cannot be used.
 pub fn serve(gate: &Arc<Gate>, listener: TcpListener, workers: usize) -> anyhow::Result<ServerHandle> {
     let gate = Arc::clone(gate);
+    // There from the start: a family without a child is not shown.
+    let _there = gate.metrics.http_request_seconds.with_label_values(&["/metrics", "200"]);
+    for actor in ["hub", "hub_shard", "session"] {
+        let _there = gate.metrics.actor_restarts.with_label_values(&[actor]);
+    }
     let server = HttpServer::new(move || {
         let metrics = gate.metrics.clone();
         App::new()
@@ -37,13 +42,13 @@ pub fn serve(gate: &Arc<Gate>, listener: TcpListener, workers: usize) -> anyhow:
                     Ok(response)
                 }
             })
-            .route("/ws", web::get().to(ws::open))
+            .route("/ws", web::to(ws::open))
             .route("/health/live", web::get().to(operators::live))
             .route("/health/ready", web::get().to(operators::ready))
             .route("/metrics", web::get().to(operators::metrics))
             .route("/api/v1/cluster", web::to(operators::cluster))
             .route("/api/v1/{op:.*}", web::to(api::op))
-            .default_service(web::get().to(page::serve))
+            .default_service(web::to(page::serve))
     })
     .workers(workers)
     .max_connections(CONNECTIONS_MAX)

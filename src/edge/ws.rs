@@ -1,6 +1,7 @@
 //! WebSockets: `GET /ws`.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -13,6 +14,7 @@ use chat_actors::chat::outcome::Code;
 use chat_actors::session::reply::Problem;
 use chat_actors::session::{Opened, Session, SessionConfig};
 
+use super::frames;
 use super::gate::{Gate, Worker, problem};
 use super::origin::{self, Origin};
 
@@ -50,7 +52,9 @@ pub async fn open(
     let opened = Opened {
         from: request.peer_addr().map(|address| address.ip()),
         socket: request.conn_data::<Duplicate>().map(|Duplicate(socket)| Arc::clone(socket)),
+        too_big: Rc::new(Cell::new(false)),
     };
+    let body = frames::Bounded::new(body, gate.frame_bytes, Rc::clone(&opened.too_big));
     let session = Session::new(config, opened);
     match WsResponseBuilder::new(session, &request, body).frame_size(gate.frame_bytes).start() {
         Ok(response) => response,
