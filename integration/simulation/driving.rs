@@ -44,7 +44,7 @@ impl World {
         };
         let start = at.disk.log_start(self.knobs.keep_in_memory);
         let node = Node::new(&config, boot, self.knobs.patience, start).expect("the configuration is good");
-        at.process = Some(Process::new(node, boot, self.now));
+        at.process = Some(Process::new(node, boot, self.now, self.knobs.bounds));
         let life = at.life;
         self.trace(|world| {
             format!("{} starts, boot {boot}, tick {tick}: {}", host + 1, world.hosts[host].describe())
@@ -252,23 +252,15 @@ impl World {
         let indexes: Vec<_> = entries.iter().map(|entry| entry.index).collect();
         let mut seen: Vec<(LogIndex, Item, Applied)> = Vec::new();
         let mut outcomes = Vec::new();
-        let mut told = Ok(());
-        let people = &mut self.people;
+        let mut notices = Vec::new();
         at.disk.write_apply(entries, &mut |index, item, effect, model| {
             if Some(item.origin.boot) == boot && item.origin.node == id {
                 outcomes.push((item.origin, effect.outcome.clone()));
             }
-            for person in people.iter_mut().filter(|person| person.host == host) {
-                for notice in &effect.notices {
-                    if told.is_ok() {
-                        told = person.stream.published(notice, model);
-                    }
-                }
-            }
+            notices.extend(effect.notices.iter().cloned());
             let applied = Applied { origin: item.origin, effect: effect.clone(), at: model.present() };
             seen.push((index, item.clone(), applied));
         });
-        told?;
         for (index, item, applied) in &seen {
             self.trace(|_| {
                 format!("{} applies {index} {:?}: {:?}", host + 1, item.origin, applied.effect.outcome)
@@ -282,6 +274,7 @@ impl World {
             }
             self.truth.check_applied(id, index, effects)?;
         }
+        self.publish(host, &notices);
         if self.dice.per_mille(50) {
             // A checkpoint, or whoever else syncs.
             self.hosts[host].disk.sync();

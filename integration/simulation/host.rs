@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use chat_actors::hub::shelf::{Bounds, Shelf};
 use chat_actors::ids::{Boot, Origin, RaftId};
 use chat_actors::messages::disk::{Append, Committed};
 use chat_actors::raft::node::Node;
@@ -40,6 +41,10 @@ pub struct Process {
     /// How far its log was compared with the others'.
     pub checked: u64,
     pub last_tick_us: u64,
+    /// Its Hub, with one shard.
+    pub shelf: Shelf,
+    /// The shard missed something.
+    pub gap: bool,
 }
 
 pub struct Read {
@@ -90,7 +95,7 @@ impl Host {
 }
 
 impl Process {
-    pub fn new(node: Node, boot: Boot, now_us: u64) -> Self {
+    pub fn new(node: Node, boot: Boot, now_us: u64, bounds: Bounds) -> Self {
         Self {
             node,
             boot,
@@ -100,6 +105,8 @@ impl Process {
             reads: BTreeMap::new(),
             checked: 0,
             last_tick_us: now_us,
+            shelf: Shelf::new(bounds),
+            gap: false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What one seed's world is like. Each seed has only some of the faults, so that rare mixtures occur too.
 
+use chat_actors::hub::shelf::Bounds;
 use chat_actors::raft::proposals::Patience;
 
 use super::bugs::Bug;
@@ -74,6 +75,12 @@ pub struct Knobs {
     pub commands: u64,
     pub patience: Patience,
     pub page: usize,
+    /// How much may wait for one session.
+    pub bounds: Bounds,
+    /// How often a shard of the Hub misses what was applied.
+    pub gap_per_mille: u64,
+    /// From the Hub to a session at most.
+    pub hand_us: u64,
     /// Applied entries that a start keeps in memory.
     pub keep_in_memory: u64,
 }
@@ -109,6 +116,13 @@ impl Knobs {
                 no_quorum_ticks: dice.between((15, 40)),
             },
             page: dice.pick(&[1, 7, 50]),
+            bounds: dice.pick(&[
+                Bounds::default(),
+                Bounds { frames: 4, bytes: 2_000, buffered_events: 4 },
+                Bounds { frames: 1_000, bytes: 400, buffered_events: 1_000 },
+            ]),
+            gap_per_mille: dice.pick(&[0, 0, 20, 200]),
+            hand_us: dice.pick(&[10, 2_000, 100_000]),
             keep_in_memory: dice.pick(&[0, 3, 100_000]),
         };
         if let Some(bug) = bug {

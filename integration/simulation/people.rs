@@ -5,6 +5,7 @@ use chat_actors::chat::command::{Change, Command};
 use chat_actors::chat::outcome::Outcome;
 use chat_actors::ids::Origin;
 use chat_actors::messages::consensus::NotDone;
+use chat_actors::messages::hub::SessionKey;
 
 use super::Failure;
 use super::bugs::Bug;
@@ -19,7 +20,9 @@ pub struct Person {
     /// Where this client is connected, or tries to be.
     pub host: usize,
     /// Counts the connections.
-    visit: u64,
+    pub visit: u64,
+    /// When it has heard all that its node's Hub said.
+    pub heard_until: u64,
     pub stream: Stream,
     pub open: Vec<Request>,
     /// Stays at its node, whatever happens.
@@ -42,6 +45,7 @@ impl Person {
             user: user.to_owned(),
             host,
             visit: 0,
+            heard_until: 0,
             stream: Stream::new(user, bug),
             open: Vec::new(),
             probe,
@@ -121,15 +125,28 @@ impl World {
         if is_gone && !self.people[person].probe {
             self.move_person(person);
         }
-        let at = &mut self.people[person];
-        if !at.stream.is_connected() && self.hosts[at.host].process.is_some() && !at.probe {
-            at.visit += 1;
-            at.stream.connect();
-            let visit = at.visit;
-            self.soon((1, 10_000), Event::ReadPage { person, visit });
-        }
+        self.follow(person);
         self.try_open(person);
         Ok(())
+    }
+
+    /// Comes in at its node, or has been there: each ping moves a quiet client's cursor along.
+    fn follow(&mut self, person: usize) {
+        let at = &mut self.people[person];
+        let Some(process) = self.hosts[at.host].process.as_mut().filter(|_| !at.probe) else { return };
+        let mut said = Vec::new();
+        if let Some(key) = at.stream.key() {
+            if !self.quiet {
+                process.shelf.beat(key, &mut said);
+            }
+        } else {
+            at.visit += 1;
+            let visit = at.visit;
+            let key = SessionKey((person as u64) << 32 | visit);
+            at.stream.connect(key, &mut process.shelf, &mut said);
+            self.soon((1, 10_000), Event::ReadPage { person, visit });
+        }
+        self.pass_on(said);
     }
 
     /// To another node; whatever waits is asked for again there.
@@ -138,8 +155,12 @@ impl World {
         let now = self.now;
         let wait = self.dice.below(50_000);
         let at = &mut self.people[person];
+        if let Some(key) = at.stream.disconnect()
+            && let Some(process) = &mut self.hosts[at.host].process
+        {
+            process.shelf.depart(key, &mut Vec::new());
+        }
         at.host = to;
-        at.stream.disconnect();
         for request in at.open.iter_mut().filter(|request| request.asked.is_some()) {
             request.asked = None;
             request.retry_at = now + wait;
@@ -291,30 +312,6 @@ impl World {
             }
             Err(_) if read.probe => self.soon((50_000, 200_000), Event::Read { probe: Some(host) }),
             Err(_) => {}
-        }
-        Ok(())
-    }
-
-    pub fn read_page(&mut self, person: usize, visit: u64) {
-        let at = &mut self.people[person];
-        if at.visit != visit || !at.stream.is_connected() {
-            return;
-        }
-        let model = &mut self.hosts[at.host].disk.model;
-        if at.stream.read_page(&self.truth.changes, model, self.knobs.page) {
-            self.soon((100, 5_000), Event::TellPage { person, visit });
-        } else {
-            self.soon((5_000, 40_000), Event::ReadPage { person, visit });
-        }
-    }
-
-    pub fn tell_page(&mut self, person: usize, visit: u64) -> Checked {
-        let at = &mut self.people[person];
-        if at.visit != visit || !at.stream.is_connected() {
-            return Ok(());
-        }
-        if !at.stream.tell_page(&mut self.hosts[at.host].disk.model)? {
-            self.soon((1, 1_000), Event::ReadPage { person, visit });
         }
         Ok(())
     }

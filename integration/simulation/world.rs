@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use chat_actors::chat::command::Item;
 use chat_actors::chat::script::Script;
+use chat_actors::hub::shelf::Out;
 use chat_actors::ids::{RaftId, Term};
 use chat_actors::raft::log_view::Wanted;
 use raft::eraftpb::{Entry, Message};
@@ -44,6 +45,7 @@ pub enum Event {
     Person { person: usize },
     ReadPage { person: usize, visit: u64 },
     TellPage { person: usize, visit: u64 },
+    Hear { person: usize, visit: u64, said: Box<Out> },
     Fault,
     SecondStrike { host: usize },
     Heal,
@@ -112,7 +114,7 @@ pub struct World {
     pub away: Vec<usize>,
     /// Linearizable reads of the second act that were answered.
     pub probes_read: usize,
-    trace: bool,
+    pub trace: bool,
 }
 
 /// What a run was, for those who look at many.
@@ -289,6 +291,7 @@ impl World {
             Event::Person { person } => return self.person_acts(person),
             Event::ReadPage { person, visit } => self.read_page(person, visit),
             Event::TellPage { person, visit } => return self.tell_page(person, visit),
+            Event::Hear { person, visit, said } => return self.hear(person, visit, *said),
             Event::Fault => self.fault(),
             Event::SecondStrike { host } => self.second_strike(host),
             Event::Heal => self.heal(),

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::client::{new_id, password_of};
 use crate::cluster::replies::{done, refused};
+use crate::cluster::wait::until;
 use crate::cluster::{Client, Cluster, assert_like, field, number, text};
 
 /// What `hello` gives, and so `register` and `login`.
@@ -27,11 +28,19 @@ fn assert_welcome(reply: &Value, cluster: &Cluster, node: &str) {
     assert_like(&reply["limits"], &limits);
 }
 
-/// A token that no node lets in: told so, and closed.
+/// A token that is let in nowhere any more, as soon as the node has applied it: told so, and closed.
 async fn assert_dead(url: &str, token: &str) {
-    let mut client = Client::open(url).await;
-    client.refused("hello", json!({"token": token}), "unauthorized").await;
-    assert_eq!(client.closed().await.code, Some(4503));
+    until("the token to be dead", async || {
+        let mut client = Client::open(url).await;
+        let reply = client.ask("hello", json!({"token": token})).await;
+        if reply["ok"] == true {
+            return None;
+        }
+        refused("hello", &reply, "unauthorized");
+        assert_eq!(client.closed().await.code, Some(4503));
+        Some(())
+    })
+    .await;
 }
 
 #[actix::test]

@@ -60,7 +60,12 @@ async fn a_chat_without_a_websocket() {
     assert_eq!(history["messages"], same["messages"]);
     assert_done(&op(&urls[1], "ping", token, None, &json!({})).await);
     assert_done(&op(&urls[1], "logout", token, None, &json!({})).await);
-    assert_refused(&op(&urls[2], "list_rooms", token, None, &json!({})).await, "unauthorized");
+    // On every node as soon as that one has applied it.
+    let refused = async || {
+        let answer = op(&urls[2], "list_rooms", token, None, &json!({})).await;
+        (answer.status != 200).then_some(answer)
+    };
+    assert_refused(&cluster.wait_for("the token to be dead", refused).await, "unauthorized");
 }
 
 #[actix::test]
@@ -170,7 +175,10 @@ async fn what_operators_ask() {
         .wait_for("everybody to be seen up by the leader", async || {
             let status = cluster.nodes[leader].status().await?;
             let nodes = status["nodes"].as_array()?;
-            nodes.iter().all(|node| node["up"] == true && node["match"].is_u64()).then_some(status)
+            let is_known = |node: &Value| {
+                node["match"].is_u64() && (node["ms"].is_number() || node["name"] == status["node"])
+            };
+            nodes.iter().all(|node| node["up"] == true && is_known(node)).then_some(status)
         })
         .await;
     let name = &cluster.nodes[leader].name;
@@ -186,20 +194,11 @@ async fn what_operators_ask() {
         assert_eq!(text(node, "public"), cluster.nodes[place].url());
         assert!(node["lag"].is_u64(), "{node}");
         assert!(node["version"].is_string() || place != leader, "{node}");
-        assert!(node["ms"].is_number() || place == leader, "{node}");
     }
     for node in &cluster.nodes {
         for path in ["/health/live", "/health/ready"] {
             assert_eq!(get(&format!("{}{path}", node.url())).await.unwrap().status, 200);
         }
-    }
-    let openapi = get(&format!("{}/api/v1/openapi.json", cluster.nodes[0].url())).await.unwrap();
-    assert_eq!(openapi.status, 200);
-    let described = openapi.json();
-    assert!(described["openapi"].is_string());
-    for name in ["register", "login", "hello", "send", "history", "mark_read"] {
-        let path = described["paths"].as_object().unwrap().keys().find(|path| path.ends_with(name));
-        assert!(path.is_some() || name == "hello", "{name}");
     }
 }
 
