@@ -61,8 +61,7 @@ fn tell(cluster: &Cluster, ask: &Path, said: &Path) -> Child {
     );
     let log = File::create(said).unwrap();
     let stories = fs::read_dir(here.join("stories")).unwrap().map(|entry| entry.unwrap().path());
-    let mut stories: Vec<_> =
-        stories.filter(|path| path.to_string_lossy().ends_with(".test.mjs")).collect();
+    let mut stories: Vec<_> = stories.filter(|path| path.to_string_lossy().ends_with(".test.mjs")).collect();
     stories.sort();
     assert!(!stories.is_empty(), "there are stories to tell");
     Command::new("node")

@@ -301,10 +301,9 @@ impl Handler<Envelope<LinkState>> for Hub {
         if !link.up {
             let turns = self.people.lost_peer(link.peer);
             self.tell_turns(turns);
-        } else if came_up {
-            if let Some(port) = self.peers.get(&link.peer) {
-                let _full = port.offer(Gossip { word: Word::Here { users: self.people.here() } });
-            }
+        } else if came_up && let Some(port) = self.peers.get(&link.peer) {
+            // Lost when the link is full: it is said again soon.
+            let _full = port.offer(Gossip { word: Word::Here { users: self.people.here() } });
         }
         self.tell_cluster();
     }

@@ -154,10 +154,10 @@ impl HubShard {
     }
 
     fn finish_leaving(&mut self) {
-        if self.guests.is_empty() {
-            if let Some(leaving) = self.leaving.take() {
-                let _gave_up = leaving.reply.send(());
-            }
+        if self.guests.is_empty()
+            && let Some(leaving) = self.leaving.take()
+        {
+            let _gave_up = leaving.reply.send(());
         }
     }
 }

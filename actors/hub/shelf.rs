@@ -266,11 +266,13 @@ impl Shelf {
     fn route(&mut self, event: &Encoded) {
         let Self { seats, rooms, users, touched, bounds, .. } = self;
         let mut offer = |key: &SessionKey| {
-            if let Some(seat) = seats.get_mut(key) {
-                if matches!(seat.mode, Mode::Live) && seat.take(event, bounds) && !seat.touched {
-                    seat.touched = true;
-                    touched.push(*key);
-                }
+            if let Some(seat) = seats.get_mut(key)
+                && matches!(seat.mode, Mode::Live)
+                && seat.take(event, bounds)
+                && !seat.touched
+            {
+                seat.touched = true;
+                touched.push(*key);
             }
         };
         match &event.audience {
@@ -398,13 +400,13 @@ impl Seat {
         if !wanted {
             return false;
         }
-        if let (Some(member), Some(room)) = (event.member, event.room) {
-            if event.at > self.rooms_at {
-                if member {
-                    self.rooms.insert(room);
-                } else {
-                    self.rooms.remove(&room);
-                }
+        if let (Some(member), Some(room)) = (event.member, event.room)
+            && event.at > self.rooms_at
+        {
+            if member {
+                self.rooms.insert(room);
+            } else {
+                self.rooms.remove(&room);
             }
         }
         if event.at <= self.seen || !matches!(self.mode, Mode::Live) {
@@ -440,10 +442,9 @@ impl Seat {
     fn wait(&mut self, frame: ByteString, bounds: &Bounds) {
         self.waiting_bytes += frame.len();
         self.waiting.push(frame);
-        if self.waiting.len() > bounds.frames || self.waiting_bytes > bounds.bytes {
-            if matches!(self.mode, Mode::Live) {
-                self.fall_behind();
-            }
+        let too_much = self.waiting.len() > bounds.frames || self.waiting_bytes > bounds.bytes;
+        if too_much && matches!(self.mode, Mode::Live) {
+            self.fall_behind();
         }
     }
 

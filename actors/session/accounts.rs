@@ -216,10 +216,10 @@ impl Executor {
         let directory = Arc::clone(&self.directory.borrow());
         let mut home = self.home(&admitted.user.name).await?;
         let asked = resume.cursor.filter(|_| resume.epoch.as_deref() == Some(directory.epoch.as_str()));
-        if let (Some(cursor), Some(reached)) = (asked.filter(|cursor| *cursor > home.at), reached) {
-            if self.wait_for(cursor, reached).await {
-                home = self.home(&admitted.user.name).await?;
-            }
+        if let (Some(cursor), Some(reached)) = (asked.filter(|cursor| *cursor > home.at), reached)
+            && self.wait_for(cursor, reached).await
+        {
+            home = self.home(&admitted.user.name).await?;
         }
         let resumed = asked.filter(|cursor| home.at.0.saturating_sub(cursor.0) <= RESUME_SPAN);
         let cursor = resumed.unwrap_or(home.at);
@@ -324,6 +324,7 @@ fn admitted(outcome: Outcome, token: String, token_hash: TokenHash) -> Result<Ad
     Ok(Admitted { user, token_hash, token: Some(token), at, duplicate })
 }
 
+#[allow(clippy::disallowed_methods, reason = "tokens are drawn here; their hashes go into the core")]
 fn draw_token() -> Result<(String, TokenHash), Problem> {
     let mut bytes = [0_u8; TOKEN_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| {

@@ -256,7 +256,7 @@ impl Session {
             match request::frame(text, true, message_bytes) {
                 Frame::Junk(why) => self.close(ctx, NOT_A_REQUEST, why),
                 Frame::Wrong { id, .. } | Frame::Request { id, .. } => {
-                    Self::reply(ctx, &id, &Err(too_many()))
+                    Self::reply(ctx, &id, &Err(too_many()));
                 }
             }
             return;

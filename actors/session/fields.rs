@@ -96,6 +96,30 @@ impl Kind {
     }
 }
 
+/// A field of an op, for whoever describes it.
+pub struct Described {
+    pub name: &'static str,
+    /// As JSON Schema names it; of a list, what is in it.
+    pub kind: &'static str,
+    pub items: Option<&'static str>,
+    pub needed: bool,
+}
+
+/// The fields of an op.
+pub fn described(op: &str) -> impl Iterator<Item = Described> {
+    fields(op).iter().map(|(name, kind, needed)| {
+        let (kind, items) = match kind {
+            Text => ("string", None),
+            Number | Whole => ("integer", None),
+            Switch => ("boolean", None),
+            Numbers => ("array", Some("integer")),
+            Texts => ("array", Some("string")),
+            List => ("array", Some("object")),
+        };
+        Described { name, kind, items, needed: *needed }
+    })
+}
+
 /// Says what is wrong with the fields of a request that could not be read.
 pub(super) fn what_is_wrong(op: &str, text: &str, error: &serde_json::Error) -> String {
     let object: Map<String, Value> = match serde_json::from_str(text) {

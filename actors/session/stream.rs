@@ -111,7 +111,7 @@ impl Session {
             match page {
                 Ok(Ok(page)) => session.pulled(page, ctx),
                 Ok(Err(_)) | Err(_) => {
-                    session.close(ctx, CANNOT_READ, "this node cannot read on: try another")
+                    session.close(ctx, CANNOT_READ, "this node cannot read on: try another");
                 }
             }
         }));

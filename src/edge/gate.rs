@@ -57,6 +57,7 @@ impl Gate {
 
     /// # Errors
     /// The answer to give while the door is shut.
+    #[expect(clippy::result_large_err, reason = "made once a request, and handed on at once")]
     pub fn inside(&self) -> Result<&Inside, HttpResponse> {
         self.inside.get().map(Arc::as_ref).ok_or_else(|| {
             problem(&Problem::new(Code::Unavailable, "this node is not part of a chat yet: see its log"))

@@ -6,6 +6,7 @@
 //! - `ws`: WebSockets.
 //! - `frames`: what a client announces is not waited for when it is too big.
 //! - `api`: the same ops, one request at a time.
+//! - `openapi`: the description of those for programs.
 //! - `origin`: which pages may talk to us.
 //! - `operators`: cluster, health, metrics.
 //! - `page`: the page itself, built into the program.
@@ -14,6 +15,7 @@
 mod api;
 mod frames;
 pub mod gate;
+mod openapi;
 mod operators;
 mod origin;
 mod page;

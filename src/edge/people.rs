@@ -12,7 +12,7 @@ use chat_actors::metrics::Metrics;
 use chat_actors::session::request::OPS;
 
 use super::gate::{Gate, Worker};
-use super::{api, operators, page, ws};
+use super::{api, openapi, operators, page, ws};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const CONNECTIONS_MAX: usize = 25_000;
@@ -47,6 +47,7 @@ pub fn serve(gate: &Arc<Gate>, listener: TcpListener, workers: usize) -> anyhow:
             .route("/health/ready", web::get().to(operators::ready))
             .route("/metrics", web::get().to(operators::metrics))
             .route("/api/v1/cluster", web::to(operators::cluster))
+            .route("/api/v1/openapi.json", web::to(openapi::describe))
             .route("/api/v1/{op:.*}", web::to(api::op))
             .default_service(web::to(page::serve))
     })
@@ -73,6 +74,7 @@ fn label(path: &str) -> &'static str {
         "/health/live" => "/health/live",
         "/health/ready" => "/health/ready",
         "/api/v1/cluster" => "/api/v1/cluster",
+        "/api/v1/openapi.json" => "/api/v1/openapi.json",
         path => match path.strip_prefix("/api/v1/") {
             Some(op) => OPS.iter().find(|known| **known == op).copied().unwrap_or("other"),
             None => "page",

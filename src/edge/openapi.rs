@@ -1,0 +1,164 @@
+//! `GET /api/v1/openapi.json`: the HTTP API, described for programs. Made from the very table that says
+//! what is wrong with a request.
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, web};
+use chat_actors::chat::outcome::Code;
+use chat_actors::session::fields::{Described, described};
+use chat_actors::session::reply::Problem;
+use chat_actors::session::request::OPS;
+use serde_json::{Map, Value, json};
+
+use super::api::{allow, wrong_method};
+use super::gate::{self, Gate, problem};
+use super::origin::{self, Origin};
+
+/// Ops that need no token.
+const OPENERS: [&str; 3] = ["register", "login", "hello"];
+const CODES: [Code; 10] = [
+    Code::BadRequest,
+    Code::Unauthorized,
+    Code::Forbidden,
+    Code::NotFound,
+    Code::Conflict,
+    Code::TooLarge,
+    Code::RateLimited,
+    Code::Internal,
+    Code::Unavailable,
+    Code::Timeout,
+];
+
+pub async fn describe(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
+    let inside = match gate.inside() {
+        Ok(inside) => inside,
+        Err(shut) => return shut,
+    };
+    let from = origin::of(&request, &inside.directory.borrow());
+    let mut response = match *request.method() {
+        _ if from == Origin::Foreign => {
+            problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"))
+        }
+        Method::OPTIONS => HttpResponse::NoContent().finish(),
+        Method::GET | Method::HEAD => gate::json(200, description().to_string()),
+        _ => wrong_method("GET"),
+    };
+    allow(&mut response, &from);
+    response
+}
+
+fn description() -> Value {
+    let mut paths: Map<String, Value> =
+        OPS.iter().map(|op| (format!("/api/v1/{op}"), json!({"post": operation(op)}))).collect();
+    paths.insert(
+        "/api/v1/cluster".to_owned(),
+        json!({"get": {
+            "operationId": "cluster",
+            "summary": "The cluster as this node sees it",
+            "security": [],
+            "responses": {"200": {"description": "Who leads, and every node"}},
+        }}),
+    );
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "replicated-chat",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "The ops of the WebSocket, one request at a time; see docs/protocol.md.",
+        },
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Error": error_schema()},
+        },
+    })
+}
+
+fn operation(op: &str) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for Described { name, kind, items, needed } in described(op) {
+        // Over HTTP the header brings it.
+        let by_header = op == "hello" && name == "token";
+        let mut schema = json!({"type": kind});
+        if let Some(items) = items {
+            schema["items"] = json!({"type": items});
+        }
+        properties.insert(name.to_owned(), schema);
+        if needed && !by_header {
+            required.push(name);
+        }
+    }
+    let mut responses = Map::new();
+    responses.insert("200".to_owned(), json!({"description": "Done: `ok` is true"}));
+    for code in CODES {
+        let (name, status, _) = code.row();
+        let content = json!({"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}});
+        responses.insert(status.to_string(), json!({"description": name, "content": content}));
+    }
+    let mut operation = json!({
+        "operationId": op,
+        "parameters": [{
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "The request's own id: a change repeated with it is done once.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 64},
+        }],
+        "requestBody": {"content": {"application/json": {"schema": {
+            "type": "object",
+            "properties": properties,
+            "required": required,
+        }}}},
+        "responses": responses,
+    });
+    if OPENERS.contains(&op) && op != "hello" {
+        operation["security"] = json!([]);
+    }
+    operation
+}
+
+fn error_schema() -> Value {
+    let codes: Vec<&str> = CODES.iter().map(|code| code.row().0).collect();
+    json!({
+        "type": "object",
+        "required": ["ok", "error"],
+        "properties": {
+            "ok": {"const": false},
+            "error": {
+                "type": "object",
+                "required": ["code", "message", "retry"],
+                "properties": {
+                    "code": {"enum": codes},
+                    "message": {"type": "string"},
+                    "retry": {"type": "boolean"},
+                    "retry_after_ms": {"type": "integer"},
+                    "current": {"type": "object"},
+                },
+            },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_op_is_described_with_its_fields() {
+        let description = description();
+        for op in OPS {
+            assert!(description["paths"][format!("/api/v1/{op}")]["post"].is_object(), "{op}");
+        }
+        let schema = |op: &str| {
+            description["paths"][format!("/api/v1/{op}")]["post"]["requestBody"]["content"]["application/json"]
+                ["schema"]
+                .clone()
+        };
+        assert_eq!(schema("send")["required"], json!(["room", "text"]));
+        assert_eq!(
+            schema("delete")["properties"]["seqs"],
+            json!({"type": "array", "items": {"type": "integer"}})
+        );
+        assert_eq!(schema("hello")["required"], json!([]));
+    }
+}
