@@ -30,7 +30,7 @@ enum Asked {
 struct World {
     disks: Vec<Disk>,
     /// What each node has read in its round: its own disk first, then the others' in order.
-    rounds: Vec<Vec<(Disk, u8)>>,
+    rounds: Vec<Round>,
     /// To whom, and to which run of it.
     asks: BTreeSet<(usize, u8, Asked)>,
     /// The run of each process. The founder draws another record in each.
@@ -57,10 +57,13 @@ enum Decided {
     Ask(Vec<(usize, u8, Asked)>),
 }
 
+/// What a node has read of itself and the others: disks, and the runs of their processes.
+type Round = Vec<(Disk, u8)>;
+
 /// The real core, asked once for each question.
 #[derive(Default)]
 struct Core {
-    next: HashMap<(usize, Vec<(Disk, u8)>, u8), Decided>,
+    next: HashMap<(usize, Round, u8), Decided>,
     obey: HashMap<(usize, u8, Disk, u8, Asked), Disk>,
 }
 

@@ -66,13 +66,13 @@ fn only_the_first_listed_member_founds() {
 fn an_empty_node_beside_a_living_chat_takes_no_part() {
     let living = says(3, listed(3), Foundation::Founded(record(3, 1)));
     for own in ["node1", "node2"] {
-        let step = next(own, &listed(3), &Foundation::Empty, &[living.clone()], &drawn(2));
+        let step = next(own, &listed(3), &Foundation::Empty, std::slice::from_ref(&living), &drawn(2));
         let Step::TakeNoPart(why) = step else { panic!("{step:?}") };
         assert!(why.starts_with("node3 belongs to the living cluster c1, but the disk of"), "{why}");
     }
     let held = Foundation::Proposed(record(3, 1));
     assert_eq!(
-        next("node2", &listed(3), &held, &[living.clone()], &drawn(2)),
+        next("node2", &listed(3), &held, std::slice::from_ref(&living), &drawn(2)),
         Step::Confirm { tell: Vec::new() }
     );
     let other = Foundation::Proposed(record(3, 2));

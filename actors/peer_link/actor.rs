@@ -1,6 +1,5 @@
 //! `PeerLink`: the outgoing connections to one other node.
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 use actix::fut::ActorFutureExt as _;
@@ -356,8 +355,8 @@ impl PeerLink {
 }
 
 /// Resolves when a held response has ended, in whatever way.
-fn end_of(mut response: ClientResponse) -> impl Future<Output = ()> {
-    async move { while let Ok(Some(Ok(_beat))) = tokio::time::timeout(HOLD_SILENCE_MAX, response.next()).await {} }
+async fn end_of(mut response: ClientResponse) {
+    while let Ok(Some(Ok(_beat))) = tokio::time::timeout(HOLD_SILENCE_MAX, response.next()).await {}
 }
 
 fn base(url: &str) -> &str {

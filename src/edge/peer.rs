@@ -272,3 +272,6 @@ async fn read(request: &HttpRequest, mut body: web::Payload, bytes_max: usize) -
     }
     Ok(bytes.freeze())
 }
+
+#[cfg(test)]
+mod tests;
