@@ -1,11 +1,12 @@
-//! Threads whose panic must end the process.
+//! Threads without which a node is none.
 //!
-//! In actix an actor that panics just disappears. A node without `RaftNode` or `Storage` would go on
-//! answering heartbeats or clients with half of itself, so their threads are essential: the panic hook
-//! logs and aborts. Elsewhere a panic costs one session, is counted, and is a bug.
+//! An actor that panics just disappears, and the node would go on without its log or its disk. The
+//! panic hook ends the process instead when the thread is essential; elsewhere a panic costs what the
+//! thread was doing, is counted, and is a bug.
 
 use std::cell::Cell;
-use std::panic;
+use std::panic::{self, PanicHookInfo};
+use std::process;
 
 use crate::metrics::Metrics;
 
@@ -13,26 +14,38 @@ thread_local! {
     static ESSENTIAL: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
-/// Marks the present thread as one without which the process must not go on.
-pub fn mark_thread(name: &'static str) {
-    ESSENTIAL.set(Some(name));
+/// Marks the current thread: a panic on it ends the process. `actor` is who lives on it.
+pub fn mark(actor: &'static str) {
+    ESSENTIAL.set(Some(actor));
 }
 
-/// Installs the panic hook; once, before any actor starts.
-pub fn set_panic_hook(metrics: Metrics) {
+/// Sets the panic hook of the process. Once, before any actor is started.
+pub fn watch(metrics: &Metrics) {
+    let restarts = metrics.actor_restarts.clone();
     panic::set_hook(Box::new(move |info| {
-        let thread = std::thread::current();
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        let what = info.payload_as_str().unwrap_or("no message");
-        match ESSENTIAL.get() {
-            Some(name) => {
-                tracing::error!(actor = name, place, what, "panic in an essential actor: this node stops");
-                std::process::abort();
-            }
-            None => {
-                metrics.actor_restarts.with_label_values(&[thread.name().unwrap_or("session")]).inc();
-                tracing::error!(place, what, "panic: a bug; one request or session is lost");
-            }
+        let (place, message) = (place(info), message(info));
+        if let Some(actor) = ESSENTIAL.get() {
+            tracing::error!(actor, place, message, "a bug: this thread is essential, ending the process");
+            process::abort();
         }
+        let thread = std::thread::current();
+        let actor = thread.name().unwrap_or("unnamed");
+        tracing::error!(actor, place, message, "a bug: an actor panicked");
+        restarts.with_label_values(&[actor]).inc();
     }));
+}
+
+/// Ends the process at once, with a sentence for the operator: the node cannot keep its word any more.
+/// Nothing is flushed or handed over: whoever calls this trusts nothing that this node still holds.
+pub fn end_process(why: &dyn std::fmt::Display) -> ! {
+    tracing::error!("{why}");
+    process::exit(1)
+}
+
+fn place(info: &PanicHookInfo<'_>) -> String {
+    info.location().map(ToString::to_string).unwrap_or_default()
+}
+
+fn message<'i>(info: &'i PanicHookInfo<'_>) -> &'i str {
+    info.payload_as_str().unwrap_or("no message")
 }

@@ -5,20 +5,31 @@
 //! - [`metrics`]: every metric family of `/metrics`.
 //! - [`messages`]: what actors say to each other, a file a conversation.
 //! - [`chat`]: the pure core of the chat: command + tables → outcome + events.
-//! - [`essential`]: threads whose panic must end the process.
+//! - [`chat_db`]: what the writer and the readers of `chat.db` share: rows, entries.
+//! - [`essential`]: threads whose panic ends the process.
+//! - [`founding`]: the pure core that decides how listed members become one chat.
+//! - [`hub`]: who is connected here, and the events on their way to them.
 //! - [`membership`]: who the nodes of a chat are, and how it was founded.
-//! - [`founding`]: how a chat begins; the pure core, driven by the program.
-//! - [`peer_link`]: the outgoing connections to one other node.
-//! - `raft`: consensus; the pure core around `RawNode`, and the actor on its own thread.
-//! - `storage`: the one writer of `chat.db`.
+//! - [`passwords`]: slow hashes, on threads of their own.
+//! - [`peer_link`]: the outgoing connections to one peer.
+//! - [`raft`]: consensus; the pure core around `RawNode`, and the actor on its own thread.
+//! - [`reader`]: questions to the tables.
+//! - [`session`]: one client, and the requests that it and HTTP share.
+//! - [`storage`]: the one writer of `chat.db`.
 
 pub mod bus;
 pub mod chat;
+pub mod chat_db;
 pub mod essential;
 pub mod founding;
+pub mod hub;
 pub mod ids;
 pub mod membership;
 pub mod messages;
 pub mod metrics;
+pub mod passwords;
 pub mod peer_link;
 pub mod raft;
+pub mod reader;
+pub mod session;
+pub mod storage;

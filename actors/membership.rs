@@ -37,3 +37,35 @@ pub enum Foundation {
     /// Every member stored the record: the chat exists.
     Founded(Founding),
 }
+
+/// The cluster as everybody on this node may know it; the node's wiring keeps it up to date and
+/// hands it on through a `tokio::sync::watch`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Directory {
+    /// The cluster's own id.
+    pub cluster: String,
+    pub epoch: String,
+    /// This node's name.
+    pub node: String,
+    pub nodes: Vec<Listed>,
+}
+
+/// A node in the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub node: Node,
+    pub learner: bool,
+    /// The program that it runs; `None` until it said so.
+    pub version: Option<String>,
+}
+
+impl Directory {
+    /// Where browsers reach the nodes, this one included.
+    pub fn public_urls(&self) -> Vec<String> {
+        self.nodes.iter().map(|listed| listed.node.public.clone()).collect()
+    }
+
+    pub fn name_of(&self, id: RaftId) -> Option<&str> {
+        self.nodes.iter().find(|listed| listed.node.raft_id == id).map(|listed| listed.node.name.as_str())
+    }
+}

@@ -95,11 +95,15 @@ impl Metrics {
             registry,
         };
         made.register_all();
+        // A family without a series would not be shown at all.
+        let _none_yet = made.http_request_seconds.with_label_values(&["/metrics", "200"]);
         made
     }
 
     /// The meter of one actor and one kind of message.
     pub fn actor(&self, actor: &str, message: &str) -> Arc<ActorMeter> {
+        // A family without a series would not be shown at all.
+        let _none_yet = self.actor_restarts.with_label_values(&[actor]);
         Arc::new(ActorMeter {
             mailbox: self.mailbox.with_label_values(&[actor]),
             handled: self.handled.with_label_values(&[actor, message]),

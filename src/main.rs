@@ -1,4 +1,150 @@
-mod edge;
-mod founding;
+//! The program: what was asked for on the command line, and how it ended.
+//!
+//! - `settings`: what a node is told from outside.
+//! - `serve`: one node, started and stopped.
+//! - `wiring`: a node's actors, and who has a port to whom.
+//! - `founding`: how the listed members become one chat.
+//! - `edge`: the doors: HTTP for people and for the other nodes.
+//! - `demo`: a cluster on this machine, as child processes.
+//! - `status`: the cluster as one node sees it.
+//! - `bench`: load over the real WebSocket endpoint.
+//! - `children`, `local_cluster`: the child processes of `demo` and `bench`, their files and ports.
+//! - `node_client`: HTTP to a node, for the commands that ask one.
+//! - `logs`, `signals`, `terminal`, `open_files`, `failure`: small matters between us and the system.
 
-fn main() {}
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the program is the edge of the world: clocks and dice come in here"
+)]
+
+mod bench;
+mod children;
+mod demo;
+mod edge;
+mod failure;
+mod founding;
+mod local_cluster;
+mod logs;
+mod node_client;
+mod open_files;
+mod serve;
+mod settings;
+mod signals;
+mod status;
+mod terminal;
+mod wiring;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::settings::Settings;
+
+/// Self-hosted team chat that survives the loss of its servers.
+#[derive(Debug, Parser)]
+#[command(name = "replicated-chat", version, propagate_version = true, arg_required_else_help = false)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a cluster on this machine, to try things out
+    Demo(demo::DemoArguments),
+    /// Start one node
+    Serve {
+        /// The node's settings; default.toml in the same folder is read first
+        #[arg(value_name = "SETTINGS.toml")]
+        settings: PathBuf,
+        /// Stop when standard input ends: the node of a parent that is gone goes too
+        #[arg(long, hide = true)]
+        stop_with_stdin: bool,
+    },
+    /// Show the cluster as one node sees it
+    Status(status::StatusArguments),
+    /// Measure a cluster under load
+    Bench(bench::BenchArguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.exit_code() == 0 => {
+            terminal::say(error.render().to_string().trim_end());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            terminal::complain(&failure::usage_in_one_line(&error.render().to_string()));
+            return ExitCode::from(failure::WRONG_USAGE);
+        }
+    };
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::complain(&format!("{error:#}"));
+            ExitCode::from(failure::exit_status(&error))
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Serve { settings, stop_with_stdin } => {
+            let settings = Settings::load(&settings)?;
+            logs::start(&settings.log);
+            open_files::raise_limit();
+            if stop_with_stdin {
+                signals::stop_with_stdin();
+            }
+            serve::run(settings)
+        }
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_usage_is_one_line() {
+        for (arguments, expected) in [
+            (&[][..], "'replicated-chat' requires a subcommand"),
+            (&["serve"], "the following required arguments were not provided: <SETTINGS.toml>"),
+            (
+                &["demo", "--node", "3"],
+                "unexpected argument '--node' found tip: a similar argument exists: '--nodes'",
+            ),
+            (&["demo", "--nodes", "0"], "invalid value '0' for '--nodes <NODES>'"),
+            (&["fly"], "unrecognized subcommand 'fly'"),
+        ] {
+            let error = Arguments::try_parse_from([&["replicated-chat"], arguments].concat()).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let line = failure::usage_in_one_line(&error.render().to_string());
+            assert!(line.starts_with(expected), "{line}");
+            assert!(line.ends_with("; see replicated-chat --help"), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_everywhere() {
+        for command in [&[][..], &["demo"], &["serve"], &["status"], &["bench"]] {
+            for flag in ["--help", "--version"] {
+                let error =
+                    Arguments::try_parse_from([&["replicated-chat"], command, &[flag]].concat()).unwrap_err();
+                assert_eq!(error.exit_code(), 0, "{command:?} {flag}");
+                assert!(!error.use_stderr());
+            }
+        }
+    }
+}

@@ -4,9 +4,20 @@
 //! - [`command`]: what the ordered list holds.
 //! - [`outcome`]: what became of a command, and whom to tell.
 //! - [`tables`]: the rows, and the trait over whoever keeps them (SQLite, or the model in memory).
+//! - [`apply`]: one command on the tables.
+//! - [`batch`]: all commands of one Raft entry.
+//! - [`digest`]: canonical bytes, by which requests and replicas are compared.
 //! - [`rules`]: the form of names, texts and ids.
+//! - [`model`]: the tables in memory, for the simulation and as the measure of the SQL store.
+//! - [`script`]: random but meaningful commands from a seed.
 
+pub mod apply;
+pub mod batch;
 pub mod command;
+pub mod digest;
+pub mod model;
 pub mod objects;
 pub mod outcome;
+pub mod rules;
+pub mod script;
 pub mod tables;

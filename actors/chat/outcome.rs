@@ -110,10 +110,17 @@ pub struct SessionEnded {
 }
 
 /// Everything that applying one command brought about.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
     pub outcome: Result<Outcome, Refusal>,
     /// By rising `at`. An `at` may stand twice, for two audiences that exclude each other.
     pub notices: Vec<Notice>,
     pub ended: Vec<SessionEnded>,
+}
+
+impl Effect {
+    /// An outcome that changed nothing.
+    pub fn only(outcome: Result<Outcome, Refusal>) -> Self {
+        Self { outcome, notices: Vec::new(), ended: Vec::new() }
+    }
 }

@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::{LoginOp, RequestDigest, TokenHash};
-use super::objects::{Message, Role, RoomKind};
+use super::objects::{Message, Role, Room, RoomKind, User};
 use super::outcome::Outcome;
 use crate::ids::{At, RoomId, Seq};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRow {
     pub at: At,
     pub name: String,
@@ -25,7 +27,19 @@ pub struct UserRow {
     pub created_digest: RequestDigest,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl UserRow {
+    /// The account as people see it.
+    pub fn seen(&self) -> User {
+        User {
+            name: self.name.clone(),
+            display: self.display.clone(),
+            role: self.role,
+            deleted: self.deleted,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomRow {
     pub at: At,
     pub room: RoomId,
@@ -36,7 +50,29 @@ pub struct RoomRow {
     pub creator: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl RoomRow {
+    /// The room as the user sees it whose membership, present or past, is given.
+    pub fn seen(&self, member: Option<&MemberRow>, last_seq: Seq) -> Room {
+        let direct = self.kind == RoomKind::Direct;
+        Room {
+            room: self.room,
+            name: if direct { String::new() } else { self.name.clone() },
+            kind: self.kind,
+            topic: self.topic.clone(),
+            users: if direct { self.name.split('\n').map(str::to_owned).collect() } else { Vec::new() },
+            member: member.is_some_and(|row| row.member),
+            last_seq,
+            at: member.map_or(self.at, |row| row.at.max(self.at)),
+        }
+    }
+}
+
+/// The stored name of a direct conversation: its people, sorted. No name of a user holds a line feed.
+pub fn direct_name(users: &[String]) -> String {
+    users.join("\n")
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberRow {
     pub at: At,
     pub room: RoomId,
@@ -45,7 +81,7 @@ pub struct MemberRow {
 }
 
 /// How far a user has read in a room.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadRow {
     pub at: At,
     pub room: RoomId,
@@ -53,7 +89,7 @@ pub struct ReadRow {
     pub seq: Seq,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageRow {
     /// `message.at` is the row's `at`; `message.id` and `message.from` find repeats.
     pub message: Message,
@@ -62,7 +98,7 @@ pub struct MessageRow {
     pub sent_at: At,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRow {
     pub at: At,
     pub token_hash: TokenHash,
@@ -77,13 +113,64 @@ pub struct SessionRow {
 
 /// The outcome of a change that is not a send, kept for repeats. It shares the `at` of the last row
 /// that its change wrote: it is part of that change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeRow {
     pub at: At,
     pub user: String,
     pub id: String,
     pub digest: RequestDigest,
     pub outcome: Outcome,
+}
+
+/// A row of any table, for what treats all alike: state for a lagging replica, copies, comparisons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Row {
+    User(UserRow),
+    Room(RoomRow),
+    Member(MemberRow),
+    Read(ReadRow),
+    Message(MessageRow),
+    Session(SessionRow),
+    Outcome(OutcomeRow),
+}
+
+/// What a row is found by. The canonical order of all rows is the order of their keys.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowKey {
+    User(String),
+    Room(RoomId),
+    Member(RoomId, String),
+    Read(RoomId, String),
+    Message(RoomId, Seq),
+    Session(TokenHash),
+    /// Whose, and the request's id.
+    Outcome(String, String),
+}
+
+impl Row {
+    pub fn key(&self) -> RowKey {
+        match self {
+            Self::User(row) => RowKey::User(row.name.clone()),
+            Self::Room(row) => RowKey::Room(row.room),
+            Self::Member(row) => RowKey::Member(row.room, row.user.clone()),
+            Self::Read(row) => RowKey::Read(row.room, row.user.clone()),
+            Self::Message(row) => RowKey::Message(row.message.room, row.message.seq),
+            Self::Session(row) => RowKey::Session(row.token_hash),
+            Self::Outcome(row) => RowKey::Outcome(row.user.clone(), row.id.clone()),
+        }
+    }
+
+    pub fn at(&self) -> At {
+        match self {
+            Self::User(row) => row.at,
+            Self::Room(row) => row.at,
+            Self::Member(row) => row.at,
+            Self::Read(row) => row.at,
+            Self::Message(row) => row.message.at,
+            Self::Session(row) => row.at,
+            Self::Outcome(row) => row.at,
+        }
+    }
 }
 
 /// Who keeps the rows. `put_…` inserts or replaces by the row's key.
@@ -109,6 +196,20 @@ pub trait Tables {
     fn member(&mut self, room: RoomId, user: &str) -> Result<Option<MemberRow>, Self::Error>;
     /// Who is in a room now, by name.
     fn members(&mut self, room: RoomId) -> Result<Vec<String>, Self::Error>;
+    /// The rooms that a user is in now, by number. Asked only when an account is deleted; a store that
+    /// has an index for it does better than this walk.
+    fn rooms_of(&mut self, user: &str) -> Result<Vec<RoomId>, Self::Error> {
+        let mut rooms = Vec::new();
+        let last = self.last_room()?;
+        let mut room = RoomId(1);
+        while room <= last {
+            if self.member(room, user)?.is_some_and(|row| row.member) {
+                rooms.push(room);
+            }
+            room = room.next();
+        }
+        Ok(rooms)
+    }
     fn put_member(&mut self, row: &MemberRow) -> Result<(), Self::Error>;
 
     fn read(&mut self, room: RoomId, user: &str) -> Result<Option<ReadRow>, Self::Error>;

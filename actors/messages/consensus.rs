@@ -37,9 +37,10 @@ pub struct Step {
     pub messages: Vec<raft::eraftpb::Message>,
 }
 
-/// Commands that a follower hands to this node, which it takes for the leader.
+/// Commands that a follower hands to this node, which it takes for the leader of `term`.
 pub struct Forwarded {
     pub from: RaftId,
+    pub term: Term,
     pub items: Vec<Item>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::command::Item;
-use crate::ids::{RaftId, RoomId};
+use crate::ids::{RaftId, RoomId, Term};
 use crate::post;
 
 /// Asks to carry Raft messages to the peer, in order: heartbeats, votes and reads on their own link,
@@ -14,8 +14,9 @@ pub struct Send {
     pub messages: Vec<raft::eraftpb::Message>,
 }
 
-/// Asks to carry commands to the leader, in order, on the link of the appends.
+/// Asks to carry commands to the leader of a term, in order, on the link of the appends.
 pub struct Forward {
+    pub term: Term,
     pub items: Vec<Item>,
 }
 

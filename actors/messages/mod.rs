@@ -3,12 +3,18 @@
 //!
 //! - [`consensus`]: sessions and peers ↔ `RaftNode`.
 //! - [`disk`]: `RaftNode` ↔ `Storage`.
+//! - [`hub`]: sessions ↔ the Hub's shards ↔ `Hub`.
 //! - [`links`]: anybody ↔ `PeerLink`, and what comes in from peers.
 //! - [`news`]: what a node's state has become, for whoever subscribed.
+//! - [`passwords`]: sessions ↔ the password hashers.
+//! - [`people`]: anybody ↔ `Hub`: who is here, and how the cluster looks.
 //! - [`reading`]: questions to `Reader`.
 
 pub mod consensus;
 pub mod disk;
+pub mod hub;
 pub mod links;
 pub mod news;
+pub mod passwords;
+pub mod people;
 pub mod reading;

@@ -169,7 +169,7 @@ impl Handler<Envelope<Forward>> for PeerLink {
         let (forward, _handling) = envelope.open();
         for item in forward.items {
             // Nothing may overtake: what follows one that finds no room is dropped as well.
-            if self.put(Which::Append, Cargo::Item(item), ctx).is_err() {
+            if self.put(Which::Append, Cargo::Item(forward.term, item), ctx).is_err() {
                 return self.tell_unreachable();
             }
         }

@@ -11,6 +11,7 @@ use serde_bytes::ByteBuf;
 
 use super::wire::Parcel;
 use crate::chat::command::Item;
+use crate::ids::Term;
 use crate::messages::links::Word;
 
 /// How much may wait for one connection.
@@ -41,7 +42,8 @@ pub struct Full;
 pub enum Cargo {
     /// An encoded Raft message.
     Raft(Vec<u8>),
-    Item(Item),
+    /// A command for the leader of a term.
+    Item(Term, Item),
     Word(Word),
 }
 
@@ -52,7 +54,7 @@ impl Cargo {
         FRAME
             + match self {
                 Self::Raft(message) => message.len(),
-                Self::Item(item) => item.command.len(),
+                Self::Item(_, item) => item.command.len(),
                 Self::Word(Word::Typing { user, .. }) => user.len(),
                 Self::Word(Word::Here { users }) => users.iter().map(|user| user.len() + 5).sum(),
             }
@@ -128,7 +130,7 @@ impl Lane {
             self.bytes -= cargo.bytes();
             match self.waiting.pop_front() {
                 Some(Cargo::Raft(message)) => parcel.raft.push(ByteBuf::from(message)),
-                Some(Cargo::Item(item)) => parcel.items.push(item),
+                Some(Cargo::Item(term, item)) => parcel.items.push((term, item)),
                 Some(Cargo::Word(word)) => parcel.words.push(word),
                 None => break,
             }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::chat::command::Item;
+use crate::ids::Term;
 use crate::messages::links::Word;
 
 pub const PARCEL_PATH: &str = "/peer/parcel";
@@ -35,8 +36,8 @@ pub const HOLD_BEAT_MS: u64 = 1_000;
 pub struct Parcel {
     /// Raft messages in the encoding of the raft crate, in order.
     pub raft: Vec<ByteBuf>,
-    /// Commands for the leader, in order.
-    pub items: Vec<Item>,
+    /// Commands, each for the leader of a term, in order.
+    pub items: Vec<(Term, Item)>,
     pub words: Vec<Word>,
 }
 
@@ -66,6 +67,18 @@ impl Parcel {
     /// [`ParcelError::Decode`] when these are not the bytes of a parcel.
     pub fn decode(bytes: &[u8]) -> Result<Self, ParcelError> {
         Ok(rmp_serde::from_slice(bytes)?)
+    }
+
+    /// Takes the commands out, in order, with those of one term together.
+    pub fn take_items(&mut self) -> Vec<(Term, Vec<Item>)> {
+        let mut by_term: Vec<(Term, Vec<Item>)> = Vec::new();
+        for (term, item) in std::mem::take(&mut self.items) {
+            match by_term.last_mut() {
+                Some((of, items)) if *of == term => items.push(item),
+                _ => by_term.push((term, vec![item])),
+            }
+        }
+        by_term
     }
 
     /// The Raft messages, each checked for who sent it and whom it is for.

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::log_view::Wanted;
-use super::node::{Node, Todo};
+use super::node::{Handed, Node, Todo};
 use crate::bus::{Envelope, News, NotSent, Port};
 use crate::chat::outcome::Outcome;
 use crate::ids::{LogIndex, RaftId};
@@ -109,7 +109,7 @@ impl Actor for RaftNode {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        crate::essential::mark_thread("raft");
+        crate::essential::mark("raft");
         self.last_tick = Instant::now();
         ctx.run_interval(self.tick, |actor, ctx| actor.drive(ctx));
         // What the disk held that is committed and not applied is handed out by the first drive.
@@ -148,8 +148,8 @@ impl Handler<Envelope<Forwarded>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Forwarded>, ctx: &mut Self::Context) {
-        let (Forwarded { items, .. }, _handling) = envelope.open();
-        self.node.forwarded(items);
+        let (Forwarded { term, items, .. }, _handling) = envelope.open();
+        self.node.forwarded(term, items);
         self.wake(ctx);
     }
 }
@@ -305,11 +305,11 @@ impl RaftNode {
         if !todo.apply.is_empty() {
             self.ports.apply.tell(Apply { entries: todo.apply });
         }
-        if let Some((leader, items)) = todo.forward
-            && let Some(peer) = self.ports.peers.get(&leader)
-            && let Err(NotSent::Full(_) | NotSent::Closed(_)) = peer.forward.offer(Forward { items })
+        if let Some(Handed { to, term, items }) = todo.forward
+            && let Some(peer) = self.ports.peers.get(&to)
+            && let Err(NotSent::Full(_) | NotSent::Closed(_)) = peer.forward.offer(Forward { term, items })
         {
-            self.node.unreachable(leader);
+            self.node.unreachable(to);
         }
         for (number, outcome) in todo.outcomes {
             if let Some((reply, asked)) = self.proposals.remove(&number) {
@@ -422,6 +422,7 @@ fn signed(number: u64) -> i64 {
 }
 
 /// The leader's clock, which stamps what it proposes.
+#[allow(clippy::disallowed_methods, reason = "the actor gives the core its time")]
 fn unix_time_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

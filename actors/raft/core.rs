@@ -334,6 +334,12 @@ impl Core {
         self.node.raft.commit_to_current_term()
     }
 
+    /// An entry of the present term was applied here: every entry of an earlier term that will ever be
+    /// committed was, too.
+    pub fn has_applied_in_term(&self) -> bool {
+        self.term_of(LogIndex(self.applied)) == Some(Term(self.node.raft.term))
+    }
+
     /// Each peer with its matched index, and whether it is a learner; as the leader knows them.
     pub fn progress(&self) -> Vec<(RaftId, LogIndex, bool)> {
         if !self.leadership().leads {

@@ -15,7 +15,7 @@ pub struct LogStart {
     pub applied: u64,
     /// The entry before the first one: index and term.
     pub cut: (u64, u64),
-    /// Where each term begins, from the first entry on, by rising index.
+    /// Where each term begins, from the cut or the entry after it on, by rising index.
     pub term_runs: Vec<(u64, u64)>,
     /// All entries above `applied`, and as many before it as the caller likes, without a hole.
     pub tail: Vec<Entry>,

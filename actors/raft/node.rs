@@ -21,12 +21,20 @@ pub struct Todo {
     pub append: Option<Append>,
     pub apply: Vec<Committed>,
     pub wanted: Vec<Wanted>,
-    /// To the leader, in order.
-    pub forward: Option<(RaftId, Vec<Item>)>,
+    /// To the leader of the present term, in order.
+    pub forward: Option<Handed>,
     pub outcomes: Vec<(u64, Result<Outcome, NotDone>)>,
     pub reads: Vec<(u64, Result<(), NotDone>)>,
     /// Leadership or majority changed.
     pub role: Option<Role>,
+}
+
+/// Commands on their way to a leader.
+pub struct Handed {
+    pub to: RaftId,
+    /// Only as the leader of this term may it take them.
+    pub term: Term,
+    pub items: Vec<Item>,
 }
 
 /// See the module.
@@ -94,9 +102,11 @@ impl Node {
         self.core.step(message);
     }
 
-    pub fn forwarded(&mut self, items: Vec<Item>) {
-        if self.core.leadership().leads {
-            self.proposals.relay(items);
+    /// Commands that a follower handed to the leader of `term`.
+    pub fn forwarded(&mut self, term: Term, items: Vec<Item>) {
+        let now = self.core.leadership();
+        if now.leads && now.term == term {
+            self.proposals.relay(term, items);
         }
     }
 
@@ -163,18 +173,16 @@ impl Node {
     pub fn drive(&mut self, time_ms: u64) -> Todo {
         let mut todo = Todo::default();
         self.core.drive(&mut self.out);
-        if let Some(forward) = self.proposals.pump(&mut self.core, time_ms, self.ticks) {
-            todo.forward = Some(forward);
+        // First, so that the next question can leave at once for those who waited behind this one.
+        self.answer_reads();
+        if let Some((to, items)) = self.proposals.pump(&mut self.core, time_ms, self.ticks) {
+            todo.forward = Some(Handed { to, term: self.core.leadership().term, items });
         }
         self.reads.pump(&mut self.core, self.ticks);
         self.core.drive(&mut self.out);
-        let mut out = std::mem::take(&mut self.out);
-        for (context, index) in out.reads.drain(..) {
-            self.reads.answered(&context, index);
-        }
-        let ready = self.reads.ready(self.core.applied_index());
-        self.read_answers.extend(ready.into_iter().map(|number| (number, Ok(()))));
+        self.answer_reads();
 
+        let out = std::mem::take(&mut self.out);
         todo.messages = out.messages;
         todo.append = out.append;
         todo.apply = out.apply;
@@ -209,6 +217,14 @@ impl Node {
         }
     }
 
+    fn answer_reads(&mut self) {
+        for (context, index) in self.out.reads.drain(..) {
+            self.reads.answered(&context, index);
+        }
+        let ready = self.reads.ready(self.core.applied_index());
+        self.read_answers.extend(ready.into_iter().map(|number| (number, Ok(()))));
+    }
+
     fn role_change(&mut self) -> Option<Role> {
         let leadership = self.core.leadership();
         let role = Role {
@@ -223,7 +239,8 @@ impl Node {
         })
     }
 
+    /// A majority that came back since the last tick counts at once: the node calls itself ready by then.
     fn ticks_without_quorum(&self) -> u64 {
-        self.ticks - self.quorum_tick
+        if self.core.quorum() { 0 } else { self.ticks - self.quorum_tick }
     }
 }

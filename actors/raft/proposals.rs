@@ -1,10 +1,17 @@
 //! Who waits for which outcome, and where each command has been handed.
 //!
 //! A node numbers what its own people ask for. The leader joins all that waits into as few entries as
-//! fit; a follower hands it on to the leader, in order, and again (same ids, so nothing is done twice)
-//! when leadership moves or the way there lost it. An outcome comes back from apply by its origin.
+//! fit; a follower hands it on to the leader, in order, and again when leadership moves or the way
+//! there lost it. An outcome comes back from apply by its origin.
+//!
+//! However often it is handed on, one number stands in the log **at most once**. Ids alone would not do:
+//! a refusal is not remembered, so a second copy could still take effect after the asker was told no.
+//! 1. What is handed on names its term, and only that term's leader takes it.
+//! 2. A leader takes each number once a term.
+//! 3. In a new term nothing is handed on again before an entry of that term was applied here: by then
+//!    each copy of an earlier term has come out of the log, or never will.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_bytes::ByteBuf;
 
@@ -21,6 +28,9 @@ const RELAYED_MAX: usize = 16_384;
 const BATCH_BYTES_MAX: usize = 256 << 10;
 /// Entries committed and not applied yet, beyond which nothing more is proposed.
 const APPLY_BACKLOG_MAX: u64 = 4_096;
+
+/// Numbers of one node that a leader remembers as taken. Older ones count as taken.
+const TAKEN_MAX: usize = 65_536;
 
 /// How long things may take, in ticks.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +52,21 @@ pub struct Proposals {
     /// The first number that the present leader has not been handed.
     next: u64,
     relayed: VecDeque<Item>,
+    /// What was relayed in the present term, by its node.
+    taken: BTreeMap<RaftId, Taken>,
     handed_for: (Term, Option<RaftId>),
+    /// Copies handed on in an earlier term may still come out of the log.
+    unsettled: bool,
     /// Something was lost on the way to the leader: at the next tick all is handed on again.
     lost: bool,
+}
+
+/// The numbers of one node's present run that were taken.
+#[derive(Default)]
+struct Taken {
+    boot: Boot,
+    below: u64,
+    numbers: BTreeSet<u64>,
 }
 
 struct Waiting {
@@ -63,7 +85,9 @@ impl Proposals {
             own: BTreeMap::new(),
             next: 0,
             relayed: VecDeque::new(),
+            taken: BTreeMap::new(),
             handed_for: (Term(0), None),
+            unsettled: false,
             lost: false,
         }
     }
@@ -79,10 +103,18 @@ impl Proposals {
         Ok(self.last_number)
     }
 
-    /// Takes in what a follower handed on. What does not fit is dropped: its node repeats it.
-    pub fn relay(&mut self, items: Vec<Item>) {
-        let room = RELAYED_MAX.saturating_sub(self.relayed.len());
-        self.relayed.extend(items.into_iter().take(room));
+    /// Takes in what a follower handed on to this leader in `term`. What is of another term or does not
+    /// fit is dropped: its node repeats it.
+    pub fn relay(&mut self, term: Term, items: Vec<Item>) {
+        self.enter(term);
+        for item in items {
+            if self.relayed.len() >= RELAYED_MAX {
+                return;
+            }
+            if self.taken.entry(item.origin.node).or_default().take(item.origin) {
+                self.relayed.push_back(item);
+            }
+        }
     }
 
     /// An outcome of ours: whose, if anybody still waits.
@@ -102,13 +134,15 @@ impl Proposals {
     /// Proposes or hands on what waits; to whom and what, when another node leads.
     pub fn pump(&mut self, core: &mut Core, time_ms: u64, tick: u64) -> Option<(RaftId, Vec<Item>)> {
         let Leadership { term, leader, leads } = core.leadership();
+        self.enter(term);
         if self.handed_for != (term, leader) {
             self.handed_for = (term, leader);
             self.next = 0;
-            if !leads {
-                self.relayed.clear();
-            }
         }
+        if !leads {
+            self.relayed.clear();
+        }
+        self.unsettled = self.unsettled && !core.has_applied_in_term();
         if leads {
             self.propose(core, time_ms, tick);
             return None;
@@ -146,6 +180,18 @@ impl Proposals {
         given_up
     }
 
+    /// The first that this node does in a term.
+    fn enter(&mut self, term: Term) {
+        if self.handed_for.0 == term {
+            return;
+        }
+        self.handed_for = (term, None);
+        self.next = 0;
+        self.taken.clear();
+        self.relayed.clear();
+        self.unsettled |= self.own.values().any(|waiting| waiting.handed_tick.is_some());
+    }
+
     fn propose(&mut self, core: &mut Core, time_ms: u64, tick: u64) {
         let backlog = core.commit().0 - core.applied_index().0;
         if core.is_transferring() || core.is_disk_behind() || backlog > APPLY_BACKLOG_MAX {
@@ -181,7 +227,7 @@ impl Proposals {
     /// This node's own commands from `next` on, at most so many bytes but at least one.
     fn take_own(&mut self, tick: u64, bytes_max: usize) -> Vec<Item> {
         let (node, boot) = self.origin;
-        if self.handed_for.1.is_none() {
+        if self.handed_for.1.is_none() || self.unsettled {
             return Vec::new();
         }
         let mut items = Vec::new();
@@ -196,5 +242,64 @@ impl Proposals {
             self.next = number + 1;
         }
         items
+    }
+}
+
+impl Taken {
+    /// Whether this is the first time.
+    fn take(&mut self, origin: Origin) -> bool {
+        if origin.boot > self.boot {
+            *self = Self { boot: origin.boot, ..Self::default() };
+        }
+        // Nobody waits for the outcome of an earlier run.
+        if origin.boot < self.boot || origin.number < self.below || !self.numbers.insert(origin.number) {
+            return false;
+        }
+        if self.numbers.len() > TAKEN_MAX
+            && let Some(oldest) = self.numbers.pop_first()
+        {
+            self.below = oldest + 1;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(boot: u64, number: u64) -> Item {
+        let origin = Origin { node: RaftId(2), boot: Boot(boot), number };
+        Item { origin, command: ByteBuf::new() }
+    }
+
+    fn numbers(proposals: &Proposals) -> Vec<u64> {
+        proposals.relayed.iter().map(|item| item.origin.number).collect()
+    }
+
+    #[test]
+    fn a_leader_takes_each_number_once_a_term() {
+        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1 };
+        let mut leader = Proposals::new((RaftId(1), Boot(1)), patience);
+        leader.relay(Term(5), vec![item(1, 3), item(1, 1), item(1, 3)]);
+        leader.relay(Term(5), vec![item(1, 1), item(1, 2)]);
+        assert_eq!(numbers(&leader), [3, 1, 2]);
+        leader.relay(Term(5), vec![item(2, 1), item(1, 4)]);
+        assert_eq!(numbers(&leader), [3, 1, 2, 1], "nobody waits for what an earlier run asked");
+        leader.relay(Term(6), vec![item(2, 1)]);
+        assert_eq!(numbers(&leader), [1], "what the earlier term did not propose is handed on again");
+    }
+
+    #[test]
+    fn what_a_leader_remembers_is_bounded() {
+        let mut taken = Taken::default();
+        let last = TAKEN_MAX as u64 + 10;
+        for number in 1..=last {
+            assert!(taken.take(Origin { node: RaftId(2), boot: Boot(1), number }));
+        }
+        assert_eq!(taken.numbers.len(), TAKEN_MAX);
+        for number in 1..=last {
+            assert!(!taken.take(Origin { node: RaftId(2), boot: Boot(1), number }));
+        }
     }
 }

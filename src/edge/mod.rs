@@ -1,5 +1,24 @@
-//! The node's open doors.
+//! The doors of a node: HTTP for people and for the other nodes. Thin: they check who may come in, and
+//! hand on to the actors.
 //!
-//! - [`peer`]: for the other nodes and for operators: Raft, forwarded commands, founding.
+//! - `gate`: what is behind the people's door once the chat exists.
+//! - `people`: the people's server: every route, and the measuring of requests.
+//! - `ws`: WebSockets.
+//! - `frames`: what a client announces is not waited for when it is too big.
+//! - `api`: the same ops, one request at a time.
+//! - `origin`: which pages may talk to us.
+//! - `operators`: cluster, health, metrics.
+//! - `page`: the page itself, built into the program.
+//! - `peer`: the other nodes' door.
 
+mod api;
+mod frames;
+pub mod gate;
+mod operators;
+mod origin;
+mod page;
 pub mod peer;
+pub mod people;
+mod ws;
+
+pub use operators::cluster_json;

@@ -128,13 +128,13 @@ async fn parcel(
 ) -> Result<HttpResponse, Turned> {
     let (inside, from) = edge.admit_peer(&request)?;
     let bytes = read(&request, body, PARCEL_BYTES_MAX).await?;
-    let parcel = Parcel::decode(&bytes).map_err(bad)?;
+    let mut parcel = Parcel::decode(&bytes).map_err(bad)?;
     let messages = parcel.messages(from.0, inside.own.0).map_err(bad)?;
     if !messages.is_empty() {
         queue(&inside.step, Step { messages })?;
     }
-    if !parcel.items.is_empty() {
-        queue(&inside.forwarded, Forwarded { from, items: parcel.items })?;
+    for (term, items) in parcel.take_items() {
+        queue(&inside.forwarded, Forwarded { from, term, items })?;
     }
     for word in parcel.words {
         // Passing news: lost when the Hub is busy.

@@ -1,0 +1,185 @@
+//! All commands of one Raft entry, in order, on the tables.
+
+use super::apply::apply;
+use super::command::{Batch, Command, FormatError, Item};
+use super::outcome::{Code, Effect, Notice, Outcome, Refusal, SessionEnded};
+use super::tables::Tables;
+use crate::ids::{Boot, Origin, RaftId};
+
+/// Whose outcomes are wanted: those asked for by this node in this run of its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Here {
+    pub node: RaftId,
+    pub boot: Boot,
+}
+
+/// What applying brought about, over as many entries as go into one transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gathered {
+    /// Of the commands asked for here, in order.
+    pub outcomes: Vec<(Origin, Result<Outcome, Refusal>)>,
+    /// By rising `at`.
+    pub notices: Vec<Notice>,
+    pub ended: Vec<SessionEnded>,
+}
+
+/// Why an entry could not be applied. Neither is a refusal: replicas would part.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchFailed<E> {
+    /// Ends the process with this sentence: every replica must read the entry as its writer meant it.
+    #[error("cannot read an entry of the log: {0}")]
+    Format(#[from] FormatError),
+    /// Reading or writing failed: roll back.
+    #[error("cannot apply: {0}")]
+    Tables(E),
+}
+
+/// Applies an encoded [`Batch`] and adds what it brought about.
+///
+/// # Errors
+/// [`BatchFailed::Format`] when the batch cannot be read, before anything is written;
+/// [`BatchFailed::Tables`] when the tables fail.
+pub fn apply_batch<T: Tables>(
+    tables: &mut T,
+    data: &[u8],
+    here: Here,
+    gathered: &mut Gathered,
+) -> Result<(), BatchFailed<T::Error>> {
+    apply_batch_with(tables, data, here, gathered, apply_item)
+}
+
+/// Does so with another way to apply one item: a store wraps [`apply_item`] into a savepoint and makes
+/// [`internal`] of what it rolls back.
+///
+/// # Errors
+/// As [`apply_batch`].
+pub fn apply_batch_with<T, F>(
+    tables: &mut T,
+    data: &[u8],
+    here: Here,
+    gathered: &mut Gathered,
+    mut one: F,
+) -> Result<(), BatchFailed<T::Error>>
+where
+    T: Tables,
+    F: FnMut(&mut T, u64, &Item) -> Result<Effect, T::Error>,
+{
+    let batch = Batch::decode(data)?;
+    for item in &batch.items {
+        let effect = one(tables, batch.time_ms, item).map_err(BatchFailed::Tables)?;
+        gathered.add(here, item.origin, effect);
+    }
+    Ok(())
+}
+
+/// Applies one item of a batch. A command that cannot be read is refused as `internal`, on every
+/// replica alike: its level says that all know its format, so it is a bug of whoever encoded it.
+///
+/// # Errors
+/// When the tables fail.
+pub fn apply_item<T: Tables>(tables: &mut T, time_ms: u64, item: &Item) -> Result<Effect, T::Error> {
+    match Command::decode(&item.command) {
+        Ok(command) => apply(tables, time_ms, &command),
+        Err(_) => Ok(internal("the server could not read this change: a bug")),
+    }
+}
+
+/// The effect of a command that failed in a way that no rule foresees.
+pub fn internal(message: &str) -> Effect {
+    Effect::only(Err(Refusal::new(Code::Internal, message)))
+}
+
+impl Gathered {
+    fn add(&mut self, here: Here, origin: Origin, effect: Effect) {
+        if (Here { node: origin.node, boot: origin.boot }) == here {
+            self.outcomes.push((origin, effect.outcome));
+        }
+        self.notices.extend(effect.notices);
+        self.ended.extend(effect.ended);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_bytes::ByteBuf;
+
+    use super::*;
+    use crate::chat::command::LEVEL;
+    use crate::chat::model::Model;
+    use crate::chat::script::Script;
+
+    const HERE: Here = Here { node: RaftId(1), boot: Boot(2) };
+
+    fn item(node: u64, boot: u64, number: u64, command: Vec<u8>) -> Item {
+        let origin = Origin { node: RaftId(node), boot: Boot(boot), number };
+        Item { origin, command: ByteBuf::from(command) }
+    }
+
+    fn batch(items: Vec<Item>) -> Vec<u8> {
+        Batch { level: LEVEL, time_ms: 1, items }.encode().unwrap()
+    }
+
+    #[test]
+    fn a_batch_does_what_its_commands_do_one_by_one() {
+        let steps: Vec<_> = Script::new(7).take(200).collect();
+        let (mut single, mut joined) = (Model::default(), Model::default());
+        let mut effects = Vec::new();
+        for step in &steps {
+            effects.push(apply(&mut single, 1, &step.command).unwrap());
+        }
+        let encode = |(n, step): (usize, &crate::chat::script::Step)| {
+            item(1 + n as u64 % 2, 2 + n as u64 % 3, n as u64, step.command.encode().unwrap())
+        };
+        let mut gathered = Gathered::default();
+        for part in steps.iter().enumerate().map(encode).collect::<Vec<_>>().chunks(7) {
+            apply_batch(&mut joined, &batch(part.to_vec()), HERE, &mut gathered).unwrap();
+        }
+
+        assert_eq!(single, joined);
+        let notices: Vec<_> = effects.iter().flat_map(|effect| effect.notices.clone()).collect();
+        assert_eq!(gathered.notices, notices);
+        assert!(notices.windows(2).all(|pair| pair[0].event.at() <= pair[1].event.at()));
+        // Asked for here, in this run: every sixth.
+        let numbers: Vec<_> = gathered.outcomes.iter().map(|(origin, _)| origin.number).collect();
+        assert_eq!(numbers, (0..200).step_by(6).collect::<Vec<_>>());
+        for (origin, outcome) in gathered.outcomes {
+            assert_eq!(outcome, effects[origin.number as usize].outcome);
+        }
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_read_is_refused_and_the_next_one_applied() {
+        let good = |step: &crate::chat::script::Step| {
+            apply(&mut Model::default(), step.time_ms, &step.command).unwrap().outcome.is_ok()
+        };
+        let good = Script::new(1).find(good).unwrap().command;
+        let mut gathered = Gathered::default();
+        let mut model = Model::default();
+        let items = vec![item(1, 2, 1, b"\xc1".to_vec()), item(1, 2, 2, good.encode().unwrap())];
+        apply_batch(&mut model, &batch(items), HERE, &mut gathered).unwrap();
+        assert_eq!(gathered.outcomes[0].1.as_ref().unwrap_err().code, Code::Internal);
+        assert!(gathered.outcomes[1].1.is_ok());
+    }
+
+    #[test]
+    fn a_newer_level_is_an_error_that_says_what_to_do() {
+        let data = Batch { level: LEVEL + 1, time_ms: 1, items: vec![] }.encode().unwrap();
+        let failed = apply_batch(&mut Model::default(), &data, HERE, &mut Gathered::default()).unwrap_err();
+        assert!(failed.to_string().contains("run a newer replicated-chat"), "{failed}");
+        let failed = apply_batch(&mut Model::default(), b"", HERE, &mut Gathered::default()).unwrap_err();
+        assert!(matches!(failed, BatchFailed::Format(FormatError::Decode(_))));
+    }
+
+    #[test]
+    fn a_store_may_wrap_each_item() {
+        let data = batch(vec![item(1, 2, 1, vec![]), item(9, 9, 2, vec![])]);
+        let mut seen = 0;
+        let mut gathered = Gathered::default();
+        apply_batch_with(&mut Model::default(), &data, HERE, &mut gathered, |_, _, _| {
+            seen += 1;
+            Ok(internal("rolled back"))
+        })
+        .unwrap();
+        assert_eq!((seen, gathered.outcomes.len()), (2, 1));
+    }
+}

@@ -1,0 +1,282 @@
+//! The tables in memory: what the simulation runs on, and the measure of the SQL store.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use super::command::TokenHash;
+use super::digest;
+use super::objects::RoomKind;
+use super::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow};
+use crate::ids::{At, RoomId, Seq};
+
+/// All rows of one replica. A clone is a copy of its state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Model {
+    at: At,
+    users: BTreeMap<String, UserRow>,
+    rooms: BTreeMap<RoomId, RoomRow>,
+    members: BTreeMap<(RoomId, String), MemberRow>,
+    reads: BTreeMap<(RoomId, String), ReadRow>,
+    messages: BTreeMap<(RoomId, Seq), MessageRow>,
+    sessions: BTreeMap<TokenHash, SessionRow>,
+    outcomes: BTreeMap<(String, String), OutcomeRow>,
+    /// What finds rows by other than their key; derived.
+    room_names: BTreeMap<(bool, String), RoomId>,
+    message_ids: BTreeMap<(String, String), (RoomId, Seq)>,
+    session_ids: BTreeMap<(String, String), TokenHash>,
+}
+
+impl Model {
+    /// The last `at` given out.
+    pub fn present(&self) -> At {
+        self.at
+    }
+
+    /// All rows in their canonical order.
+    pub fn rows(&self) -> Vec<Row> {
+        let users = self.users.values().cloned().map(Row::User);
+        let rooms = self.rooms.values().cloned().map(Row::Room);
+        let members = self.members.values().cloned().map(Row::Member);
+        let reads = self.reads.values().cloned().map(Row::Read);
+        let messages = self.messages.values().cloned().map(Row::Message);
+        let sessions = self.sessions.values().cloned().map(Row::Session);
+        let outcomes = self.outcomes.values().cloned().map(Row::Outcome);
+        users
+            .chain(rooms)
+            .chain(members)
+            .chain(reads)
+            .chain(messages)
+            .chain(sessions)
+            .chain(outcomes)
+            .collect()
+    }
+
+    /// The same for two replicas that hold the same rows, and for nothing else.
+    pub fn digest(&self) -> [u8; 32] {
+        digest::of_rows(&self.rows())
+    }
+
+    /// Takes over rows of another replica, all that changed there after this one's `at` and up to `at`.
+    pub fn install(&mut self, at: At, rows: &[Row]) {
+        for row in rows {
+            match row {
+                Row::User(row) => self.insert_user(row),
+                Row::Room(row) => self.insert_room(row),
+                Row::Member(row) => self.insert_member(row),
+                Row::Read(row) => self.insert_read(row),
+                Row::Message(row) => self.insert_message(row),
+                Row::Session(row) => self.insert_session(row),
+                Row::Outcome(row) => self.insert_outcome(row),
+            }
+        }
+        self.at = self.at.max(at);
+    }
+
+    /// A room's messages by rising `seq`.
+    pub fn messages(&self, room: RoomId) -> impl Iterator<Item = &MessageRow> {
+        self.messages.range((room, Seq(0))..(room.next(), Seq(0))).map(|(_, row)| row)
+    }
+
+    fn insert_user(&mut self, row: &UserRow) {
+        self.users.insert(row.name.clone(), row.clone());
+    }
+
+    fn insert_room(&mut self, row: &RoomRow) {
+        self.room_names.insert((row.kind == RoomKind::Direct, row.name.clone()), row.room);
+        self.rooms.insert(row.room, row.clone());
+    }
+
+    fn insert_member(&mut self, row: &MemberRow) {
+        self.members.insert((row.room, row.user.clone()), row.clone());
+    }
+
+    fn insert_read(&mut self, row: &ReadRow) {
+        self.reads.insert((row.room, row.user.clone()), row.clone());
+    }
+
+    fn insert_message(&mut self, row: &MessageRow) {
+        let message = &row.message;
+        let place = (message.room, message.seq);
+        self.message_ids.insert((message.from.clone(), message.id.clone()), place);
+        self.messages.insert(place, row.clone());
+    }
+
+    fn insert_session(&mut self, row: &SessionRow) {
+        // An older session under the same id ends before the younger is made, so the last `at` is
+        // the youngest's in whatever order rows are installed.
+        let id = (row.user.clone(), row.id.clone());
+        let youngest = self.session_ids.get(&id).and_then(|token| self.sessions.get(token));
+        if youngest.is_none_or(|other| other.at < row.at) {
+            self.session_ids.insert(id, row.token_hash);
+        }
+        self.sessions.insert(row.token_hash, row.clone());
+    }
+
+    fn insert_outcome(&mut self, row: &OutcomeRow) {
+        self.outcomes.insert((row.user.clone(), row.id.clone()), row.clone());
+    }
+}
+
+impl Tables for Model {
+    type Error = Infallible;
+
+    fn at(&mut self) -> Result<At, Infallible> {
+        Ok(self.at)
+    }
+
+    fn next_at(&mut self) -> Result<At, Infallible> {
+        self.at = self.at.next();
+        Ok(self.at)
+    }
+
+    fn user(&mut self, name: &str) -> Result<Option<UserRow>, Infallible> {
+        Ok(self.users.get(name).cloned())
+    }
+
+    fn any_user(&mut self) -> Result<bool, Infallible> {
+        Ok(!self.users.is_empty())
+    }
+
+    fn put_user(&mut self, row: &UserRow) -> Result<(), Infallible> {
+        self.insert_user(row);
+        Ok(())
+    }
+
+    fn room(&mut self, room: RoomId) -> Result<Option<RoomRow>, Infallible> {
+        Ok(self.rooms.get(&room).cloned())
+    }
+
+    fn room_by_name(&mut self, name: &str, direct: bool) -> Result<Option<RoomRow>, Infallible> {
+        let room = self.room_names.get(&(direct, name.to_owned()));
+        Ok(room.and_then(|room| self.rooms.get(room)).cloned())
+    }
+
+    fn last_room(&mut self) -> Result<RoomId, Infallible> {
+        Ok(self.rooms.keys().next_back().copied().unwrap_or_default())
+    }
+
+    fn put_room(&mut self, row: &RoomRow) -> Result<(), Infallible> {
+        self.insert_room(row);
+        Ok(())
+    }
+
+    fn member(&mut self, room: RoomId, user: &str) -> Result<Option<MemberRow>, Infallible> {
+        Ok(self.members.get(&(room, user.to_owned())).cloned())
+    }
+
+    fn members(&mut self, room: RoomId) -> Result<Vec<String>, Infallible> {
+        let rows = self.members.range((room, String::new())..(room.next(), String::new()));
+        Ok(rows.filter(|(_, row)| row.member).map(|((_, user), _)| user.clone()).collect())
+    }
+
+    fn put_member(&mut self, row: &MemberRow) -> Result<(), Infallible> {
+        self.insert_member(row);
+        Ok(())
+    }
+
+    fn read(&mut self, room: RoomId, user: &str) -> Result<Option<ReadRow>, Infallible> {
+        Ok(self.reads.get(&(room, user.to_owned())).cloned())
+    }
+
+    fn put_read(&mut self, row: &ReadRow) -> Result<(), Infallible> {
+        self.insert_read(row);
+        Ok(())
+    }
+
+    fn end(&mut self, room: RoomId) -> Result<(Seq, u64), Infallible> {
+        let last = self.messages.range((room, Seq(0))..(room.next(), Seq(0))).next_back();
+        Ok(last.map_or((Seq(0), 0), |(_, row)| (row.message.seq, row.message.time)))
+    }
+
+    fn message(&mut self, room: RoomId, seq: Seq) -> Result<Option<MessageRow>, Infallible> {
+        Ok(self.messages.get(&(room, seq)).cloned())
+    }
+
+    fn message_by_id(&mut self, user: &str, id: &str) -> Result<Option<MessageRow>, Infallible> {
+        let place = self.message_ids.get(&(user.to_owned(), id.to_owned()));
+        Ok(place.and_then(|place| self.messages.get(place)).cloned())
+    }
+
+    fn put_message(&mut self, row: &MessageRow) -> Result<(), Infallible> {
+        self.insert_message(row);
+        Ok(())
+    }
+
+    fn session(&mut self, token_hash: &TokenHash) -> Result<Option<SessionRow>, Infallible> {
+        Ok(self.sessions.get(token_hash).cloned())
+    }
+
+    fn session_by_id(&mut self, user: &str, id: &str) -> Result<Option<SessionRow>, Infallible> {
+        let token = self.session_ids.get(&(user.to_owned(), id.to_owned()));
+        Ok(token.and_then(|token| self.sessions.get(token)).cloned())
+    }
+
+    fn sessions(&mut self, user: &str) -> Result<Vec<SessionRow>, Infallible> {
+        let alive = self.sessions.values().filter(|row| row.user == user && !row.ended);
+        let mut rows: Vec<_> = alive.cloned().collect();
+        rows.sort_by_key(|row| row.at);
+        Ok(rows)
+    }
+
+    fn put_session(&mut self, row: &SessionRow) -> Result<(), Infallible> {
+        self.insert_session(row);
+        Ok(())
+    }
+
+    fn outcome(&mut self, user: &str, id: &str) -> Result<Option<OutcomeRow>, Infallible> {
+        Ok(self.outcomes.get(&(user.to_owned(), id.to_owned())).cloned())
+    }
+
+    fn put_outcome(&mut self, row: &OutcomeRow) -> Result<(), Infallible> {
+        self.insert_outcome(row);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::apply::apply;
+    use crate::chat::script::Script;
+
+    fn played(seed: u64, steps: usize) -> Model {
+        let mut model = Model::default();
+        for step in Script::new(seed).take(steps) {
+            let Ok(_effect) = apply(&mut model, step.time_ms, &step.command);
+        }
+        model
+    }
+
+    #[test]
+    fn rows_come_in_the_order_of_their_keys() {
+        let rows = played(1, 600).rows();
+        assert!(rows.windows(2).all(|pair| pair[0].key() < pair[1].key()));
+    }
+
+    #[test]
+    fn the_same_script_gives_the_same_digest_and_another_another() {
+        assert_eq!(played(1, 300).digest(), played(1, 300).digest());
+        assert_ne!(played(1, 300).digest(), played(2, 300).digest());
+    }
+
+    #[test]
+    fn rows_of_another_replica_make_the_same_state() {
+        let (early, late) = (played(3, 300), played(3, 600));
+        let delta: Vec<_> = late.rows().into_iter().filter(|row| row.at() > early.present()).collect();
+        let mut caught_up = early;
+        caught_up.install(late.present(), &delta);
+        assert_eq!(caught_up, late);
+
+        let mut anew = Model::default();
+        anew.install(late.present(), &late.rows());
+        assert_eq!(anew, late);
+    }
+
+    #[test]
+    fn rows_survive_their_encoding() {
+        for row in played(4, 600).rows() {
+            let bytes = rmp_serde::to_vec_named(&row).unwrap();
+            assert_eq!(rmp_serde::from_slice::<Row>(&bytes).unwrap(), row);
+        }
+    }
+}

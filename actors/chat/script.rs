@@ -1,0 +1,312 @@
+//! Random but meaningful commands from a seed: people register, talk, edit, come and go, repeat
+//! themselves, and ask for what they may not. For tests and the simulation.
+
+use super::apply::apply;
+use super::command::{Change, Command, LoginOp};
+use super::model::Model;
+use super::objects::RoomKind;
+use super::tables::Tables;
+use crate::ids::{RoomId, Seq};
+
+const NAMES: [&str; 10] = ["ann", "bob", "cleo", "dan", "eve", "fay", "gus", "hal", "ida", "joe"];
+const ROOMS: [&str; 6] = ["general", "random", "Straße", "ops", "日本", "a"];
+const TEXTS: [&str; 7] =
+    ["hello", "Grüße aus Köln", "日本語のメッセージ", "ok", "👍🏽", "two\nlines", "a'; --"];
+const EMOJI: [&str; 4] = ["👍", "❤️", "🎉", "+1"];
+/// How many commands back a repeat may reach.
+const MEMORY: usize = 64;
+
+/// Numbers that look random and are the same for the same seed (SplitMix64).
+#[derive(Clone, Debug)]
+pub struct Dice {
+    state: u64,
+}
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    pub fn next_u64(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Below `end`; 0 when `end` is 0.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next_u64().checked_rem(end).unwrap_or(0)
+    }
+
+    pub fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+
+    pub fn pick<'s, E>(&mut self, from: &'s [E]) -> &'s E {
+        let place = self.below(from.len() as u64) as usize;
+        &from[place]
+    }
+}
+
+/// One command and the time at which its leader proposed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub time_ms: u64,
+    pub command: Command,
+}
+
+/// An endless script. It plays along on a model of its own, so that most of what it asks for exists.
+#[derive(Clone, Debug)]
+pub struct Script {
+    dice: Dice,
+    guide: Model,
+    time_ms: u64,
+    number: u64,
+    past: Vec<Command>,
+}
+
+impl Script {
+    pub fn new(seed: u64) -> Self {
+        let (guide, past) = (Model::default(), Vec::new());
+        Self { dice: Dice::new(seed), guide, time_ms: 1_700_000_000_000, number: 0, past }
+    }
+
+    fn command(&mut self) -> Command {
+        if !self.past.is_empty() && self.dice.percent(12) {
+            return self.again();
+        }
+        let user = (*self.dice.pick(&NAMES)).to_owned();
+        self.number += 1;
+        let id = format!("{:016x}-{}", self.dice.next_u64(), self.number);
+        let change = self.change(&user);
+        Command { user, id, change }
+    }
+
+    /// A command of the past once more, or another under its id.
+    fn again(&mut self) -> Command {
+        let mut command = self.dice.pick(&self.past).clone();
+        if self.dice.percent(20) {
+            command.change = self.change(&command.user.clone());
+            return command;
+        }
+        // The very same command twice, or the request made anew: then its session draws a new token.
+        if self.dice.percent(60) {
+            let token = self.token();
+            let hash = self.hash_of(&command.user);
+            match &mut command.change {
+                Change::Register { .. } if self.dice.percent(50) => {
+                    let op = LoginOp::Register;
+                    command.change = Change::Login { token_hash: token, password_hash: hash, op };
+                }
+                Change::Register { token_hash, .. } => *token_hash = token,
+                Change::Login { token_hash, password_hash, .. } => {
+                    (*token_hash, *password_hash) = (token, hash);
+                }
+                _ => {}
+            }
+        }
+        command
+    }
+
+    fn change(&mut self, user: &str) -> Change {
+        let Ok(account) = self.guide.user(user);
+        let chance = match account {
+            None => 80,
+            Some(row) if row.deleted => 20,
+            Some(_) => 1,
+        };
+        if self.dice.percent(chance) {
+            return Change::Register {
+                display: user.to_uppercase(),
+                password_hash: format!("hash-{}", self.dice.next_u64()),
+                token_hash: self.token(),
+                first_is_admin: true,
+            };
+        }
+        let room = self.room(user);
+        let seq = self.seq(room);
+        let other = (*self.dice.pick(&NAMES)).to_owned();
+        let text = format!("{} {}", self.dice.pick(&TEXTS), self.dice.below(3));
+        match self.dice.below(100) {
+            0..30 => {
+                let reply_to = self.dice.percent(20).then_some(seq);
+                Change::Send { room, text, reply_to }
+            }
+            30..40 => {
+                let seq = self.own_seq(room, user).unwrap_or(seq);
+                let version = self.dice.percent(50).then(|| 1 + self.dice.below(3));
+                Change::Edit { room, seq, text, version }
+            }
+            40..45 => {
+                let seq = |script: &mut Self| script.own_seq(room, user).unwrap_or(seq);
+                let seqs = (0..=self.dice.below(3)).map(|_| seq(self)).collect();
+                Change::Delete { room, seqs }
+            }
+            45..57 => {
+                let emoji = (*self.dice.pick(&EMOJI)).to_owned();
+                Change::React { room, seq, emoji, on: self.dice.percent(65) }
+            }
+            57..63 => Change::MarkRead { room, seq },
+            63..70 => Change::Join { room },
+            70..74 => Change::Leave { room },
+            74..80 => Change::Invite { room, user: other },
+            80..83 => {
+                let Ok(members) = self.guide.members(room);
+                let member = (!members.is_empty()).then(|| self.dice.pick(&members).clone());
+                Change::Remove { room, user: member.unwrap_or(other) }
+            }
+            83..88 => Change::CreateRoom {
+                name: format!("{} {}", self.dice.pick(&ROOMS), self.dice.below(5)),
+                kind: if self.dice.percent(50) { RoomKind::Public } else { RoomKind::Private },
+                topic: text,
+            },
+            88..91 => Change::OpenDirect { users: self.people(user) },
+            91..95 => Change::Login {
+                token_hash: self.token(),
+                password_hash: self.hash_of(user),
+                op: LoginOp::Login,
+            },
+            95..97 => Change::Logout { token_hash: self.token_of(user) },
+            97..99 => {
+                let new_hash = format!("hash-{}", self.dice.next_u64());
+                let mut request = [0; 16];
+                request[..8].copy_from_slice(&self.dice.next_u64().to_be_bytes());
+                let (old_hash, token_hash) = (self.hash_of(user), self.token_of(user));
+                Change::ChangePassword { old_hash, new_hash, token_hash, request }
+            }
+            // Rarely: a name is never given again, and there are not many.
+            _ if self.dice.percent(20) => Change::DeleteAccount { password_hash: self.hash_of(user) },
+            _ => Change::Send { room, text, reply_to: None },
+        }
+    }
+
+    fn token(&mut self) -> [u8; 32] {
+        let mut token = [0; 32];
+        for part in token.chunks_exact_mut(8) {
+            part.copy_from_slice(&self.dice.next_u64().to_be_bytes());
+        }
+        token
+    }
+
+    fn token_of(&mut self, user: &str) -> [u8; 32] {
+        let Ok(sessions) = self.guide.sessions(user);
+        if sessions.is_empty() || self.dice.percent(10) {
+            return self.token();
+        }
+        self.dice.pick(&sessions).token_hash
+    }
+
+    /// Mostly what is stored.
+    fn hash_of(&mut self, user: &str) -> String {
+        let Ok(account) = self.guide.user(user);
+        match account {
+            Some(row) if self.dice.percent(90) => row.password_hash,
+            _ => "another".to_owned(),
+        }
+    }
+
+    /// Mostly one that the user is in.
+    fn room(&mut self, user: &str) -> RoomId {
+        let Ok(mine) = self.guide.rooms_of(user);
+        if !mine.is_empty() && self.dice.percent(80) {
+            return *self.dice.pick(&mine);
+        }
+        let Ok(last) = self.guide.last_room();
+        RoomId(1 + self.dice.below(last.0 + 1))
+    }
+
+    /// Mostly one that exists.
+    fn seq(&mut self, room: RoomId) -> Seq {
+        let Ok((end, _)) = self.guide.end(room);
+        let beyond = u64::from(self.dice.percent(10));
+        Seq(1 + self.dice.below(end.0 + beyond))
+    }
+
+    /// Mostly one that the user wrote.
+    fn own_seq(&mut self, room: RoomId, user: &str) -> Option<Seq> {
+        let own = self.guide.messages(room).filter(|row| row.message.from == user);
+        let own: Vec<_> = own.map(|row| row.message.seq).collect();
+        (!own.is_empty() && self.dice.percent(80)).then(|| *self.dice.pick(&own))
+    }
+
+    fn people(&mut self, user: &str) -> Vec<String> {
+        let mut people = vec![user.to_owned()];
+        for _ in 0..=self.dice.below(2) {
+            people.push((*self.dice.pick(&NAMES)).to_owned());
+        }
+        people.sort();
+        people.dedup();
+        people
+    }
+}
+
+impl Iterator for Script {
+    type Item = Step;
+
+    fn next(&mut self) -> Option<Step> {
+        let command = self.command();
+        // Another leader's clock may be behind.
+        self.time_ms += self.dice.below(50);
+        let behind = if self.dice.percent(10) { self.dice.below(500) } else { 0 };
+        let time_ms = self.time_ms - behind;
+        let Ok(_effect) = apply(&mut self.guide, time_ms, &command);
+        if self.past.len() == MEMORY {
+            self.past.remove(0);
+        }
+        self.past.push(command.clone());
+        Some(Step { time_ms, command })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_script() {
+        let play = |seed| Script::new(seed).take(100).collect::<Vec<_>>();
+        assert_eq!(play(5), play(5));
+        assert_ne!(play(5), play(6));
+    }
+
+    #[test]
+    fn dice_are_splitmix64() {
+        let mut dice = Dice::new(1_234_567);
+        assert_eq!(dice.next_u64(), 6_457_827_717_110_365_317);
+        assert_eq!(dice.next_u64(), 3_203_168_211_198_807_973);
+    }
+
+    /// A script that only asks for what is refused would prove nothing.
+    #[test]
+    fn every_op_is_done_refused_and_repeated() {
+        let mut seen: BTreeMap<(String, &str), u32> = BTreeMap::new();
+        for seed in 0..8 {
+            let mut model = Model::default();
+            for step in Script::new(seed).take(2500) {
+                let Ok(effect) = apply(&mut model, step.time_ms, &step.command);
+                let what = format!("{:?}", step.command.change);
+                let op = what.split(' ').next().unwrap().to_owned();
+                let became = match &effect.outcome {
+                    Ok(outcome) if outcome.duplicate => "repeated",
+                    Ok(_) => "done",
+                    Err(_) => "refused",
+                };
+                *seen.entry((op, became)).or_default() += 1;
+            }
+        }
+        for op in "Register Login Logout ChangePassword DeleteAccount CreateRoom Join Leave Invite Remove \
+                   OpenDirect Send Edit Delete React MarkRead"
+            .split_whitespace()
+        {
+            let count = |became| seen.get(&(op.to_owned(), became)).copied().unwrap_or(0);
+            assert!(count("done") > 0, "{op} is never done: {seen:?}");
+            assert!(count("refused") > 0, "{op} is never refused: {seen:?}");
+            let remembered = !matches!(op, "MarkRead" | "DeleteAccount");
+            assert!(!remembered || count("repeated") > 0, "{op} is never repeated: {seen:?}");
+        }
+    }
+}

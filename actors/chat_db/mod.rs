@@ -1,0 +1,9 @@
+//! What the writer and the readers of `chat.db` share.
+//!
+//! - [`rows`]: columns into rows, and numbers into columns.
+//! - [`entries`]: the Raft log's columns into entries.
+//! - [`pragma`]: settings of a connection, read back.
+
+pub mod entries;
+pub mod pragma;
+pub mod rows;

@@ -1,0 +1,219 @@
+//! Columns into rows, and numbers into columns, for the writer and the readers.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::Type;
+use rusqlite::{Result, Row};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::chat::command::LoginOp;
+use crate::chat::objects::{File, Message, Role, RoomKind, User};
+use crate::chat::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, UserRow};
+use crate::ids::{At, RoomId, Seq};
+
+/// The columns of each table in the order in which the functions below read them; macros, so that
+/// they can stand inside a statement.
+macro_rules! columns {
+    (user) => {
+        "at, name, display, role, password_hash, deleted, created_by, created_digest"
+    };
+    (room) => {
+        "at, room, name, kind, topic, creator"
+    };
+    (member) => {
+        "at, room, user, member"
+    };
+    (read) => {
+        "at, room, user, seq"
+    };
+    (message) => {
+        "at, room, seq, id, author, text, time, version, edited, deleted, reply_to, reactions, files, \
+         digest, sent_at"
+    };
+    (session) => {
+        "at, token_hash, user, id, op, first_at, ended"
+    };
+    (outcome) => {
+        "at, user, id, digest, outcome"
+    };
+}
+pub(crate) use columns;
+
+/// A number as SQLite keeps it. One past its range, which only a question can hold, lies behind
+/// every row, as it should.
+pub fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number out of a column; the tables hold none below zero.
+pub fn number(row: &Row<'_>, column: usize) -> Result<u64> {
+    let found: i64 = row.get(column)?;
+    u64::try_from(found).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, found))
+}
+
+pub fn at(row: &Row<'_>, column: usize) -> Result<At> {
+    number(row, column).map(At)
+}
+
+pub fn role_text(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "admin",
+        Role::Member => "member",
+    }
+}
+
+pub fn kind_text(kind: RoomKind) -> &'static str {
+    match kind {
+        RoomKind::Public => "public",
+        RoomKind::Private => "private",
+        RoomKind::Direct => "direct",
+    }
+}
+
+pub fn op_text(op: LoginOp) -> &'static str {
+    match op {
+        LoginOp::Register => "register",
+        LoginOp::Login => "login",
+    }
+}
+
+fn role(row: &Row<'_>, column: usize) -> Result<Role> {
+    match row.get_ref(column)?.as_str()? {
+        "admin" => Ok(Role::Admin),
+        "member" => Ok(Role::Member),
+        other => Err(strange(column, other)),
+    }
+}
+
+pub fn kind(row: &Row<'_>, column: usize) -> Result<RoomKind> {
+    match row.get_ref(column)?.as_str()? {
+        "public" => Ok(RoomKind::Public),
+        "private" => Ok(RoomKind::Private),
+        "direct" => Ok(RoomKind::Direct),
+        other => Err(strange(column, other)),
+    }
+}
+
+fn op(row: &Row<'_>, column: usize) -> Result<LoginOp> {
+    match row.get_ref(column)?.as_str()? {
+        "register" => Ok(LoginOp::Register),
+        "login" => Ok(LoginOp::Login),
+        other => Err(strange(column, other)),
+    }
+}
+
+fn strange(column: usize, found: &str) -> rusqlite::Error {
+    let message = format!("{found} is not a word for this column");
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, message.into())
+}
+
+/// A value as JSON text; an empty one is NULL.
+pub fn json<T: Serialize>(value: &T, empty: bool) -> Result<Option<String>> {
+    if empty {
+        return Ok(None);
+    }
+    let text = serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    Ok(Some(text))
+}
+
+pub fn from_json<T: DeserializeOwned + Default>(row: &Row<'_>, column: usize) -> Result<T> {
+    match row.get_ref(column)?.as_str_or_null()? {
+        None => Ok(T::default()),
+        Some(text) => parse(text, column),
+    }
+}
+
+fn parse<T: DeserializeOwned>(text: &str, column: usize) -> Result<T> {
+    serde_json::from_str(text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+}
+
+/// What everybody may see of an account, out of `columns!(user)`.
+pub fn profile(row: &Row<'_>) -> Result<(At, User)> {
+    let user = User { name: row.get(1)?, display: row.get(2)?, role: role(row, 3)?, deleted: row.get(5)? };
+    Ok((at(row, 0)?, user))
+}
+
+pub fn user(row: &Row<'_>) -> Result<UserRow> {
+    Ok(UserRow {
+        at: at(row, 0)?,
+        name: row.get(1)?,
+        display: row.get(2)?,
+        role: role(row, 3)?,
+        password_hash: row.get(4)?,
+        deleted: row.get(5)?,
+        created_by: row.get(6)?,
+        created_digest: row.get(7)?,
+    })
+}
+
+pub fn room(row: &Row<'_>) -> Result<RoomRow> {
+    Ok(RoomRow {
+        at: at(row, 0)?,
+        room: RoomId(number(row, 1)?),
+        name: row.get(2)?,
+        kind: kind(row, 3)?,
+        topic: row.get(4)?,
+        creator: row.get(5)?,
+    })
+}
+
+pub fn member(row: &Row<'_>) -> Result<MemberRow> {
+    Ok(MemberRow { at: at(row, 0)?, room: RoomId(number(row, 1)?), user: row.get(2)?, member: row.get(3)? })
+}
+
+pub fn read(row: &Row<'_>) -> Result<ReadRow> {
+    Ok(ReadRow {
+        at: at(row, 0)?,
+        room: RoomId(number(row, 1)?),
+        user: row.get(2)?,
+        seq: Seq(number(row, 3)?),
+    })
+}
+
+/// What its room may see of a message, out of `columns!(message)`.
+pub fn message(row: &Row<'_>) -> Result<Message> {
+    Ok(Message {
+        at: at(row, 0)?,
+        room: RoomId(number(row, 1)?),
+        seq: Seq(number(row, 2)?),
+        id: row.get(3)?,
+        from: row.get(4)?,
+        text: row.get(5)?,
+        time: number(row, 6)?,
+        version: number(row, 7)?,
+        edited: row.get(8)?,
+        deleted: row.get(9)?,
+        reply_to: row.get::<_, Option<i64>>(10)?.map(|seq| Seq(seq.unsigned_abs())),
+        reactions: from_json::<BTreeMap<String, Vec<String>>>(row, 11)?,
+        files: from_json::<Vec<File>>(row, 12)?,
+    })
+}
+
+pub fn message_row(row: &Row<'_>) -> Result<MessageRow> {
+    Ok(MessageRow { message: message(row)?, digest: row.get(13)?, sent_at: at(row, 14)? })
+}
+
+pub fn session(row: &Row<'_>) -> Result<SessionRow> {
+    Ok(SessionRow {
+        at: at(row, 0)?,
+        token_hash: row.get(1)?,
+        user: row.get(2)?,
+        id: row.get(3)?,
+        op: op(row, 4)?,
+        first_at: at(row, 5)?,
+        ended: row.get(6)?,
+    })
+}
+
+pub fn outcome(row: &Row<'_>) -> Result<OutcomeRow> {
+    Ok(OutcomeRow {
+        at: at(row, 0)?,
+        user: row.get(1)?,
+        id: row.get(2)?,
+        digest: row.get(3)?,
+        outcome: parse(row.get_ref(4)?.as_str()?, 4)?,
+    })
+}

@@ -1,0 +1,312 @@
+//! `HubShard`: one a worker thread of the HTTP server.
+//!
+//! Owns the seats of the sessions of its thread (see [`super::shelf`]) and duplicates of their
+//! sockets. Is told `Published` and `Passing` by `Hub`, and comings, goings and acknowledgements by
+//! sessions. Tells sessions `Deliver`, one at a time each, and `Summon`; tells `Hub` who is here.
+//! Never waits for anybody: a client that stops reading freezes its session, so it is the shard
+//! that notices, and shuts the socket down.
+
+use std::collections::HashMap;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler};
+use tokio::sync::oneshot;
+
+use super::shelf::{Bounds, Out, Shelf};
+use crate::bus::{Envelope, Port, Seat};
+use crate::ids::At;
+use crate::messages::hub::{
+    Alive, Arrive, Beat, CaughtUp, Deliver, Delivered, Depart, Enter, LeaveAll, Local, Passing, Published,
+    Reached, SessionKey, ShardDoor, ShardHere, Summon,
+};
+use crate::metrics::Metrics;
+
+/// How often dead clients are looked for.
+const ROUND: Duration = Duration::from_secs(5);
+/// Messages that may wait for a shard before `Hub` marks a gap instead.
+const MAILBOX: usize = 8192;
+
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    pub bounds: Bounds,
+    /// A client that answered no ping for so long is dead. Its session closes it a little earlier,
+    /// unless it is frozen.
+    pub silence_max: Duration,
+}
+
+impl Default for ShardConfig {
+    fn default() -> Self {
+        Self { bounds: Bounds::default(), silence_max: Duration::from_secs(65) }
+    }
+}
+
+pub struct HubShard {
+    number: u64,
+    config: ShardConfig,
+    shelf: Shelf,
+    guests: HashMap<SessionKey, Guest>,
+    /// Who waits until this node has applied so far.
+    waiting: Vec<(At, oneshot::Sender<()>)>,
+    /// Set while everybody is asked to leave.
+    leaving: Option<LeaveAll>,
+    done: Vec<Out>,
+    seat: Arc<Seat>,
+    here: Port<ShardHere>,
+    local: Port<Local>,
+    metrics: Metrics,
+}
+
+struct Guest {
+    deliver: Port<Deliver>,
+    summon: Port<Summon>,
+    socket: Option<Arc<TcpStream>>,
+    heard: Instant,
+}
+
+impl HubShard {
+    /// Starts the shard of the calling thread, which is a worker of the HTTP server.
+    pub fn open(
+        config: ShardConfig,
+        metrics: &Metrics,
+        here: Port<ShardHere>,
+        local: Port<Local>,
+    ) -> ShardDoor {
+        static SHARDS: AtomicU64 = AtomicU64::new(0);
+        let seat = Arc::new(Seat::new(metrics, "hub_shard", MAILBOX));
+        let shard = Self {
+            number: SHARDS.fetch_add(1, Ordering::Relaxed),
+            shelf: Shelf::new(config.bounds),
+            config,
+            guests: HashMap::new(),
+            waiting: Vec::new(),
+            leaving: None,
+            done: Vec::new(),
+            seat: Arc::clone(&seat),
+            here,
+            local,
+            metrics: metrics.clone(),
+        };
+        let addr = shard.start();
+        ShardDoor {
+            arrive: port(&seat, &addr),
+            enter: port(&seat, &addr),
+            caught_up: port(&seat, &addr),
+            delivered: port(&seat, &addr),
+            alive: port(&seat, &addr),
+            beat: port(&seat, &addr),
+            depart: port(&seat, &addr),
+            reached: port(&seat, &addr),
+        }
+    }
+
+    /// Carries out what the core decided.
+    fn carry_out(&mut self) {
+        for out in self.done.drain(..) {
+            match out {
+                Out::Deliver { key, pass, frames, events, up_to } => {
+                    if let Some(guest) = self.guests.get(&key) {
+                        self.metrics.events_delivered.inc_by(events as u64);
+                        guest.deliver.tell(Deliver { pass, frames, up_to, fell_behind: false });
+                    }
+                }
+                Out::FellBehind { key, pass } => {
+                    if let Some(guest) = self.guests.get(&key) {
+                        let frames = Vec::new();
+                        guest.deliver.tell(Deliver { pass, frames, up_to: At(0), fell_behind: true });
+                    }
+                }
+                Out::Ended { key, token_hash } => {
+                    if let Some(guest) = self.guests.get(&key) {
+                        guest.summon.tell(Summon::Ended { token_hash });
+                    }
+                }
+                Out::Online { user } => self.local.tell(Local { shard: self.number, user, online: true }),
+                Out::Offline { user } => self.local.tell(Local { shard: self.number, user, online: false }),
+            }
+        }
+    }
+
+    fn answer_reached(&mut self) {
+        let at = self.shelf.at();
+        let (reached, waiting) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(wanted, _)| *wanted <= at);
+        self.waiting = waiting;
+        let reached: Vec<(At, oneshot::Sender<()>)> = reached;
+        for (_, reply) in reached {
+            let _gave_up = reply.send(());
+        }
+    }
+
+    fn end_the_dead(&mut self, now: Instant) {
+        for (key, guest) in &self.guests {
+            if now.duration_since(guest.heard) < self.config.silence_max {
+                continue;
+            }
+            if let Some(socket) = &guest.socket {
+                tracing::debug!(session = key.0, "a client answers no more: its socket is shut down");
+                // Already closed is just as well; `Depart` follows either way.
+                let _closed = socket.shutdown(Shutdown::Both);
+            }
+        }
+    }
+
+    fn finish_leaving(&mut self) {
+        if self.guests.is_empty() {
+            if let Some(leaving) = self.leaving.take() {
+                let _gave_up = leaving.reply.send(());
+            }
+        }
+    }
+}
+
+fn port<M>(seat: &Seat, addr: &Addr<HubShard>) -> Port<M>
+where
+    M: crate::bus::Post,
+    HubShard: Handler<Envelope<M>>,
+{
+    seat.port(addr.clone().recipient())
+}
+
+impl Actor for HubShard {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let addr = ctx.address();
+        self.here.tell(ShardHere {
+            shard: self.number,
+            published: port(&self.seat, &addr),
+            passing: port(&self.seat, &addr),
+            leave: port(&self.seat, &addr),
+        });
+        ctx.run_interval(ROUND, |shard, _| {
+            shard.end_the_dead(Instant::now());
+            shard.waiting.retain(|(_, reply)| !reply.is_closed());
+        });
+    }
+}
+
+impl Handler<Envelope<Published>> for HubShard {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Published>, _: &mut Self::Context) {
+        let (news, _handling) = envelope.open();
+        self.shelf.publish(&news, &mut self.done);
+        self.carry_out();
+        if !self.waiting.is_empty() {
+            self.answer_reached();
+        }
+    }
+}
+
+impl Handler<Envelope<Passing>> for HubShard {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Passing>, _: &mut Self::Context) {
+        let (news, _handling) = envelope.open();
+        self.shelf.pass_on(&news.whom, &news.frame, &mut self.done);
+        self.carry_out();
+    }
+}
+
+impl Handler<Envelope<Arrive>> for HubShard {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Arrive>, _: &mut Self::Context) {
+        let (Arrive { key, deliver, summon, socket }, _handling) = envelope.open();
+        if let Some(leaving) = &self.leaving {
+            summon.tell(Summon::Farewell(leaving.farewell.clone()));
+        }
+        self.shelf.arrive(key);
+        self.guests.insert(key, Guest { deliver, summon, socket, heard: Instant::now() });
+    }
+}
+
+impl Handler<Envelope<Enter>> for HubShard {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Enter>, _: &mut Self::Context) {
+        let (Enter { key, pass, user, token_hash, reply }, _handling) = envelope.open();
+        self.shelf.enter(key, pass, &user, token_hash, &mut self.done);
+        self.carry_out();
+        let _gone = reply.send(());
+    }
+}
+
+impl Handler<Envelope<CaughtUp>> for HubShard {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<CaughtUp>, _: &mut Self::Context) {
+        let (news, _handling) = envelope.open();
+        self.shelf.caught_up(&news, &mut self.done);
+        self.carry_out();
+    }
+}
+
+impl Handler<Envelope<Delivered>> for HubShard {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Delivered>, _: &mut Self::Context) {
+        let (Delivered { key, pass }, _handling) = envelope.open();
+        self.shelf.delivered(key, pass, &mut self.done);
+        self.carry_out();
+    }
+}
+
+impl Handler<Envelope<Alive>> for HubShard {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Alive>, _: &mut Self::Context) {
+        let (Alive { key }, _handling) = envelope.open();
+        if let Some(guest) = self.guests.get_mut(&key) {
+            guest.heard = Instant::now();
+        }
+    }
+}
+
+impl Handler<Envelope<Beat>> for HubShard {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Beat>, _: &mut Self::Context) {
+        let (Beat { key }, _handling) = envelope.open();
+        self.shelf.beat(key, &mut self.done);
+        self.carry_out();
+    }
+}
+
+impl Handler<Envelope<Depart>> for HubShard {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Depart>, _: &mut Self::Context) {
+        let (Depart { key }, _handling) = envelope.open();
+        self.shelf.depart(key, &mut self.done);
+        self.guests.remove(&key);
+        self.carry_out();
+        self.finish_leaving();
+    }
+}
+
+impl Handler<Envelope<Reached>> for HubShard {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Reached>, _: &mut Self::Context) {
+        let (Reached { at, reply }, _handling) = envelope.open();
+        self.waiting.push((at, reply));
+        self.answer_reached();
+    }
+}
+
+impl Handler<Envelope<LeaveAll>> for HubShard {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<LeaveAll>, _: &mut Self::Context) {
+        let (leave, _handling) = envelope.open();
+        for guest in self.guests.values() {
+            guest.summon.tell(Summon::Farewell(leave.farewell.clone()));
+        }
+        self.leaving = Some(leave);
+        self.finish_leaving();
+    }
+}

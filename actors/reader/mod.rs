@@ -1,0 +1,15 @@
+//! Questions to the tables: each answered in one short read transaction, beside the writer.
+//!
+//! - [`pool`]: read-only connections.
+//! - [`view`]: the pure core: what one user may see, as of one moment.
+//! - [`pull`]: what changed behind a cursor.
+//! - [`actor`]: the threads that answer.
+
+pub mod actor;
+pub mod pool;
+pub mod pull;
+pub mod view;
+
+pub use actor::Reader;
+pub use pool::ReadPool;
+pub use view::View;

@@ -1,0 +1,84 @@
+//! Read-only connections to `chat.db`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use r2d2::ManageConnection;
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::view::View;
+use crate::chat_db::pragma;
+use crate::messages::reading::ReadFailed;
+
+/// Kibibytes of pages that each connection keeps in memory.
+const CACHE_KIB: i64 = 16 * 1024;
+/// How long a connection waits for the writer while the WAL is recovered.
+const BUSY_MS: i64 = 5_000;
+/// More than the number of statements there are.
+const STATEMENTS_CACHED: usize = 64;
+/// How long a question waits for a connection; there is one for each thread.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Connections to one file; cheap to clone.
+#[derive(Clone)]
+pub struct ReadPool {
+    pool: r2d2::Pool<SqliteConnectionManager>,
+}
+
+impl ReadPool {
+    /// Opens `connections` to a file that a store has opened before.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open(file: &Path, connections: u32) -> Result<Self, ReadFailed> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let manager = SqliteConnectionManager::file(file).with_flags(flags).with_init(|conn| prepare(conn));
+        // The pool would try for as long as a question may wait, and say nothing of the reason.
+        let tried = manager.connect();
+        drop(tried.map_err(|error| ReadFailed(error.to_string()))?);
+        let pool = r2d2::Pool::builder()
+            .max_size(connections)
+            .test_on_check_out(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connection_timeout(WAIT)
+            .build(manager);
+        Ok(Self { pool: pool.map_err(|error| ReadFailed(error.to_string()))? })
+    }
+
+    /// Reads in one transaction: all as of one moment.
+    ///
+    /// # Errors
+    /// When the tables cannot be read.
+    pub fn read<T>(&self, read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> Result<T, ReadFailed> {
+        let conn = self.pool.get().map_err(|error| ReadFailed(error.to_string()))?;
+        let run = || {
+            // Ends when dropped, whatever happens: an open one would keep the WAL from beginning anew.
+            let transaction = conn.unchecked_transaction()?;
+            read(&View::new(&transaction)?)
+        };
+        run().map_err(|error| ReadFailed(error.to_string()))
+    }
+}
+
+fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    for (name, value) in [
+        ("query_only", 1),
+        ("busy_timeout", BUSY_MS),
+        ("cache_size", -CACHE_KIB),
+        ("cell_size_check", 1),
+        ("trusted_schema", 0),
+    ] {
+        let value = value.to_string();
+        let found = pragma::set(conn, name, &value)?;
+        if found != value {
+            let message = format!("the setting {name} did not take: it is {found}");
+            return Err(rusqlite::Error::UserFunctionError(message.into()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,340 @@
+//! Who somebody is: `hello`, `register`, `login`, what they are welcomed with, and the changes that
+//! need a password.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+
+use super::executor::{Executor, Who, ask, locked, millis, outcome, within};
+use super::reply::{Answer, Problem, Reply, Welcome};
+use super::request::{Op, Resume};
+use crate::bus::Port;
+use crate::chat::command::{Change, Command, LoginOp, TokenHash};
+use crate::chat::objects::User;
+use crate::chat::outcome::{Code, Done, Outcome};
+use crate::chat::tables::UserRow;
+use crate::ids::{At, RoomId};
+use crate::messages::consensus::NotDone;
+use crate::messages::hub::Reached;
+use crate::messages::passwords::{Fingerprint, Hash, Verify};
+use crate::messages::people::{Cluster, Surroundings};
+use crate::messages::reading::{Account, Home, HomeView, SessionOf};
+
+/// A cursor further back than this loads anew instead of reading all that happened.
+const RESUME_SPAN: u64 = 100_000;
+/// How long a node that is behind a client's cursor waits for itself.
+const BEHIND_WAIT: Duration = Duration::from_secs(2);
+/// A name whose password was guessed too often is answered so much later, at most.
+const SLOWED_BY: Duration = Duration::from_secs(2);
+const TOKEN_BYTES: usize = 32;
+
+/// Somebody who was let in.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    pub user: User,
+    pub token_hash: TokenHash,
+    /// Drawn just now: for `register` and `login`.
+    pub token: Option<String>,
+    pub at: Option<At>,
+    pub duplicate: bool,
+}
+
+/// How a session goes on after its welcome.
+#[derive(Clone, Debug)]
+pub struct Onward {
+    /// Everything up to here is known to the client.
+    pub cursor: At,
+    /// There is something to read from the tables first.
+    pub pull: bool,
+    /// The user's rooms …
+    pub rooms: Vec<RoomId>,
+    /// … as of here.
+    pub rooms_at: At,
+}
+
+impl Admitted {
+    pub fn who(&self) -> Who {
+        Who { user: self.user.name.clone(), token_hash: self.token_hash }
+    }
+}
+
+impl Executor {
+    /// Lets somebody in by `hello`, `register` or `login`.
+    ///
+    /// # Errors
+    /// What the contract says of them; `unavailable` when only a majority could tell.
+    pub async fn admit(&self, id: &str, op: Op, from: Option<IpAddr>) -> Result<Admitted, Problem> {
+        within(async {
+            match op {
+                Op::Hello { token, .. } => self.session_of(&token).await,
+                Op::Register { name, password, display } => self.register(id, name, password, display).await,
+                Op::Login { name, password, .. } => self.login(id, name, password, from).await,
+                _ => Err(Problem::new(Code::Unauthorized, "begin with hello, register or login")),
+            }
+        })
+        .await
+    }
+
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// `unauthorized` when a majority knows that it is nobody's.
+    pub async fn session_of(&self, token: &str) -> Result<Admitted, Problem> {
+        let token_hash = hash_of(token);
+        let ask = |reply| SessionOf { token_hash, reply };
+        let mut user = self.read(&self.ports.session_of, ask).await?;
+        if user.is_none() {
+            // It may have been made elsewhere a moment ago. Without a majority nobody can tell, and a
+            // client must not throw a good token away.
+            self.barrier().await?;
+            user = self.read(&self.ports.session_of, ask).await?;
+        }
+        let user = user.ok_or_else(|| Problem::new(Code::Unauthorized, "this session has ended: log in"))?;
+        Ok(Admitted { user, token_hash, token: None, at: None, duplicate: false })
+    }
+
+    async fn register(
+        &self,
+        id: &str,
+        name: String,
+        password: String,
+        display: String,
+    ) -> Result<Admitted, Problem> {
+        if !self.config.registration_open {
+            return Err(Problem::new(Code::Forbidden, "registration is closed: ask an admin for an account"));
+        }
+        let there = self.account(&name).await?;
+        let password_hash = match &there {
+            Some(row) if row.created_by != id => {
+                return Err(Problem::new(Code::Conflict, "this name is taken: choose another"));
+            }
+            // Apply refuses this in any case, and says whether it is a repeat: no hash is needed.
+            Some(_) => String::new(),
+            None => self.hash(password.clone()).await?,
+        };
+        let (token, token_hash) = draw_token()?;
+        let first_is_admin = self.config.first_is_admin;
+        let change = Change::Register { display, password_hash, token_hash, first_is_admin };
+        let command = Command { user: name.clone(), id: id.to_owned(), change };
+        match self.propose(command)?.await {
+            Ok(Ok(done)) => admitted(done, token, token_hash),
+            Ok(Err(NotDone::Refused(refusal))) if refusal.registered_by_this_id => {
+                let right = |row: &Option<UserRow>| row.as_ref().map(|row| row.password_hash.clone());
+                let stored = right(&self.account(&name).await?);
+                if !self.verify(password, stored.clone()).await? {
+                    return Err(Problem::from(*refusal));
+                }
+                self.open_session(id, name, stored.unwrap_or_default(), LoginOp::Register).await
+            }
+            Ok(Err(not_done)) => Err(super::executor::not_done(not_done)),
+            Err(_) => Err(Problem::timeout()),
+        }
+    }
+
+    async fn login(
+        &self,
+        id: &str,
+        name: String,
+        password: String,
+        from: Option<IpAddr>,
+    ) -> Result<Admitted, Problem> {
+        self.check_guesses(&name, from).await?;
+        // An account or a password may have been made elsewhere a moment ago; and without a majority
+        // nobody can be let in anyway.
+        self.barrier().await?;
+        let stored = self.account(&name).await?.filter(|row| !row.deleted).map(|row| row.password_hash);
+        if !self.verify(password, stored.clone()).await? {
+            self.count_guess(&name, from);
+            return Err(Problem::new(Code::Unauthorized, "wrong name or password"));
+        }
+        self.open_session(id, name, stored.unwrap_or_default(), LoginOp::Login).await
+    }
+
+    /// The password is right: makes a session.
+    async fn open_session(
+        &self,
+        id: &str,
+        user: String,
+        password_hash: String,
+        op: LoginOp,
+    ) -> Result<Admitted, Problem> {
+        let (token, token_hash) = draw_token()?;
+        let change = Change::Login { token_hash, password_hash, op };
+        let asked = self.propose(Command { user, id: id.to_owned(), change })?;
+        admitted(outcome(asked).await?, token, token_hash)
+    }
+
+    pub(super) async fn change_password(&self, who: Who, id: String, old: String, new: String) -> Reply {
+        let right = self.check_password(&who.user, &old).await?;
+        // One that was done already is repeated with an old password that is no longer right: only apply
+        // knows it by its id. A hash that nobody has lets it look, and refuse what is not a repeat.
+        let old_hash = right.unwrap_or_default();
+        let new_hash = self.hash(new.clone()).await?;
+        let salt_from = Sha256::digest(format!("{} {id}", who.user));
+        let mut salt = [0; 16];
+        salt.copy_from_slice(&salt_from[..16]);
+        let secrets = format!("{}:{old}{new}", old.len());
+        let ask_for = |reply| Fingerprint { salt, secrets, reply };
+        let request = ask(&self.ports.passwords.fingerprint, ask_for).await?;
+        let request = request.ok_or_else(Problem::internal)?;
+        let change = Change::ChangePassword { old_hash, new_hash, token_hash: who.token_hash, request };
+        Ok(outcome(self.propose(Command { user: who.user, id, change })?).await?.into())
+    }
+
+    pub(super) async fn delete_account(&self, who: Who, id: String, password: String) -> Reply {
+        let right = self.check_password(&who.user, &password).await?;
+        let password_hash = right.ok_or_else(|| Problem::new(Code::Forbidden, "wrong password"))?;
+        let change = Change::DeleteAccount { password_hash };
+        Ok(outcome(self.propose(Command { user: who.user, id, change })?).await?.into())
+    }
+
+    /// The stored hash, when the password is right.
+    async fn check_password(&self, user: &str, password: &str) -> Result<Option<String>, Problem> {
+        self.check_guesses(user, None).await?;
+        self.barrier().await?;
+        let stored = self.account(user).await?.filter(|row| !row.deleted).map(|row| row.password_hash);
+        if self.verify(password.to_owned(), stored.clone()).await? {
+            return Ok(stored);
+        }
+        self.count_guess(user, None);
+        Ok(None)
+    }
+
+    /// What `hello` shows, and how the session goes on. `reached`: the way to wait for this node.
+    ///
+    /// # Errors
+    /// When the tables cannot be read.
+    pub async fn welcome(
+        &self,
+        admitted: &Admitted,
+        resume: &Resume,
+        reached: Option<&Port<Reached>>,
+    ) -> Result<(Welcome, Onward), Problem> {
+        let directory = Arc::clone(&self.directory.borrow());
+        let mut home = self.home(&admitted.user.name).await?;
+        let asked = resume.cursor.filter(|_| resume.epoch.as_deref() == Some(directory.epoch.as_str()));
+        if let (Some(cursor), Some(reached)) = (asked.filter(|cursor| *cursor > home.at), reached) {
+            if self.wait_for(cursor, reached).await {
+                home = self.home(&admitted.user.name).await?;
+            }
+        }
+        let resumed = asked.filter(|cursor| home.at.0.saturating_sub(cursor.0) <= RESUME_SPAN);
+        let cursor = resumed.unwrap_or(home.at);
+        let view = ask(&self.ports.surroundings, |reply| Surroundings { reply }).await?;
+        let onward = Onward {
+            cursor,
+            pull: cursor < home.at,
+            rooms: home.rooms.iter().filter(|home| home.room.member).map(|home| home.room.room).collect(),
+            rooms_at: home.at,
+        };
+        let welcome = Welcome {
+            token: admitted.token.clone(),
+            at: admitted.at,
+            duplicate: admitted.duplicate,
+            user: admitted.user.clone(),
+            node: directory.node.clone(),
+            protocol: 1,
+            cursor,
+            epoch: directory.epoch.clone(),
+            resumed: resumed.is_some(),
+            behind: cursor > home.at,
+            rooms: home.rooms,
+            cluster: Cluster::new(&directory, &view),
+            nodes: directory.public_urls(),
+            limits: self.config.limits,
+            heartbeat_ms: self.config.heartbeat_ms,
+        };
+        Ok((welcome, onward))
+    }
+
+    /// `hello`, `register` or `login` over HTTP: nobody stays to be told events.
+    pub async fn admit_once(&self, id: &str, op: Op, from: Option<IpAddr>) -> Reply {
+        let resume = resume_of(&op);
+        let admitted = self.admit(id, op, from).await?;
+        let (welcome, _) = within(self.welcome(&admitted, &resume, None)).await?;
+        Ok(Answer::Welcome(Box::new(welcome)))
+    }
+
+    async fn home(&self, user: &str) -> Result<HomeView, Problem> {
+        self.read(&self.ports.home, |reply| Home { user: user.to_owned(), reply }).await
+    }
+
+    async fn wait_for(&self, at: At, port: &Port<Reached>) -> bool {
+        let (reply, reached) = oneshot::channel();
+        port.tell(Reached { at, reply });
+        tokio::time::timeout(BEHIND_WAIT, reached).await.is_ok_and(|reached| reached.is_ok())
+    }
+
+    async fn account(&self, name: &str) -> Result<Option<UserRow>, Problem> {
+        self.read(&self.ports.account, |reply| Account { name: name.to_owned(), reply }).await
+    }
+
+    async fn hash(&self, password: String) -> Result<String, Problem> {
+        let hash = ask(&self.ports.passwords.hash, |reply| Hash { password, reply }).await?;
+        hash.ok_or_else(Problem::internal)
+    }
+
+    async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, Problem> {
+        ask(&self.ports.passwords.verify, |reply| Verify { password, stored, reply }).await
+    }
+
+    /// By address too many failed logins are refused; by name, which others could block, they are
+    /// only slowed down.
+    async fn check_guesses(&self, name: &str, from: Option<IpAddr>) -> Result<(), Problem> {
+        let now = Instant::now();
+        if let Some(from) = from {
+            let refused = locked(&self.failed_by_address).wait(&from, now);
+            refused.map_err(|wait| {
+                Problem::rate_limited("too many failed logins from this address", millis(wait))
+            })?;
+        }
+        let slowed = locked(&self.failed_by_name).wait(&name.to_owned(), now);
+        if let Err(wait) = slowed {
+            tokio::time::sleep(wait.min(SLOWED_BY)).await;
+        }
+        Ok(())
+    }
+
+    fn count_guess(&self, name: &str, from: Option<IpAddr>) {
+        let now = Instant::now();
+        if let Some(from) = from {
+            locked(&self.failed_by_address).spend(from, now);
+        }
+        locked(&self.failed_by_name).spend(name.to_owned(), now);
+    }
+}
+
+/// Where the client wants to go on.
+pub(super) fn resume_of(op: &Op) -> Resume {
+    match op {
+        Op::Hello { resume, .. } | Op::Login { resume, .. } => resume.clone(),
+        _ => Resume::default(),
+    }
+}
+
+fn admitted(outcome: Outcome, token: String, token_hash: TokenHash) -> Result<Admitted, Problem> {
+    let Done::Account(user) = outcome.done else {
+        tracing::error!("a login was answered with something else");
+        return Err(Problem::internal());
+    };
+    let (at, duplicate) = (Some(outcome.at), outcome.duplicate);
+    Ok(Admitted { user, token_hash, token: Some(token), at, duplicate })
+}
+
+fn draw_token() -> Result<(String, TokenHash), Problem> {
+    let mut bytes = [0_u8; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        tracing::error!(%error, "the system has no random bytes");
+        Problem::internal()
+    })?;
+    let token = hex::encode(bytes);
+    let token_hash = hash_of(&token);
+    Ok((token, token_hash))
+}
+
+fn hash_of(token: &str) -> TokenHash {
+    Sha256::digest(token.as_bytes()).into()
+}

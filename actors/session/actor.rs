@@ -1,0 +1,423 @@
+//! `Session`: one WebSocket.
+//!
+//! - **Owns** the connection, who it is, and its place in the stream of events.
+//! - **Is told** frames by the client, `Deliver` and `Summon` by its shard.
+//! - **Tells** its shard that it came, entered, caught up, took what was delivered, and went; asks
+//!   everything else through the [`Executor`].
+//! - **Never** holds more for its client than one `Deliver` and one page: a client that stops reading
+//!   freezes its session (actix polls it as the response body), and the shard sees that.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::net::{IpAddr, TcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::fut::ActorFutureExt;
+use actix::{Actor, ActorContext, AsyncContext, Handler, StreamHandler, WrapFuture};
+use actix_http::ws::{CloseCode, CloseReason, Item, ProtocolError};
+use actix_web_actors::ws::{Message, WebsocketContext};
+use bytes::BytesMut;
+
+use super::executor::{Executor, Started, Who};
+use super::reply::{self, Problem, Reply};
+use super::request::{self, Frame, Op};
+use crate::bus::{Envelope, Seat};
+use crate::chat::command::TokenHash;
+use crate::chat::outcome::Code;
+use crate::ids::At;
+use crate::messages::hub::{
+    Alive, Arrive, Beat, Deliver, Delivered, Depart, Farewell, Pass, SessionKey, ShardDoor, Summon,
+};
+use crate::metrics::Metrics;
+
+/// A connection that has not tried to say who it is after so long is closed.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// Whoever tried, and was not let in, has so long for the next try.
+const RETRY_WITHIN: Duration = Duration::from_secs(60);
+/// A client that answered no ping for so long is closed.
+const PONG_WITHIN: Duration = Duration::from_secs(60);
+/// Requests of one connection under way.
+const UNDER_WAY_MAX: usize = 1_024;
+/// Frames that may wait behind a request that goes alone.
+const WAITING_MAX: usize = 1_024;
+/// Messages from the shard: it has one `Deliver` outstanding.
+const MAILBOX: usize = 64;
+/// How long somebody with too much under way is asked to wait.
+const BUSY_RETRY_MS: u64 = 100;
+
+/// How long a node that stops waits for what is under way.
+const FAREWELL_WITHIN: Duration = Duration::from_millis(400);
+/// After our close frame the client has so long to answer it. Ending at once would reset a connection on
+/// which it still sends, and the reset could overtake the close frame.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+const NO_HELLO: u16 = 4501;
+const NO_PONG: u16 = 4008;
+const NOT_A_REQUEST: u16 = 4500;
+pub(super) const TOKEN_ENDED: u16 = 4503;
+
+/// What all sessions of a thread share.
+#[derive(Clone)]
+pub struct SessionConfig {
+    pub executor: Arc<Executor>,
+    pub door: ShardDoor,
+    pub metrics: Metrics,
+    /// The server's pings: clients are told, and may take silence for death.
+    pub ping_every: Duration,
+}
+
+/// The connection that was opened.
+pub struct Opened {
+    pub from: Option<IpAddr>,
+    /// A duplicate, by which the shard ends a frozen session.
+    pub socket: Option<Arc<TcpStream>>,
+    /// Set by the edge when the client announced a frame that is too big, and nothing more is read.
+    pub too_big: Rc<Cell<bool>>,
+}
+
+/// See the module.
+pub struct Session {
+    pub(super) key: SessionKey,
+    pub(super) pass: Pass,
+    pub(super) config: SessionConfig,
+    pub(super) opened: Opened,
+    pub(super) who: Option<Who>,
+    /// The client has seen every event up to here.
+    pub(super) cursor: At,
+    /// The last event that this session itself read from the tables and sent.
+    pub(super) told: At,
+    /// The last pong.
+    heard: Instant,
+    next_ping: Instant,
+    /// The last `hello`, `register` or `login`.
+    pub(super) tried: Option<Instant>,
+    under_way: usize,
+    /// A request is under way that what follows waits for.
+    pub(super) alone: bool,
+    /// A token that ended meanwhile: perhaps the one that the request puts another in place of.
+    ended: Option<TokenHash>,
+    waiting: VecDeque<String>,
+    /// A message that comes in several frames.
+    fragments: BytesMut,
+    /// Said, once what is under way has been answered.
+    farewell: Option<Farewell>,
+    /// Our close frame is out: only the client's is waited for.
+    pub(super) closing: bool,
+}
+
+pub(super) type Ctx = WebsocketContext<Session>;
+
+impl Session {
+    pub fn new(config: SessionConfig, opened: Opened) -> Self {
+        static KEYS: AtomicU64 = AtomicU64::new(1);
+        let key = SessionKey(KEYS.fetch_add(1, Ordering::Relaxed));
+        let now = Instant::now();
+        // Sessions that came at the same moment, after a node died, do not ping at the same moment.
+        let first = config.ping_every.mul_f64((key.0 % 16) as f64 / 32.0 + 0.5);
+        config.metrics.sessions.inc();
+        Self {
+            key,
+            pass: Pass::default(),
+            config,
+            opened,
+            who: None,
+            cursor: At(0),
+            told: At(0),
+            heard: now,
+            next_ping: now + first,
+            tried: None,
+            under_way: 0,
+            alone: false,
+            ended: None,
+            waiting: VecDeque::new(),
+            fragments: BytesMut::new(),
+            farewell: None,
+            closing: false,
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.config.metrics.sessions.dec();
+        self.config.door.depart.tell(Depart { key: self.key });
+        if std::thread::panicking() {
+            self.config.metrics.actor_restarts.with_label_values(&["session"]).inc();
+        }
+    }
+}
+
+impl Actor for Session {
+    type Context = Ctx;
+
+    fn started(&mut self, ctx: &mut Ctx) {
+        let seat = Seat::new(&self.config.metrics, "session", MAILBOX);
+        self.config.door.arrive.tell(Arrive {
+            key: self.key,
+            deliver: seat.port(ctx.address().recipient()),
+            summon: seat.port(ctx.address().recipient()),
+            socket: self.opened.socket.take(),
+        });
+        ctx.run_later(HELLO_WITHIN, Self::expect_hello);
+        self.beat(ctx);
+    }
+}
+
+impl StreamHandler<Result<Message, ProtocolError>> for Session {
+    fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Ctx) {
+        match message {
+            Ok(Message::Close(_)) if self.closing => ctx.stop(),
+            _ if self.closing => {}
+            Ok(Message::Text(text)) => self.frame(&text, ctx),
+            Ok(Message::Ping(payload)) => ctx.pong(&payload),
+            Ok(Message::Pong(_)) => {
+                self.heard = Instant::now();
+                self.config.door.alive.tell(Alive { key: self.key });
+            }
+            Ok(Message::Binary(_)) => self.close(ctx, NOT_A_REQUEST, "frames are text"),
+            Ok(Message::Continuation(part)) => self.fragment(part, ctx),
+            Ok(Message::Close(reason)) => {
+                self.closing = true;
+                ctx.close(reason);
+                ctx.stop();
+            }
+            Ok(Message::Nop) => {}
+            Err(ProtocolError::Overflow) => self.close_too_big(ctx),
+            Err(_) if self.opened.too_big.get() => self.close_too_big(ctx),
+            // Text that is not UTF-8 comes as one. A connection that broke does not mind the code.
+            Err(ProtocolError::Io(_)) => self.close(ctx, NOT_A_REQUEST, "frames are text in UTF-8"),
+            Err(error) => {
+                tracing::debug!(session = self.key.0, %error, "not a websocket frame");
+                self.close_with(ctx, CloseCode::Protocol, "not a websocket frame");
+            }
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut Ctx) {
+        ctx.stop();
+    }
+}
+
+impl Handler<Envelope<Deliver>> for Session {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Deliver>, ctx: &mut Ctx) {
+        let (Deliver { pass, frames, up_to, fell_behind }, _handling) = envelope.open();
+        if !fell_behind {
+            // Also when it is void here: the shard waits for it.
+            self.config.door.delivered.tell(Delivered { key: self.key, pass });
+        }
+        if pass != self.pass || self.closing {
+            return;
+        }
+        for frame in frames {
+            ctx.text(frame);
+        }
+        self.cursor = self.cursor.max(up_to);
+        if fell_behind {
+            self.pull(ctx);
+        }
+    }
+}
+
+impl Handler<Envelope<Summon>> for Session {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Summon>, ctx: &mut Ctx) {
+        let (summon, _handling) = envelope.open();
+        match summon {
+            Summon::Ended { token_hash } if self.alone => self.ended = Some(token_hash),
+            Summon::Ended { token_hash } => self.end(ctx, Some(token_hash)),
+            Summon::Farewell(farewell) => {
+                self.farewell = Some(farewell);
+                self.leave_when_answered(ctx);
+                ctx.run_later(FAREWELL_WITHIN, |session, ctx| {
+                    session.under_way = 0;
+                    session.alone = false;
+                    session.leave_when_answered(ctx);
+                });
+            }
+        }
+    }
+}
+
+impl Session {
+    /// A text frame from the client.
+    fn frame(&mut self, text: &str, ctx: &mut Ctx) {
+        let message_bytes = self.config.executor.limits().message_bytes;
+        if self.alone {
+            if self.waiting.len() < WAITING_MAX {
+                self.waiting.push_back(text.to_owned());
+                return;
+            }
+            match request::frame(text, true, message_bytes) {
+                Frame::Junk(why) => self.close(ctx, NOT_A_REQUEST, why),
+                Frame::Wrong { id, .. } | Frame::Request { id, .. } => {
+                    Self::reply(ctx, &id, &Err(too_many()))
+                }
+            }
+            return;
+        }
+        match request::frame(text, self.who.is_some(), message_bytes) {
+            Frame::Junk(why) => self.close(ctx, NOT_A_REQUEST, why),
+            Frame::Wrong { id, refusal } => Self::reply(ctx, &id, &Err(refusal.into())),
+            Frame::Request { id, op } => self.request(id, op, ctx),
+        }
+    }
+
+    fn request(&mut self, id: String, op: Op, ctx: &mut Ctx) {
+        if self.farewell.is_some() {
+            let problem = Problem::new(Code::Unavailable, "this node is stopping: go on at another");
+            Self::reply(ctx, &id, &Err(problem));
+            return;
+        }
+        if op.opens() {
+            self.enter(id, op, ctx);
+            return;
+        }
+        let Some(who) = &self.who else {
+            let problem = Problem::new(Code::Unauthorized, "begin with hello, register or login");
+            Self::reply(ctx, &id, &Err(problem));
+            return;
+        };
+        if self.under_way >= UNDER_WAY_MAX {
+            Self::reply(ctx, &id, &Err(too_many()));
+            return;
+        }
+        let (alone, ends) = (op.goes_alone(), matches!(op, Op::Logout | Op::DeleteAccount { .. }));
+        match self.config.executor.start(who, &id, op) {
+            Started::Now(reply) => Self::reply(ctx, &id, &reply),
+            Started::Later(later) => {
+                self.under_way += 1;
+                self.alone = alone;
+                ctx.spawn(later.into_actor(self).map(move |reply, session, ctx| {
+                    session.under_way = session.under_way.saturating_sub(1);
+                    if !session.closing {
+                        Self::reply(ctx, &id, &reply);
+                    }
+                    if ends && reply.is_ok() {
+                        session.close(ctx, TOKEN_ENDED, "the session has ended");
+                    }
+                    if alone {
+                        session.go_on(ctx);
+                    }
+                    session.leave_when_answered(ctx);
+                }));
+            }
+        }
+    }
+
+    /// What waited behind a request that went alone.
+    pub(super) fn go_on(&mut self, ctx: &mut Ctx) {
+        self.alone = false;
+        let ended = self.ended.take();
+        self.end(ctx, ended);
+        while !self.alone
+            && !self.closing
+            && let Some(text) = self.waiting.pop_front()
+        {
+            self.frame(&text, ctx);
+        }
+    }
+
+    /// Closes when it is the token of this connection that ended.
+    fn end(&mut self, ctx: &mut Ctx, ended: Option<TokenHash>) {
+        if ended.is_some() && ended == self.who.as_ref().map(|who| who.token_hash) {
+            self.close(ctx, TOKEN_ENDED, "the session has ended");
+        }
+    }
+
+    pub(super) fn leave_when_answered(&mut self, ctx: &mut Ctx) {
+        if self.under_way == 0
+            && !self.alone
+            && !self.closing
+            && let Some(farewell) = &self.farewell
+        {
+            let (code, reason) = (farewell.close_code, farewell.reason.clone());
+            ctx.text(farewell.frame.clone());
+            self.close(ctx, code, &reason);
+        }
+    }
+
+    fn fragment(&mut self, part: Item, ctx: &mut Ctx) {
+        let (bytes, last) = match part {
+            Item::FirstText(bytes) => {
+                self.fragments.clear();
+                (bytes, false)
+            }
+            Item::FirstBinary(_) => return self.close(ctx, NOT_A_REQUEST, "frames are text"),
+            Item::Continue(bytes) => (bytes, false),
+            Item::Last(bytes) => (bytes, true),
+        };
+        if self.fragments.len() + bytes.len() > self.config.executor.limits().frame_bytes {
+            return self.close_too_big(ctx);
+        }
+        self.fragments.extend_from_slice(&bytes);
+        if last {
+            let whole = self.fragments.split();
+            match std::str::from_utf8(&whole) {
+                Ok(text) => self.frame(text, ctx),
+                Err(_) => self.close(ctx, NOT_A_REQUEST, "frames are text in UTF-8"),
+            }
+        }
+    }
+
+    /// Pings when it is time, and closes exactly when the last pong is too old.
+    fn beat(&mut self, ctx: &mut Ctx) {
+        if self.closing {
+            return;
+        }
+        let (now, dead_at) = (Instant::now(), self.heard + PONG_WITHIN);
+        if now >= dead_at {
+            self.close(ctx, NO_PONG, "no pong in time");
+            return;
+        }
+        if now >= self.next_ping {
+            ctx.ping(b"");
+            self.config.door.beat.tell(Beat { key: self.key });
+            self.next_ping = now + self.config.ping_every;
+        }
+        ctx.run_later(self.next_ping.min(dead_at).saturating_duration_since(now), Self::beat);
+    }
+
+    fn expect_hello(&mut self, ctx: &mut Ctx) {
+        if self.who.is_some() {
+            return;
+        }
+        let left = self.tried.map_or(Duration::ZERO, |tried| RETRY_WITHIN.saturating_sub(tried.elapsed()));
+        if left.is_zero() {
+            self.close(ctx, NO_HELLO, "no hello, register or login in time");
+        } else {
+            ctx.run_later(left, Self::expect_hello);
+        }
+    }
+
+    pub(super) fn reply(ctx: &mut Ctx, id: &str, reply: &Reply) {
+        ctx.text(reply::encode(Some(id), reply));
+    }
+
+    pub(super) fn close(&mut self, ctx: &mut Ctx, code: u16, why: &str) {
+        self.close_with(ctx, CloseCode::Other(code), why);
+    }
+
+    fn close_too_big(&mut self, ctx: &mut Ctx) {
+        self.close_with(ctx, CloseCode::Size, "the frame is larger than limits.frame_bytes");
+    }
+
+    fn close_with(&mut self, ctx: &mut Ctx, code: CloseCode, why: &str) {
+        if self.closing {
+            return;
+        }
+        self.closing = true;
+        self.waiting.clear();
+        ctx.close(Some(CloseReason { code, description: Some(why.to_owned()) }));
+        ctx.run_later(CLOSE_WITHIN, |_, ctx| ctx.stop());
+    }
+}
+
+fn too_many() -> Problem {
+    Problem::rate_limited("too many requests of this connection are under way", BUSY_RETRY_MS)
+}

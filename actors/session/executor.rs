@@ -1,0 +1,302 @@
+//! `Executor`: carries out requests, for every session and for HTTP alike.
+//!
+//! Owns the rate limits of this node. A change is handed to `RaftNode` before [`Executor::start`]
+//! returns, so that a session's changes are proposed in the order of its frames; what is answered
+//! later is a future. Everything is answered within [`ANSWER_WITHIN`].
+
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::{oneshot, watch};
+
+use super::limits::Buckets;
+use super::reply::{Answer, Limits, ListedUser, Problem, Reply};
+use super::request::Op;
+use crate::bus::{NotSent, Port, Post};
+use crate::chat::command::{Change, Command, TokenHash};
+use crate::chat::objects::User;
+use crate::chat::outcome::{Code, Outcome, Refusal};
+use crate::chat::rules;
+use crate::ids::RoomId;
+use crate::membership::Directory;
+use crate::messages::consensus::{NotDone, Propose, ReadBarrier};
+use crate::messages::passwords::PasswordPorts;
+use crate::messages::people::{Online, Surroundings, Typing};
+use crate::messages::reading::{
+    Account, History, Home, Members, PageOf, Pull, ReadFailed, Rooms, SessionOf, Users,
+};
+
+/// The contract says 5 s; what is left is for the way back.
+const ANSWER_WITHIN: Duration = Duration::from_millis(4500);
+/// How long somebody is asked to wait when this node has too much to do.
+const BUSY_RETRY_MS: u64 = 200;
+/// A user's burst, in seconds of its rate.
+const BURST_SECONDS: f64 = 10.0;
+
+/// The actors that requests need.
+#[derive(Clone)]
+pub struct Ports {
+    pub propose: Port<Propose>,
+    pub barrier: Port<ReadBarrier>,
+    pub session_of: Port<SessionOf>,
+    pub account: Port<Account>,
+    pub home: Port<Home>,
+    pub pull: Port<Pull>,
+    pub history: Port<History>,
+    pub users: Port<Users>,
+    pub rooms: Port<Rooms>,
+    pub members: Port<Members>,
+    pub passwords: PasswordPorts,
+    pub typing: Port<Typing>,
+    pub online: Port<Online>,
+    pub surroundings: Port<Surroundings>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    pub limits: Limits,
+    pub registration_open: bool,
+    /// The cluster listens on loopback only: its first account is its admin.
+    pub first_is_admin: bool,
+    /// Told to clients.
+    pub heartbeat_ms: u64,
+}
+
+/// Who asks, and by which session.
+#[derive(Clone, Debug)]
+pub struct Who {
+    pub user: String,
+    pub token_hash: TokenHash,
+}
+
+/// A request under way.
+pub enum Started {
+    Now(Reply),
+    Later(LocalBoxFuture<'static, Reply>),
+}
+
+pub struct Executor {
+    pub(super) ports: Ports,
+    pub(super) config: Config,
+    pub(super) directory: watch::Receiver<Arc<Directory>>,
+    changes: Mutex<Buckets<String>>,
+    pub(super) failed_by_address: Mutex<Buckets<IpAddr>>,
+    pub(super) failed_by_name: Mutex<Buckets<String>>,
+}
+
+impl Executor {
+    pub fn new(ports: Ports, config: Config, directory: watch::Receiver<Arc<Directory>>) -> Arc<Self> {
+        let changes = f64::from(config.limits.messages_per_second);
+        let logins = f64::from(config.limits.logins_per_minute);
+        let failed = || Buckets::new(logins / 60.0, logins);
+        Arc::new(Self {
+            ports,
+            config,
+            directory,
+            changes: Mutex::new(Buckets::new(changes, changes * BURST_SECONDS)),
+            failed_by_address: Mutex::new(failed()),
+            failed_by_name: Mutex::new(Buckets::new(logins / 60.0, logins)),
+        })
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    pub(super) fn pull_port(&self) -> &Port<Pull> {
+        &self.ports.pull
+    }
+
+    /// Starts a request of somebody who is known. `hello`, `register` and `login` are
+    /// [`Executor::admit`]'s.
+    pub fn start(self: &Arc<Self>, who: &Who, id: &str, op: Op) -> Started {
+        match op {
+            Op::Change(change) => self.start_change(who, id, change),
+            Op::OpenDirect { users } => match rules::direct_users(&who.user, &users) {
+                Ok(users) => self.start_change(who, id, Change::OpenDirect { users }),
+                Err(refusal) => Started::Now(Err(refusal.into())),
+            },
+            Op::Logout => self.start_change(who, id, Change::Logout { token_hash: who.token_hash }),
+            Op::Ping => Started::Now(Ok(Answer::Pong { time: unix_ms() })),
+            op => {
+                let (me, who, id) = (Arc::clone(self), who.clone(), id.to_owned());
+                Started::Later(Box::pin(async move { within(me.slowly(who, id, op)).await }))
+            }
+        }
+    }
+
+    fn start_change(&self, who: &Who, id: &str, change: Change) -> Started {
+        if let Err(problem) = self.count_change(&who.user) {
+            return Started::Now(Err(problem));
+        }
+        let asked = self.propose(Command { user: who.user.clone(), id: id.to_owned(), change });
+        match asked {
+            Ok(asked) => Started::Later(Box::pin(async move { Ok(within(outcome(asked)).await?.into()) })),
+            Err(problem) => Started::Now(Err(problem)),
+        }
+    }
+
+    async fn slowly(self: Arc<Self>, who: Who, id: String, op: Op) -> Reply {
+        match op {
+            Op::ChangePassword { old, new } => self.change_password(who, id, old, new).await,
+            Op::DeleteAccount { password } => self.delete_account(who, id, password).await,
+            Op::ListUsers { pattern, after, limit } => self.list_users(pattern, after, limit).await,
+            Op::ListRooms { pattern } => {
+                let rooms = self.read(&self.ports.rooms, |reply| Rooms { user: who.user, pattern, reply });
+                Ok(Answer::Rooms { rooms: rooms.await? })
+            }
+            Op::Members { room } => {
+                let users = self.members(who.user, room).await?;
+                Ok(Answer::Users { users: self.with_presence(users).await, more: None })
+            }
+            Op::History { room, page, limit, local } => self.history(who, room, page, limit, local).await,
+            Op::Typing { room } => {
+                self.count_change(&who.user)?;
+                self.members(who.user.clone(), room).await?;
+                // Passing news: a Hub that is full loses it.
+                let _full = self.ports.typing.offer(Typing { room, user: who.user });
+                Ok(Answer::Heard {})
+            }
+            Op::Register { .. } | Op::Login { .. } | Op::Hello { .. } | Op::Change(_) => {
+                tracing::error!("a request was started the wrong way");
+                Err(Problem::internal())
+            }
+            Op::OpenDirect { .. } | Op::Logout | Op::Ping => {
+                tracing::error!("a quick request was started slowly");
+                Err(Problem::internal())
+            }
+        }
+    }
+
+    async fn history(&self, who: Who, room: RoomId, page: PageOf, limit: usize, local: bool) -> Reply {
+        if !local {
+            self.barrier().await?;
+        }
+        let ask = |reply| History { user: who.user, room, page, limit, reply };
+        let page = self.read(&self.ports.history, ask).await?.ok_or_else(no_such_room)?;
+        Ok(Answer::History { messages: page.messages, more: page.more, at: page.at })
+    }
+
+    async fn list_users(&self, pattern: Option<String>, after: Option<String>, limit: usize) -> Reply {
+        let one_more = limit + 1;
+        let ask = |reply| Users { pattern, after, limit: one_more, reply };
+        let mut users = self.read(&self.ports.users, ask).await?;
+        let more = users.len() > limit;
+        users.truncate(limit);
+        Ok(Answer::Users { users: self.with_presence(users).await, more: Some(more) })
+    }
+
+    async fn members(&self, user: String, room: RoomId) -> Result<Vec<User>, Problem> {
+        let ask = |reply| Members { user, room, reply };
+        self.read(&self.ports.members, ask).await?.ok_or_else(no_such_room)
+    }
+
+    /// Who of these is online; nobody, when the Hub cannot say.
+    async fn with_presence(&self, users: Vec<User>) -> Vec<ListedUser> {
+        let names = users.iter().map(|user| user.name.clone()).collect();
+        let online = ask(&self.ports.online, |reply| Online { names, reply }).await.unwrap_or_default();
+        let online = online.into_iter().chain(std::iter::repeat(false));
+        users.into_iter().zip(online).map(|(user, online)| ListedUser { user, online }).collect()
+    }
+
+    /// Counts one change against the user's rate.
+    fn count_change(&self, user: &str) -> Result<(), Problem> {
+        locked(&self.changes)
+            .take(user.to_owned(), Instant::now())
+            .map_err(|wait| Problem::rate_limited("too many changes in a short time", millis(wait)))
+    }
+
+    /// Hands a change to `RaftNode`.
+    pub(super) fn propose(&self, command: Command) -> Result<Asked, Problem> {
+        let (reply, asked) = oneshot::channel();
+        self.ports.propose.offer(Propose { command, reply }).map(|()| asked).map_err(not_sent)
+    }
+
+    /// Waits until this node has applied all that was acknowledged anywhere before now.
+    pub(super) async fn barrier(&self) -> Result<(), Problem> {
+        ask(&self.ports.barrier, |reply| ReadBarrier { reply }).await?.map_err(not_done)
+    }
+
+    /// Asks `Reader`.
+    pub(super) async fn read<M: Post, T>(
+        &self,
+        port: &Port<M>,
+        question: impl FnOnce(oneshot::Sender<Result<T, ReadFailed>>) -> M,
+    ) -> Result<T, Problem> {
+        ask(port, question).await?.map_err(|error| {
+            tracing::error!(%error, "a question failed");
+            Problem::internal()
+        })
+    }
+}
+
+pub(super) type Asked = oneshot::Receiver<Result<Outcome, NotDone>>;
+
+/// Waits for what became of a change.
+pub(super) async fn outcome(asked: Asked) -> Result<Outcome, Problem> {
+    match asked.await {
+        Ok(answer) => answer.map_err(not_done),
+        // The node stops: the change may be on its way.
+        Err(_) => Err(Problem::timeout()),
+    }
+}
+
+/// Asks an actor and waits for its answer.
+pub(super) async fn ask<M: Post, T>(
+    port: &Port<M>,
+    question: impl FnOnce(oneshot::Sender<T>) -> M,
+) -> Result<T, Problem> {
+    let (reply, answer) = oneshot::channel();
+    port.offer(question(reply)).map_err(not_sent)?;
+    answer.await.map_err(|_| stopping())
+}
+
+/// Gives up in time; what was handed on by then may still be done.
+pub(super) async fn within<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    tokio::time::timeout(ANSWER_WITHIN, work).await.unwrap_or_else(|_| Err(Problem::timeout()))
+}
+
+pub(super) fn locked<K: Hash + Eq>(buckets: &Mutex<Buckets<K>>) -> MutexGuard<'_, Buckets<K>> {
+    // A panic elsewhere leaves counts behind, at worst a little off.
+    buckets.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+pub(super) fn not_done(not_done: NotDone) -> Problem {
+    match not_done {
+        NotDone::Refused(refusal) => Problem::from(*refusal),
+        NotDone::Unavailable => Problem::unavailable(),
+        NotDone::Unknown => Problem::timeout(),
+        NotDone::Busy => busy(),
+    }
+}
+
+fn not_sent<M>(not_sent: NotSent<M>) -> Problem {
+    match not_sent {
+        NotSent::Full(_) => busy(),
+        NotSent::Closed(_) => stopping(),
+    }
+}
+
+fn busy() -> Problem {
+    Problem::rate_limited("this node has too much to do just now", BUSY_RETRY_MS)
+}
+
+fn stopping() -> Problem {
+    Problem::new(Code::Unavailable, "this node is stopping: try another")
+}
+
+fn no_such_room() -> Problem {
+    Refusal::new(Code::NotFound, "no such room, or not one of yours").into()
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,119 @@
+//! Which field of which op is wrong, in words: for requests that could not be read.
+
+use serde_json::{Map, Value};
+
+/// What a field must be.
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Number,
+    Whole,
+    Switch,
+    Numbers,
+    Texts,
+    List,
+}
+
+use Kind::{List, Number, Numbers, Switch, Text, Texts, Whole};
+
+type Field = (&'static str, Kind, bool);
+
+const NEEDED: bool = true;
+const OPTIONAL: bool = false;
+
+fn fields(op: &str) -> &'static [Field] {
+    match op {
+        "register" => &[("name", Text, NEEDED), ("password", Text, NEEDED), ("display", Text, OPTIONAL)],
+        "login" => &[
+            ("name", Text, NEEDED),
+            ("password", Text, NEEDED),
+            ("cursor", Number, OPTIONAL),
+            ("epoch", Text, OPTIONAL),
+        ],
+        "hello" => &[("token", Text, NEEDED), ("cursor", Number, OPTIONAL), ("epoch", Text, OPTIONAL)],
+        "change_password" => &[("old", Text, NEEDED), ("new", Text, NEEDED)],
+        "delete_account" => &[("password", Text, NEEDED)],
+        "send" => &[
+            ("room", Number, NEEDED),
+            ("text", Text, NEEDED),
+            ("reply_to", Number, OPTIONAL),
+            ("files", List, OPTIONAL),
+        ],
+        "create_room" => &[("name", Text, NEEDED), ("kind", Text, NEEDED), ("topic", Text, OPTIONAL)],
+        "join" | "leave" | "members" | "typing" => &[("room", Number, NEEDED)],
+        "invite" | "remove" => &[("room", Number, NEEDED), ("user", Text, NEEDED)],
+        "open_direct" => &[("users", Texts, NEEDED)],
+        "edit" => &[
+            ("room", Number, NEEDED),
+            ("seq", Number, NEEDED),
+            ("text", Text, NEEDED),
+            ("version", Number, OPTIONAL),
+        ],
+        "delete" => &[("room", Number, NEEDED), ("seqs", Numbers, NEEDED)],
+        "react" => &[
+            ("room", Number, NEEDED),
+            ("seq", Number, NEEDED),
+            ("emoji", Text, NEEDED),
+            ("on", Switch, NEEDED),
+        ],
+        "mark_read" => &[("room", Number, NEEDED), ("seq", Number, NEEDED)],
+        "list_users" => &[("match", Text, OPTIONAL), ("after", Text, OPTIONAL), ("limit", Whole, OPTIONAL)],
+        "list_rooms" => &[("match", Text, OPTIONAL)],
+        "history" => &[
+            ("room", Number, NEEDED),
+            ("before", Number, OPTIONAL),
+            ("after", Number, OPTIONAL),
+            ("limit", Whole, OPTIONAL),
+            ("read", Text, OPTIONAL),
+        ],
+        _ => &[],
+    }
+}
+
+impl Kind {
+    fn fits(self, value: &Value) -> bool {
+        match self {
+            Text => value.is_string(),
+            Number => value.is_u64(),
+            Whole => value.is_i64(),
+            Switch => value.is_boolean(),
+            Numbers => value.as_array().is_some_and(|list| list.iter().all(Value::is_u64)),
+            Texts => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
+            List => value.is_array(),
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Text => "a string",
+            Number => "a whole number from 0",
+            Whole => "a whole number",
+            Switch => "true or false",
+            Numbers => "a list of whole numbers",
+            Texts => "a list of strings",
+            List => "a list",
+        }
+    }
+}
+
+/// Says what is wrong with the fields of a request that could not be read.
+pub(super) fn what_is_wrong(op: &str, text: &str, error: &serde_json::Error) -> String {
+    let object: Map<String, Value> = match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) => return "the request must be one JSON object".to_owned(),
+        Err(error) => return format!("the request is not JSON: {error}"),
+    };
+    for (name, kind, needed) in fields(op) {
+        match object.get(*name) {
+            None | Some(Value::Null) if *needed => {
+                return format!("{name} is missing: it must be {}", kind.words());
+            }
+            None | Some(Value::Null) => {}
+            Some(value) if kind.fits(value) => {}
+            Some(_) => return format!("{name} must be {}", kind.words()),
+        }
+    }
+    // A field that stands twice, for one.
+    let words = error.to_string();
+    words.split(" at line ").next().unwrap_or_default().to_owned()
+}

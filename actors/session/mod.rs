@@ -1,0 +1,21 @@
+//! One client, and the requests that WebSocket and HTTP share.
+//!
+//! - [`request`]: frames and bodies → typed requests, with exact error texts.
+//! - [`fields`]: which field of which op is wrong, in words.
+//! - [`reply`]: answers and problems as the JSON of the contract.
+//! - [`limits`]: who may ask how often.
+//! - [`executor`]: carries out requests; shared by all sessions and by HTTP.
+//! - [`accounts`]: `hello`, `register`, `login` and the changes that need a password.
+//! - [`actor`]: `Session`, one WebSocket.
+
+pub mod accounts;
+pub mod actor;
+pub mod executor;
+pub mod fields;
+pub mod limits;
+pub mod reply;
+pub mod request;
+mod stream;
+
+pub use actor::{Opened, Session, SessionConfig};
+pub use executor::{Config, Executor, Ports};

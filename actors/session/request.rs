@@ -1,0 +1,476 @@
+//! Frames and bodies → typed requests. Pure: form only, no tables.
+//!
+//! A frame is read twice: first `id` and `op`, then the fields of that op, so that fields which an op
+//! does not know are ignored. Only when that fails is it looked at once more, to say what is wrong.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::fields;
+use crate::chat::command::Change;
+use crate::chat::objects::RoomKind;
+use crate::chat::outcome::{Code, Refusal};
+use crate::chat::rules;
+use crate::ids::{At, RoomId, Seq};
+use crate::messages::reading::PageOf;
+
+/// What a frame turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Frame {
+    Request {
+        id: String,
+        op: Op,
+    },
+    /// Wrong, with an id to answer to.
+    Wrong {
+        id: String,
+        refusal: Refusal,
+    },
+    /// Not a request: no JSON object, or no good `id` to answer to.
+    Junk(&'static str),
+}
+
+/// A request, checked for form.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Op {
+    Register {
+        name: String,
+        password: String,
+        display: String,
+    },
+    Login {
+        name: String,
+        password: String,
+        resume: Resume,
+    },
+    Hello {
+        token: String,
+        resume: Resume,
+    },
+    Logout,
+    ChangePassword {
+        old: String,
+        new: String,
+    },
+    DeleteAccount {
+        password: String,
+    },
+    /// A change that needs nothing but its user.
+    Change(Change),
+    OpenDirect {
+        users: Vec<String>,
+    },
+    ListUsers {
+        pattern: Option<String>,
+        after: Option<String>,
+        limit: usize,
+    },
+    ListRooms {
+        pattern: Option<String>,
+    },
+    Members {
+        room: RoomId,
+    },
+    History {
+        room: RoomId,
+        page: PageOf,
+        limit: usize,
+        local: bool,
+    },
+    Typing {
+        room: RoomId,
+    },
+    Ping,
+}
+
+/// Where a client wants to go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Resume {
+    pub cursor: Option<At>,
+    pub epoch: Option<String>,
+}
+
+impl Op {
+    /// Whether a connection may begin with it.
+    pub fn opens(&self) -> bool {
+        matches!(self, Self::Register { .. } | Self::Login { .. } | Self::Hello { .. })
+    }
+
+    /// Whether what follows on the connection waits for it: it changes who is asking, or takes a slow
+    /// hash before it is proposed, and changes are proposed in the order of their frames.
+    pub fn goes_alone(&self) -> bool {
+        let slow = matches!(self, Self::Logout | Self::ChangePassword { .. } | Self::DeleteAccount { .. });
+        slow || self.opens()
+    }
+}
+
+/// Every op of the contract that this program knows.
+pub const OPS: &[&str] = &[
+    "register",
+    "login",
+    "hello",
+    "logout",
+    "change_password",
+    "delete_account",
+    "list_users",
+    "create_room",
+    "list_rooms",
+    "join",
+    "leave",
+    "invite",
+    "remove",
+    "members",
+    "open_direct",
+    "send",
+    "edit",
+    "delete",
+    "react",
+    "history",
+    "mark_read",
+    "typing",
+    "ping",
+];
+
+const OPENERS: [&str; 3] = ["register", "login", "hello"];
+
+/// Reads a text frame. `known`: the connection has said who it is.
+pub fn frame(text: &str, known: bool, message_bytes: usize) -> Frame {
+    let (id, op) = match head(text) {
+        Ok(head) => head,
+        Err(frame) => return frame,
+    };
+    if rules::id(&id).is_err() {
+        return Frame::Junk("id must be 1 to 64 printable ascii characters");
+    }
+    let Some(op) = op else {
+        return Frame::Wrong { id, refusal: bad("op is missing: it must be a string") };
+    };
+    if !known && !OPENERS.contains(&op.as_ref()) {
+        let refusal = Refusal::new(Code::Unauthorized, "begin with hello, register or login");
+        return Frame::Wrong { id, refusal };
+    }
+    match fields_of(&op, text, message_bytes) {
+        Ok(op) => Frame::Request { id, op },
+        Err(refusal) => Frame::Wrong { id, refusal },
+    }
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    op: Cow<'a, str>,
+}
+
+/// The id and the op of a frame.
+fn head(text: &str) -> Result<(String, Option<Cow<'_, str>>), Frame> {
+    if !is_object(text) {
+        return Err(Frame::Junk("a frame must be one JSON object"));
+    }
+    if let Ok(Head { id, op }) = serde_json::from_str::<Head>(text) {
+        return Ok((id.into_owned(), Some(op)));
+    }
+    let Ok(serde_json::Value::Object(object)) = serde_json::from_str(text) else {
+        return Err(Frame::Junk("a frame must be one JSON object"));
+    };
+    let Some(id) = object.get("id").and_then(|id| id.as_str()) else {
+        return Err(Frame::Junk("a frame must have an id, a string"));
+    };
+    let op = object.get("op").and_then(|op| op.as_str()).map(|op| Cow::Owned(op.to_owned()));
+    Ok((id.to_owned(), op))
+}
+
+/// The fields of an op, from a frame or from the body of an HTTP request.
+///
+/// # Errors
+/// `bad_request` with what is wrong, `too_large` for a text over its limit.
+pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refusal> {
+    Ok(match op {
+        "send" => Op::Change(send(read(op, text)?, message_bytes)?),
+        "register" => {
+            let fields: Register = read(op, text)?;
+            rules::password(&fields.password)?;
+            Op::Register {
+                name: rules::name(&fields.name)?,
+                display: rules::display(fields.display.as_deref(), &fields.name)?,
+                password: fields.password,
+            }
+        }
+        "login" => {
+            let fields: Login = read(op, text)?;
+            let resume = Resume { cursor: fields.cursor, epoch: fields.epoch };
+            Op::Login { name: fields.name.to_ascii_lowercase(), password: fields.password, resume }
+        }
+        "hello" => {
+            let fields: Hello = read(op, text)?;
+            Op::Hello { token: fields.token, resume: Resume { cursor: fields.cursor, epoch: fields.epoch } }
+        }
+        "logout" => {
+            read::<IgnoredAny>(op, text)?;
+            Op::Logout
+        }
+        "change_password" => {
+            let fields: ChangePassword = read(op, text)?;
+            let named = |refusal| Refusal { message: format!("new {refusal}"), ..bad("") };
+            rules::password(&fields.new).map_err(|refusal| named(refusal.message))?;
+            Op::ChangePassword { old: fields.old, new: fields.new }
+        }
+        "delete_account" => Op::DeleteAccount { password: read::<DeleteAccount>(op, text)?.password },
+        "ping" => {
+            read::<IgnoredAny>(op, text)?;
+            Op::Ping
+        }
+        "create_room" | "join" | "leave" | "invite" | "remove" | "members" | "open_direct" | "typing" => {
+            rooms(op, text)?
+        }
+        "edit" | "delete" | "react" | "mark_read" => Op::Change(messages(op, text, message_bytes)?),
+        "list_users" | "list_rooms" | "history" => lists(op, text)?,
+        _ => return Err(bad(format!("unknown op: {}", shortened(op)))),
+    })
+}
+
+fn send(fields: Send, message_bytes: usize) -> Result<Change, Refusal> {
+    rules::text(&fields.text, message_bytes)?;
+    if fields.files.is_some_and(|files| !files.is_empty()) {
+        return Err(bad("files cannot be sent here"));
+    }
+    if fields.reply_to == Some(Seq(0)) {
+        return Err(bad("reply_to must be the seq of a message, from 1"));
+    }
+    Ok(Change::Send { room: rules::room(fields.room)?, text: fields.text, reply_to: fields.reply_to })
+}
+
+fn rooms(op: &str, text: &str) -> Result<Op, Refusal> {
+    Ok(match op {
+        "create_room" => {
+            let CreateRoom { name, kind, topic } = read(op, text)?;
+            let kind = match kind.as_str() {
+                "public" => RoomKind::Public,
+                "private" => RoomKind::Private,
+                _ => return Err(bad("kind must be public or private")),
+            };
+            let topic = rules::topic(topic.as_deref().unwrap_or_default())?;
+            Op::Change(Change::CreateRoom { name: rules::room_name(&name)?, kind, topic })
+        }
+        "invite" | "remove" => {
+            let RoomUser { room, user } = read(op, text)?;
+            let (room, user) = (rules::room(room)?, named_user(&user)?);
+            Op::Change(match op {
+                "invite" => Change::Invite { room, user },
+                _ => Change::Remove { room, user },
+            })
+        }
+        "open_direct" => Op::OpenDirect { users: read::<OpenDirect>(op, text)?.users },
+        _ => {
+            let room = rules::room(read::<RoomOnly>(op, text)?.room)?;
+            match op {
+                "join" => Op::Change(Change::Join { room }),
+                "leave" => Op::Change(Change::Leave { room }),
+                "members" => Op::Members { room },
+                _ => Op::Typing { room },
+            }
+        }
+    })
+}
+
+fn messages(op: &str, text: &str, message_bytes: usize) -> Result<Change, Refusal> {
+    Ok(match op {
+        "edit" => {
+            let Edit { room, seq, text, version } = read(op, text)?;
+            rules::text(&text, message_bytes)?;
+            Change::Edit { room: rules::room(room)?, seq, text, version }
+        }
+        "delete" => {
+            let Delete { room, seqs } = read(op, text)?;
+            Change::Delete { room: rules::room(room)?, seqs: rules::seqs(&seqs)? }
+        }
+        "react" => {
+            let React { room, seq, emoji, on } = read(op, text)?;
+            rules::emoji(&emoji)?;
+            Change::React { room: rules::room(room)?, seq, emoji, on }
+        }
+        _ => {
+            let MarkRead { room, seq } = read(op, text)?;
+            Change::MarkRead { room: rules::room(room)?, seq }
+        }
+    })
+}
+
+fn lists(op: &str, text: &str) -> Result<Op, Refusal> {
+    Ok(match op {
+        "list_users" => {
+            let ListUsers { pattern, after, limit } = read(op, text)?;
+            rules::pattern(pattern.as_deref().unwrap_or_default())?;
+            let after = after.map(|after| after.to_ascii_lowercase());
+            Op::ListUsers { pattern, after, limit: limit.map_or(rules::PAGE_MAX, |l| rules::limit(Some(l))) }
+        }
+        "list_rooms" => {
+            let ListRooms { pattern } = read(op, text)?;
+            rules::pattern(pattern.as_deref().unwrap_or_default())?;
+            Op::ListRooms { pattern }
+        }
+        _ => {
+            let History { room, before, after, limit, read } = read(op, text)?;
+            let page = match (before, after) {
+                (None, None) => PageOf::Newest,
+                (Some(seq), None) => PageOf::Before(seq),
+                (None, Some(seq)) => PageOf::After(seq),
+                (Some(_), Some(_)) => return Err(bad("before and after exclude each other")),
+            };
+            let local = match read.as_deref() {
+                None | Some("linearizable") => false,
+                Some("local") => true,
+                Some(_) => return Err(bad("read must be linearizable or local")),
+            };
+            Op::History { room: rules::room(room)?, page, limit: rules::limit(limit), local }
+        }
+    })
+}
+
+/// Somebody else's name. One that cannot be is nobody's.
+fn named_user(user: &str) -> Result<String, Refusal> {
+    rules::name(user).map_err(|_| Refusal::new(Code::NotFound, format!("no such user: {}", shortened(user))))
+}
+
+/// Whether this begins like a JSON object: serde would read a list into a struct as well.
+fn is_object(text: &str) -> bool {
+    text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{')
+}
+
+fn read<T: DeserializeOwned>(op: &str, text: &str) -> Result<T, Refusal> {
+    if !is_object(text) {
+        return Err(bad("the request must be one JSON object"));
+    }
+    serde_json::from_str(text).map_err(|error| bad(fields::what_is_wrong(op, text, &error)))
+}
+
+fn bad(message: impl Into<String>) -> Refusal {
+    Refusal::new(Code::BadRequest, message)
+}
+
+/// What a client sent, short enough to be told back.
+fn shortened(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+#[derive(Deserialize)]
+struct Register {
+    name: String,
+    password: String,
+    display: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Login {
+    name: String,
+    password: String,
+    cursor: Option<At>,
+    epoch: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Hello {
+    token: String,
+    cursor: Option<At>,
+    epoch: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ChangePassword {
+    old: String,
+    new: String,
+}
+
+#[derive(Deserialize)]
+struct DeleteAccount {
+    password: String,
+}
+
+#[derive(Deserialize)]
+struct Send {
+    room: u64,
+    text: String,
+    reply_to: Option<Seq>,
+    files: Option<Vec<IgnoredAny>>,
+}
+
+#[derive(Deserialize)]
+struct CreateRoom {
+    name: String,
+    kind: String,
+    topic: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RoomUser {
+    room: u64,
+    user: String,
+}
+
+#[derive(Deserialize)]
+struct RoomOnly {
+    room: u64,
+}
+
+#[derive(Deserialize)]
+struct OpenDirect {
+    users: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Edit {
+    room: u64,
+    seq: Seq,
+    text: String,
+    version: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Delete {
+    room: u64,
+    seqs: Vec<u64>,
+}
+
+#[derive(Deserialize)]
+struct React {
+    room: u64,
+    seq: Seq,
+    emoji: String,
+    on: bool,
+}
+
+#[derive(Deserialize)]
+struct MarkRead {
+    room: u64,
+    seq: Seq,
+}
+
+#[derive(Deserialize)]
+struct ListUsers {
+    #[serde(rename = "match")]
+    pattern: Option<String>,
+    after: Option<String>,
+    limit: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct ListRooms {
+    #[serde(rename = "match")]
+    pattern: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct History {
+    room: u64,
+    before: Option<Seq>,
+    after: Option<Seq>,
+    limit: Option<i64>,
+    read: Option<String>,
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

@@ -1,0 +1,264 @@
+//! The actor that owns the store.
+//!
+//! **Owns** the only writing connection, on a thread of its own. **Is told** [`Append`] and [`Apply`].
+//! **Tells** `RaftNode` what is [`Persisted`] and [`Applied`], and whoever subscribed what
+//! [`Changed`]. **Never** reports what is not on the disk, never runs a job before an earlier append,
+//! never waits for another actor.
+//!
+//! Appends go first: what is to be applied waits in a queue, and is worked off in short pieces with
+//! the mailbox in between.
+//!
+//! A full disk stops everything behind the job that found it, until there is room. Any other trouble
+//! with the file ends the process.
+
+use std::collections::VecDeque;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message};
+use tracing::{info, warn};
+
+use super::store::{Store, StoreError};
+use super::write_back::WriteBack;
+use crate::bus::{Envelope, News, Port};
+use crate::essential;
+use crate::messages::disk::{Append, Applied, Apply, Changed, Committed, Persisted};
+use crate::metrics::Metrics;
+
+/// How long an append that comes in may have to wait for what is being applied.
+const PIECE_MAX: Duration = Duration::from_millis(1);
+/// Pause between two tries on a full disk.
+const FULL_PAUSE: Duration = Duration::from_millis(200);
+/// Between two warnings about it.
+const FULL_WARN_EVERY: Duration = Duration::from_secs(10);
+
+/// The one writer of `chat.db`.
+pub struct Storage {
+    store: Store,
+    persisted: Port<Persisted>,
+    applied: Port<Applied>,
+    changed: News<Changed>,
+    metrics: Metrics,
+    /// Committed and not yet applied, in order.
+    waiting: VecDeque<Committed>,
+    /// An [`ApplyMore`] is in the mailbox.
+    will_go_on: bool,
+    /// Copies the WAL back beside this thread; without it this thread does it all.
+    write_back: Option<WriteBack>,
+    /// It was begun.
+    writing_back: bool,
+}
+
+/// Tells itself to go on applying, behind what came in meanwhile.
+struct ApplyMore;
+
+impl Message for ApplyMore {
+    type Result = ();
+}
+
+impl Storage {
+    /// `store` is started.
+    pub fn new(
+        store: Store,
+        persisted: Port<Persisted>,
+        applied: Port<Applied>,
+        changed: News<Changed>,
+        metrics: &Metrics,
+    ) -> Self {
+        let write_back = WriteBack::start(store.path());
+        if let Err(error) = &write_back {
+            warn!(%error, "no thread writes the WAL back: appends will wait for it");
+        }
+        Self {
+            store,
+            persisted,
+            applied,
+            changed,
+            metrics: metrics.clone(),
+            waiting: VecDeque::new(),
+            will_go_on: false,
+            write_back: write_back.ok(),
+            writing_back: false,
+        }
+    }
+
+    /// Starts it on a thread of its own.
+    ///
+    /// An arbiter, not a `SyncArbiter`: through that every message would first wake the system's
+    /// thread, on the way of each acknowledgement.
+    pub fn start_on_own_thread(self) -> Addr<Self> {
+        Self::start_in_arbiter(&Arbiter::new().handle(), |_| self)
+    }
+
+    /// After a job: the WAL is written back when it is long, and begun anew when that is done.
+    fn tend_wal(&mut self) {
+        if self.writing_back {
+            if self.write_back.as_ref().is_none_or(WriteBack::is_done) {
+                self.writing_back = false;
+                insist(&mut self.store, Store::write_back);
+            }
+        } else if insist(&mut self.store, Store::wal_is_long) {
+            self.writing_back = true;
+            if let Some(write_back) = &self.write_back {
+                write_back.begin();
+            }
+        }
+    }
+
+    fn go_on_later(&mut self, ctx: &mut Context<Self>) {
+        if !self.will_go_on && !self.waiting.is_empty() {
+            self.will_go_on = true;
+            ctx.address().do_send(ApplyMore);
+        }
+    }
+}
+
+/// Tries a job until it is done. Ends the process when it cannot be.
+fn insist<T>(store: &mut Store, mut job: impl FnMut(&mut Store) -> Result<T, StoreError>) -> T {
+    let mut warned: Option<Instant> = None;
+    loop {
+        match job(store) {
+            Ok(done) => {
+                if warned.is_some() {
+                    info!("there is room on the disk again");
+                }
+                return done;
+            }
+            Err(StoreError::Full { file, source }) => {
+                if warned.is_none_or(|last| last.elapsed() >= FULL_WARN_EVERY) {
+                    let file = file.display();
+                    warn!(%file, error = %source, "the disk is full: nothing goes on until there is room");
+                    warned = Some(Instant::now());
+                }
+                thread::sleep(FULL_PAUSE);
+            }
+            Err(error) => essential::end_process(&error),
+        }
+    }
+}
+
+impl Actor for Storage {
+    type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Self::Context) {
+        essential::mark("storage");
+    }
+}
+
+impl Handler<Envelope<Append>> for Storage {
+    type Result = ();
+
+    fn handle(&mut self, letter: Envelope<Append>, _: &mut Self::Context) {
+        let (append, _handling) = letter.open();
+        let started = Instant::now();
+        insist(&mut self.store, |store| store.append(&append));
+        self.persisted.tell(Persisted { number: append.number });
+        self.metrics.storage_commit_seconds.observe(started.elapsed().as_secs_f64());
+        self.metrics.storage_batch_entries.observe(append.entries.len() as f64);
+        self.tend_wal();
+    }
+}
+
+impl Handler<Envelope<Apply>> for Storage {
+    type Result = ();
+
+    fn handle(&mut self, letter: Envelope<Apply>, ctx: &mut Self::Context) {
+        let (apply, _handling) = letter.open();
+        self.waiting.extend(apply.entries);
+        self.go_on_later(ctx);
+    }
+}
+
+impl Handler<ApplyMore> for Storage {
+    type Result = ();
+
+    fn handle(&mut self, _: ApplyMore, ctx: &mut Self::Context) {
+        self.will_go_on = false;
+        let waiting = self.waiting.make_contiguous();
+        let piece = insist(&mut self.store, |store| {
+            let started = Instant::now();
+            store.apply(waiting, || started.elapsed() >= PIECE_MAX)
+        });
+        self.waiting.drain(..piece.entries);
+        self.applied.tell(piece.applied);
+        if let Some(changed) = piece.changed {
+            self.changed.publish(&changed);
+        }
+        self.tend_wal();
+        self.go_on_later(ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::{Recipient, System};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::bus::{Post, Seat};
+    use crate::storage::testing::{TestDir, append, batch, committed, entry, send, setup, started};
+
+    /// Writes down what it is told.
+    struct Listener(mpsc::UnboundedSender<String>);
+
+    impl Actor for Listener {
+        type Context = Context<Self>;
+    }
+
+    macro_rules! hears {
+        ($($news:ident: |$letter:ident| $told:expr;)+) => {$(
+            impl Handler<Envelope<$news>> for Listener {
+                type Result = ();
+
+                fn handle(&mut self, letter: Envelope<$news>, _: &mut Self::Context) {
+                    let ($letter, _handling) = letter.open();
+                    self.0.send($told).unwrap();
+                }
+            }
+        )+};
+    }
+
+    hears! {
+        Persisted: |news| format!("persisted {}", news.number);
+        Applied: |news| format!("applied {} with {} outcomes", news.index, news.outcomes.len());
+        Changed: |news| format!("changed up to {} with {} notices", news.at, news.notices.len());
+    }
+
+    fn port<M: Post>(metrics: &Metrics, to: Recipient<Envelope<M>>) -> Port<M> {
+        Seat::new(metrics, "test", 100).port(to)
+    }
+
+    #[test]
+    fn it_tells_what_is_persisted_applied_and_changed_in_order() {
+        System::new().block_on(async {
+            let dir = TestDir::new();
+            let (store, _) = started(&dir);
+            let metrics = Metrics::new();
+            let (told, mut heard) = mpsc::unbounded_channel();
+            let listener = Listener(told).start();
+            let mut changed = News::default();
+            changed.subscribe(port(&metrics, listener.clone().recipient()));
+            let (persisted, applied) =
+                (port(&metrics, listener.clone().recipient()), port(&metrics, listener.recipient()));
+            let storage = Storage::new(store, persisted, applied, changed, &metrics).start_on_own_thread();
+            let asks: (Port<Append>, Port<Apply>) =
+                (port(&metrics, storage.clone().recipient()), port(&metrics, storage.recipient()));
+
+            let first = batch(1, &setup(&["ann"], 1));
+            let second = batch(2, &[send("ann", 1, "1", "text")]);
+            asks.0.tell(append(vec![entry(2, 1, &first)], Some((1, 1, 1))));
+            asks.1.tell(Apply { entries: vec![committed(2, first)] });
+            asks.0.tell(append(vec![entry(3, 1, &second)], Some((1, 1, 2))));
+            let mut expected = vec!["persisted 1", "persisted 1", "applied 2 with 2 outcomes"];
+            // ann, her session, the room, her membership: the room's row and the session tell nobody.
+            expected.push("changed up to 7 with 3 notices");
+            for expected in expected {
+                assert_eq!(heard.recv().await.unwrap(), expected);
+            }
+            asks.1.tell(Apply { entries: vec![committed(3, second)] });
+            assert_eq!(heard.recv().await.unwrap(), "applied 3 with 1 outcomes");
+            assert_eq!(heard.recv().await.unwrap(), "changed up to 8 with 1 notices");
+            assert_eq!(metrics.storage_commit_seconds.get_sample_count(), 2);
+        });
+    }
+}

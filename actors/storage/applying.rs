@@ -1,0 +1,153 @@
+//! Committed entries into rows.
+//!
+//! One transaction holds the rows, the applied position and the configuration of as many entries as
+//! the caller has time for. It is not synced: the log is, and it is redone from there.
+
+use std::sync::Arc;
+
+use rusqlite::params;
+
+use super::founding;
+use super::store::{Store, StoreError, Synchronous, is_surprise};
+use super::tables::SqlTables;
+use crate::chat::batch::{BatchFailed, Gathered, Here, apply_batch_with, apply_item, internal};
+use crate::chat::command::Item;
+use crate::chat::outcome::Effect;
+use crate::chat_db::rows::int;
+use crate::ids::{At, LogIndex};
+use crate::messages::disk::{Applied, Changed, Committed, Payload};
+
+/// What one piece of work brought about.
+pub struct Piece {
+    /// How many of the entries were applied: at least one.
+    pub entries: usize,
+    pub applied: Applied,
+    /// When the position among changes moved, or a session ended.
+    pub changed: Option<Changed>,
+}
+
+/// How a piece treats a command that fails as none can.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// The whole piece is rolled back.
+    None,
+    /// Each command has a savepoint, and only that command is undone.
+    Savepoints,
+}
+
+impl Store {
+    /// Applies committed entries in order, until all are done or `enough` says so at the end of one.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]: nothing of it is done, try again. Others: the process must end.
+    ///
+    /// # Panics
+    /// When the entries do not follow what was applied: a bug in the caller.
+    pub fn apply(
+        &mut self,
+        entries: &[Committed],
+        mut enough: impl FnMut() -> bool,
+    ) -> Result<Piece, StoreError> {
+        assert_ne!(self.standing.boot.0, 0, "the store was started");
+        match self.try_apply(entries, &mut enough, Care::None) {
+            Err(StoreError::Surprise(error)) => {
+                tracing::error!(%error, "a command failed that cannot fail, trying its neighbours alone");
+                self.try_apply(entries, &mut enough, Care::Savepoints)
+            }
+            done => done,
+        }
+    }
+
+    fn try_apply(
+        &mut self,
+        entries: &[Committed],
+        enough: &mut impl FnMut() -> bool,
+        care: Care,
+    ) -> Result<Piece, StoreError> {
+        let before = self.standing.at;
+        let mut gathered = Gathered::default();
+        let (done, index, at) = self.transaction(Synchronous::Normal, |store| {
+            let (mut done, mut index) = (0, store.standing.applied);
+            for entry in entries {
+                assert_eq!(entry.index, index.next(), "entries are applied in order");
+                store.apply_entry(entry, care, &mut gathered)?;
+                (done, index) = (done + 1, entry.index);
+                if enough() {
+                    break;
+                }
+            }
+            store.write_position(index).map(|at| (done, index, at))
+        })?;
+        self.standing.applied = index;
+        self.standing.at = at;
+        let Gathered { outcomes, notices, ended } = gathered;
+        let moved = at != before || !ended.is_empty();
+        Ok(Piece {
+            entries: done,
+            applied: Applied { index, outcomes },
+            changed: moved.then(|| Changed { at, notices: Arc::new(notices), ended: Arc::new(ended) }),
+        })
+    }
+
+    fn apply_entry(
+        &mut self,
+        entry: &Committed,
+        care: Care,
+        gathered: &mut Gathered,
+    ) -> Result<(), StoreError> {
+        let data = match &entry.what {
+            Payload::Empty => return Ok(()),
+            Payload::Conf(conf_state) => {
+                return self.sql(|conn| {
+                    let bytes = founding::encode(conf_state)?;
+                    conn.prepare_cached("UPDATE raft_state SET conf_state = ?1")?.execute([bytes]).map(|_| ())
+                });
+            }
+            Payload::Batch(data) => data,
+        };
+        let here = Here { node: self.standing.raft_id, boot: self.standing.boot };
+        let one = match care {
+            Care::None => apply_item,
+            Care::Savepoints => apply_alone,
+        };
+        match apply_batch_with(&mut self.tables, data, here, gathered, one) {
+            Ok(()) => Ok(()),
+            Err(BatchFailed::Format(source)) => Err(StoreError::Unreadable { index: entry.index, source }),
+            Err(BatchFailed::Tables(error)) => Err(self.judge(error)),
+        }
+    }
+
+    /// Writes how far the rows are, with them.
+    fn write_position(&mut self, index: LogIndex) -> Result<At, StoreError> {
+        let settled = self.tables.settle();
+        settled.map_err(|error| self.judge(error))?;
+        let at = self.tables.position();
+        self.sql(|conn| {
+            // What is applied is committed; Raft writes a new commit only along with an append.
+            conn.prepare_cached(
+                "UPDATE raft_state SET applied_index = ?1, applied_at = ?2,
+                     commit_index = max(commit_index, ?1)",
+            )?
+            .execute(params![int(index.0), int(at.0)])
+        })?;
+        Ok(at)
+    }
+}
+
+/// Applies one command so that nothing else is lost with it.
+fn apply_alone(tables: &mut SqlTables, time_ms: u64, item: &Item) -> rusqlite::Result<Effect> {
+    let before = tables.position();
+    tables.conn.execute_batch("SAVEPOINT command")?;
+    let done = apply_item(tables, time_ms, item).and_then(|effect| tables.settle().map(|()| effect));
+    let effect = match done {
+        Err(error) if is_surprise(&error) => {
+            tracing::error!(%error, origin = ?item.origin, "a command failed that cannot fail");
+            tables.conn.execute_batch("ROLLBACK TO command")?;
+            tables.restart(before);
+            internal("the server failed at this change: a bug")
+        }
+        done => done?,
+    };
+    tables.conn.execute_batch("RELEASE command")?;
+    Ok(effect)
+}

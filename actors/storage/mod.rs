@@ -1,0 +1,34 @@
+//! The one writer of `chat.db`: the Raft log and the chat in one SQLite file.
+//!
+//! - [`schema`]: the tables, and how a file comes from one format to the next.
+//! - [`store`]: the pure core: functions on one connection.
+//!   - [`open`]: the directory, its lock, the pragmas; every reason not to open it.
+//!   - [`founding`]: how the file becomes part of a chat.
+//!   - [`start`]: what Raft begins with, checked.
+//!   - [`log`]: entries and hard state, each append with its fsync.
+//!   - [`applying`]: committed entries into rows.
+//!   - [`tables`]: the rows, as `chat::tables` wants them.
+//!   - [`canon`]: all rows in their canonical order.
+//! - [`write_back`]: copies the WAL back beside the writer.
+//! - [`actor`]: the thread that owns the store.
+
+pub mod actor;
+pub mod applying;
+pub mod canon;
+pub mod founding;
+pub mod log;
+pub mod open;
+pub mod schema;
+pub mod start;
+pub mod store;
+pub mod tables;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod write_back;
+
+pub use actor::Storage;
+pub use applying::Piece;
+pub use founding::FoundingError;
+pub use open::OpenError;
+pub use start::{Opened, StartError, TermRun};
+pub use store::{Store, StoreError};

@@ -1,0 +1,303 @@
+//! The directory of a node: its lock, its file, and every reason not to open it.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+
+use crate::chat_db::pragma;
+
+use super::schema::{self, APPLICATION_ID, FORMAT, PAGE_BYTES};
+
+/// The file that holds the Raft log and the chat.
+pub const FILE: &str = "chat.db";
+/// Locked for as long as a process uses the directory.
+const LOCK: &str = "lock";
+
+/// More than the number of statements the writer has.
+const STATEMENTS_CACHED: usize = 128;
+/// Kibibytes of pages that the writer keeps in memory.
+const CACHE_KIB: i64 = 64 * 1024;
+/// How long another program may hold the file before that is an error.
+pub const BUSY_MS: i64 = 5_000;
+
+/// Why a directory is not opened. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{dir} is in use by another process: stop that one, or give this node a data_dir of its own")]
+    Locked { dir: PathBuf },
+    #[error("cannot write {path}: {source}: make it writable for this user, or choose another data_dir")]
+    Unwritable { path: PathBuf, source: io::Error },
+    #[error("{path} belongs to {found}, not to {node}: give {node} a data_dir of its own")]
+    AnotherNode { path: PathBuf, found: String, node: String },
+    #[error("{path} is not a chat: choose another data_dir, or move that file away")]
+    NotAChat { path: PathBuf },
+    #[error("{path} has format {found}, this program knows up to {FORMAT}: run a newer replicated-chat")]
+    Newer { path: PathBuf, found: i32 },
+    #[error("{path}: the setting {pragma} did not take: it is {found}; is this an unusual file system?")]
+    Setting { path: PathBuf, pragma: &'static str, found: String },
+    #[error("cannot open {path}: {source}")]
+    Sqlite { path: PathBuf, source: rusqlite::Error },
+}
+
+/// An open directory: the lock and the one writing connection.
+pub(super) struct OpenFile {
+    pub conn: Connection,
+    pub path: PathBuf,
+    pub lock: File,
+}
+
+/// Opens `data_dir` for the node of that name; makes it when it is not there.
+pub(super) fn open(data_dir: &Path, node: &str) -> Result<OpenFile, OpenError> {
+    make_directory(data_dir)?;
+    let lock = take_lock(data_dir)?;
+    let path = data_dir.join(FILE);
+    let conn = open_chat(&path, data_dir, node)?;
+    Ok(OpenFile { conn, path, lock })
+}
+
+fn make_directory(dir: &Path) -> Result<(), OpenError> {
+    let unwritable = |source| OpenError::Unwritable { path: dir.to_owned(), source };
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(unwritable)?;
+    // A directory that a power cut forgets takes the file in it along. SQLite syncs only its own.
+    let full = dir.canonicalize().map_err(unwritable)?;
+    for ancestor in full.ancestors().skip(1).take(2) {
+        File::open(ancestor).and_then(|parent| parent.sync_all()).map_err(unwritable)?;
+    }
+    Ok(())
+}
+
+fn take_lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join(LOCK);
+    let lock = match File::options().create(true).truncate(false).write(true).open(&path) {
+        Ok(lock) => lock,
+        Err(source) => return Err(OpenError::Unwritable { path, source }),
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Unwritable { path, source }),
+    }
+}
+
+fn open_chat(path: &Path, dir: &Path, node: &str) -> Result<Connection, OpenError> {
+    let failed = |source| explain(path, dir, source);
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags).map_err(failed)?;
+    conn.busy_timeout(Duration::from_millis(BUSY_MS.unsigned_abs())).map_err(failed)?;
+    // Before anything is written: what is it?
+    let found = format_of(&conn, path, dir)?;
+    set_pragmas(&conn, path, dir)?;
+    schema::migrate(&mut conn, found).map_err(failed)?;
+    forbid_clock_and_dice(&conn).map_err(failed)?;
+    belongs_to(&conn, path, dir, node)?;
+    Ok(conn)
+}
+
+/// The format of the file; 0 for a new one.
+fn format_of(conn: &Connection, path: &Path, dir: &Path) -> Result<i32, OpenError> {
+    let failed = |source| explain(path, dir, source);
+    let number = |pragma| conn.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(failed);
+    let (application, format) = (number("application_id")?, number("user_version")?);
+    if application == APPLICATION_ID && format > FORMAT {
+        return Err(OpenError::Newer { path: path.to_owned(), found: format });
+    }
+    if application == APPLICATION_ID && format > 0 {
+        return Ok(format);
+    }
+    let tables: i64 =
+        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    if application == 0 && format == 0 && tables == 0 {
+        return Ok(0);
+    }
+    Err(OpenError::NotAChat { path: path.to_owned() })
+}
+
+fn set_pragmas(conn: &Connection, path: &Path, dir: &Path) -> Result<(), OpenError> {
+    let failed = |source| explain(path, dir, source);
+    // The WAL stays where it is when the last connection closes: overwriting it syncs in about half
+    // the time of extending a new one.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(failed)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    let cache = -CACHE_KIB;
+    let pragmas: [(&'static str, &str, String); 11] = [
+        ("page_size", "4096", PAGE_BYTES.to_string()),
+        ("journal_mode", "wal", "wal".to_owned()),
+        ("synchronous", "full", "2".to_owned()),
+        ("wal_autocheckpoint", "0", "0".to_owned()),
+        ("journal_size_limit", "-1", "-1".to_owned()),
+        ("cell_size_check", "on", "1".to_owned()),
+        ("foreign_keys", "off", "0".to_owned()),
+        ("trusted_schema", "off", "0".to_owned()),
+        ("temp_store", "memory", "2".to_owned()),
+        ("cache_size", &cache.to_string(), cache.to_string()),
+        ("busy_timeout", &BUSY_MS.to_string(), BUSY_MS.to_string()),
+    ];
+    for (name, value, expected) in pragmas {
+        let found = pragma::set(conn, name, value).map_err(failed)?;
+        if found != expected {
+            return Err(OpenError::Setting { path: path.to_owned(), pragma: name, found });
+        }
+    }
+    Ok(())
+}
+
+/// On the writer the same statement gives the same rows on every node: what would ask a clock or
+/// throw dice fails, and says so.
+fn forbid_clock_and_dice(conn: &Connection) -> rusqlite::Result<()> {
+    const FORBIDDEN: [(&str, i32); 13] = [
+        ("random", 0),
+        ("randomblob", 1),
+        ("date", -1),
+        ("time", -1),
+        ("datetime", -1),
+        ("julianday", -1),
+        ("unixepoch", -1),
+        ("strftime", -1),
+        ("timediff", 2),
+        ("current_time", 0),
+        ("current_date", 0),
+        ("current_timestamp", 0),
+        ("sqlite_source_id", 0),
+    ];
+    for (name, arguments) in FORBIDDEN {
+        conn.create_scalar_function(name, arguments, FunctionFlags::SQLITE_UTF8, move |_| {
+            let message = format!("{name}() differs from node to node: the value belongs into the command");
+            Err::<i64, _>(rusqlite::Error::UserFunctionError(message.into()))
+        })?;
+    }
+    Ok(())
+}
+
+/// Writes the node's name into a new file, and compares it in another.
+fn belongs_to(conn: &Connection, path: &Path, dir: &Path, node: &str) -> Result<(), OpenError> {
+    let failed = |source| explain(path, dir, source);
+    let found: Option<String> =
+        conn.query_row("SELECT node FROM raft_state", [], |row| row.get(0)).optional().map_err(failed)?;
+    match found {
+        None => conn
+            .execute("INSERT INTO raft_state (one, node) VALUES (1, ?1)", [node])
+            .map(|_| ())
+            .map_err(failed),
+        Some(found) if found == node => Ok(()),
+        Some(found) => Err(OpenError::AnotherNode { path: path.to_owned(), found, node: node.to_owned() }),
+    }
+}
+
+/// Turns what SQLite says on opening into what the operator can do.
+fn explain(path: &Path, dir: &Path, source: rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotAChat { path },
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            OpenError::Unwritable { path, source: io::Error::new(io::ErrorKind::PermissionDenied, source) }
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            OpenError::Locked { dir: dir.to_owned() }
+        }
+        _ => OpenError::Sqlite { path, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Store;
+    use crate::storage::testing::TestDir;
+
+    fn refusal(dir: &Path, node: &str) -> OpenError {
+        Store::open(dir, node).err().expect("it is refused")
+    }
+
+    #[test]
+    fn a_directory_is_made_and_belongs_to_one_node_and_one_process() {
+        let dir = TestDir::new();
+        let data = dir.path().join("a/b");
+        let store = Store::open(&data, "node1").unwrap();
+        assert!(matches!(refusal(&data, "node1"), OpenError::Locked { .. }));
+        drop(store);
+        drop(Store::open(&data, "node1").unwrap());
+        let refused = refusal(&data, "node2");
+        assert!(refused.to_string().contains("belongs to node1, not to node2"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_not_a_chat_is_told_and_left_alone() {
+        let dir = TestDir::new();
+        let file = dir.path().join(FILE);
+        let other = Connection::open(&file).unwrap();
+        other.execute_batch("CREATE TABLE birds (name TEXT)").unwrap();
+        drop(other);
+        let before = fs::read(&file).unwrap();
+        assert!(matches!(refusal(dir.path(), "node1"), OpenError::NotAChat { .. }));
+        assert_eq!(fs::read(&file).unwrap(), before);
+
+        fs::write(&file, "Dear diary, ".repeat(1000)).unwrap();
+        assert!(matches!(refusal(dir.path(), "node1"), OpenError::NotAChat { .. }));
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let dir = TestDir::new();
+        let store = Store::open(&dir.data(), "node1").unwrap();
+        store.conn().pragma_update(None, "user_version", FORMAT + 1).unwrap();
+        drop(store);
+        let refused = refusal(&dir.data(), "node1").to_string();
+        assert!(refused.contains("run a newer replicated-chat"), "{refused}");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named() {
+        let dir = TestDir::new();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let refused = refusal(&file.join("data"), "node1");
+        assert!(matches!(&refused, OpenError::Unwritable { .. }), "{refused}");
+        // chat.db is a directory.
+        fs::create_dir_all(dir.data().join(FILE)).unwrap();
+        let refused = refusal(&dir.data(), "node1");
+        assert!(matches!(&refused, OpenError::Unwritable { .. }), "{refused}");
+    }
+
+    #[test]
+    fn the_writer_has_neither_clock_nor_dice() {
+        let dir = TestDir::new();
+        let store = Store::open(&dir.data(), "node1").unwrap();
+        for call in [
+            "random()",
+            "randomblob(8)",
+            "date()",
+            "time('now')",
+            "datetime('now')",
+            "julianday()",
+            "unixepoch()",
+            "strftime('%s')",
+            "current_timestamp",
+            "current_time",
+            "current_date",
+        ] {
+            let failed = store.conn().query_row(&format!("SELECT {call}"), [], |_| Ok(())).unwrap_err();
+            assert!(failed.to_string().contains("belongs into the command"), "{call}: {failed}");
+        }
+    }
+
+    #[test]
+    fn the_wal_stays_when_the_file_is_closed() {
+        let dir = TestDir::new();
+        drop(Store::open(&dir.data(), "node1").unwrap());
+        assert!(fs::metadata(dir.data().join("chat.db-wal")).unwrap().len() > 0);
+    }
+}

@@ -1,0 +1,231 @@
+//! The tables of `chat.db`, and how a file comes from one format to the next.
+//!
+//! A table is either *replicated*: the same rows on every node, each with the `at` of its last
+//! change, nothing ever deleted; or *local*: this node's own share of Raft. A test reads the schema
+//! and tells which is which. Derived columns (`rooms.last_seq`, `rooms.last_time`) follow from other
+//! replicated rows and do not move an `at`.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// `RCHT`: what `file` and a node on starting know a chat by.
+pub const APPLICATION_ID: i32 = 0x5243_4854;
+
+/// The newest format that this program knows: the number of [`MIGRATIONS`].
+pub const FORMAT: i32 = MIGRATIONS.len() as i32;
+
+/// Bytes of a page; fixed when a file is made.
+pub const PAGE_BYTES: i64 = 4096;
+
+/// Tables that are this node's own. Every other one is replicated.
+pub const LOCAL: &[&str] = &["raft_state", "raft_log"];
+
+/// In order; each brings a file from the format of its position to the next. What was released is
+/// never changed.
+const MIGRATIONS: &[&str] = &[V1];
+
+// Clustering: messages lie in the order of `at`, so that new ones are appended and only two compact
+// indexes are touched; an edit moves a row to the end. The other tables are small or rarely written
+// and lie by key.
+const V1: &str = "
+CREATE TABLE users (
+    name           TEXT PRIMARY KEY,
+    at             INTEGER NOT NULL UNIQUE,
+    display        TEXT NOT NULL,
+    role           TEXT NOT NULL CHECK (role IN ('admin', 'member')),
+    password_hash  TEXT NOT NULL,
+    deleted        INTEGER NOT NULL,
+    created_by     TEXT NOT NULL,
+    created_digest BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rooms (
+    room      INTEGER PRIMARY KEY,
+    at        INTEGER NOT NULL UNIQUE,
+    name      TEXT NOT NULL,
+    kind      TEXT NOT NULL CHECK (kind IN ('public', 'private', 'direct')),
+    topic     TEXT NOT NULL,
+    creator   TEXT NOT NULL,
+    last_seq  INTEGER NOT NULL DEFAULT 0,
+    last_time INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX rooms_by_name ON rooms (name) WHERE kind <> 'direct';
+CREATE UNIQUE INDEX rooms_by_people ON rooms (name) WHERE kind = 'direct';
+
+CREATE TABLE members (
+    room   INTEGER NOT NULL,
+    user   TEXT NOT NULL,
+    at     INTEGER NOT NULL UNIQUE,
+    member INTEGER NOT NULL,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX members_by_user ON members (user, room, member, at);
+
+CREATE TABLE messages (
+    at        INTEGER PRIMARY KEY,
+    room      INTEGER NOT NULL,
+    seq       INTEGER NOT NULL,
+    id        TEXT NOT NULL,
+    author    TEXT NOT NULL,
+    text      TEXT NOT NULL,
+    time      INTEGER NOT NULL,
+    version   INTEGER NOT NULL,
+    edited    INTEGER NOT NULL,
+    deleted   INTEGER NOT NULL,
+    reply_to  INTEGER,
+    reactions TEXT,
+    files     TEXT,
+    digest    BLOB NOT NULL,
+    sent_at   INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX messages_by_place ON messages (room, seq);
+CREATE UNIQUE INDEX messages_by_id ON messages (id, author);
+
+CREATE TABLE reads (
+    user TEXT NOT NULL,
+    room INTEGER NOT NULL,
+    at   INTEGER NOT NULL UNIQUE,
+    seq  INTEGER NOT NULL,
+    PRIMARY KEY (user, room)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sessions (
+    token_hash BLOB PRIMARY KEY,
+    at         INTEGER NOT NULL UNIQUE,
+    user       TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    op         TEXT NOT NULL CHECK (op IN ('register', 'login')),
+    first_at   INTEGER NOT NULL,
+    ended      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_user ON sessions (user, id);
+
+CREATE TABLE outcomes (
+    id      TEXT NOT NULL,
+    user    TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    digest  BLOB NOT NULL,
+    outcome TEXT NOT NULL,
+    PRIMARY KEY (id, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX outcomes_by_at ON outcomes (at);
+
+CREATE TABLE nodes (
+    name    TEXT PRIMARY KEY,
+    at      INTEGER NOT NULL UNIQUE,
+    raft_id INTEGER NOT NULL UNIQUE,
+    peer    TEXT NOT NULL,
+    public  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE raft_state (
+    one           INTEGER PRIMARY KEY CHECK (one = 1),
+    node          TEXT NOT NULL,
+    foundation    TEXT NOT NULL DEFAULT 'empty' CHECK (foundation IN ('empty', 'proposed', 'founded')),
+    founding      TEXT,
+    cluster       TEXT,
+    epoch         TEXT,
+    raft_id       INTEGER NOT NULL DEFAULT 0,
+    boot          INTEGER NOT NULL DEFAULT 0,
+    term          INTEGER NOT NULL DEFAULT 0,
+    vote          INTEGER NOT NULL DEFAULT 0,
+    commit_index  INTEGER NOT NULL DEFAULT 0,
+    cut_index     INTEGER NOT NULL DEFAULT 0,
+    cut_term      INTEGER NOT NULL DEFAULT 0,
+    applied_index INTEGER NOT NULL DEFAULT 0,
+    applied_at    INTEGER NOT NULL DEFAULT 0,
+    conf_state    BLOB NOT NULL DEFAULT x''
+) STRICT;
+
+CREATE TABLE raft_log (
+    log_index INTEGER PRIMARY KEY,
+    term      INTEGER NOT NULL,
+    kind      INTEGER NOT NULL,
+    data      BLOB NOT NULL,
+    context   BLOB
+) STRICT;
+";
+
+/// Brings a file of format `from` to [`FORMAT`], one transaction a step. A new file gets its
+/// [`APPLICATION_ID`] with its first tables.
+///
+/// # Errors
+/// What SQLite says; the file then has the format of the last step that was done.
+pub fn migrate(conn: &mut Connection, from: i32) -> rusqlite::Result<()> {
+    for (format, step) in (1..).zip(MIGRATIONS).skip_while(|(format, _)| *format <= from) {
+        let transaction = Transaction::new(conn, TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", format)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> Connection {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn, 0).unwrap();
+        conn
+    }
+
+    fn strings(conn: &Connection, sql: &str, of: &str) -> Vec<String> {
+        let mut statement = conn.prepare(sql).unwrap();
+        let params: &[&dyn rusqlite::ToSql] = if of.is_empty() { &[] } else { &[&of] };
+        statement.query_map(params, |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn every_table_is_replicated_or_local() {
+        let conn = fresh();
+        let tables = strings(&conn, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name", "");
+        let mut replicated = Vec::new();
+        for table in &tables {
+            let columns = strings(&conn, "SELECT name FROM pragma_table_info(?1)", table);
+            let has_at = columns.iter().any(|column| column == "at");
+            assert_ne!(has_at, LOCAL.contains(&table.as_str()), "{table} is neither replicated nor local");
+            if has_at {
+                replicated.push(table.as_str());
+            }
+        }
+        let expected = ["members", "messages", "nodes", "outcomes", "reads", "rooms", "sessions", "users"];
+        assert_eq!(replicated, expected);
+        assert_eq!(tables.len(), expected.len() + LOCAL.len());
+    }
+
+    #[test]
+    fn every_replicated_table_is_found_by_at_and_every_table_is_strict() {
+        let conn = fresh();
+        for table in strings(&conn, "SELECT name FROM pragma_table_list WHERE name NOT LIKE 'sqlite%'", "") {
+            let strict: i64 = conn
+                .query_row("SELECT strict FROM pragma_table_list WHERE name = ?1", [&table], |row| row.get(0))
+                .unwrap();
+            assert_eq!(strict, 1, "{table} is not strict");
+            if LOCAL.contains(&table.as_str()) {
+                continue;
+            }
+            let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE at > 1 ORDER BY at");
+            let plan: Vec<String> = conn
+                .prepare(&sql)
+                .unwrap()
+                .query_map([], |row| row.get(3))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            assert!(plan.len() == 1 && plan[0].starts_with("SEARCH"), "{table}: {plan:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_any_format_comes_to_the_newest() {
+        let conn = fresh();
+        let format: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0)).unwrap();
+        assert_eq!((format, application), (FORMAT, APPLICATION_ID));
+        // Nothing is left to do: a second run changes nothing.
+        let mut conn = conn;
+        migrate(&mut conn, format).unwrap();
+    }
+}

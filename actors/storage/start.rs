@@ -1,0 +1,340 @@
+//! What Raft begins with: counted, read and checked before `RawNode` sees it, which would panic.
+
+use protobuf::Message;
+use raft::eraftpb::{ConfState, Entry, HardState};
+use rusqlite::Connection;
+
+use super::store::{Standing, Store, StoreError, Synchronous};
+use crate::chat_db::entries;
+use crate::chat_db::rows::{at, number};
+use crate::ids::{At, Boot, LogIndex, RaftId, Term};
+use crate::membership::Node;
+
+/// What a node is and where it stands, as of its start.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    pub node: String,
+    pub raft_id: RaftId,
+    pub cluster: String,
+    pub epoch: String,
+    /// Everybody in the chat, by Raft id.
+    pub nodes: Vec<Node>,
+    /// This run of the process: on the disk already.
+    pub boot: Boot,
+    pub hard_state: HardState,
+    /// As of `applied`.
+    pub conf_state: ConfState,
+    pub applied: LogIndex,
+    pub at: At,
+    /// The entry before the log's first.
+    pub cut: (LogIndex, Term),
+    /// The terms of the cut and of every entry after it, by rising index.
+    pub terms: Vec<TermRun>,
+    /// The log's last entry, or the cut.
+    pub last: LogIndex,
+    /// Every entry above `applied`.
+    pub unapplied: Vec<Entry>,
+}
+
+/// From `first` on, until the next run, entries are of this term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TermRun {
+    pub first: LogIndex,
+    pub term: Term,
+}
+
+/// Why a file is not what Raft can begin with.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("no chat was founded on this disk")]
+    NotFounded,
+    #[error("chat.db is damaged: it names no members (conf_state): {RESCUE}")]
+    NoMembers,
+    #[error("chat.db is damaged: its members cannot be read ({source}): {RESCUE}")]
+    BadMembers { source: protobuf::ProtobufError },
+    #[error(
+        "chat.db is damaged: the log ends at {last}, but entry {commit} is known to be committed: {RESCUE}"
+    )]
+    CommitPastEnd { commit: LogIndex, last: LogIndex },
+    #[error("chat.db is damaged: committed up to {commit}, but the log was cut at {cut}: {RESCUE}")]
+    CommitBeforeCut { commit: LogIndex, cut: LogIndex },
+    #[error(
+        "chat.db is damaged: the rows are as of entry {applied}, but only {commit} is committed: {RESCUE}"
+    )]
+    AppliedPastCommit { applied: LogIndex, commit: LogIndex },
+    #[error("chat.db is damaged: the rows are as of entry {applied}, but the log was cut at {cut}: {RESCUE}")]
+    AppliedBeforeCut { applied: LogIndex, cut: LogIndex },
+    #[error("chat.db is damaged: log entry {missing} is missing: {RESCUE}")]
+    Hole { missing: LogIndex },
+    #[error("chat.db is damaged: log entry {index} is of term {term}, after one of term {before}: {RESCUE}")]
+    TermFalls { index: LogIndex, term: Term, before: Term },
+    #[error(
+        "chat.db is damaged: the log is of term {log}, but this node knows only of term {term}: {RESCUE}"
+    )]
+    TermBehindLog { term: Term, log: Term },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+const RESCUE: &str = "keep a copy of data_dir, then empty it, and the node rejoins as a new replica";
+
+/// The one row of `raft_state`.
+struct State {
+    foundation: String,
+    cluster: String,
+    epoch: String,
+    raft_id: RaftId,
+    boot: Boot,
+    hard_state: HardState,
+    cut: (LogIndex, Term),
+    applied: LogIndex,
+    at: At,
+    conf_state: Vec<u8>,
+}
+
+impl Store {
+    /// Counts this run of the process, with an fsync of that and of all that lies before it in the
+    /// WAL; then says what Raft may use. A process killed between writing a commit and syncing it
+    /// finds those frames again, though nothing has promised yet that a power cut spares them.
+    ///
+    /// # Errors
+    /// Each variant of [`StartError`]; the file is then as it was.
+    pub fn start(&mut self) -> Result<Opened, StartError> {
+        let opened = self.transaction(Synchronous::Full, |store| {
+            store.run("UPDATE raft_state SET boot = boot + 1")?;
+            store.look()
+        })?;
+        self.standing = Standing {
+            raft_id: opened.raft_id,
+            boot: opened.boot,
+            applied: opened.applied,
+            at: opened.at,
+            cut: opened.cut.0,
+            last: opened.last,
+        };
+        self.tables.restart(opened.at);
+        Ok(opened)
+    }
+
+    fn look(&self) -> Result<Opened, StartError> {
+        let state = self.sql(read_state)?;
+        if state.foundation != "founded" {
+            return Err(StartError::NotFounded);
+        }
+        let conf_state = ConfState::parse_from_bytes(&state.conf_state)
+            .map_err(|source| StartError::BadMembers { source })?;
+        if conf_state.voters.is_empty() {
+            return Err(StartError::NoMembers);
+        }
+        let (terms, last) = self.walk_log(state.cut)?;
+        check_positions(&state, last)?;
+        let (term, log_term) = (Term(state.hard_state.term), terms.last().map_or(Term(0), |run| run.term));
+        if term < log_term {
+            return Err(StartError::TermBehindLog { term, log: log_term });
+        }
+        let nodes = self.sql(read_nodes)?;
+        let unapplied = self.sql(|conn| entries::read(conn, state.applied.next(), last.next(), u64::MAX))?;
+        Ok(Opened {
+            node: self.node.clone(),
+            raft_id: state.raft_id,
+            cluster: state.cluster,
+            epoch: state.epoch,
+            nodes,
+            boot: state.boot,
+            hard_state: state.hard_state,
+            conf_state,
+            applied: state.applied,
+            at: state.at,
+            cut: state.cut,
+            terms,
+            last,
+            unapplied,
+        })
+    }
+
+    /// The terms of the whole log and its last index; that no entry is missing, and none out of order.
+    fn walk_log(&self, cut: (LogIndex, Term)) -> Result<(Vec<TermRun>, LogIndex), StartError> {
+        let mut terms = vec![TermRun { first: cut.0, term: cut.1 }];
+        let (mut last, mut before) = cut;
+        let mut wrong = None;
+        self.sql(|conn| {
+            let mut statement = conn.prepare("SELECT log_index, term FROM raft_log ORDER BY log_index")?;
+            let mut found = statement.query([])?;
+            while let Some(row) = found.next()? {
+                let (index, term) = (LogIndex(number(row, 0)?), Term(number(row, 1)?));
+                if index != last.next() {
+                    wrong = Some(StartError::Hole { missing: last.next() });
+                    return Ok(());
+                }
+                if term < before {
+                    wrong = Some(StartError::TermFalls { index, term, before });
+                    return Ok(());
+                }
+                if term > before {
+                    terms.push(TermRun { first: index, term });
+                }
+                (last, before) = (index, term);
+            }
+            Ok(())
+        })?;
+        match wrong {
+            Some(wrong) => Err(wrong),
+            None => Ok((terms, last)),
+        }
+    }
+}
+
+fn check_positions(state: &State, last: LogIndex) -> Result<(), StartError> {
+    let (commit, cut, applied) = (LogIndex(state.hard_state.commit), state.cut.0, state.applied);
+    if commit > last {
+        return Err(StartError::CommitPastEnd { commit, last });
+    }
+    if commit < cut {
+        return Err(StartError::CommitBeforeCut { commit, cut });
+    }
+    if applied > commit {
+        return Err(StartError::AppliedPastCommit { applied, commit });
+    }
+    if applied < cut {
+        return Err(StartError::AppliedBeforeCut { applied, cut });
+    }
+    Ok(())
+}
+
+fn read_state(conn: &Connection) -> rusqlite::Result<State> {
+    conn.query_row(
+        "SELECT foundation, coalesce(cluster, ''), coalesce(epoch, ''), raft_id, boot, term, vote,
+             commit_index, cut_index, cut_term, applied_index, applied_at, conf_state FROM raft_state",
+        [],
+        |row| {
+            let hard_state = HardState {
+                term: number(row, 5)?,
+                vote: number(row, 6)?,
+                commit: number(row, 7)?,
+                ..HardState::default()
+            };
+            Ok(State {
+                foundation: row.get(0)?,
+                cluster: row.get(1)?,
+                epoch: row.get(2)?,
+                raft_id: RaftId(number(row, 3)?),
+                boot: Boot(number(row, 4)?),
+                hard_state,
+                cut: (LogIndex(number(row, 8)?), Term(number(row, 9)?)),
+                applied: LogIndex(number(row, 10)?),
+                at: at(row, 11)?,
+                conf_state: row.get(12)?,
+            })
+        },
+    )
+}
+
+fn read_nodes(conn: &Connection) -> rusqlite::Result<Vec<Node>> {
+    let mut statement = conn.prepare("SELECT name, raft_id, peer, public FROM nodes ORDER BY raft_id")?;
+    let nodes = statement.query_map([], |row| {
+        Ok(Node {
+            name: row.get(0)?,
+            raft_id: RaftId(number(row, 1)?),
+            peer: row.get(2)?,
+            public: row.get(3)?,
+        })
+    })?;
+    nodes.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::testing::{TestDir, append, batch, committed, entry, founded, started};
+
+    #[test]
+    fn each_start_is_counted() {
+        let dir = TestDir::new();
+        drop(founded(&dir));
+        for boot in 1..=3 {
+            let mut store = Store::open(&dir.data(), "node1").unwrap();
+            assert_eq!(store.start().unwrap().boot, Boot(boot));
+        }
+    }
+
+    #[test]
+    fn nothing_starts_before_the_founding() {
+        let dir = TestDir::new();
+        let mut store = Store::open(&dir.data(), "node1").unwrap();
+        assert!(matches!(store.start(), Err(StartError::NotFounded)));
+    }
+
+    #[test]
+    fn each_way_in_which_a_file_can_be_wrong_is_told_and_changes_nothing() {
+        for (damage, expected) in [
+            ("UPDATE raft_state SET conf_state = x''", "names no members"),
+            ("UPDATE raft_state SET conf_state = x'ffff'", "members cannot be read"),
+            ("UPDATE raft_state SET commit_index = 9", "the log ends at 4, but entry 9"),
+            (
+                "UPDATE raft_state SET commit_index = 0, applied_index = 0",
+                "committed up to 0, but the log was cut at 1",
+            ),
+            (
+                "UPDATE raft_state SET applied_index = 4",
+                "the rows are as of entry 4, but only 3 is committed",
+            ),
+            (
+                "UPDATE raft_state SET applied_index = 0",
+                "the rows are as of entry 0, but the log was cut at 1",
+            ),
+            ("DELETE FROM raft_log WHERE log_index = 3", "log entry 3 is missing"),
+            ("DELETE FROM raft_log WHERE log_index = 2", "log entry 2 is missing"),
+            (
+                "UPDATE raft_log SET term = 2 WHERE log_index = 2",
+                "log entry 3 is of term 1, after one of term 2",
+            ),
+            (
+                "UPDATE raft_log SET term = 7 WHERE log_index = 4",
+                "the log is of term 7, but this node knows only of term 1",
+            ),
+        ] {
+            let dir = TestDir::new();
+            let (mut store, _) = started(&dir);
+            let entries = (2..=4).map(|index| entry(index, 1, &batch(1, &[]))).collect();
+            store.append(&append(entries, Some((1, 1, 3)))).unwrap();
+            store.apply(&[committed(2, batch(1, &[]))], || false).unwrap();
+            store.conn().execute_batch(damage).unwrap();
+            drop(store);
+
+            let mut store = Store::open(&dir.data(), "node1").unwrap();
+            let sentence = store.start().unwrap_err().to_string();
+            assert!(sentence.contains(expected) && sentence.contains("empty it"), "{damage}: {sentence}");
+            let boot: i64 =
+                store.conn().query_row("SELECT boot FROM raft_state", [], |row| row.get(0)).unwrap();
+            assert_eq!(boot, 1, "{damage}");
+        }
+    }
+
+    /// What SIGKILL leaves: the files as they are at an instant, nothing closed.
+    #[test]
+    fn a_killed_process_finds_all_that_was_appended_and_applied() {
+        let dir = TestDir::new();
+        let (mut store, _) = started(&dir);
+        for index in 2..=40 {
+            store.append(&append(vec![entry(index, 1, &batch(1, &[]))], Some((1, 1, index - 1)))).unwrap();
+            if index % 3 == 0 {
+                let applied = store.standing.applied.0;
+                let entries: Vec<_> =
+                    (applied + 1..index).map(|index| committed(index, batch(1, &[]))).collect();
+                store.apply(&entries, || false).unwrap();
+            }
+            if index % 7 == 0 {
+                store.write_back().unwrap();
+            }
+            let copy = TestDir::new();
+            std::fs::create_dir(copy.data()).unwrap();
+            for file in ["chat.db", "chat.db-wal"] {
+                // Drops SQLite's locks on the file; no other process is there to take advantage.
+                std::fs::copy(dir.data().join(file), copy.data().join(file)).unwrap();
+            }
+            let opened = Store::open(&copy.data(), "node1").unwrap().start().unwrap();
+            assert_eq!((opened.last.0, opened.applied), (index, store.standing.applied));
+            assert_eq!((opened.boot, opened.hard_state.commit), (Boot(2), index - 1));
+        }
+    }
+}

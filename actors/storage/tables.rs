@@ -1,0 +1,376 @@
+//! The rows of the chat in SQLite, as `chat::tables` wants them.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
+
+use crate::chat::command::TokenHash;
+use crate::chat::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, Tables, UserRow};
+use crate::chat_db::rows::{self, columns, int, json};
+use crate::ids::{At, RoomId, Seq};
+
+/// Rooms whose end is kept in memory; beyond that all are forgotten and read again.
+const ENDS_KEPT_MAX: usize = 10_000;
+
+/// The writing connection, and what of the tables is kept in memory beside it.
+///
+/// In memory only within what [`settle`](Self::settle) wrote or [`restart`](Self::restart) forgot:
+/// a transaction that is rolled back must be followed by `restart`.
+pub struct SqlTables {
+    pub(super) conn: Connection,
+    at: At,
+    ends: HashMap<RoomId, End>,
+    /// Rooms whose row does not yet say what `ends` says.
+    moved: Vec<RoomId>,
+}
+
+/// A room's last message.
+#[derive(Clone, Copy)]
+struct End {
+    seq: Seq,
+    time: u64,
+    moved: bool,
+}
+
+impl SqlTables {
+    pub(super) fn new(conn: Connection) -> Self {
+        Self { conn, at: At(0), ends: HashMap::new(), moved: Vec::new() }
+    }
+
+    /// Goes on from a position, with nothing in memory: at a start, and after a rollback.
+    pub(super) fn restart(&mut self, at: At) {
+        self.at = at;
+        self.ends.clear();
+        self.moved.clear();
+    }
+
+    /// The last `at` given out.
+    pub(super) fn position(&self) -> At {
+        self.at
+    }
+
+    /// Writes the ends of rooms that moved: once a transaction, not once a message.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        for room in self.moved.drain(..) {
+            let Some(end) = self.ends.get_mut(&room) else { continue };
+            end.moved = false;
+            self.conn
+                .prepare_cached("UPDATE rooms SET last_seq = ?2, last_time = ?3 WHERE room = ?1")?
+                .execute(params![int(room.0), int(end.seq.0), int(end.time)])?;
+        }
+        if self.ends.len() > ENDS_KEPT_MAX {
+            self.ends.clear();
+        }
+        Ok(())
+    }
+
+    fn one<T>(&self, sql: &str, key: impl Params, read: fn(&Row<'_>) -> Result<T>) -> Result<Option<T>> {
+        self.conn.prepare_cached(sql)?.query_row(key, read).optional()
+    }
+
+    fn all<T>(&self, sql: &str, key: impl Params, read: fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+        self.conn.prepare_cached(sql)?.query_map(key, read)?.collect()
+    }
+
+    fn put(&self, sql: &str, values: impl Params) -> Result<usize> {
+        self.conn.prepare_cached(sql)?.execute(values)
+    }
+
+    fn insert_message(&mut self, row: &MessageRow) -> Result<()> {
+        let message = &row.message;
+        self.put(
+            concat!(
+                "INSERT INTO messages (",
+                columns!(message),
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+            ),
+            params![
+                int(message.at.0),
+                int(message.room.0),
+                int(message.seq.0),
+                message.id,
+                message.from,
+                message.text,
+                int(message.time),
+                int(message.version),
+                message.edited,
+                message.deleted,
+                message.reply_to.map(|seq| int(seq.0)),
+                json(&message.reactions, message.reactions.is_empty())?,
+                json(&message.files, message.files.is_empty())?,
+                row.digest,
+                int(row.sent_at.0),
+            ],
+        )?;
+        let end = End { seq: message.seq, time: message.time, moved: true };
+        let before = self.ends.insert(message.room, end);
+        if !before.is_some_and(|end| end.moved) {
+            self.moved.push(message.room);
+        }
+        Ok(())
+    }
+
+    fn replace_message(&mut self, row: &MessageRow) -> Result<()> {
+        let message = &row.message;
+        let changed = self.put(
+            "UPDATE messages SET at = ?1, text = ?4, version = ?5, edited = ?6, deleted = ?7, reply_to = ?8,
+                 reactions = ?9, files = ?10, digest = ?11
+             WHERE room = ?2 AND seq = ?3",
+            params![
+                int(message.at.0),
+                int(message.room.0),
+                int(message.seq.0),
+                message.text,
+                int(message.version),
+                message.edited,
+                message.deleted,
+                message.reply_to.map(|seq| int(seq.0)),
+                json(&message.reactions, message.reactions.is_empty())?,
+                json(&message.files, message.files.is_empty())?,
+                row.digest,
+            ],
+        )?;
+        // Neither at the room's end nor in it: a hole in seq would follow.
+        if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
+    }
+}
+
+impl Tables for SqlTables {
+    type Error = rusqlite::Error;
+
+    fn at(&mut self) -> Result<At> {
+        Ok(self.at)
+    }
+
+    fn next_at(&mut self) -> Result<At> {
+        self.at = self.at.next();
+        Ok(self.at)
+    }
+
+    fn user(&mut self, name: &str) -> Result<Option<UserRow>> {
+        self.one(concat!("SELECT ", columns!(user), " FROM users WHERE name = ?1"), [name], rows::user)
+    }
+
+    fn any_user(&mut self) -> Result<bool> {
+        self.conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM users)")?.query_row([], |row| row.get(0))
+    }
+
+    fn put_user(&mut self, row: &UserRow) -> Result<()> {
+        self.put(
+            concat!(
+                "INSERT INTO users (",
+                columns!(user),
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT (name) DO UPDATE SET at = ?1, display = ?3, role = ?4, password_hash = ?5,
+                     deleted = ?6, created_by = ?7, created_digest = ?8"
+            ),
+            params![
+                int(row.at.0),
+                row.name,
+                row.display,
+                rows::role_text(row.role),
+                row.password_hash,
+                row.deleted,
+                row.created_by,
+                row.created_digest,
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn room(&mut self, room: RoomId) -> Result<Option<RoomRow>> {
+        self.one(concat!("SELECT ", columns!(room), " FROM rooms WHERE room = ?1"), [int(room.0)], rows::room)
+    }
+
+    fn room_by_name(&mut self, name: &str, direct: bool) -> Result<Option<RoomRow>> {
+        let sql = if direct {
+            concat!("SELECT ", columns!(room), " FROM rooms WHERE name = ?1 AND kind = 'direct'")
+        } else {
+            concat!("SELECT ", columns!(room), " FROM rooms WHERE name = ?1 AND kind <> 'direct'")
+        };
+        self.one(sql, [name], rows::room)
+    }
+
+    fn last_room(&mut self) -> Result<RoomId> {
+        let last = self.one("SELECT max(room) FROM rooms", [], |row| row.get::<_, Option<i64>>(0))?;
+        Ok(RoomId(last.flatten().map_or(0, i64::unsigned_abs)))
+    }
+
+    fn put_room(&mut self, row: &RoomRow) -> Result<()> {
+        self.put(
+            concat!(
+                "INSERT INTO rooms (",
+                columns!(room),
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (room) DO UPDATE SET at = ?1, name = ?3, kind = ?4, topic = ?5, creator = ?6"
+            ),
+            params![
+                int(row.at.0),
+                int(row.room.0),
+                row.name,
+                rows::kind_text(row.kind),
+                row.topic,
+                row.creator
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn member(&mut self, room: RoomId, user: &str) -> Result<Option<MemberRow>> {
+        self.one(
+            concat!("SELECT ", columns!(member), " FROM members WHERE room = ?1 AND user = ?2"),
+            params![int(room.0), user],
+            rows::member,
+        )
+    }
+
+    fn members(&mut self, room: RoomId) -> Result<Vec<String>> {
+        self.all(
+            "SELECT user FROM members WHERE room = ?1 AND member = 1 ORDER BY user",
+            [int(room.0)],
+            |row| row.get(0),
+        )
+    }
+
+    fn rooms_of(&mut self, user: &str) -> Result<Vec<RoomId>> {
+        let sql = "SELECT room FROM members WHERE user = ?1 AND member = 1 ORDER BY room";
+        self.all(sql, [user], |row| rows::number(row, 0).map(RoomId))
+    }
+
+    fn put_member(&mut self, row: &MemberRow) -> Result<()> {
+        self.put(
+            concat!(
+                "INSERT INTO members (",
+                columns!(member),
+                ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (room, user) DO UPDATE SET at = ?1, member = ?4"
+            ),
+            params![int(row.at.0), int(row.room.0), row.user, row.member],
+        )?;
+        Ok(())
+    }
+
+    fn read(&mut self, room: RoomId, user: &str) -> Result<Option<ReadRow>> {
+        self.one(
+            concat!("SELECT ", columns!(read), " FROM reads WHERE user = ?2 AND room = ?1"),
+            params![int(room.0), user],
+            rows::read,
+        )
+    }
+
+    fn put_read(&mut self, row: &ReadRow) -> Result<()> {
+        self.put(
+            concat!(
+                "INSERT INTO reads (",
+                columns!(read),
+                ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (user, room) DO UPDATE SET at = ?1, seq = ?4"
+            ),
+            params![int(row.at.0), int(row.room.0), row.user, int(row.seq.0)],
+        )?;
+        Ok(())
+    }
+
+    fn end(&mut self, room: RoomId) -> Result<(Seq, u64)> {
+        if let Some(end) = self.ends.get(&room) {
+            return Ok((end.seq, end.time));
+        }
+        let end =
+            self.one("SELECT last_seq, last_time FROM rooms WHERE room = ?1", [int(room.0)], |row| {
+                Ok((Seq(rows::number(row, 0)?), rows::number(row, 1)?))
+            })?;
+        let Some((seq, time)) = end else { return Ok((Seq(0), 0)) };
+        self.ends.insert(room, End { seq, time, moved: false });
+        Ok((seq, time))
+    }
+
+    fn message(&mut self, room: RoomId, seq: Seq) -> Result<Option<MessageRow>> {
+        self.one(
+            concat!("SELECT ", columns!(message), " FROM messages WHERE room = ?1 AND seq = ?2"),
+            [int(room.0), int(seq.0)],
+            rows::message_row,
+        )
+    }
+
+    fn message_by_id(&mut self, user: &str, id: &str) -> Result<Option<MessageRow>> {
+        self.one(
+            concat!("SELECT ", columns!(message), " FROM messages WHERE id = ?1 AND author = ?2"),
+            [id, user],
+            rows::message_row,
+        )
+    }
+
+    fn put_message(&mut self, row: &MessageRow) -> Result<()> {
+        let (last, _) = self.end(row.message.room)?;
+        if row.message.seq == last.next() { self.insert_message(row) } else { self.replace_message(row) }
+    }
+
+    fn session(&mut self, token_hash: &TokenHash) -> Result<Option<SessionRow>> {
+        self.one(
+            concat!("SELECT ", columns!(session), " FROM sessions WHERE token_hash = ?1"),
+            [token_hash],
+            rows::session,
+        )
+    }
+
+    fn session_by_id(&mut self, user: &str, id: &str) -> Result<Option<SessionRow>> {
+        self.one(
+            concat!(
+                "SELECT ",
+                columns!(session),
+                " FROM sessions WHERE user = ?1 AND id = ?2 ORDER BY at DESC LIMIT 1"
+            ),
+            [user, id],
+            rows::session,
+        )
+    }
+
+    fn sessions(&mut self, user: &str) -> Result<Vec<SessionRow>> {
+        self.all(
+            concat!("SELECT ", columns!(session), " FROM sessions WHERE user = ?1 AND ended = 0 ORDER BY at"),
+            [user],
+            rows::session,
+        )
+    }
+
+    fn put_session(&mut self, row: &SessionRow) -> Result<()> {
+        self.put(
+            concat!(
+                "INSERT INTO sessions (",
+                columns!(session),
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (token_hash) DO UPDATE SET at = ?1, user = ?3, id = ?4, op = ?5, first_at = ?6,
+                     ended = ?7"
+            ),
+            params![
+                int(row.at.0),
+                row.token_hash,
+                row.user,
+                row.id,
+                rows::op_text(row.op),
+                int(row.first_at.0),
+                row.ended,
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn outcome(&mut self, user: &str, id: &str) -> Result<Option<OutcomeRow>> {
+        self.one(
+            concat!("SELECT ", columns!(outcome), " FROM outcomes WHERE id = ?2 AND user = ?1"),
+            [user, id],
+            rows::outcome,
+        )
+    }
+
+    fn put_outcome(&mut self, row: &OutcomeRow) -> Result<()> {
+        self.put(
+            concat!(
+                "INSERT INTO outcomes (",
+                columns!(outcome),
+                ") VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (id, user) DO UPDATE SET at = ?1, digest = ?4, outcome = ?5"
+            ),
+            params![int(row.at.0), row.user, row.id, row.digest, json(&row.outcome, false)?],
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! What the tests of storage and reader share: directories that go away, and stores that are founded.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use raft::eraftpb::{Entry, HardState};
+use serde_bytes::ByteBuf;
+
+use super::{Opened, Store};
+use crate::chat::command::{Batch, Change, Command, Item, LEVEL};
+use crate::chat::objects::RoomKind;
+use crate::chat_db::rows::int;
+use crate::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Term};
+use crate::membership::{Founding, Node};
+use crate::messages::disk::{Append, Committed, Payload};
+
+/// A directory of its own for each test.
+pub struct TestDir(PathBuf);
+
+impl TestDir {
+    pub fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("chat-store-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where the node keeps its data; not there yet.
+    pub fn data(&self) -> PathBuf {
+        self.0.join("node1")
+    }
+}
+
+impl Drop for TestDir {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub fn founding() -> Founding {
+    let node = |id: u64| Node {
+        name: format!("node{id}"),
+        raft_id: RaftId(id),
+        peer: format!("http://127.0.0.1:{}", 8200 + id),
+        public: format!("http://127.0.0.1:{}", 8100 + id),
+    };
+    Founding { cluster: "c".repeat(32), epoch: "e".repeat(16), nodes: (1..=3).map(node).collect() }
+}
+
+/// A store of node1 in a founded chat, not started.
+pub fn founded(dir: &TestDir) -> Store {
+    let mut store = Store::open(&dir.data(), "node1").unwrap();
+    store.propose_founding(&founding()).unwrap();
+    store.confirm_founding().unwrap();
+    store
+}
+
+pub fn started(dir: &TestDir) -> (Store, Opened) {
+    let mut store = founded(dir);
+    let opened = store.start().unwrap();
+    (store, opened)
+}
+
+pub fn entry(index: u64, term: u64, data: &[u8]) -> Entry {
+    Entry { index, term, data: Bytes::copy_from_slice(data), ..Entry::default() }
+}
+
+pub fn append(entries: Vec<Entry>, state: Option<(u64, u64, u64)>) -> Append {
+    let (term, vote, commit) = state.unwrap_or((1, 0, 1));
+    let hard_state = HardState { term, vote, commit, ..HardState::default() };
+    Append { number: 1, entries, hard_state }
+}
+
+/// A batch of commands, asked for by node 1 in its first run.
+pub fn batch(time_ms: u64, commands: &[Command]) -> Vec<u8> {
+    let item = |(number, command): (u64, &Command)| Item {
+        origin: Origin { node: RaftId(1), boot: Boot(1), number },
+        command: ByteBuf::from(command.encode().unwrap()),
+    };
+    Batch { level: LEVEL, time_ms, items: (0..).zip(commands).map(item).collect() }.encode().unwrap()
+}
+
+pub fn committed(index: u64, data: Vec<u8>) -> Committed {
+    Committed { index: LogIndex(index), term: Term(1), what: Payload::Batch(data.into()) }
+}
+
+/// People, and public rooms made by the first of them in which all are.
+pub fn setup(people: &[&str], rooms: u64) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for (number, user) in (0..).zip(people) {
+        let change = Change::Register {
+            display: user.to_uppercase(),
+            password_hash: "hash".into(),
+            token_hash: [number; 32],
+            first_is_admin: true,
+        };
+        commands.push(command(user, "register", change));
+    }
+    for room in 1..=rooms {
+        let change =
+            Change::CreateRoom { name: format!("room{room}"), kind: RoomKind::Public, topic: String::new() };
+        commands.push(command(people[0], &format!("create {room}"), change));
+        for user in &people[1..] {
+            commands.push(command(user, &format!("join {room}"), Change::Join { room: RoomId(room) }));
+        }
+    }
+    commands
+}
+
+pub fn command(user: &str, id: &str, change: Change) -> Command {
+    Command { user: user.into(), id: id.into(), change }
+}
+
+pub fn send(user: &str, room: u64, id: &str, text: &str) -> Command {
+    command(user, id, Change::Send { room: RoomId(room), text: text.into(), reply_to: None })
+}
+
+impl Store {
+    /// Changes a row behind the store's back, at the next `at`.
+    pub fn change_for_test(&mut self, sql: &str, at: At) -> rusqlite::Result<()> {
+        self.conn().execute(sql, [int(at.0)])?;
+        self.conn().execute("UPDATE raft_state SET applied_at = ?1", [int(at.0)]).map(|_| ())
+    }
+}

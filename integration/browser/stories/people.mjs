@@ -1,0 +1,142 @@
+/**
+ * What the stories have in common: people with browsers of their own, on nodes of a running cluster.
+ *
+ * From outside come `CHAT_URLS` (the nodes' public URLs, node1 first, with commas), `CHAT_KILL_COMMAND` and
+ * `CHAT_START_COMMAND` (shell commands that take a node's name as the last argument), and, where the browser is elsewhere,
+ * `CHAT_BROWSER`. Everything is found by role and label, as a person with a screen reader finds it.
+ */
+
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { chromium } from "playwright-core";
+
+const run = promisify(execFile);
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync",
+];
+
+/** How long a page may take for what a person waits for. */
+export const PATIENCE_MS = 15_000;
+
+export const urls = (process.env.CHAT_URLS ?? "").split(",").filter(Boolean);
+
+/** @param {string} url */
+export const nameOf = (url) => `node${urls.indexOf(url) + 1}`;
+
+export const kill = (/** @type {string} */ node) => control("CHAT_KILL_COMMAND", node);
+export const start = (/** @type {string} */ node) => control("CHAT_START_COMMAND", node);
+
+/**
+ * @param {string} variable
+ * @param {string} node
+ */
+async function control(variable, node) {
+  const command = process.env[variable];
+  if (!command) throw new Error(`set ${variable} to a command that takes a node's name`);
+  await run("sh", ["-c", `${command} "$0"`, node]);
+}
+
+export function openBrowser() {
+  if (urls.length < 3) throw new Error("set CHAT_URLS to the URLs of at least three nodes");
+  return chromium.launch({ executablePath: process.env.CHAT_BROWSER ?? "/usr/bin/chromium", args: FLAGS });
+}
+
+/** A name that no earlier run has taken. @param {string} stem */
+export const fresh = (stem) => `${stem}-${Date.now().toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`;
+
+export class Person {
+  /**
+   * @param {import("playwright-core").Page} page
+   * @param {string} name
+   */
+  constructor(page, name) {
+    this.page = page;
+    this.name = name;
+    this.rooms = page.getByRole("navigation", { name: "Rooms" });
+    this.log = page.getByRole("log");
+    this.box = page.getByRole("textbox", { name: "Message" });
+    this.status = page.getByRole("status");
+  }
+
+  /**
+   * Opens the page of a node in a browser of one's own, and creates an account.
+   * @param {import("playwright-core").Browser} browser
+   * @param {string} url
+   * @param {string} name
+   */
+  static async arrive(browser, url, name) {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    page.setDefaultTimeout(PATIENCE_MS);
+    /** @type {string[]} */
+    const faults = [];
+    page.on("pageerror", (error) => faults.push(String(error)));
+    await page.goto(url);
+    await page.getByRole("textbox", { name: "Name" }).fill(name);
+    await page.getByLabel("Password").fill("a long enough one");
+    await page.getByRole("button", { name: "Create account" }).click();
+    const person = new Person(page, name);
+    person.faults = faults;
+    await person.rooms.waitFor();
+    return person;
+  }
+
+  /** What went wrong inside the page. @type {string[]} */
+  faults = [];
+
+  /** @param {string} room */
+  async createRoom(room) {
+    await this.page.getByRole("button", { name: "New room" }).click();
+    const dialog = this.page.getByRole("dialog");
+    await dialog.getByRole("textbox", { name: "Room name" }).fill(room);
+    await dialog.getByRole("button", { name: "Create" }).click();
+    await this.box.waitFor();
+  }
+
+  /** Opens a room from the list; a public one that one is not in yet is joined by that. @param {string} room */
+  async open(room) {
+    await this.rooms.getByRole("link", { name: room }).or(this.rooms.getByRole("button", { name: room })).click();
+    await this.box.waitFor();
+  }
+
+  /** @param {string} text */
+  async say(text) {
+    await this.box.fill(text);
+    await this.box.press("Enter");
+  }
+
+  /** @param {string} text */
+  message(text) {
+    return this.log.getByRole("article").filter({ hasText: text });
+  }
+
+  /** Waits until a message is there, acknowledged. @param {string} text */
+  async sees(text) {
+    await this.message(text).filter({ hasNotText: "sending" }).first().waitFor();
+  }
+
+  /**
+   * @param {string} text the message's
+   * @param {string} action the button's name
+   */
+  async act(text, action) {
+    // The oldest one: an answer may quote it.
+    const message = this.message(text).first();
+    await message.hover();
+    await message.getByRole("button", { name: action, exact: true }).click();
+  }
+}
+
+/**
+ * Asks again and again until the answer is yes; fails with what was asked.
+ * @param {string} what
+ * @param {() => Promise<boolean>} ask
+ */
+export async function until(what, ask, patience_ms = PATIENCE_MS) {
+  const end = Date.now() + patience_ms;
+  while (!(await ask())) {
+    if (Date.now() > end) throw new Error(`not within ${patience_ms} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

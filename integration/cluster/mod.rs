@@ -1,0 +1,36 @@
+//! The harness: the real program on a real disk, and clients that speak its contract.
+//!
+//! - [`folder`]: a fresh folder a story.
+//! - [`ports`]: addresses nobody else uses.
+//! - [`program`]: the binary, run to its end.
+//! - [`node`]: one `serve`, started, paused and killed.
+//! - [`nodes`]: a cluster of them.
+//! - [`http`]: requests to a node.
+//! - [`client`]: one connection to `/ws`, and who is on it.
+//! - [`replies`]: what a reply must look like.
+//! - [`chatter`]: somebody who writes and listens without end, wherever a node is up.
+//! - [`tables`]: the rows of each node, compared.
+//! - [`wait`]: polling with a deadline.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "all of this is test code, which the lints see only where `#[test]` stands"
+)]
+
+pub mod chatter;
+pub mod client;
+pub mod folder;
+pub mod http;
+pub mod node;
+pub mod nodes;
+pub mod ports;
+pub mod program;
+pub mod replies;
+pub mod tables;
+pub mod wait;
+
+pub use client::Client;
+pub use nodes::Cluster;
+pub use replies::{assert_like, field, number, text};

@@ -1,0 +1,135 @@
+//! A cluster of processes on this machine.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::client::Client;
+use super::folder::Folder;
+use super::node::Node;
+use super::wait::{PATIENCE, poll};
+
+/// Its nodes are called node1, node2, … and stand at the places 0, 1, …
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    pub folder: Folder,
+}
+
+impl Cluster {
+    /// So many nodes as they are by default, ready.
+    pub async fn start(count: usize) -> Self {
+        Self::start_with(count, "").await
+    }
+
+    /// So many nodes with more settings, ready.
+    pub async fn start_with(count: usize, more: &str) -> Self {
+        let mut cluster = Self::prepare(count, more);
+        for node in &mut cluster.nodes {
+            node.start();
+        }
+        cluster.wait_until_ready().await;
+        cluster
+    }
+
+    /// Settings and folders, nothing started.
+    pub fn prepare(count: usize, more: &str) -> Self {
+        let folder = Folder::new();
+        let nodes: Vec<Node> =
+            (1..=count).map(|number| Node::new(folder.path(), &format!("node{number}"))).collect();
+        let cluster = Self { nodes, folder };
+        cluster.write_settings(more);
+        cluster
+    }
+
+    /// Writes the settings of all nodes anew.
+    pub fn write_settings(&self, more: &str) {
+        let members: Vec<String> = self.nodes.iter().map(Node::member).collect();
+        let secret = format!("of {}", self.folder.path().display());
+        for node in &self.nodes {
+            node.write_settings(&members, &secret, more);
+        }
+    }
+
+    /// Looks until there is something to see, else fails and shows what each node said last.
+    pub async fn wait_for<T>(&self, what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+        self.wait_at_most(PATIENCE, what, look).await
+    }
+
+    pub async fn wait_at_most<T>(
+        &self,
+        limit: Duration,
+        what: &str,
+        look: impl AsyncFnMut() -> Option<T>,
+    ) -> T {
+        match poll(limit, look).await {
+            Some(seen) => seen,
+            None => panic!("waited {} s for {what}\n{}", limit.as_secs_f32(), self.log_tails()),
+        }
+    }
+
+    pub fn log_tails(&self) -> String {
+        self.nodes.iter().map(Node::log_tail).collect()
+    }
+
+    /// Waits until every node that runs calls itself ready.
+    pub async fn wait_until_ready(&mut self) {
+        for place in 0..self.nodes.len() {
+            if self.nodes[place].is_up() {
+                let node = &self.nodes[place];
+                let what = format!("{} to be ready", node.name);
+                self.wait_for(&what, async || node.is_ready().await.then_some(())).await;
+            }
+        }
+    }
+
+    /// The place of the node that a majority of the running ones calls the leader.
+    pub async fn leader(&mut self) -> usize {
+        let up: Vec<usize> = (0..self.nodes.len()).filter(|place| self.nodes[*place].is_up()).collect();
+        let majority = self.nodes.len() / 2 + 1;
+        self.wait_for("a leader", async || {
+            let mut votes = vec![0; self.nodes.len()];
+            for place in &up {
+                let status = self.nodes[*place].status().await?;
+                let leader = self.nodes.iter().position(|node| status["leader"] == node.name.as_str());
+                votes[leader?] += 1;
+            }
+            votes.iter().position(|votes| *votes >= majority.min(up.len()))
+        })
+        .await
+    }
+
+    /// The place of a node that does not lead.
+    pub async fn follower(&mut self) -> usize {
+        (self.leader().await + 1) % self.nodes.len()
+    }
+
+    /// Waits until the running nodes have applied equally far, and returns how far.
+    pub async fn wait_until_equal(&mut self) -> u64 {
+        let up: Vec<usize> = (0..self.nodes.len()).filter(|place| self.nodes[*place].is_up()).collect();
+        self.wait_for("all nodes to have applied as much", async || {
+            let mut all = Vec::new();
+            for place in &up {
+                let status: Value = self.nodes[*place].status().await?;
+                all.push((status["applied"].as_u64()?, status["at"].as_u64()?));
+            }
+            all.iter().all(|one| *one == all[0]).then_some(all[0].0)
+        })
+        .await
+    }
+
+    pub fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(Node::url).collect()
+    }
+
+    /// A connection to the node at `place`, nobody on it yet.
+    pub async fn client(&self, place: usize) -> Client {
+        Client::open(&self.nodes[place].url()).await
+    }
+
+    /// A new account, on a connection to the node at `place`.
+    pub async fn register(&self, place: usize, name: &str) -> Client {
+        let mut client = self.client(place).await;
+        client.register(name).await;
+        client
+    }
+}

@@ -1,0 +1,285 @@
+//! Driving the nodes: starts, ticks, what a node wants done, and what its disk has done.
+
+use chat_actors::chat::command::Item;
+use chat_actors::ids::{LogIndex, RaftId, Term};
+use chat_actors::messages::disk::{Append, Committed};
+use chat_actors::raft::core::Config;
+use chat_actors::raft::node::{Handed, Node, Todo};
+
+use super::bugs::Bug;
+use super::host::{Doing, Process};
+use super::truth::Applied;
+use super::world::{Checked, Event, World};
+
+const ELECTION_TICKS: usize = 10;
+const HEARTBEAT_TICKS: usize = 2;
+/// Ticks that are repaid at once after a pause.
+const TICKS_REPAID_MAX: u64 = 3;
+/// How much longer a slow disk takes.
+const SLOW: u64 = 50;
+
+impl World {
+    /// Opens the disk and makes the node.
+    pub fn start(&mut self, host: usize) {
+        let taken: Vec<_> = self.hosts.iter().map(|other| other.election_tick).collect();
+        let tick = loop {
+            let tick = ELECTION_TICKS + self.dice.index(ELECTION_TICKS);
+            if !taken.contains(&tick) {
+                break tick;
+            }
+        };
+        let at = &mut self.hosts[host];
+        if !at.restarting || at.process.is_some() {
+            return;
+        }
+        at.restarting = false;
+        at.election_tick = tick;
+        at.life += 1;
+        let boot = at.disk.boot();
+        let config = Config {
+            id: at.id,
+            election_ticks: ELECTION_TICKS,
+            heartbeat_ticks: HEARTBEAT_TICKS,
+            fixed_election_tick: Some(tick),
+        };
+        let start = at.disk.log_start(self.knobs.keep_in_memory);
+        let node = Node::new(&config, boot, self.knobs.patience, start).expect("the configuration is good");
+        at.process = Some(Process::new(node, boot, self.now, self.knobs.bounds));
+        let life = at.life;
+        self.trace(|world| {
+            format!("{} starts, boot {boot}, tick {tick}: {}", host + 1, world.hosts[host].describe())
+        });
+        self.soon((1, 50_000), Event::Tick { host, life });
+    }
+
+    /// An input for a node that lives; the drive follows, after whatever else comes until then.
+    pub fn input(&mut self, host: usize, input: impl FnOnce(&mut Node)) {
+        let at = &mut self.hosts[host];
+        let life = at.life;
+        let Some(process) = &mut at.process else { return };
+        input(&mut process.node);
+        if !process.drive_waits {
+            process.drive_waits = true;
+            self.soon((0, 150), Event::Drive { host, life });
+        }
+    }
+
+    /// Commands that a follower handed on arrive.
+    pub fn forwarded(&mut self, host: usize, term: Term, items: Vec<Item>) {
+        let any_term = self.bug == Some(Bug::ForwardsOfAnyTerm);
+        self.input(host, |node| {
+            let now = node.core().leadership().term;
+            node.forwarded(if any_term { now } else { term }, items);
+        });
+    }
+
+    pub fn tick(&mut self, host: usize) {
+        let now = self.now;
+        let at = &mut self.hosts[host];
+        let (life, tick_us) = (at.life, at.tick_us);
+        let Some(process) = &mut at.process else { return };
+        let due = ((now - process.last_tick_us) / tick_us).clamp(1, TICKS_REPAID_MAX);
+        process.last_tick_us = now;
+        self.input(host, |node| (0..due).for_each(|_| node.tick()));
+        self.after(tick_us, Event::Tick { host, life });
+    }
+
+    pub fn died(&mut self, host: usize, peer: RaftId) {
+        let mut stands = None;
+        self.input(host, |node| stands = node.died(peer));
+        if let Some((term, rank)) = stands {
+            let life = self.hosts[host].life;
+            self.trace(|_| format!("{} gives up {peer}, rank {rank}", host + 1));
+            let jitter = self.dice.below(2_000);
+            self.after(rank as u64 * 20_000 + jitter, Event::Stand { host, life, term });
+        }
+    }
+
+    /// Lets a node do all it can, and does what it wants done.
+    pub fn drive(&mut self, host: usize) -> Checked {
+        let time_ms = self.hosts[host].time_ms(self.now);
+        let Some(process) = &mut self.hosts[host].process else { return Ok(()) };
+        process.drive_waits = false;
+        let todo = process.node.drive(time_ms);
+        self.truth.check_node(process.node.core(), &mut process.checked)?;
+        if let Some(role) = &todo.role {
+            self.trace(|_| format!("{}: {role:?}", host + 1));
+        }
+        self.carry_out(host, todo)
+    }
+
+    fn carry_out(&mut self, host: usize, todo: Todo) -> Checked {
+        let (id, life, now) = (self.hosts[host].id, self.hosts[host].life, self.now);
+        for message in todo.messages {
+            let to = RaftId(message.to);
+            let fate = self.network.raft_message(now, id, to);
+            for &at in fate.arrives.iter().skip(1) {
+                self.at(at, Event::Deliver { host: to.0 as usize - 1, message: Box::new(message.clone()) });
+            }
+            if let Some(&at) = fate.arrives.first() {
+                self.at(at, Event::Deliver { host: to.0 as usize - 1, message: Box::new(message) });
+            }
+            if let Some(at) = fate.unreachable {
+                self.at(at, Event::Unreachable { host, peer: to });
+            }
+        }
+        if let Some(Handed { to, term, items }) = todo.forward {
+            self.trace(|_| {
+                let numbers: Vec<_> = items.iter().map(|item| item.origin.number).collect();
+                format!("{} hands {numbers:?} on to {to} in term {term}", host + 1)
+            });
+            let fate = self.network.forwards(now, id, to);
+            if let Some(&at) = fate.arrives.first()
+                && self.bug != Some(Bug::ForwardsLost)
+            {
+                self.at(at, Event::Forwarded { host: to.0 as usize - 1, term, items });
+            }
+            if let Some(at) = fate.unreachable {
+                self.at(at, Event::Unreachable { host, peer: to });
+            }
+        }
+        for wanted in todo.wanted {
+            // A read may fail.
+            let fails = !self.calm && self.dice.per_mille(100);
+            let entries = self.hosts[host].disk.entries(wanted.from, wanted.to).filter(|_| !fails);
+            self.soon((50, 5_000), Event::Fetched { host, life, wanted, entries });
+        }
+        if let Some(process) = &mut self.hosts[host].process {
+            if let Some(append) = todo.append {
+                assert!(process.queue.append.replace(append).is_none(), "one append is under way at a time");
+            }
+            process.queue.apply.extend(todo.apply);
+        }
+        self.disk_goes_on(host);
+        for (number, answer) in todo.outcomes {
+            self.answer(host, number, answer)?;
+        }
+        for (number, answer) in todo.reads {
+            self.read_answered(host, number, answer)?;
+        }
+        Ok(())
+    }
+
+    /// Begins the next job if the disk is idle: an append before anything else.
+    fn disk_goes_on(&mut self, host: usize) {
+        let at = &mut self.hosts[host];
+        let Some(process) = &mut at.process else { return };
+        let queue = &mut process.queue;
+        if queue.doing.is_some() {
+            return;
+        }
+        if let Some(append) = queue.append.take() {
+            queue.doing = Some(Doing::Write(append));
+        } else if !queue.apply.is_empty() {
+            let count = self.dice.between((1, 8)).min(queue.apply.len() as u64) as usize;
+            let entries: Vec<_> = queue.apply.drain(..count).collect();
+            if self.bug == Some(Bug::AppliedTooEarly)
+                && let Some(last) = entries.last()
+            {
+                process.node.applied(last.index, Vec::new());
+            }
+            queue.doing = Some(Doing::Apply(entries));
+        } else {
+            return;
+        }
+        self.disk_takes(host, self.knobs.write_us);
+    }
+
+    fn disk_takes(&mut self, host: usize, range: (u64, u64)) {
+        let slow = if self.hosts[host].slow_until > self.now { SLOW } else { 1 };
+        let life = self.hosts[host].life;
+        let us = self.dice.between(range) * slow;
+        self.after(us, Event::Disk { host, life });
+    }
+
+    /// A step of the disk is done.
+    pub fn disk_done(&mut self, host: usize) -> Checked {
+        let now = self.now;
+        let at = &mut self.hosts[host];
+        let full = at.full_until > now;
+        let Some(doing) = at.process.as_mut().and_then(|process| process.queue.doing.take()) else {
+            return Ok(());
+        };
+        if full && !matches!(doing, Doing::Sync(_)) {
+            // The same job again, in order, and nothing behind it.
+            if let Some(process) = &mut at.process {
+                process.queue.doing = Some(doing);
+            }
+            self.disk_takes(host, (5_000, 20_000));
+            return Ok(());
+        }
+        match doing {
+            Doing::Write(append) => self.written(host, append),
+            Doing::Sync(number) => {
+                self.hosts[host].disk.sync();
+                if self.bug != Some(Bug::PersistedBeforeSync) {
+                    self.input(host, |node| node.persisted(number));
+                }
+                self.disk_goes_on(host);
+                self.snipe(host);
+            }
+            Doing::Apply(entries) => {
+                self.apply(host, entries)?;
+                self.disk_goes_on(host);
+                self.snipe(host);
+            }
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, host: usize, append: Append) {
+        let number = append.number;
+        let at = &mut self.hosts[host];
+        at.disk.write_append(append);
+        if let Some(process) = &mut at.process {
+            process.queue.doing = Some(Doing::Sync(number));
+        }
+        if self.bug == Some(Bug::PersistedBeforeSync) {
+            self.input(host, |node| node.persisted(number));
+        }
+        self.disk_takes(host, self.knobs.sync_us);
+        self.snipe(host);
+    }
+
+    /// One transaction of applied entries: rows, then the word of it to node and people.
+    fn apply(&mut self, host: usize, entries: Vec<Committed>) -> Checked {
+        let Some(last) = entries.last().map(|entry| entry.index) else { return Ok(()) };
+        let at = &mut self.hosts[host];
+        let (id, boot) = (at.id, at.process.as_ref().map(|process| process.boot));
+        for entry in &entries {
+            self.truth.check_entry(id, entry)?;
+        }
+        let indexes: Vec<_> = entries.iter().map(|entry| entry.index).collect();
+        let mut seen: Vec<(LogIndex, Item, Applied)> = Vec::new();
+        let mut outcomes = Vec::new();
+        let mut notices = Vec::new();
+        at.disk.write_apply(entries, &mut |index, item, effect, model| {
+            if Some(item.origin.boot) == boot && item.origin.node == id {
+                outcomes.push((item.origin, effect.outcome.clone()));
+            }
+            notices.extend(effect.notices.iter().cloned());
+            let applied = Applied { origin: item.origin, effect: effect.clone(), at: model.present() };
+            seen.push((index, item.clone(), applied));
+        });
+        for (index, item, applied) in &seen {
+            self.trace(|_| {
+                format!("{} applies {index} {:?}: {:?}", host + 1, item.origin, applied.effect.outcome)
+            });
+        }
+        let mut seen = seen.into_iter().peekable();
+        for index in indexes {
+            let mut effects = Vec::new();
+            while let Some((_, item, applied)) = seen.next_if(|(of, _, _)| *of == index) {
+                effects.push((item, applied));
+            }
+            self.truth.check_applied(id, index, effects)?;
+        }
+        self.publish(host, &notices);
+        if self.dice.per_mille(50) {
+            // A checkpoint, or whoever else syncs.
+            self.hosts[host].disk.sync();
+        }
+        self.input(host, |node| node.applied(last, outcomes));
+        Ok(())
+    }
+}

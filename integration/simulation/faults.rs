@@ -1,0 +1,216 @@
+//! What goes wrong.
+
+use super::dice::Dice;
+use super::host::Host;
+use super::knobs::Fault;
+use super::world::{Event, World};
+
+impl Host {
+    pub fn stop_faults(&mut self, now: u64) {
+        self.stalled_until = self.stalled_until.min(now);
+        self.slow_until = 0;
+        self.full_until = 0;
+    }
+
+    pub fn describe(&self) -> String {
+        let image = &self.disk.written;
+        let on_disk = format!(
+            "term {} vote {} commit {} last {} applied {}",
+            image.hard_state.term,
+            image.hard_state.vote,
+            image.hard_state.commit,
+            self.disk.last_index(),
+            image.applied
+        );
+        let lives =
+            self.process.as_ref().map_or("down".to_owned(), |process| format!("{:?}", process.node.view()));
+        format!("node {}: {on_disk}; {lives}", self.id)
+    }
+}
+
+impl World {
+    /// One fault of this seed's, and the next one later.
+    pub fn fault(&mut self) {
+        if self.calm {
+            return;
+        }
+        let every = self.knobs.fault_every_us;
+        self.soon((0, 2 * every), Event::Fault);
+        if self.knobs.faults.is_empty() {
+            return;
+        }
+        let fault = self.dice.pick(&self.knobs.faults);
+        let host = self.dice.index(self.hosts.len());
+        self.trace(|_| format!("{fault:?} {}", host + 1));
+        self.strike(fault, host);
+    }
+
+    fn strike(&mut self, fault: Fault, host: usize) {
+        let now = self.now;
+        match fault {
+            Fault::Kill => self.kill(host, true),
+            Fault::PowerCut => self.power_cut(host),
+            Fault::KillAll => (0..self.hosts.len()).for_each(|host| self.kill(host, true)),
+            Fault::PowerCutAll => (0..self.hosts.len()).for_each(|host| self.power_cut(host)),
+            Fault::Isolate => self.cut_off(host),
+            Fault::OneWay => {
+                let hears = self.dice.per_mille(500);
+                for other in (0..self.hosts.len()).filter(|&other| other != host) {
+                    let (from, to) = if hears { (host, other) } else { (other, host) };
+                    self.cut(from, to);
+                }
+            }
+            Fault::Split => {
+                let side: Vec<_> = (0..self.hosts.len()).map(|_| self.dice.per_mille(500)).collect();
+                for from in 0..side.len() {
+                    for to in (0..side.len()).filter(|&to| side[from] != side[to]) {
+                        self.cut(from, to);
+                    }
+                }
+            }
+            Fault::CutLink => {
+                let to = self.dice.index(self.hosts.len());
+                self.cut(host, to);
+            }
+            Fault::Heal => self.heal(),
+            Fault::SlowDisk => self.hosts[host].slow_until = now + self.dice.between((50_000, 1_500_000)),
+            Fault::FullDisk => self.hosts[host].full_until = now + self.dice.between((50_000, 1_500_000)),
+            Fault::Stall => self.hosts[host].stalled_until = now + self.dice.between((20_000, 2_000_000)),
+            Fault::ClockJump => {
+                self.hosts[host].clock_ms = self.dice.between((0, 10_000)).cast_signed() - 5_000;
+            }
+            Fault::StepDown => {
+                self.input(host, |node| {
+                    node.step_down();
+                });
+                let life = self.hosts[host].life;
+                self.soon((10_000, 600_000), Event::Ended { host, life });
+            }
+            Fault::FalseDeath => {
+                let peer = self.dice.index(self.hosts.len());
+                let peer = self.hosts[peer].id;
+                self.after(1, Event::Died { host, peer });
+            }
+            Fault::Move => {
+                for person in 0..self.people.len() {
+                    if self.dice.per_mille(500) {
+                        self.move_person(person);
+                    }
+                }
+            }
+        }
+        let cuts = matches!(fault, Fault::Isolate | Fault::OneWay | Fault::Split | Fault::CutLink);
+        if cuts {
+            self.soon((100_000, 3_000_000), Event::Heal);
+        }
+    }
+
+    /// A bad moment: something has just been written, or synced, or applied.
+    pub fn snipe(&mut self, host: usize) {
+        if self.calm || !self.dice.per_mille(self.knobs.snipe_per_mille) {
+            return;
+        }
+        let what = self.dice.below(10);
+        self.trace(|_| format!("sniped {} with {what}", host + 1));
+        match what {
+            0 => (0..self.hosts.len()).for_each(|host| self.power_cut(host)),
+            1..4 => self.power_cut(host),
+            4..8 => self.kill(host, true),
+            _ => {
+                // It comes back at once and believes what it finds; then that is taken away.
+                self.kill(host, false);
+                self.hosts[host].restarting = true;
+                self.soon((500, 3_000), Event::Start { host });
+                self.soon((3_000, 250_000), Event::SecondStrike { host });
+                // Meanwhile others may be slow to have what it had.
+                let other = self.dice.index(self.hosts.len());
+                self.hosts[other].full_until = self.now + self.dice.between((50_000, 400_000));
+            }
+        }
+    }
+
+    /// The power goes soon after a process was killed and came back; perhaps its leader is cut off too.
+    pub fn second_strike(&mut self, host: usize) {
+        if self.calm {
+            return;
+        }
+        let view = self.hosts[host].process.as_ref().map(|process| process.node.view());
+        self.power_cut(host);
+        let leader = view.and_then(|view| view.leader).filter(|_| self.dice.per_mille(500));
+        if let Some(leader) = leader {
+            self.cut_off(leader.0 as usize - 1);
+            self.soon((100_000, 3_000_000), Event::Heal);
+        }
+    }
+
+    /// `kill -9`: what was written stays. The others see the connections end.
+    pub fn kill(&mut self, host: usize, comes_back: bool) {
+        if self.hosts[host].process.is_some() {
+            for other in (0..self.hosts.len()).filter(|&other| other != host) {
+                let (id, to) = (self.hosts[host].id, self.hosts[other].id);
+                if !self.network.is_cut(id, to) {
+                    self.soon((500, 20_000), Event::Died { host: other, peer: id });
+                }
+            }
+        }
+        self.end(host);
+        if comes_back {
+            self.comes_back_later(host);
+        }
+    }
+
+    /// Nobody is told, and what was not synced may be gone.
+    fn power_cut(&mut self, host: usize) {
+        self.end(host);
+        let mut dice: Dice = self.dice.fork();
+        self.hosts[host].disk.power_cut(&mut dice);
+        self.comes_back_later(host);
+    }
+
+    fn end(&mut self, host: usize) {
+        let at = &mut self.hosts[host];
+        at.stalled_until = 0;
+        at.restarting = false;
+        let Some(process) = at.process.take() else { return };
+        at.life += 1;
+        self.forsaken(host);
+        if process.reads.values().any(|read| read.probe) {
+            self.after(1, Event::Read { probe: Some(host) });
+        }
+    }
+
+    fn comes_back_later(&mut self, host: usize) {
+        self.hosts[host].restarting = true;
+        let down_us = if self.calm { (1_000, 100_000) } else { self.knobs.down_us };
+        self.soon(down_us, Event::Start { host });
+    }
+
+    pub fn restart_soon(&mut self, host: usize) {
+        if self.hosts[host].process.is_none() {
+            self.hosts[host].restarting = true;
+            self.soon((1_000, 100_000), Event::Start { host });
+        }
+    }
+
+    pub fn cut_off(&mut self, host: usize) {
+        for other in (0..self.hosts.len()).filter(|&other| other != host) {
+            self.cut(host, other);
+            self.cut(other, host);
+        }
+    }
+
+    fn cut(&mut self, from: usize, to: usize) {
+        let (from, to) = (self.hosts[from].id, self.hosts[to].id);
+        if from != to {
+            self.network.cut(from, to, true);
+        }
+    }
+
+    /// All links work again, but those to nodes that stay away.
+    pub fn heal(&mut self) {
+        self.network.heal();
+        for host in self.away.clone() {
+            self.cut_off(host);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! One node's machine: its disk, and the process on it when there is one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use chat_actors::hub::shelf::{Bounds, Shelf};
+use chat_actors::ids::{Boot, Origin, RaftId};
+use chat_actors::messages::disk::{Append, Committed};
+use chat_actors::raft::node::Node;
+
+use super::disk::Disk;
+
+pub struct Host {
+    pub id: RaftId,
+    pub disk: Disk,
+    pub process: Option<Process>,
+    /// Counts the starts: what was meant for an earlier process reaches nobody.
+    pub life: u64,
+    /// It is starting, or will be.
+    pub restarting: bool,
+    /// Not before this may it be started again.
+    pub stalled_until: u64,
+    pub slow_until: u64,
+    pub full_until: u64,
+    /// Its wall clock against true time.
+    pub clock_ms: i64,
+    /// The length of its ticks.
+    pub tick_us: u64,
+    pub election_tick: usize,
+}
+
+/// What lives in memory.
+pub struct Process {
+    pub node: Node,
+    pub boot: Boot,
+    pub drive_waits: bool,
+    pub queue: Queue,
+    /// Who waits for which number.
+    pub waiting: BTreeMap<u64, (usize, u64)>,
+    /// Reads, with the `at` that they must see.
+    pub reads: BTreeMap<u64, Read>,
+    /// How far its log was compared with the others'.
+    pub checked: u64,
+    pub last_tick_us: u64,
+    /// Its Hub, with one shard.
+    pub shelf: Shelf,
+    /// The shard missed something.
+    pub gap: bool,
+}
+
+pub struct Read {
+    pub floor: chat_actors::ids::At,
+    pub probe: bool,
+}
+
+/// What the disk is doing, and what waits. Appends go first.
+#[derive(Default)]
+pub struct Queue {
+    pub append: Option<Append>,
+    pub apply: VecDeque<Committed>,
+    pub doing: Option<Doing>,
+}
+
+pub enum Doing {
+    Write(Append),
+    /// Written; this is its `Ready`'s number.
+    Sync(u64),
+    Apply(Vec<Committed>),
+}
+
+impl Host {
+    pub fn new(disk: Disk, tick_us: u64) -> Self {
+        Self {
+            id: disk.id,
+            disk,
+            process: None,
+            life: 0,
+            restarting: false,
+            stalled_until: 0,
+            slow_until: 0,
+            full_until: 0,
+            clock_ms: 0,
+            tick_us,
+            election_tick: 0,
+        }
+    }
+
+    pub fn origin(&self, number: u64) -> Option<Origin> {
+        self.process.as_ref().map(|process| Origin { node: self.id, boot: process.boot, number })
+    }
+
+    /// Unix milliseconds by its own clock.
+    pub fn time_ms(&self, now_us: u64) -> u64 {
+        (1_700_000_000_000 + now_us / 1000).saturating_add_signed(self.clock_ms)
+    }
+}
+
+impl Process {
+    pub fn new(node: Node, boot: Boot, now_us: u64, bounds: Bounds) -> Self {
+        Self {
+            node,
+            boot,
+            drive_waits: false,
+            queue: Queue::default(),
+            waiting: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            checked: 0,
+            last_tick_us: now_us,
+            shelf: Shelf::new(bounds),
+            gap: false,
+        }
+    }
+}

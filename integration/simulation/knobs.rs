@@ -1,0 +1,159 @@
+//! What one seed's world is like. Each seed has only some of the faults, so that rare mixtures occur too.
+
+use chat_actors::hub::shelf::Bounds;
+use chat_actors::raft::proposals::Patience;
+
+use super::bugs::Bug;
+use super::dice::Dice;
+use super::network::Weather;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// One process ends; what it has written stays.
+    Kill,
+    /// One machine loses its power.
+    PowerCut,
+    KillAll,
+    PowerCutAll,
+    /// One node hears and reaches nobody.
+    Isolate,
+    /// Everybody hears one node, and it hears nobody; or the other way round.
+    OneWay,
+    /// Two parts that do not hear each other.
+    Split,
+    CutLink,
+    Heal,
+    SlowDisk,
+    FullDisk,
+    /// A process stands still.
+    Stall,
+    /// A wall clock is set.
+    ClockJump,
+    /// A leader hands over and ends.
+    StepDown,
+    /// A node is told that another died which did not.
+    FalseDeath,
+    /// Clients come back at other nodes.
+    Move,
+}
+
+const FAULTS: [Fault; 16] = [
+    Fault::Kill,
+    Fault::PowerCut,
+    Fault::KillAll,
+    Fault::PowerCutAll,
+    Fault::Isolate,
+    Fault::OneWay,
+    Fault::Split,
+    Fault::CutLink,
+    Fault::Heal,
+    Fault::SlowDisk,
+    Fault::FullDisk,
+    Fault::Stall,
+    Fault::ClockJump,
+    Fault::StepDown,
+    Fault::FalseDeath,
+    Fault::Move,
+];
+
+#[derive(Clone, Debug)]
+pub struct Knobs {
+    pub nodes: usize,
+    /// How long the faults last.
+    pub first_act_us: u64,
+    pub weather: Weather,
+    /// From the write of a transaction to its being written, and on to its being synced.
+    pub write_us: (u64, u64),
+    pub sync_us: (u64, u64),
+    pub fault_every_us: u64,
+    pub faults: Vec<Fault>,
+    /// How likely a node dies at the worst moment: between a write, its sync and the word of it.
+    pub snipe_per_mille: u64,
+    pub down_us: (u64, u64),
+    pub ask_every_us: u64,
+    pub window: usize,
+    pub commands: u64,
+    pub patience: Patience,
+    pub page: usize,
+    /// How much may wait for one session.
+    pub bounds: Bounds,
+    /// How often a shard of the Hub misses what was applied.
+    pub gap_per_mille: u64,
+    /// From the Hub to a session at most.
+    pub hand_us: u64,
+    /// Applied entries that a start keeps in memory.
+    pub keep_in_memory: u64,
+}
+
+impl Knobs {
+    pub fn draw(dice: &mut Dice, bug: Option<Bug>) -> Self {
+        let low = dice.between((50, 2_000));
+        let weather = Weather {
+            delay_us: (low, low + dice.pick(&[100, 1_000, 10_000, 50_000])),
+            lose_per_mille: dice.pick(&[0, 0, 5, 50, 150]),
+            repeat_per_mille: dice.pick(&[0, 0, 10, 100]),
+            reorder_per_mille: dice.pick(&[0, 0, 10, 100]),
+            break_per_mille: dice.pick(&[0, 10, 100]),
+        };
+        let faults = FAULTS.into_iter().filter(|_| dice.per_mille(450)).collect();
+        let sync = dice.pick(&[300, 3_000, 20_000]);
+        let mut knobs = Self {
+            nodes: dice.pick(&[3, 3, 5]),
+            first_act_us: dice.between((4_000_000, 10_000_000)),
+            weather,
+            write_us: (20, dice.pick(&[100, 1_000])),
+            sync_us: (100, sync),
+            fault_every_us: dice.pick(&[200_000, 600_000, 1_500_000]),
+            faults,
+            snipe_per_mille: dice.pick(&[0, 2, 10, 40]),
+            down_us: dice.pick(&[(1_000, 50_000), (1_000, 1_500_000), (500_000, 4_000_000)]),
+            ask_every_us: dice.pick(&[5_000, 20_000, 60_000]),
+            window: dice.pick(&[1, 4, 16]),
+            commands: dice.between((50, 400)),
+            patience: Patience {
+                deadline_ticks: dice.between((8, 90)),
+                repeat_ticks: dice.between((3, 25)),
+                no_quorum_ticks: dice.between((15, 40)),
+            },
+            page: dice.pick(&[1, 7, 50]),
+            bounds: dice.pick(&[
+                Bounds::default(),
+                Bounds { frames: 4, bytes: 2_000, buffered_events: 4 },
+                Bounds { frames: 1_000, bytes: 400, buffered_events: 1_000 },
+            ]),
+            gap_per_mille: dice.pick(&[0, 0, 20, 200]),
+            hand_us: dice.pick(&[10, 2_000, 100_000]),
+            keep_in_memory: dice.pick(&[0, 3, 100_000]),
+        };
+        if let Some(bug) = bug {
+            knobs.favour(bug);
+        }
+        knobs
+    }
+
+    /// Some bugs need a mixture that is rare among seeds.
+    fn favour(&mut self, bug: Bug) {
+        match bug {
+            Bug::PersistedBeforeSync | Bug::VoteNotPersisted => {
+                self.snipe_per_mille = 40;
+                self.down_us = (1_000, 20_000);
+            }
+            Bug::StartWithoutBootCommit => {
+                self.snipe_per_mille = 150;
+                self.down_us = (1_000, 20_000);
+                self.nodes = 3;
+                self.faults = vec![Fault::SlowDisk, Fault::FullDisk, Fault::CutLink, Fault::Heal];
+                self.fault_every_us = 200_000;
+                self.sync_us = (1_000, 20_000);
+                self.weather.delay_us = (50, 1_000);
+                self.ask_every_us = 100_000;
+            }
+            Bug::ForwardsOfAnyTerm => {
+                self.weather.break_per_mille = 300;
+                self.faults = vec![Fault::StepDown, Fault::FalseDeath, Fault::CutLink, Fault::Heal];
+                self.fault_every_us = 200_000;
+            }
+            _ => {}
+        }
+    }
+}

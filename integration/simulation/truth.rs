@@ -1,0 +1,325 @@
+//! What is known to be true of the whole cluster, and the checks that hold every node against it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use chat_actors::chat::command::{Change, Command, Item};
+use chat_actors::chat::model::Model;
+use chat_actors::chat::objects::Event;
+use chat_actors::chat::outcome::{Done, Effect, Notice, Outcome};
+use chat_actors::chat::tables::Tables;
+use chat_actors::ids::{At, LogIndex, Origin, RaftId, RoomId, Seq};
+use chat_actors::messages::consensus::NotDone;
+use chat_actors::messages::disk::{Committed, Payload};
+use chat_actors::raft::core::Core;
+
+use super::Failure;
+
+type Checked = Result<(), Failure>;
+
+/// One committed entry.
+struct Known {
+    term: u64,
+    /// The term of the first node that was seen to know it committed.
+    committed_in: u64,
+    /// Known once somebody applies it.
+    data: Option<Bytes>,
+    /// Known with it.
+    applied: Option<Vec<Applied>>,
+}
+
+/// One command of an entry, and what it brought about.
+#[derive(PartialEq, Eq)]
+pub struct Applied {
+    pub origin: Origin,
+    pub effect: Effect,
+    /// The last `at` given out after it.
+    pub at: At,
+}
+
+/// What became of one try of a command.
+#[derive(Default)]
+struct Try {
+    /// Told the asker that it will never take effect.
+    told_never: bool,
+    /// What its first copy in the log did.
+    first: Option<Effect>,
+}
+
+#[derive(Default)]
+pub struct Truth {
+    /// From index 2 on.
+    log: Vec<Known>,
+    leaders: BTreeMap<u64, RaftId>,
+    /// The last `at` that any node has applied.
+    pub at: At,
+    /// By rising `at`.
+    pub changes: Vec<Notice>,
+    ends: BTreeMap<RoomId, (Seq, u64)>,
+    /// The first time that a request, by user and id, changed anything.
+    done: BTreeMap<(String, String), (At, Done)>,
+    acknowledged: Vec<(Command, Outcome)>,
+    tries: BTreeMap<Origin, Try>,
+}
+
+const FIRST: u64 = 2;
+
+impl Truth {
+    /// Looks at a node after each step. `checked`: how far its log was compared before.
+    pub fn check_node(&mut self, core: &Core, checked: &mut u64) -> Checked {
+        let leadership = core.leadership();
+        if leadership.leads {
+            self.check_leader(core)?;
+        }
+        let commit = core.commit().0;
+        if core.applied_index().0 > commit {
+            return fail("applied above commit", format!("{} > {commit}", core.applied_index()));
+        }
+        let known = FIRST + self.log.len() as u64 - 1;
+        for index in FIRST.max((*checked).min(known) + 1)..=commit {
+            let Some(term) = core.term_of(LogIndex(index)) else {
+                return fail(
+                    "logs equal",
+                    format!("node {} has committed {index} and does not hold it", core.id()),
+                );
+            };
+            match self.log.get((index - FIRST) as usize) {
+                None => self.log.push(Known {
+                    term: term.0,
+                    committed_in: leadership.term.0,
+                    data: None,
+                    applied: None,
+                }),
+                Some(known) if known.term == term.0 => {}
+                Some(known) => {
+                    return fail(
+                        "logs equal",
+                        format!(
+                            "entry {index} is of term {term} at node {}, of {} elsewhere",
+                            core.id(),
+                            known.term
+                        ),
+                    );
+                }
+            }
+        }
+        *checked = commit.max(*checked);
+        Ok(())
+    }
+
+    fn check_leader(&mut self, core: &Core) -> Checked {
+        let term = core.leadership().term.0;
+        match self.leaders.get(&term) {
+            Some(&leader) if leader == core.id() => return Ok(()),
+            Some(leader) => {
+                return fail("one leader a term", format!("{leader} and {} in term {term}", core.id()));
+            }
+            None => self.leaders.insert(term, core.id()),
+        };
+        // A leader that hears of its election late may find more committed already, in later terms.
+        let Some(place) = self.log.iter().rposition(|known| known.committed_in < term) else { return Ok(()) };
+        let (index, last) = (FIRST + place as u64, &self.log[place]);
+        match core.term_of(LogIndex(index)) {
+            Some(found) if found.0 == last.term => Ok(()),
+            found => fail(
+                "leader completeness",
+                format!(
+                    "{} leads term {term} with {found:?} at {index}, committed in {}",
+                    core.id(),
+                    last.term
+                ),
+            ),
+        }
+    }
+
+    /// A node begins to apply an entry.
+    pub fn check_entry(&mut self, node: RaftId, entry: &Committed) -> Checked {
+        let Some(known) = self.log.get_mut((entry.index.0 - FIRST) as usize) else {
+            return fail(
+                "logs equal",
+                format!("node {node} applies {}, which nobody committed", entry.index),
+            );
+        };
+        let data = match &entry.what {
+            Payload::Batch(data) => data.clone(),
+            _ => Bytes::new(),
+        };
+        if known.term == entry.term.0 && *known.data.get_or_insert_with(|| data.clone()) == data {
+            return Ok(());
+        }
+        fail("logs equal", format!("node {node} applies another entry at {}", entry.index))
+    }
+
+    /// A node applied one entry: these are its commands and what they brought about.
+    pub fn check_applied(&mut self, node: RaftId, index: LogIndex, applied: Vec<(Item, Applied)>) -> Checked {
+        let Some(known) = self.log.get_mut((index.0 - FIRST) as usize) else { return Ok(()) };
+        if let Some(first) = &known.applied {
+            if first.iter().eq(applied.iter().map(|(_, applied)| applied)) {
+                return Ok(());
+            }
+            return fail(
+                "tables equal",
+                format!("applying {index} brought about something else on node {node}"),
+            );
+        }
+        for (item, applied) in &applied {
+            self.note(item, applied)?;
+        }
+        self.log[(index.0 - FIRST) as usize].applied =
+            Some(applied.into_iter().map(|(_, applied)| applied).collect());
+        Ok(())
+    }
+
+    /// The first time that anybody applies this.
+    fn note(&mut self, item: &Item, applied: &Applied) -> Checked {
+        let Applied { origin, effect, at } = applied;
+        let command = Command::decode(&item.command).expect("the clients encode what can be decoded");
+        let changed = *at > self.at;
+        let mut last = self.at.next();
+        for notice in &effect.notices {
+            if notice.event.at() < last || notice.event.at() > *at {
+                return fail("rising at", format!("{} after {last} by {command:?}", notice.event.at()));
+            }
+            last = notice.event.at();
+            if let Event::Message(message) = &notice.event {
+                self.check_message_order(message.room, message.seq, message.time)?;
+            }
+            self.changes.push(notice.clone());
+        }
+        self.at = *at;
+        let of_origin = self.tries.entry(*origin).or_default();
+        if changed && of_origin.told_never {
+            return fail(
+                "no means no",
+                format!("{origin:?} took effect after its asker was told that it never will: {command:?}"),
+            );
+        }
+        if of_origin.first.replace(effect.clone()).is_some() {
+            return fail("one copy in the log", format!("{origin:?} stands in the log twice: {command:?}"));
+        }
+        if let Ok(outcome) = &effect.outcome
+            && changed
+            && is_remembered(&command.change)
+        {
+            let key = (command.user, command.id);
+            if let Some((at, _)) = self.done.get(&key) {
+                return fail(
+                    "nothing twice",
+                    format!("{key:?} was done at {at} and again at {}", outcome.at),
+                );
+            }
+            self.done.insert(key, (outcome.at, outcome.done.clone()));
+        }
+        Ok(())
+    }
+
+    fn check_message_order(&mut self, room: RoomId, seq: Seq, time: u64) -> Checked {
+        let (end, last_time) = self.ends.entry(room).or_default();
+        if seq <= *end {
+            return Ok(());
+        }
+        if seq != end.next() {
+            return fail("no hole in seq", format!("room {room}: {seq} after {end}"));
+        }
+        if time < *last_time {
+            return fail("time runs forward", format!("room {room}, {seq}: {time} after {last_time}"));
+        }
+        (*end, *last_time) = (seq, time);
+        Ok(())
+    }
+
+    /// Somebody was told what became of a try.
+    pub fn told(&mut self, origin: Origin, command: &Command, answer: &Result<Outcome, NotDone>) -> Checked {
+        let of_origin = self.tries.entry(origin).or_default();
+        match answer {
+            Ok(outcome) => {
+                let Some(Effect { outcome: Ok(first), .. }) = &of_origin.first else {
+                    return fail(
+                        "acknowledged is applied",
+                        format!("{command:?} was not done by {origin:?}"),
+                    );
+                };
+                if first != outcome {
+                    return fail("acknowledged is applied", format!("told {outcome:?}, was {first:?}"));
+                }
+                let key = (command.user.clone(), command.id.clone());
+                // What changed nothing is not remembered, and a repeat of it may change something.
+                if let Some((at, done)) = self.done.get(&key)
+                    && outcome.at >= *at
+                    && is_remembered(&command.change)
+                    && (*at != outcome.at || *done != outcome.done)
+                {
+                    return fail(
+                        "first outcome again",
+                        format!("{command:?}: {outcome:?}, first at {at}: {done:?}"),
+                    );
+                }
+                self.acknowledged.push((command.clone(), outcome.clone()));
+            }
+            Err(NotDone::Unknown) => {}
+            Err(NotDone::Refused(_) | NotDone::Unavailable | NotDone::Busy) => {
+                of_origin.told_never = true;
+                if let Some(Effect { outcome: Ok(first), .. }) = &of_origin.first
+                    && !first.duplicate
+                {
+                    return fail(
+                        "no means no",
+                        format!("{command:?} was done by {origin:?}, told {answer:?}"),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end: what was acknowledged is in the tables.
+    pub fn check_nothing_lost(&self, model: &mut Model) -> Checked {
+        for (command, outcome) in &self.acknowledged {
+            let key = (command.user.clone(), command.id.clone());
+            // What changed nothing left nothing.
+            let changed = self.done.get(&key).is_some_and(|(at, _)| *at == outcome.at);
+            if !is_remembered(&command.change) || !changed {
+                continue;
+            }
+            let kept = match &outcome.done {
+                Done::Sent { seq, time } => {
+                    let Ok(row) = model.message_by_id(&command.user, &command.id);
+                    row.is_some_and(|row| {
+                        row.sent_at == outcome.at && row.message.seq == *seq && row.message.time == *time
+                    })
+                }
+                _ => {
+                    let Ok(row) = model.outcome(&command.user, &command.id);
+                    row.is_some_and(|row| row.outcome.at == outcome.at && row.outcome.done == outcome.done)
+                }
+            };
+            if !kept {
+                return fail("nothing acknowledged lost", format!("{command:?} {outcome:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn acknowledged(&self) -> usize {
+        self.acknowledged.len()
+    }
+
+    pub fn entries(&self) -> usize {
+        self.log.len()
+    }
+}
+
+/// Whose repeat gives the first outcome again, whatever happened since.
+fn is_remembered(change: &Change) -> bool {
+    !matches!(
+        change,
+        Change::Register { .. }
+            | Change::Login { .. }
+            | Change::DeleteAccount { .. }
+            | Change::MarkRead { .. }
+    )
+}
+
+fn fail(checker: &'static str, what: String) -> Checked {
+    Err(Failure { checker, what })
+}

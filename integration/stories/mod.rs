@@ -1,0 +1,28 @@
+//! Stories on real processes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "all of this is test code, which the lints see only where `#[test]` stands"
+)]
+
+mod accounts;
+mod away;
+mod chaos;
+mod demo;
+mod edges;
+mod first_message;
+mod founding;
+mod http;
+mod majority;
+mod messages;
+mod metrics;
+mod outage;
+mod people;
+mod power;
+mod reading;
+mod resume;
+mod rooms;
+mod starting;
+mod status;
+mod stopping;

@@ -1,0 +1,54 @@
+//! `status`: the cluster as one node sees it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::cluster::program::run;
+
+#[actix::test]
+async fn status_of_a_cluster() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let folder = cluster.folder.path();
+    let json = run(folder, &["status", "node2.toml", "--json"], &[]).await;
+    assert_eq!((json.code, json.stderr.as_str()), (Some(0), ""));
+    let told: Value = serde_json::from_str(&json.stdout).unwrap();
+    let asked = cluster.nodes[1].status().await.unwrap();
+    for name in ["cluster", "node", "leader", "term", "quorum", "epoch"] {
+        assert_eq!(told[name], asked[name], "{name}");
+    }
+    assert_eq!(told["nodes"].as_array().unwrap().len(), 3);
+
+    let people = run(folder, &["status", "node2.toml"], &[]).await;
+    assert_eq!((people.code, people.stderr.as_str()), (Some(0), ""));
+    let lines: Vec<&str> = people.stdout.lines().collect();
+    assert_eq!(lines.len(), 4, "{}", people.stdout);
+    let (cluster_id, epoch) = (told["cluster"].as_str().unwrap(), told["epoch"].as_str().unwrap());
+    for word in [cluster_id, epoch, "node2", "majority", &cluster.nodes[leader].name] {
+        assert!(lines[0].contains(word), "{word} in {}", lines[0]);
+    }
+    for (line, node) in lines[1..].iter().zip(&cluster.nodes) {
+        let url = node.url();
+        for word in [node.name.as_str(), "up", "lag", "ms", &url] {
+            assert!(line.contains(word), "{word} in {line}");
+        }
+    }
+}
+
+#[actix::test]
+async fn status_of_a_node_that_does_not_answer() {
+    let mut cluster = Cluster::start(1).await;
+    let address = format!("127.0.0.1:{}", cluster.nodes[0].peer_port);
+    cluster.nodes[0].pause();
+    let paused = run(cluster.folder.path(), &["status", "node1.toml"], &[]).await;
+    cluster.nodes[0].kill();
+    let killed = run(cluster.folder.path(), &["status", "node1.toml"], &[]).await;
+    for run in [paused, killed] {
+        assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+        assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+        assert!(run.stderr.contains("node1") && run.stderr.contains(&address), "{}", run.stderr);
+        assert!(run.took < Duration::from_millis(5500), "{:?}", run.took);
+    }
+}

@@ -1,0 +1,122 @@
+//! SIGTERM: leadership is handed over, people are told where to go, what is under way is finished.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::cluster::client::new_id;
+use crate::cluster::{Client, Cluster};
+
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Told goodbye, and closed as one who is to come back at once.
+async fn assert_sent_away(cluster: &Cluster, client: &mut Client) {
+    let bye = client.event(json!({"ev": "bye"})).await;
+    assert!(bye["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{bye}");
+    assert!(bye.get("at").is_none());
+    let nodes = bye["nodes"].as_array().unwrap();
+    assert!(nodes.iter().all(|url| cluster.urls().iter().any(|own| url == own)), "{bye}");
+    assert!(nodes.len() >= cluster.nodes.len() - 1, "{bye}");
+    assert_eq!(client.closed().await.code, Some(1001));
+}
+
+#[actix::test]
+async fn a_leader_drains() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let mut ann = cluster.register(leader, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    let ids: Vec<String> = (0..20).map(|_| new_id()).collect();
+    for id in &ids {
+        ann.post(id, "send", json!({"room": room, "text": id})).await;
+    }
+    // The first answer shows that the node has begun with what was sent.
+    let mut replies = vec![ann.reply(&ids[0]).await];
+    cluster.nodes[leader].signal(Signal::SIGTERM);
+    assert_sent_away(&cluster, &mut ann).await;
+    for id in &ids[1..] {
+        replies.extend(ann.take_reply(id));
+    }
+    let ended = cluster.nodes[leader].ended().await;
+    assert_eq!(ended.code, Some(0), "{}", cluster.nodes[leader].log_tail());
+    assert!(ended.took < DRAIN_LIMIT, "{:?}", ended.took);
+
+    // What was acknowledged is there; the rest is done once by repeating it elsewhere.
+    let mut again = cluster.client((leader + 1) % 3).await;
+    again.hello_as(&ann).await;
+    for id in &ids {
+        let reply = again.ask_as(id, "send", json!({"room": room, "text": id})).await;
+        assert_eq!(reply["ok"], true, "{reply}");
+        if let Some(first) = replies.iter().find(|first| first["re"] == reply["re"] && first["ok"] == true) {
+            assert_eq!((&reply["seq"], &reply["duplicate"]), (&first["seq"], &json!(true)));
+        }
+    }
+    let history = again.ok("history", json!({"room": room})).await;
+    assert_eq!(history["messages"].as_array().unwrap().len(), ids.len());
+}
+
+#[actix::test]
+async fn a_follower_and_a_node_alone_drain() {
+    for count in [3, 1] {
+        let mut cluster = Cluster::start(count).await;
+        let place = cluster.follower().await;
+        let mut ann = cluster.register(place, "ann").await;
+        // Somebody who has not said hello is sent away as well.
+        let mut nobody = cluster.client(place).await;
+        cluster.nodes[place].signal(Signal::SIGTERM);
+        assert_sent_away(&cluster, &mut ann).await;
+        assert_eq!(nobody.closed().await.code, Some(1001));
+        let ended = cluster.nodes[place].ended().await;
+        assert_eq!(ended.code, Some(0), "{}", cluster.nodes[place].log_tail());
+        assert!(ended.took < DRAIN_LIMIT, "{:?}", ended.took);
+
+        cluster.nodes[place].start();
+        cluster.wait_until_ready().await;
+        let mut again = cluster.client(place).await;
+        again.hello_as(&ann).await;
+    }
+}
+
+#[actix::test]
+async fn without_a_majority_it_drains_as_well() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let mut ann = cluster.register(leader, "ann").await;
+    let others: Vec<usize> = (0..3).filter(|place| *place != leader).collect();
+    for place in &others {
+        cluster.nodes[*place].pause();
+    }
+    ann.post(&new_id(), "create_room", json!({"name": "waits", "kind": "public"})).await;
+    let ended = cluster.nodes[leader].terminate().await;
+    assert_eq!(ended.code, Some(0), "{}", cluster.nodes[leader].log_tail());
+    assert!(ended.took < Duration::from_secs(11), "{:?}", ended.took);
+}
+
+#[actix::test]
+async fn a_second_signal_ends_at_once() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let mut ann = cluster.register(leader, "ann").await;
+    for place in (0..3).filter(|place| *place != leader) {
+        cluster.nodes[place].pause();
+    }
+    ann.post(&new_id(), "create_room", json!({"name": "waits", "kind": "public"})).await;
+    cluster.nodes[leader].signal(Signal::SIGTERM);
+    ann.event(json!({"ev": "bye"})).await;
+    cluster.nodes[leader].signal(Signal::SIGINT);
+    let ended = cluster.nodes[leader].ended().await;
+    assert!(ended.took < Duration::from_secs(1), "{:?}", ended.took);
+}
+
+/// One that waits to be founded stops as well.
+#[actix::test]
+async fn before_there_is_a_chat() {
+    let mut cluster = Cluster::prepare(2, "");
+    cluster.nodes[0].start();
+    let node = &cluster.nodes[0];
+    cluster.wait_for("it to wait", async || node.log().contains("node2").then_some(())).await;
+    let ended = cluster.nodes[0].terminate().await;
+    assert_eq!(ended.code, Some(0), "{}", cluster.nodes[0].log_tail());
+    assert!(ended.took < DRAIN_LIMIT);
+}

@@ -1,0 +1,180 @@
+//! The ops of the WebSocket over HTTP: `POST /api/v1/OP`.
+
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::BytesMut;
+use chat_actors::chat::outcome::Code;
+use chat_actors::chat::rules;
+use chat_actors::session::executor::Started;
+use chat_actors::session::reply::{self, Problem, Reply};
+use chat_actors::session::request::{OPS, fields_of};
+use futures_util::StreamExt;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::gate::{Gate, Inside, json, problem};
+use super::origin::{self, Origin};
+
+/// A body that is too large is read so far and dropped: an answer that overtakes it is lost when the
+/// connection is reset.
+const READ_ANYWAY: usize = 1024 * 1024;
+/// How long a body may stand still.
+const BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// Anything under `/api/v1/` that is an op, or nothing.
+pub async fn op(request: HttpRequest, body: web::Payload, gate: web::Data<Gate>) -> HttpResponse {
+    let inside = match gate.inside() {
+        Ok(inside) => inside,
+        Err(shut) => return shut,
+    };
+    let from = origin::of(&request, &inside.directory.borrow());
+    if from == Origin::Foreign {
+        return problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"));
+    }
+    // As it came: no op has a character that is escaped.
+    let path = request.path().strip_prefix("/api/v1/").unwrap_or_default();
+    let mut response = answer(&request, body, &gate, inside, path).await;
+    allow(&mut response, &from);
+    response
+}
+
+/// Lets a member's page read the answer.
+pub fn allow(response: &mut HttpResponse, from: &Origin) {
+    let Origin::Allowed(origin) = from else { return };
+    let headers = response.headers_mut();
+    if let Ok(origin) = HeaderValue::from_str(origin) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, Idempotency-Key, Range"),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+async fn answer(
+    request: &HttpRequest,
+    body: web::Payload,
+    gate: &Gate,
+    inside: &Inside,
+    op: &str,
+) -> HttpResponse {
+    if request.method() == Method::OPTIONS {
+        return HttpResponse::new(StatusCode::NO_CONTENT);
+    }
+    if !OPS.contains(&op) {
+        return problem(&Problem::new(Code::NotFound, "no such op: see docs/protocol.md"));
+    }
+    if request.method() != Method::POST {
+        return wrong_method("POST");
+    }
+    let reply = match read(request, body, gate.frame_bytes).await {
+        Ok(text) => carry_out(request, inside, op, text).await,
+        Err(problem) => Err(problem),
+    };
+    let status = reply.as_ref().map_or_else(|problem| problem.code.row().1, |_| 200);
+    json(status, reply::encode(None, &reply))
+}
+
+/// 405, with the JSON that every error under `/api/v1/` has.
+pub fn wrong_method(allowed: &'static str) -> HttpResponse {
+    let text = format!("wrong method: use {allowed}");
+    let mut response = json(405, reply::encode(None, &Err(Problem::new(Code::BadRequest, text))));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+async fn carry_out(request: &HttpRequest, inside: &Inside, op: &str, text: String) -> Reply {
+    let id = id(request)?;
+    let token = token(request);
+    let text = if op == "hello" { with_token(text, token.as_deref()) } else { text };
+    let executor = &inside.executor;
+    let asked = fields_of(op, &text, executor.limits().message_bytes)?;
+    if asked.opens() {
+        let from = request.peer_addr().map(|address| address.ip());
+        return executor.admit_once(&id, asked, from).await;
+    }
+    let missing = || Problem::new(Code::Unauthorized, "no token: send Authorization: Bearer TOKEN");
+    let who = executor.session_of(&token.ok_or_else(missing)?).await?.who();
+    match executor.start(&who, &id, asked) {
+        Started::Now(reply) => reply,
+        Started::Later(later) => later.await,
+    }
+}
+
+/// The client's own id of the request; without one a repeat is a new request.
+fn id(request: &HttpRequest) -> Result<String, Problem> {
+    let Some(key) = request.headers().get("idempotency-key") else { return Ok(draw_id()) };
+    let key = key.to_str().unwrap_or_default();
+    rules::id(key).map_err(|_| {
+        Problem::new(Code::BadRequest, "Idempotency-Key must be 1 to 64 printable ascii characters")
+    })?;
+    Ok(key.to_owned())
+}
+
+#[allow(clippy::disallowed_methods, reason = "the edge draws what the client did not")]
+fn draw_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+fn token(request: &HttpRequest) -> Option<String> {
+    let shown = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = shown.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+/// A `hello` over HTTP has its token in the header, like everything else.
+fn with_token(text: String, token: Option<&str>) -> String {
+    let Some(token) = token else { return text };
+    match serde_json::from_str::<Map<String, Value>>(&text) {
+        Ok(mut fields) => {
+            fields.entry("token").or_insert_with(|| Value::from(token));
+            Value::from(fields).to_string()
+        }
+        // What is wrong with it is said when its fields are read.
+        Err(_) => text,
+    }
+}
+
+async fn within<T>(pause: Duration, work: impl Future<Output = T>) -> Result<T, Problem> {
+    let late = |_| Problem::new(Code::BadRequest, "the body did not arrive in time");
+    tokio::time::timeout(pause, work).await.map_err(late)
+}
+
+/// The body as text; an empty one is an object without fields.
+async fn read(request: &HttpRequest, mut body: web::Payload, bytes_max: usize) -> Result<String, Problem> {
+    let too_large =
+        || Problem::new(Code::TooLarge, format!("the body is over limits.frame_bytes, {bytes_max} bytes"));
+    let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let said = said.and_then(|length| length.parse::<usize>().ok()).unwrap_or_default();
+    if said > bytes_max.max(READ_ANYWAY) {
+        return Err(too_large());
+    }
+    let mut bytes = BytesMut::new();
+    let mut dropped = 0;
+    while let Some(chunk) = within(BODY_PAUSE_MAX, body.next()).await? {
+        let chunk = chunk.map_err(|_| Problem::new(Code::BadRequest, "the body did not arrive whole"))?;
+        if dropped == 0 && bytes.len() + chunk.len() <= bytes_max {
+            bytes.extend_from_slice(&chunk);
+            continue;
+        }
+        dropped += chunk.len();
+        if dropped > READ_ANYWAY {
+            return Err(too_large());
+        }
+    }
+    if dropped > 0 {
+        return Err(too_large());
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok("{}".to_owned());
+    }
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| Problem::new(Code::BadRequest, "the body must be JSON in UTF-8"))
+}

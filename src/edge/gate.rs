@@ -1,0 +1,97 @@
+//! What is behind the people's door, once the chat exists.
+
+use std::cell::OnceCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use chat_actors::bus::Port;
+use chat_actors::chat::outcome::Code;
+use chat_actors::hub::{HubPorts, HubShard, ShardConfig};
+use chat_actors::membership::Directory;
+use chat_actors::messages::consensus::Standing;
+use chat_actors::messages::hub::ShardDoor;
+use chat_actors::metrics::Metrics;
+use chat_actors::session::Executor;
+use chat_actors::session::reply::{self, Problem};
+use tokio::sync::watch;
+
+/// The people's door: shut until the chat exists and its actors run.
+pub struct Gate {
+    pub metrics: Metrics,
+    /// What a request's body or a frame may hold.
+    pub frame_bytes: usize,
+    inside: OnceLock<Arc<Inside>>,
+    /// The node stops: nobody should be sent here any more.
+    stopping: AtomicBool,
+}
+
+/// The ways in.
+pub struct Inside {
+    pub executor: Arc<Executor>,
+    pub standing: Port<Standing>,
+    pub hub: HubPorts,
+    pub directory: watch::Receiver<Arc<Directory>>,
+    pub ping_every: Duration,
+}
+
+impl Gate {
+    pub fn new(metrics: Metrics, frame_bytes: usize) -> Self {
+        Self { metrics, frame_bytes, inside: OnceLock::new(), stopping: AtomicBool::new(false) }
+    }
+
+    /// Opens the door; only the first call counts.
+    pub fn open(&self, inside: Arc<Inside>) {
+        let _opened_before = self.inside.set(inside);
+    }
+
+    /// From here on the node says that it is not ready.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// # Errors
+    /// The answer to give while the door is shut.
+    pub fn inside(&self) -> Result<&Inside, HttpResponse> {
+        self.inside.get().map(Arc::as_ref).ok_or_else(|| {
+            problem(&Problem::new(Code::Unavailable, "this node is not part of a chat yet: see its log"))
+        })
+    }
+}
+
+/// One worker thread's own shard of the Hub, opened by its first client.
+#[derive(Default)]
+pub struct Worker {
+    door: OnceCell<ShardDoor>,
+}
+
+impl Worker {
+    pub fn door(&self, inside: &Inside, metrics: &Metrics) -> ShardDoor {
+        let open = || {
+            let (here, local) = (inside.hub.shard_here.clone(), inside.hub.local.clone());
+            HubShard::open(ShardConfig::default(), metrics, here, local)
+        };
+        self.door.get_or_init(open).clone()
+    }
+}
+
+/// A problem as an HTTP answer.
+pub fn problem(problem: &Problem) -> HttpResponse {
+    let (_, status, _) = problem.code.row();
+    json(status, reply::encode(None, &Err(problem.clone())))
+}
+
+pub fn json(status: u16, body: String) -> HttpResponse {
+    let status = actix_web::http::StatusCode::from_u16(status)
+        .unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
+    HttpResponse::build(status)
+        .content_type("application/json")
+        .insert_header(("cache-control", "no-store"))
+        .insert_header(("x-content-type-options", "nosniff"))
+        .body(body)
+}

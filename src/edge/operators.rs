@@ -1,0 +1,159 @@
+//! For operators: the cluster as this node sees it, health, metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, web};
+use chat_actors::bus::{Port, Post};
+use chat_actors::ids::RaftId;
+use chat_actors::membership::{Directory, Listed};
+use chat_actors::messages::consensus::{ClusterView, Standing};
+use chat_actors::messages::people::{Surroundings, View, is_up, role_name};
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::api::{allow, wrong_method};
+use super::gate::{Gate, Inside, json};
+use super::origin::{self, Origin};
+
+/// An actor that does not answer within this is part of the answer.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// Entries that a node may be behind what it knows to be committed and still be caught up.
+const CAUGHT_UP_LAG: u64 = 1_000;
+
+#[derive(Serialize)]
+struct ClusterAnswer<'a> {
+    cluster: &'a str,
+    node: &'a str,
+    leader: Option<&'a str>,
+    term: u64,
+    quorum: bool,
+    applied: u64,
+    at: u64,
+    epoch: &'a str,
+    nodes: Vec<NodeAnswer<'a>>,
+}
+
+#[derive(Serialize)]
+struct NodeAnswer<'a> {
+    name: &'a str,
+    public: &'a str,
+    peer: &'a str,
+    role: &'static str,
+    up: bool,
+    #[serde(rename = "match")]
+    matched: Option<u64>,
+    lag: Option<u64>,
+    ms: Option<f64>,
+    version: Option<&'a str>,
+}
+
+/// The JSON of `GET /api/v1/cluster`; `None` while the node stops.
+pub async fn cluster_json(inside: &Inside) -> Option<String> {
+    let standing = ask(&inside.standing, |reply| Standing { reply }).await?;
+    let view = ask(&inside.hub.surroundings, |reply| Surroundings { reply }).await?;
+    let directory = Arc::clone(&inside.directory.borrow());
+    let answer = ClusterAnswer {
+        cluster: &directory.cluster,
+        node: &directory.node,
+        leader: standing.leader.and_then(|leader| directory.name_of(leader)),
+        term: standing.term.0,
+        quorum: standing.quorum,
+        applied: standing.applied.0,
+        at: view.at.0,
+        epoch: &directory.epoch,
+        nodes: directory.nodes.iter().map(|listed| node(listed, &directory, &standing, &view)).collect(),
+    };
+    serde_json::to_string(&answer).ok()
+}
+
+fn node<'a>(
+    listed: &'a Listed,
+    directory: &Directory,
+    standing: &ClusterView,
+    view: &View,
+) -> NodeAnswer<'a> {
+    let id: RaftId = listed.node.raft_id;
+    let progress = standing.peers.iter().find(|progress| progress.peer == id);
+    let round_trip_us = view.links.get(&id).filter(|link| link.up).and_then(|link| link.round_trip_us);
+    NodeAnswer {
+        name: &listed.node.name,
+        public: &listed.node.public,
+        peer: &listed.node.peer,
+        role: role_name(standing.leader, id, listed.learner),
+        up: is_up(directory, view, &listed.node.name, id),
+        matched: progress.map(|progress| progress.matched.0),
+        lag: progress.map(|progress| progress.lag),
+        ms: round_trip_us.map(|us| us as f64 / 1_000.0),
+        version: listed.version.as_deref(),
+    }
+}
+
+pub async fn cluster(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
+    let inside = match gate.inside() {
+        Ok(inside) => inside,
+        Err(shut) => return shut,
+    };
+    let from = origin::of(&request, &inside.directory.borrow());
+    let mut response = match *request.method() {
+        _ if from == Origin::Foreign => foreign(),
+        Method::OPTIONS => HttpResponse::NoContent().finish(),
+        Method::GET | Method::HEAD => match cluster_json(inside).await {
+            Some(text) => json(200, text),
+            None => not_ready("this node is stopping"),
+        },
+        _ => wrong_method("GET"),
+    };
+    allow(&mut response, &from);
+    response
+}
+
+fn foreign() -> HttpResponse {
+    use chat_actors::chat::outcome::Code;
+    use chat_actors::session::reply::Problem;
+    super::gate::problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"))
+}
+
+pub async fn live() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+}
+
+pub async fn ready(gate: web::Data<Gate>) -> HttpResponse {
+    if gate.is_stopping() {
+        return not_ready("this node is stopping");
+    }
+    let Ok(inside) = gate.inside() else { return not_ready("this node is not part of a chat yet") };
+    let Some(standing) = ask(&inside.standing, |reply| Standing { reply }).await else {
+        return not_ready("this node is stopping");
+    };
+    let behind = standing.commit.0.saturating_sub(standing.applied.0);
+    match standing {
+        ClusterView { quorum: false, .. } => not_ready("no majority of the nodes answers"),
+        ClusterView { leader: None, .. } => not_ready("no leader is known"),
+        _ if behind > CAUGHT_UP_LAG => not_ready(&format!("catching up: {behind} entries behind")),
+        _ => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
+    }
+}
+
+fn not_ready(why: &str) -> HttpResponse {
+    HttpResponse::ServiceUnavailable()
+        .content_type("text/plain; charset=utf-8")
+        .body(format!("not ready: {why}\n"))
+}
+
+pub async fn metrics(gate: web::Data<Gate>) -> HttpResponse {
+    match gate.metrics.encode() {
+        Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be encoded");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}
+
+async fn ask<M: Post, T>(port: &Port<M>, question: impl FnOnce(oneshot::Sender<T>) -> M) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    port.tell(question(reply));
+    tokio::time::timeout(ANSWER_MAX, answer).await.ok()?.ok()
+}

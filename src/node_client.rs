@@ -1,0 +1,98 @@
+//! HTTP to a node, for the commands that ask one.
+
+use std::time::Duration;
+
+use awc::Client;
+use awc::http::Version;
+use bytes::Bytes;
+use serde::Deserialize;
+
+/// The largest answer read: far more than a cluster's state or a node's metrics.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// What a node answered, whatever it was.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Bytes,
+}
+
+/// The cluster as a node tells it on `GET /api/v1/cluster`; what a node leaves out is unknown.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ClusterView {
+    pub cluster: Option<String>,
+    pub node: String,
+    pub leader: Option<String>,
+    pub term: u64,
+    pub quorum: bool,
+    pub at: u64,
+    pub epoch: Option<String>,
+    pub nodes: Vec<NodeView>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct NodeView {
+    pub name: String,
+    pub public: String,
+    pub role: String,
+    pub up: bool,
+    pub lag: Option<u64>,
+    pub ms: Option<f64>,
+}
+
+/// A client that follows no redirects and speaks plain HTTP.
+pub fn client() -> Client {
+    Client::builder().max_http_version(Version::HTTP_11).disable_redirects().disable_timeout().finish()
+}
+
+/// Asks a node, with the cluster's secret if one is given.
+///
+/// # Errors
+/// Says in a few words why there is no answer.
+pub async fn get(
+    client: &Client,
+    url: &str,
+    secret: Option<&str>,
+    timeout: Duration,
+) -> Result<Answer, String> {
+    let exchange = async {
+        let mut request = client.get(url);
+        if let Some(secret) = secret {
+            request = request.bearer_auth(secret);
+        }
+        let mut response = request.send().await.map_err(|error| in_few_words(&error))?;
+        let status = response.status().as_u16();
+        let body = response.body().limit(ANSWER_BYTES_MAX).await.map_err(|error| error.to_string())?;
+        Ok(Answer { status, body })
+    };
+    match tokio::time::timeout(timeout, exchange).await {
+        Ok(answered) => answered,
+        Err(_) => Err(format!("nothing within {} s", timeout.as_secs_f32())),
+    }
+}
+
+/// The cluster as the node at this public URL sees it, or `None` if it does not say.
+pub async fn cluster(client: &Client, public_url: &str, timeout: Duration) -> Option<ClusterView> {
+    let answer = get(client, &format!("{public_url}/api/v1/cluster"), None, timeout).await.ok()?;
+    (answer.status == 200).then(|| serde_json::from_slice(&answer.body).ok()).flatten()
+}
+
+/// Whether the node at this public URL calls itself ready.
+pub async fn is_ready(client: &Client, public_url: &str, timeout: Duration) -> bool {
+    let answer = get(client, &format!("{public_url}/health/ready"), None, timeout).await;
+    answer.is_ok_and(|answer| answer.status == 200)
+}
+
+fn in_few_words(error: &awc::error::SendRequestError) -> String {
+    use awc::error::{ConnectError, SendRequestError};
+    match error {
+        SendRequestError::Connect(ConnectError::Io(error)) => match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
+            _ => error.to_string(),
+        },
+        SendRequestError::Connect(ConnectError::Resolver(_)) => "its name cannot be resolved".into(),
+        error => error.to_string(),
+    }
+}

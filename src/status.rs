@@ -1,0 +1,127 @@
+//! `status`: the cluster as one node sees it, for people or as JSON.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::node_client::{self, ClusterView, NodeView};
+use crate::settings::Settings;
+use crate::terminal;
+
+/// How long a node has to answer; whoever asks must know within five seconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(4000);
+
+#[derive(Debug, clap::Args)]
+pub struct StatusArguments {
+    /// The settings of the node to ask
+    #[arg(value_name = "SETTINGS.toml")]
+    settings: PathBuf,
+    /// Print what the node answered, as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks the node and prints what it says.
+///
+/// # Errors
+/// When the settings are wrong or the node does not answer.
+pub fn run(arguments: &StatusArguments) -> anyhow::Result<()> {
+    let settings = Settings::load(&arguments.settings)?;
+    let body = actix::System::new().block_on(ask(&settings))?;
+    if arguments.json {
+        let value: serde_json::Value =
+            serde_json::from_slice(&body).context("the node's answer is not JSON")?;
+        terminal::say(&value.to_string());
+    } else {
+        let view = serde_json::from_slice(&body).context("the node's answer is not a cluster's state")?;
+        for line in lines(&view) {
+            terminal::say(&line);
+        }
+    }
+    Ok(())
+}
+
+async fn ask(settings: &Settings) -> anyhow::Result<bytes::Bytes> {
+    let (name, url) = (&settings.node.name, &settings.peer.url);
+    let client = node_client::client();
+    let secret = Some(settings.peer.secret.reveal());
+    let answer = node_client::get(&client, &format!("{url}/api/v1/cluster"), secret, ANSWER_TIMEOUT).await;
+    match answer {
+        Ok(answer) if answer.status == 200 => Ok(answer.body),
+        Ok(answer) if matches!(answer.status, 401 | 403) => {
+            bail!("{name} at {url} refuses our secret: peer.secret must be the one that it was started with")
+        }
+        Ok(answer) => {
+            bail!("{name} at {url} answers with status {}: is that a node's peer.url?", answer.status)
+        }
+        Err(reason) => bail!("{name} does not answer at {url} ({reason}): start it, or ask another node"),
+    }
+}
+
+/// The cluster in a line, then a line a node.
+fn lines(view: &ClusterView) -> Vec<String> {
+    let unknown = || "unknown".to_string();
+    let mut lines = vec![format!(
+        "cluster {}, epoch {}, as {} sees it: {}, leader {}, term {}, at {}",
+        view.cluster.clone().unwrap_or_else(unknown),
+        view.epoch.clone().unwrap_or_else(unknown),
+        view.node,
+        if view.quorum { "majority" } else { "no majority" },
+        view.leader.clone().unwrap_or_else(unknown),
+        view.term,
+        view.at,
+    )];
+    let rows: Vec<[String; 6]> = view.nodes.iter().map(row).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 6] = std::array::from_fn(width);
+    for row in &rows {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        lines.push(cells.join("  ").trim_end().to_string());
+    }
+    lines
+}
+
+fn row(node: &NodeView) -> [String; 6] {
+    [
+        node.name.clone(),
+        node.role.clone(),
+        if node.up { "up" } else { "down" }.into(),
+        format!("lag {}", node.lag.map_or("?".into(), |lag| lag.to_string())),
+        format!("{} ms", node.ms.map_or("?".into(), |ms| format!("{ms:.1}"))),
+        node.public.clone(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn for_people() {
+        let json = r#"{"cluster":"c7","node":"node2","leader":"node1","term":4,"quorum":true,"applied":812,"at":800,
+            "epoch":"e1","nodes":[
+            {"name":"node1","public":"http://127.0.0.1:8101","role":"leader","up":true,"match":9,"lag":0,"ms":0.41},
+            {"name":"node10","public":"http://127.0.0.1:8110","role":"learner","up":false,"match":null,"lag":null,"ms":null}]}"#;
+        let view: ClusterView = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            lines(&view),
+            [
+                "cluster c7, epoch e1, as node2 sees it: majority, leader node1, term 4, at 800",
+                "node1   leader   up    lag 0  0.4 ms  http://127.0.0.1:8101",
+                "node10  learner  down  lag ?  ? ms    http://127.0.0.1:8110",
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_majority() {
+        let json = r#"{"node":"node2","leader":null,"term":0,"quorum":false,"at":0,"nodes":[]}"#;
+        let view: ClusterView = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            lines(&view),
+            ["cluster unknown, epoch unknown, as node2 sees it: no majority, leader unknown, term 0, at 0"]
+        );
+    }
+}

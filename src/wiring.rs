@@ -1,0 +1,347 @@
+//! Builds one node: its actors, and who has a port to whom. The one place that knows them all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context};
+use actix_web::HttpResponse;
+use anyhow::Context as _;
+use chat_actors::bus::{News, Port, Seat};
+use chat_actors::hub::Hub;
+use chat_actors::ids::RaftId;
+use chat_actors::membership::{Directory, Listed};
+use chat_actors::messages::consensus::{Forwarded, Propose, ReadBarrier, Standing, Step, StepDown};
+use chat_actors::messages::disk::Changed;
+use chat_actors::messages::hub::Drain;
+use chat_actors::messages::links::{Gossip, LinkState};
+use chat_actors::messages::news::Role;
+use chat_actors::messages::people::Peers;
+use chat_actors::messages::reading::LogEntries;
+use chat_actors::metrics::Metrics;
+use chat_actors::passwords::Passwords;
+use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts, Secret};
+use chat_actors::raft::actor::{Peer, Ports, RaftNode};
+use chat_actors::raft::core::Config;
+use chat_actors::raft::log_view::LogStart;
+use chat_actors::raft::node::Node;
+use chat_actors::raft::proposals::Patience;
+use chat_actors::reader::Reader;
+use chat_actors::session::Executor;
+use chat_actors::session::executor::{Config as SessionSettings, Ports as SessionPorts};
+use chat_actors::session::reply::Limits;
+use chat_actors::storage::{Opened, Storage, Store};
+use tokio::sync::{oneshot, watch};
+
+use crate::edge::cluster_json;
+use crate::edge::gate::{self, Gate};
+use crate::edge::peer::{self, PeerEdge};
+use crate::settings::{RaftSettings, Registration, Settings};
+
+/// Messages that may wait for an actor before whoever can be put off is.
+const RAFT_MAILBOX: usize = 8_192;
+const STORAGE_MAILBOX: usize = 4_096;
+const LINK_MAILBOX: usize = 1_024;
+const READER_MAILBOX: usize = 4_096;
+const READERS: u32 = 2;
+const HASHERS: usize = 2;
+
+/// The server pings its clients so often; they are told, and may take a longer silence for death.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const GOING_AWAY: u16 = 1001;
+
+/// An outcome that is not known after so long is answered as such: clients are promised 5 s.
+const DEADLINE: Duration = Duration::from_millis(4_500);
+/// What was handed to a leader and not heard of is handed on again.
+const REPEAT: Duration = Duration::from_millis(1_000);
+/// Election timeouts without a majority, after which nobody is kept waiting for one.
+const ELECTIONS_WITHOUT_QUORUM: u64 = 3;
+
+/// A node that runs, and how it is stopped.
+pub struct RunningNode {
+    step_down: Port<StepDown>,
+    drain: Port<Drain>,
+}
+
+impl RunningNode {
+    /// Hands leadership over, if this node leads; returns when it is elsewhere, or will not go.
+    pub async fn step_down(&self) {
+        let (reply, done) = oneshot::channel();
+        self.step_down.tell(StepDown { reply });
+        let _stopped = done.await;
+    }
+
+    /// Tells every client where else to go; returns when they have gone.
+    pub async fn farewell(&self) {
+        let (reply, done) = oneshot::channel();
+        self.drain.tell(Drain { reason: "this node is stopping".to_owned(), close_code: GOING_AWAY, reply });
+        let _stopped = done.await;
+    }
+}
+
+/// Starts everything that a founded node is made of, and opens its doors.
+///
+/// # Errors
+/// When the disk does not hold what Raft can start from, or a member's address cannot be used.
+pub async fn start_node(
+    settings: &Settings,
+    metrics: &Metrics,
+    secret: &Secret,
+    mut store: Store,
+    gate: &Gate,
+    peer_edge: &PeerEdge,
+) -> anyhow::Result<RunningNode> {
+    let opened = store.start()?;
+    let directory = directory(&opened);
+    let (own, cluster) = (opened.raft_id, opened.cluster.clone());
+    let (_keep, directory) = watch::channel(Arc::new(directory));
+
+    let reader = Reader::start(store.path(), READERS)?;
+    let readers = Seat::new(metrics, "reader", READER_MAILBOX);
+    let hub = Hub::new(opened.at, directory.clone()).start();
+    let hub = Hub::ports(&hub, metrics);
+    let mut listeners = Listeners::default();
+    listeners.changed.subscribe(hub.changed.clone());
+    listeners.role.subscribe(hub.role.clone());
+    listeners.link_state.subscribe(hub.link_state.clone());
+
+    let consensus = start_consensus(Parts {
+        store,
+        opened,
+        settings: settings.raft.clone(),
+        secret: secret.clone(),
+        log_entries: readers.port(reader.clone().recipient()),
+        listeners,
+        metrics: metrics.clone(),
+    })
+    .await?;
+    hub.peers.tell(Peers { links: consensus.gossip.clone() });
+
+    let ports = SessionPorts {
+        propose: consensus.propose.clone(),
+        barrier: consensus.read_barrier.clone(),
+        session_of: readers.port(reader.clone().recipient()),
+        account: readers.port(reader.clone().recipient()),
+        home: readers.port(reader.clone().recipient()),
+        pull: readers.port(reader.clone().recipient()),
+        history: readers.port(reader.clone().recipient()),
+        users: readers.port(reader.clone().recipient()),
+        rooms: readers.port(reader.clone().recipient()),
+        members: readers.port(reader.recipient()),
+        passwords: Passwords::open(HASHERS, metrics),
+        typing: hub.typing.clone(),
+        online: hub.online.clone(),
+        surroundings: hub.surroundings.clone(),
+    };
+    let executor = Executor::new(ports, session_settings(settings), directory.clone());
+    let inside = gate::Inside {
+        executor,
+        standing: consensus.standing.clone(),
+        hub: hub.clone(),
+        directory,
+        ping_every: PING_EVERY,
+    };
+    let inside = Arc::new(inside);
+    gate.open(Arc::clone(&inside));
+    peer_edge.open(peer::Inside {
+        own,
+        cluster,
+        step: consensus.step.clone(),
+        forwarded: consensus.forwarded.clone(),
+        heard: hub.heard.clone(),
+        cluster_answer: Arc::new(move || {
+            let inside = Arc::clone(&inside);
+            Box::pin(async move {
+                match cluster_json(&inside).await {
+                    Some(text) => gate::json(200, text),
+                    None => HttpResponse::ServiceUnavailable().finish(),
+                }
+            })
+        }),
+    });
+    Ok(RunningNode { step_down: consensus.step_down, drain: hub.drain })
+}
+
+fn directory(opened: &Opened) -> Directory {
+    let version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    let nodes = opened.nodes.iter().map(|node| Listed {
+        node: node.clone(),
+        learner: false,
+        // Every node of this cluster speaks the first format; what another one runs it has not said.
+        version: (node.raft_id == opened.raft_id).then(|| version.clone()).flatten(),
+    });
+    Directory {
+        cluster: opened.cluster.clone(),
+        epoch: opened.epoch.clone(),
+        node: opened.node.clone(),
+        nodes: nodes.collect(),
+    }
+}
+
+fn session_settings(settings: &Settings) -> SessionSettings {
+    let limits = &settings.limits;
+    SessionSettings {
+        limits: Limits {
+            message_bytes: limits.message_bytes,
+            frame_bytes: limits.frame_bytes,
+            file_bytes: limits.file_bytes,
+            messages_per_second: limits.messages_per_second,
+            logins_per_minute: limits.logins_per_minute,
+        },
+        registration_open: settings.accounts.registration == Registration::Open,
+        first_is_admin: settings.is_loopback_only(),
+        heartbeat_ms: u64::try_from(PING_EVERY.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// The ways into a node's consensus.
+#[derive(Clone)]
+pub struct Consensus {
+    pub propose: Port<Propose>,
+    pub read_barrier: Port<ReadBarrier>,
+    pub step: Port<Step>,
+    pub forwarded: Port<Forwarded>,
+    pub standing: Port<Standing>,
+    pub step_down: Port<StepDown>,
+    /// To the Hubs of the other nodes.
+    pub gossip: BTreeMap<RaftId, Port<Gossip>>,
+}
+
+/// Who wants to hear of what happens in consensus and storage.
+#[derive(Clone, Default)]
+pub struct Listeners {
+    pub changed: News<Changed>,
+    pub role: News<Role>,
+    pub link_state: News<LinkState>,
+}
+
+/// What consensus is built from.
+pub struct Parts {
+    pub store: Store,
+    pub opened: Opened,
+    pub settings: RaftSettings,
+    pub secret: Secret,
+    pub log_entries: Port<LogEntries>,
+    pub listeners: Listeners,
+    pub metrics: Metrics,
+}
+
+/// Starts `RaftNode`, its links on the same thread, and `Storage` on one of its own.
+///
+/// # Errors
+/// When Raft refuses what the disk holds, or a peer's address cannot be used.
+pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
+    let (done, started) = oneshot::channel();
+    let arbiter = Arbiter::new();
+    // RaftNode and the links name each other, so all are made on their thread, from the inside.
+    let spawned = arbiter.spawn_fn(move || {
+        let built = build(parts);
+        let _stopping = done.send(built);
+    });
+    anyhow::ensure!(spawned, "the thread of consensus cannot be started");
+    started.await.context("the thread of consensus ended while it was starting")?
+}
+
+fn build(parts: Parts) -> anyhow::Result<Consensus> {
+    let Parts { store, opened, settings, secret, log_entries, listeners, metrics } = parts;
+    let node = node(&opened, &settings)?;
+    let mut failure = None;
+    let mut gossip = BTreeMap::new();
+    let seat = Seat::new(&metrics, "raft_node", RAFT_MAILBOX);
+    let tick = Duration::from_millis(settings.tick_ms);
+    let addr = RaftNode::create(|ctx: &mut Context<RaftNode>| {
+        let raft = ctx.address();
+        let links = PeerLinkPorts {
+            unreachable: seat.port(raft.clone().recipient()),
+            died: seat.port(raft.clone().recipient()),
+            state: listeners.link_state.clone(),
+        };
+        let mut peers = BTreeMap::new();
+        for other in opened.nodes.iter().filter(|other| other.raft_id != opened.raft_id) {
+            let config = PeerLinkConfig {
+                peer: other.raft_id,
+                url: other.peer.clone(),
+                secret: secret.clone(),
+                cluster: opened.cluster.clone(),
+                own: opened.raft_id,
+                boot: opened.boot,
+                limits: chat_actors::peer_link::lane::LaneLimits::default(),
+            };
+            match PeerLink::new(config, links.clone()) {
+                Ok(link) => {
+                    let link = link.start();
+                    let seat = Seat::new(&metrics, "peer_link", LINK_MAILBOX);
+                    let peer = Peer {
+                        name: other.name.clone(),
+                        send: seat.port(link.clone().recipient()),
+                        forward: seat.port(link.clone().recipient()),
+                    };
+                    peers.insert(other.raft_id, peer);
+                    gossip.insert(other.raft_id, seat.port(link.recipient()));
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        let storage = Storage::new(
+            store,
+            seat.port(raft.clone().recipient()),
+            seat.port(raft.clone().recipient()),
+            listeners.changed.clone(),
+            &metrics,
+        )
+        .start_on_own_thread();
+        let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
+        let ports = Ports {
+            append: storage_seat.port(storage.clone().recipient()),
+            apply: storage_seat.port(storage.recipient()),
+            log_entries,
+            role: listeners.role.clone(),
+            peers,
+        };
+        RaftNode::new(node, tick, ports, metrics.clone())
+    });
+    if let Some(error) = failure {
+        return Err(error).context("a member cannot be reached");
+    }
+    Ok(ways_in(&seat, &addr, gossip))
+}
+
+fn ways_in(seat: &Seat, addr: &Addr<RaftNode>, gossip: BTreeMap<RaftId, Port<Gossip>>) -> Consensus {
+    Consensus {
+        propose: seat.port(addr.clone().recipient()),
+        read_barrier: seat.port(addr.clone().recipient()),
+        step: seat.port(addr.clone().recipient()),
+        forwarded: seat.port(addr.clone().recipient()),
+        standing: seat.port(addr.clone().recipient()),
+        step_down: seat.port(addr.clone().recipient()),
+        gossip,
+    }
+}
+
+fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
+    let config = Config {
+        id: opened.raft_id,
+        election_ticks: settings.election_ticks,
+        heartbeat_ticks: settings.heartbeat_ticks,
+        fixed_election_tick: None,
+    };
+    let ticks = |time: Duration| {
+        let tick_ms = u128::from(settings.tick_ms.max(1));
+        u64::try_from(time.as_millis() / tick_ms).unwrap_or(u64::MAX).max(1)
+    };
+    let patience = Patience {
+        deadline_ticks: ticks(DEADLINE),
+        repeat_ticks: ticks(REPEAT),
+        no_quorum_ticks: ELECTIONS_WITHOUT_QUORUM * settings.election_ticks as u64,
+    };
+    let start = LogStart {
+        hard_state: opened.hard_state.clone(),
+        conf_state: opened.conf_state.clone(),
+        applied: opened.applied.0,
+        cut: (opened.cut.0.0, opened.cut.1.0),
+        term_runs: opened.terms.iter().map(|run| (run.first.0, run.term.0)).collect(),
+        tail: opened.unapplied.clone(),
+        last: opened.last.0,
+    };
+    Node::new(&config, opened.boot, patience, start).context("raft cannot start from what chat.db holds")
+}

@@ -1,0 +1,487 @@
+/**
+ * What a person does here, and what follows from it: joins store, outbox and connection. Views call this and read the store.
+ *
+ * @typedef {import("./types.js").Item} Item
+ * @typedef {import("./types.js").Room} Room
+ * @typedef {import("./types.js").Success} Success
+ * @typedef {import("./types.js").User} User
+ */
+
+import { forget, recall, remember } from "./db.js";
+import { list, origins, readCluster, readMessage, readRoom, readUser } from "./frames.js";
+import { newId } from "./ids.js";
+import { Outbox } from "./outbox.js";
+import { noAnswer, Refusal } from "./refusal.js";
+import { shownRun } from "./rooms.js";
+import { Connection } from "./socket.js";
+
+const LOGIN_MS = 12_000;
+const LOGOUT_MS = 3000;
+const ASK_MS = 12_000;
+const READ_MARK_MS = 1000;
+const TYPING_MS = 3000;
+const JOINABLE_MS = 4000;
+const PAGE = 50;
+const PAGE_MAX = 200;
+const USERS_MAX = 2000;
+const KEEP_ROOMS_MS = 2000;
+const QUICK_READ_MS = 5500;
+
+export class Chat {
+  #store;
+  #home;
+  /** @type {Connection} */
+  #connection;
+  #outbox;
+  /** @type {string | null} */
+  #token = null;
+  /** Settles the log-in under way. @type {{ resolve: () => void, reject: (error: Error) => void } | null} */
+  #entering = null;
+  /** Read marks to be sent. @type {Map<number, number>} */
+  #marks = new Map();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #markTimer;
+  #typed = { room: 0, time: 0 };
+  /** Whether the node had not yet come as far as we had. */
+  #behind = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #roomsTimer;
+  /** Histories under way. @type {Map<string, Promise<boolean>>} */
+  #loading = new Map();
+
+  /**
+   * @param {import("./store.js").Store} store
+   * @param {string} home the page's own origin
+   */
+  constructor(store, home) {
+    this.#store = store;
+    this.#home = home;
+    this.#connection = this.#newConnection();
+    this.#outbox = new Outbox({
+      send: (item) => this.#connection.request(item.op, { room: item.room, ...item.fields }, { id: item.id }),
+      changed: (items) => store.setOutbox(items),
+      acknowledged: (item, reply) => store.acknowledge(item, reply),
+    });
+    setInterval(() => this.#refreshJoinable(), JOINABLE_MS);
+    store.on("rooms", () => (this.#roomsTimer ??= setTimeout(() => this.#keepRooms(), KEEP_ROOMS_MS)));
+  }
+
+  /** Logs in with what the last visit left, when it left something. @returns {boolean} */
+  resume() {
+    const session = recall("session");
+    if (typeof session?.token !== "string" || typeof session?.name !== "string") return false;
+    this.#token = session.token;
+    const rooms = list(recall(`rooms:${session.name}`)).map(readRoom).filter((room) => room !== null);
+    this.#store.expect(readUser({ name: session.name }), rooms);
+    void this.#outbox.open(session.name);
+    this.#hello();
+    return true;
+  }
+
+  /**
+   * @param {"login" | "register"} op
+   * @param {string} name
+   * @param {string} password
+   * @param {string} id the same for the same try, repeated
+   * @returns {Promise<void>} rejects with a `Refusal`
+   */
+  async enter(op, name, password, id) {
+    this.#connection.close();
+    this.#connection = this.#newConnection();
+    const connection = this.#connection;
+    const entered = new Promise((resolve, reject) => {
+      this.#entering = { resolve: () => resolve(undefined), reject };
+      setTimeout(() => reject(connection.lastProblem ? new Refusal(connection.lastProblem) : noAnswer()), LOGIN_MS);
+    });
+    // Once there is a token, coming back is a `hello`.
+    connection.open(() => (this.#token === null ? { op, id, name, password } : this.#helloFrame()));
+    try {
+      await entered;
+    } catch (error) {
+      if (this.#token === null) connection.close();
+      throw error;
+    } finally {
+      this.#entering = null;
+    }
+  }
+
+  async logOut() {
+    const { me } = this.#store;
+    this.#flushMarks();
+    try {
+      await this.#connection.request("logout", {}, { patience_ms: LOGOUT_MS });
+    } catch {
+      // Unauthorized means done; and with nobody answering, the token is at least gone from here.
+    }
+    if (me) this.#leave(null);
+  }
+
+  /** After the server asked the page to stay away. */
+  connectAgain() {
+    this.#hello();
+  }
+
+  /** The browser came online or into view. */
+  wake() {
+    this.#connection.probe();
+    void this.#refreshJoinable();
+  }
+
+  /**
+   * @param {number} room
+   * @param {string} text
+   * @param {number | null} replyTo
+   */
+  send(room, text, replyTo) {
+    this.#typed = { room: 0, time: 0 };
+    this.#outbox.add("send", room, replyTo === null ? { text } : { text, reply_to: replyTo });
+  }
+
+  /**
+   * @param {number} room
+   * @param {number} seq
+   * @param {string} text
+   * @param {number} version the one that was edited
+   */
+  edit(room, seq, text, version) {
+    this.#outbox.add("edit", room, version > 0 ? { seq, text, version } : { seq, text });
+  }
+
+  /**
+   * @param {number} room
+   * @param {number} seq
+   */
+  remove(room, seq) {
+    this.#outbox.add("delete", room, { seqs: [seq] });
+  }
+
+  /**
+   * @param {number} room
+   * @param {number} seq
+   * @param {string} emoji
+   * @param {boolean} on
+   */
+  react(room, seq, emoji, on) {
+    this.#outbox.add("react", room, { seq, emoji, on });
+  }
+
+  /** @param {string} id a refused item */
+  tryAgain(id) {
+    this.#outbox.again(id);
+  }
+
+  /** @param {string} id a refused item */
+  discard(id) {
+    this.#outbox.discard(id);
+  }
+
+  /** @param {number} room */
+  typing(room) {
+    const now = Date.now();
+    if (this.#typed.room === room && now - this.#typed.time < TYPING_MS) return;
+    this.#typed = { room, time: now };
+    this.#connection.mention("typing", { room });
+  }
+
+  /**
+   * Read down to here; told to the servers about once a second.
+   * @param {number} room
+   * @param {number} seq
+   */
+  read(room, seq) {
+    const state = this.#store.rooms.get(room);
+    if (!state || seq <= state.read_seq) return;
+    this.#store.markRead(room, seq);
+    this.#marks.set(room, seq);
+    this.#markTimer ??= setTimeout(() => this.#flushMarks(), READ_MARK_MS);
+  }
+
+  /**
+   * Loads the newest page of a room, far enough back to hold what is unread.
+   * @param {number} room
+   * @returns {Promise<boolean>} whether it came
+   */
+  loadNewest(room) {
+    const state = this.#store.rooms.get(room);
+    const limit = Math.min(PAGE_MAX, Math.max(PAGE, (state?.unread ?? 0) + 20));
+    return this.#load(room, { limit }, true);
+  }
+
+  /**
+   * Loads what lies above the oldest message shown.
+   * @param {number} room
+   * @param {number} [limit]
+   * @returns {Promise<boolean>}
+   */
+  loadOlder(room, limit = PAGE) {
+    const state = this.#store.rooms.get(room);
+    const oldest = state && shownRun(state)[0]?.seq;
+    if (!oldest || oldest <= 1) return Promise.resolve(false);
+    return this.#load(room, { before: oldest, limit }, false);
+  }
+
+  /**
+   * A change that a dialog waits for. Repeat it with the same id.
+   * @param {string} op
+   * @param {Record<string, unknown>} fields
+   * @param {string} [id]
+   */
+  async change(op, fields, id = newId()) {
+    const reply = await this.#connection.request(op, fields, { id, patience_ms: ASK_MS });
+    const room = readRoom(reply.room);
+    if (room && (op === "create_room" || op === "join" || op === "open_direct")) this.#store.keepRoom({ ...room, member: true });
+    if (op === "leave") this.#store.apply({ ev: "room", ...(room ?? missingRoom(Number(fields.room))), at: 0, member: false });
+    if (op === "leave") void this.#refreshJoinable();
+    return { reply, room };
+  }
+
+  /** @param {number} room @returns {Promise<User[]>} */
+  async members(room) {
+    const reply = await this.#connection.request("members", { room }, { patience_ms: ASK_MS });
+    const users = list(reply.users).map(readUser);
+    this.#store.setUsers(users.map((user) => ({ ...user, online: user.online ?? this.#store.users.get(user.name)?.online ?? false })));
+    return users;
+  }
+
+  /**
+   * Before anyone is logged in: how the node at home stands, and which others there are.
+   * @returns {Promise<void>}
+   */
+  async look() {
+    if (this.#token !== null) return;
+    for (const node of [this.#home, ...this.#rememberedNodes().filter((url) => url !== this.#home)]) {
+      const seen = await this.#askCluster(node);
+      if (this.#token !== null) return;
+      if (!seen) {
+        this.#store.setStatus({ phase: "lost" });
+        continue;
+      }
+      this.#keepNodes(seen.cluster.nodes.map((other) => other.public));
+      this.#store.setStatus({ phase: "connected", node: seen.node, quorum: seen.cluster.quorum });
+      return;
+    }
+  }
+
+  /** With no majority on this side, perhaps there is one on the other: then move there. */
+  async lookForMajority() {
+    const here = this.#connection.url;
+    if (!here || this.#store.status.quorum) return;
+    const others = this.#connection.nodes.filter((node) => node !== here);
+    await Promise.all(
+      others.map(async (node) => {
+        const seen = await this.#askCluster(node);
+        if (seen?.cluster.quorum && !this.#store.status.quorum) this.#connection.moveTo(node);
+      }),
+    );
+  }
+
+  #newConnection() {
+    return new Connection(
+      {
+        lost: () => this.#store.setStatus({ phase: "lost" }),
+        welcome: (welcome) => this.#welcome(welcome),
+        event: (event) => this.#event(event),
+        ended: (why, problem) => this.#ended(why, problem),
+      },
+      this.#home,
+      this.#rememberedNodes(),
+    );
+  }
+
+  #hello() {
+    this.#connection.open(() => this.#helloFrame());
+  }
+
+  #helloFrame() {
+    const { cursor, epoch } = this.#store;
+    const where = cursor !== null && epoch !== null ? { cursor, epoch } : {};
+    return { op: "hello", token: this.#token, ...where };
+  }
+
+  /** @param {import("./types.js").Welcome} welcome */
+  #welcome(welcome) {
+    if (welcome.token) {
+      this.#token = welcome.token;
+      remember("session", { token: welcome.token, name: welcome.user.name });
+    }
+    this.#behind = welcome.behind;
+    this.#keepNodes(welcome.nodes);
+    this.#store.welcome(welcome);
+    this.#store.setStatus({ phase: "connected", node: welcome.node, quorum: welcome.cluster?.quorum ?? this.#store.status.quorum });
+    if (!welcome.cluster) void this.#learnQuorum();
+    void this.#outbox.open(welcome.user.name);
+    this.#outbox.quicken();
+    this.#entering?.resolve();
+    this.#flushMarks();
+    const { current } = this.#store;
+    if (!welcome.resumed && current !== null) void this.loadNewest(current);
+    void this.#loadUsers();
+    void this.#refreshJoinable();
+  }
+
+  /** @param {import("./types.js").ServerEvent} event */
+  #event(event) {
+    const had = this.#store.status.quorum;
+    this.#store.apply(event);
+    if (event.ev === "message" && event.from === this.#store.me?.name) this.#outbox.settle(event.id);
+    if (event.ev === "cluster") {
+      if (event.quorum && !had) this.#outbox.quicken();
+      this.#keepNodes(event.nodes.map((node) => node.public));
+    }
+    if (event.ev === "room" && !event.member) void this.#refreshJoinable();
+  }
+
+  /**
+   * @param {"logged out" | "stopped"} why
+   * @param {import("./types.js").Problem | null} problem
+   */
+  #ended(why, problem) {
+    if (this.#token === null) {
+      this.#entering?.reject(problem ? new Refusal(problem) : noAnswer());
+      return;
+    }
+    if (why === "logged out") this.#leave("ended");
+    else this.#store.setStatus({ phase: "stopped" });
+  }
+
+  /** @param {"ended" | null} why */
+  #leave(why) {
+    const token = this.#token;
+    this.#token = null;
+    this.#connection.close();
+    this.#outbox.close();
+    this.#marks.clear();
+    // Another tab may have logged in anew meanwhile.
+    if (recall("session")?.token === token) forget("session");
+    this.farewell = why;
+    this.#store.clear();
+  }
+
+  /** Why nobody is logged in any more; for the form. @type {"ended" | null} */
+  farewell = null;
+
+  #flushMarks() {
+    clearTimeout(this.#markTimer);
+    this.#markTimer = undefined;
+    for (const [room, seq] of this.#marks) {
+      this.#connection.request("mark_read", { room, seq }, { patience_ms: ASK_MS }).then(
+        () => this.#marks.get(room) === seq && this.#marks.delete(room),
+        // The next connection, or the next mark, says it again.
+        () => undefined,
+      );
+    }
+  }
+
+  /**
+   * @param {number} room
+   * @param {{ before?: number, limit: number }} where
+   * @param {boolean} newest
+   */
+  #load(room, where, newest) {
+    const key = `${room} ${where.before ?? "end"}`;
+    let under = this.#loading.get(key);
+    if (!under) {
+      under = this.#history(room, where, newest).finally(() => this.#loading.delete(key));
+      this.#loading.set(key, under);
+    }
+    return under;
+  }
+
+  /**
+   * @param {number} room
+   * @param {{ before?: number, limit: number }} where
+   * @param {boolean} newest
+   * @returns {Promise<boolean>}
+   */
+  async #history(room, where, newest) {
+    const ask = (/** @type {"linearizable" | "local"} */ read, /** @type {number} */ patience_ms) =>
+      this.#connection.request("history", { room, ...where, read }, { patience_ms });
+    // Every event since the cursor comes anyway: what this node has is enough, and is there without a majority too.
+    // Only a node that is behind our cursor may lack what it will not tell again.
+    try {
+      const reply = this.#behind ? await ask("linearizable", QUICK_READ_MS).catch(() => ask("local", ASK_MS)) : await ask("local", ASK_MS);
+      const messages = list(reply.messages).map(readMessage).filter((message) => message !== null);
+      this.#store.history(room, messages, newest);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #loadUsers() {
+    /** @type {string | undefined} */
+    let after;
+    let seen = 0;
+    try {
+      do {
+        const reply = await this.#connection.request("list_users", { limit: PAGE_MAX, ...(after ? { after } : {}) }, { patience_ms: ASK_MS });
+        const users = list(reply.users).map(readUser);
+        this.#store.setUsers(users);
+        seen += users.length;
+        const last = users.at(-1)?.name;
+        after = users.length > 0 && last !== after ? last : undefined;
+      } while (after && seen < USERS_MAX);
+    } catch {
+      // Names stand in for what is not known.
+    }
+  }
+
+  async #refreshJoinable() {
+    if (!this.#store.me || this.#store.status.phase !== "connected" || document.visibilityState === "hidden") return;
+    try {
+      const reply = await this.#connection.request("list_rooms", {}, { patience_ms: ASK_MS });
+      this.#store.setJoinable(list(reply.rooms).map(readRoom).filter((room) => room !== null));
+    } catch {
+      // Shown as it was.
+    }
+  }
+
+  async #learnQuorum() {
+    const { url } = this.#connection;
+    const seen = url ? await this.#askCluster(url) : null;
+    if (!seen || url !== this.#connection.url) return;
+    this.#connection.knowUp(seen.cluster.nodes);
+    this.#store.setStatus({ quorum: seen.cluster.quorum });
+  }
+
+  /** @param {string} node */
+  async #askCluster(node) {
+    try {
+      const answer = await fetch(`${node}/api/v1/cluster`, { signal: AbortSignal.timeout(2000), cache: "no-store" });
+      const json = await answer.json();
+      const cluster = readCluster(json);
+      return cluster && { cluster, node: typeof json.node === "string" ? json.node : "the server" };
+    } catch {
+      return null;
+    }
+  }
+
+  /** The list of rooms, for a visit on which no server answers. */
+  #keepRooms() {
+    this.#roomsTimer = undefined;
+    const { me, rooms, epoch } = this.#store;
+    if (!me || epoch === null) return;
+    remember(`rooms:${me.name}`, [...rooms.values()].map(({ messages: _, loaded: __, new_from: ___, ...room }) => room));
+  }
+
+  /** @returns {string[]} */
+  #rememberedNodes() {
+    return origins(recall("nodes"));
+  }
+
+  /** @param {string[]} nodes */
+  #keepNodes(nodes) {
+    const known = origins(nodes);
+    if (known.length === 0) return;
+    this.#connection.know(known);
+    remember("nodes", known);
+  }
+}
+
+/**
+ * @param {number} room
+ * @returns {Room}
+ */
+function missingRoom(room) {
+  return { room, name: "", kind: "private", topic: "", users: [], member: false, last_seq: 0, at: 0 };
+}

@@ -1,0 +1,149 @@
+/**
+ * What outlives the page: the outbox in IndexedDB, with a journal in localStorage in front of it, and the small things
+ * (session, nodes, drafts) in localStorage.
+ *
+ * IndexedDB answers late; a tab that is closed in that moment would lose what was just typed. So an item is first written
+ * to localStorage, which is done when the call returns, and that copy goes once IndexedDB has it.
+ *
+ * @typedef {import("./types.js").Item} Item
+ */
+
+const DATABASE = "chat";
+const OUTBOX = "outbox";
+const JOURNAL = "outbox:";
+
+/** @type {Promise<IDBDatabase | null> | null} */
+let opened = null;
+
+/** @param {string} user */
+export async function outboxItems(user) {
+  const db = await database();
+  /** @type {Map<string, Item>} */
+  const items = new Map();
+  for (const item of db ? await allOf(db) : []) items.set(item.id, item);
+  for (const item of journal()) {
+    // An item in both is the same one; IndexedDB has the later state of it.
+    if (items.has(item.id)) forget(JOURNAL + item.id);
+    else {
+      items.set(item.id, item);
+      void putItem(item);
+    }
+  }
+  return [...items.values()].filter((item) => item.user === user).sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** @param {Item} item */
+export async function putItem(item) {
+  remember(JOURNAL + item.id, item);
+  const db = await database();
+  if (!db) return;
+  try {
+    await write(db, (store) => store.put(item));
+    forget(JOURNAL + item.id);
+  } catch {
+    // The journal keeps it.
+  }
+}
+
+/** @param {string} id */
+export async function deleteItem(id) {
+  forget(JOURNAL + id);
+  const db = await database();
+  if (db) await write(db, (store) => store.delete(id)).catch(() => undefined);
+  forget(JOURNAL + id);
+}
+
+/**
+ * @param {string} key
+ * @returns {any} null when there is nothing
+ */
+export function recall(key) {
+  try {
+    const value = localStorage.getItem(key);
+    return value === null ? null : JSON.parse(value);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {string} key
+ * @param {unknown} value
+ */
+export function remember(key, value) {
+  try {
+    localStorage.setItem(key, JSON.stringify(value));
+  } catch {
+    // Full or forbidden: the page works on without a memory.
+  }
+}
+
+/** @param {string} key */
+export function forget(key) {
+  try {
+    localStorage.removeItem(key);
+  } catch {
+    // As above.
+  }
+}
+
+/** @returns {Item[]} */
+function journal() {
+  /** @type {Item[]} */
+  const found = [];
+  try {
+    for (let index = 0; index < localStorage.length; index++) {
+      const key = localStorage.key(index);
+      const item = key?.startsWith(JOURNAL) ? recall(key) : null;
+      if (item) found.push(item);
+    }
+  } catch {
+    // No localStorage, no journal.
+  }
+  return found;
+}
+
+function database() {
+  opened ??= new Promise((resolve) => {
+    try {
+      const request = indexedDB.open(DATABASE, 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(OUTBOX, { keyPath: "id" });
+      request.onsuccess = () => {
+        request.result.onversionchange = () => request.result.close();
+        resolve(request.result);
+      };
+      request.onerror = () => resolve(null);
+      request.onblocked = () => resolve(null);
+    } catch {
+      resolve(null);
+    }
+  });
+  return opened;
+}
+
+/**
+ * @param {IDBDatabase} db
+ * @returns {Promise<Item[]>}
+ */
+function allOf(db) {
+  return new Promise((resolve) => {
+    const request = db.transaction(OUTBOX, "readonly").objectStore(OUTBOX).getAll();
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => resolve([]);
+  });
+}
+
+/**
+ * @param {IDBDatabase} db
+ * @param {(store: IDBObjectStore) => void} change
+ * @returns {Promise<void>}
+ */
+function write(db, change) {
+  return new Promise((resolve, reject) => {
+    const transaction = db.transaction(OUTBOX, "readwrite", { durability: "strict" });
+    change(transaction.objectStore(OUTBOX));
+    transaction.oncomplete = () => resolve();
+    transaction.onerror = () => reject(transaction.error);
+    transaction.onabort = () => reject(transaction.error);
+  });
+}

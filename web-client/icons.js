@@ -1,0 +1,38 @@
+/** Our own icons, drawn on a grid of 16: a path each, stroked in the colour of the text. */
+
+const PATHS = {
+  plus: "M8 3.25v9.5M3.25 8h9.5",
+  hash: "M6.4 2.75 5 13.25M11 2.75 9.6 13.25M3 5.75h10.5M2.5 10.25H13",
+  lock: "M4.25 7.25h7.5v6h-7.5zM5.75 7.25V5a2.25 2.25 0 0 1 4.5 0v2.25",
+  people: "M6 7.75a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM1.75 13.25c.3-2.4 1.9-3.75 4.25-3.75s3.95 1.35 4.25 3.75M10.5 3.1a2.4 2.4 0 0 1 0 4.4M12 9.8c1.3.5 2.1 1.7 2.3 3.45",
+  send: "M2.5 13.25 13.75 8 2.5 2.75l1.6 5.25zM4.1 8h4.4",
+  smile: "M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM5.5 9.5c.6 1 1.4 1.5 2.5 1.5s1.9-.5 2.5-1.5M6 6.2v.4M10 6.2v.4",
+  reply: "M6.25 3.75 2.5 7.5l3.75 3.75M2.5 7.5h6.75c2.5 0 4.25 1.75 4.25 4.75",
+  pencil: "M3 13l.6-2.9 7.2-7.2 2.3 2.3-7.2 7.2zM9.4 4.3l2.3 2.3",
+  dots: "M3.5 8h.01M8 8h.01M12.5 8h.01",
+  clock: "M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM8 4.75V8l2.25 1.5",
+  alert: "M8 2.5 14.25 13.25H1.75zM8 6.5v3M8 11.4v.1",
+  close: "M4 4l8 8M12 4l-8 8",
+  menu: "M2.75 4.25h10.5M2.75 8h10.5M2.75 11.75h10.5",
+  down: "M8 3v9.5M4 8.75 8 12.75l4-4",
+  up: "M8 13V3.5M4 7.25 8 3.25l4 4",
+  leave: "M6.5 2.75h-3.5v10.5h3.5M10 5l3 3-3 3M13 8H6.25",
+  file: "M4 2.25h5l3 3v8.5H4zM9 2.25v3h3",
+};
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * A picture beside words, or inside a control that has words of its own.
+ * @param {keyof typeof PATHS} name
+ */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", PATHS[name]);
+  svg.append(path);
+  return svg;
+}

@@ -1,0 +1,94 @@
+/** Where the page begins: one store, one chat, and the view that fits who is there. */
+
+import { Chat } from "./chat.js";
+import { Store } from "./store.js";
+import { appView } from "./views/app.js";
+import { loginView } from "./views/login.js";
+import { statusView } from "./views/status.js";
+import { words } from "./words.js";
+
+const LOOK_MS = 3000;
+
+const store = new Store();
+const chat = new Chat(store, location.origin);
+
+/** @param {string} id */
+const byId = (id) => {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`index.html has no element ${id}`);
+  return element;
+};
+const view = byId("view");
+const announcer = byId("announcer");
+const roomsButton = /** @type {HTMLButtonElement} */ (byId("rooms-button"));
+byId("skip").textContent = words.nav.skip;
+byId("brand").textContent = words.product;
+byId("rooms-label").textContent = words.nav.show;
+roomsButton.setAttribute("aria-controls", "rooms");
+statusView(store, byId("status"));
+
+/** @param {string} text */
+const announce = (text) => {
+  announcer.textContent = text;
+};
+
+/** @type {ReturnType<typeof appView> | null} */
+let app = null;
+
+function show() {
+  app?.stop();
+  app = null;
+  document.body.classList.toggle("logged-in", store.me !== null);
+  if (store.me) {
+    app = appView({ chat, store, view, roomsButton, announce });
+    return;
+  }
+  document.title = words.title("", 0);
+  view.replaceChildren(loginView(chat));
+  store.setStatus({ phase: "connecting", quorum: true });
+  void chat.look();
+}
+
+store.on("session", show);
+if (!chat.resume()) show();
+
+setInterval(() => {
+  if (document.visibilityState === "hidden") return;
+  if (!store.me) void chat.look();
+  else if (!store.status.quorum) void chat.lookForMajority();
+}, LOOK_MS);
+
+const wake = () => {
+  if (document.visibilityState === "visible" && navigator.onLine) chat.wake();
+};
+window.addEventListener("online", wake);
+window.addEventListener("pageshow", wake);
+document.addEventListener("visibilitychange", wake);
+
+// With the keyboard on the screen, the page is as high as what is left of it.
+const { visualViewport } = window;
+if (visualViewport) {
+  const fit = () => document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
+  visualViewport.addEventListener("resize", fit);
+}
+
+void keepOpenable();
+
+/** Lets the page open when its node is down. */
+async function keepOpenable() {
+  if (!("serviceWorker" in navigator)) return;
+  /** @type {any} */
+  const types = /** @type {any} */ (window).trustedTypes;
+  const script = "/sw.js";
+  const policy = types?.createPolicy("chat", {
+    createScriptURL(/** @type {string} */ url) {
+      if (url !== script) throw new TypeError("only the service worker");
+      return url;
+    },
+  });
+  try {
+    await navigator.serviceWorker.register(policy ? policy.createScriptURL(script) : script);
+  } catch {
+    // Without it the page works, as long as its node is there when it is opened.
+  }
+}

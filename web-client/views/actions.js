@@ -1,0 +1,173 @@
+/** What can be done with a message: the small bar at its corner, the menu with everything, and the keys. */
+
+import { h, unseen } from "../dom.js";
+import { icon } from "../icons.js";
+import { words } from "../words.js";
+import { askFirst } from "./dialogs.js";
+import { openMenu } from "./menu.js";
+
+export const QUICK_EMOJI = ["👍", "❤️", "😄", "🎉", "👀", "✅"];
+const MORE_EMOJI = ["👎", "😢", "😮", "🙏", "🔥", "🚀", "💯", "🤔", "👏", "🙂", "😅", "❌", "☕", "🐛", "💡", "⏳", "🎯", "👋"];
+
+const LONG_PRESS_MS = 500;
+
+/**
+ * @typedef {import("../types.js").Message} Message
+ * @typedef {import("../pending.js").Shown} Shown
+ *
+ * @typedef {object} Can
+ * @property {(key: string) => Shown | undefined} find
+ * @property {() => { name: string, admin: boolean }} me
+ * @property {(message: Message, emoji: string) => void} react
+ * @property {(message: Message) => void} reply
+ * @property {(message: Message) => void} edit
+ * @property {(message: Message) => void} remove
+ * @property {(text: string) => void} copy
+ */
+
+/**
+ * @param {HTMLElement} log
+ * @param {Can} can
+ */
+export function messageActions(log, can) {
+  const text = words.message;
+  /** @type {HTMLElement | null} */
+  let host = null;
+  const button = (/** @type {string} */ label, /** @type {Parameters<typeof icon>[0]} */ picture, /** @type {(message: Message, at: HTMLElement) => void} */ act) => {
+    const element = h(
+      "button",
+      {
+        type: "button",
+        class: "icon-button",
+        title: label,
+        onclick: () => {
+          const shown = host && can.find(host.dataset.key ?? "");
+          if (shown) act(shown.message, element);
+        },
+      },
+      icon(picture),
+      unseen(label),
+    );
+    return element;
+  };
+  const react = button(text.react, "smile", (message, at) => pickEmoji(message, at.getBoundingClientRect(), at));
+  const reply = button(text.reply, "reply", (message) => can.reply(message));
+  const edit = button(text.edit, "pencil", (message) => can.edit(message));
+  const more = button(text.more, "dots", (_, at) => host && openAll(host, at.getBoundingClientRect(), at));
+  more.setAttribute("aria-haspopup", "menu");
+  const bar = h("div", { class: "actions", role: "group", "aria-label": text.actions }, react, reply, edit, more);
+
+  /** @param {HTMLElement | null} article */
+  const attach = (article) => {
+    if (article === host && bar.isConnected && bar.parentElement === host) return;
+    const shown = article && can.find(article.dataset.key ?? "");
+    if (!article || !shown || shown.message.seq === 0 || shown.message.deleted) {
+      if (!bar.contains(document.activeElement)) bar.remove();
+      host = null;
+      return;
+    }
+    host = article;
+    edit.hidden = shown.message.from !== can.me().name;
+    article.append(bar);
+  };
+  /** @param {EventTarget | null} target */
+  const articleOf = (target) => /** @type {HTMLElement | null} */ (target instanceof Element ? target.closest("article") : null);
+
+  log.addEventListener("pointerover", (event) => {
+    if (bar.contains(document.activeElement) || event.pointerType === "touch") return;
+    const article = articleOf(event.target);
+    if (article) attach(article);
+  });
+  log.addEventListener("pointerleave", () => {
+    if (!bar.contains(document.activeElement)) attach(articleOf(document.activeElement));
+  });
+  log.addEventListener("focusin", (event) => {
+    const article = articleOf(event.target);
+    if (article && article !== host) attach(article);
+  });
+
+  // A long press opens the menu where there is no pointer to hover with.
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let pressing;
+  const release = () => clearTimeout(pressing);
+  log.addEventListener("pointerdown", (event) => {
+    const article = articleOf(event.target);
+    release();
+    if (!article || event.pointerType !== "touch" || !(event.target instanceof Element) || event.target.closest("a, button, textarea")) return;
+    const { clientX: x, clientY: y } = event;
+    pressing = setTimeout(() => openAll(article, { left: x, right: x, top: y, bottom: y }, article), LONG_PRESS_MS);
+  });
+  for (const name of ["pointerup", "pointercancel", "pointermove", "scroll"]) log.addEventListener(name, release);
+  log.addEventListener("contextmenu", (event) => {
+    if (matchMedia("(pointer: coarse)").matches && articleOf(event.target)) event.preventDefault();
+  });
+
+  log.addEventListener("keydown", (event) => {
+    const article = articleOf(event.target);
+    if (!article || event.target !== article || event.ctrlKey || event.metaKey || event.altKey) return;
+    const shown = can.find(article.dataset.key ?? "");
+    if (!shown) return;
+    const { message } = shown;
+    const usable = message.seq > 0 && !message.deleted;
+    if (event.key === "Enter" || event.key === "ContextMenu") openAll(article, article.getBoundingClientRect(), article);
+    else if (event.key === "r" && usable) can.reply(message);
+    else if (event.key === "e" && usable && message.from === can.me().name) can.edit(message);
+    else if (event.key === "+" && usable) pickEmoji(message, article.getBoundingClientRect(), article);
+    else if (event.key === "Delete" && usable && mayRemove(message)) confirmRemove(message);
+    else return;
+    event.preventDefault();
+  });
+
+  /**
+   * @param {HTMLElement} article
+   * @param {{ left: number, right: number, top: number, bottom: number }} at
+   * @param {HTMLElement} opener
+   */
+  function openAll(article, at, opener) {
+    const shown = can.find(article.dataset.key ?? "");
+    if (!shown || shown.message.deleted) return;
+    const { message } = shown;
+    const items = [{ label: text.copyText, act: () => can.copy(message.text) }];
+    if (message.seq > 0) {
+      items.unshift({ label: text.reply, act: () => can.reply(message) });
+      if (message.from === can.me().name) items.push({ label: text.edit, act: () => can.edit(message) });
+      if (mayRemove(message)) items.push(/** @type {any} */ ({ label: text.remove, act: () => confirmRemove(message), harm: true }));
+    }
+    openMenu(at, opener, text.actions, items, message.seq > 0 ? emojiItems(message, QUICK_EMOJI) : []);
+  }
+
+  /**
+   * @param {Message} message
+   * @param {{ left: number, right: number, top: number, bottom: number }} at
+   * @param {HTMLElement} opener
+   */
+  function pickEmoji(message, at, opener) {
+    openMenu(at, opener, text.pick, [], emojiItems(message, [...QUICK_EMOJI, ...MORE_EMOJI]));
+  }
+
+  /**
+   * @param {Message} message
+   * @param {string[]} emoji
+   */
+  function emojiItems(message, emoji) {
+    return emoji.map((label) => ({ label, act: () => can.react(message, label) }));
+  }
+
+  /** @param {Message} message */
+  function mayRemove(message) {
+    return message.from === can.me().name || can.me().admin;
+  }
+
+  /** @param {Message} message */
+  function confirmRemove(message) {
+    const ask = words.ask;
+    askFirst({ heading: ask.deleteHeading, text: ask.deleteText, yes: ask.deleteYes, no: ask.deleteNo, act: () => can.remove(message) });
+  }
+
+  return {
+    /** After an article was built anew: the bar goes back where it was. */
+    refresh() {
+      if (host?.isConnected && !bar.isConnected) attach(host);
+    },
+  };
+}

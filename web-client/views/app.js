@@ -1,0 +1,216 @@
+/** The page of someone who is logged in: navigation, the open room, the panel beside it, and the keys that lead around. */
+
+import { recall, remember } from "../db.js";
+import { h, soon } from "../dom.js";
+import { words } from "../words.js";
+import { conversationView } from "./conversation.js";
+import { askNewRoom } from "./dialogs.js";
+import { peopleView } from "./people.js";
+import { sidebarView } from "./sidebar.js";
+
+/**
+ * @param {object} context
+ * @param {import("../chat.js").Chat} context.chat
+ * @param {import("../store.js").Store} context.store
+ * @param {HTMLElement} context.view where it is shown
+ * @param {HTMLButtonElement} context.roomsButton shows the navigation on a narrow page
+ * @param {(text: string) => void} context.announce
+ */
+export function appView({ chat, store, view, roomsButton, announce }) {
+  const sidebar = sidebarView({ chat, store, go });
+  const veil = h("div", { class: "veil", onclick: () => showNav(false) });
+  /** @type {ReturnType<typeof conversationView> | null} */
+  let open = null;
+  /** @type {ReturnType<typeof peopleView> | null} */
+  let panel = null;
+  /** @type {number | null} */
+  let shown = null;
+  let shownThere = false;
+  const lastKey = `last:${store.me?.name ?? ""}`;
+  const notice = noticeView(chat, store);
+  let main = placeholder();
+  view.replaceChildren(sidebar.element, veil, main, notice.element);
+
+  /** @param {number} room */
+  function go(room) {
+    const hash = `#room-${room}`;
+    if (location.hash !== hash) history.pushState(null, "", hash);
+    showNav(false);
+    route(true);
+  }
+
+  /** @param {boolean} [focus] */
+  function route(focus = false) {
+    const match = /^#room-(\d+)$/.exec(location.hash);
+    const number = match ? Number(match[1]) : null;
+    store.open(number);
+    if (number !== null) remember(lastKey, number);
+    show(focus);
+  }
+
+  /** @param {boolean} focus whether to put the cursor into the composer */
+  function show(focus) {
+    const there = store.current !== null && store.rooms.has(store.current);
+    if (shown !== store.current || there !== shownThere || (!there && !open)) {
+      shown = store.current;
+      shownThere = there;
+      open?.stop();
+      open = null;
+      closePanel(false);
+      if (there && shown !== null) {
+        open = conversationView({ chat, store, number: shown, people: togglePanel, announce });
+        swap(open.element);
+      } else {
+        swap(placeholder());
+      }
+      // On a page that is touched, the keyboard on the screen comes when asked for.
+      if (focus || !matchMedia("(pointer: coarse)").matches) focusComposer(focus);
+    } else if (focus) focusComposer(true);
+    title();
+  }
+
+  /** @param {boolean} wanted */
+  function focusComposer(wanted) {
+    if (document.querySelector("dialog[open]")) return;
+    if (wanted || document.activeElement === document.body) open?.composer.box.focus({ preventScroll: true });
+  }
+
+  /** @param {HTMLElement} next */
+  function swap(next) {
+    main.replaceWith(next);
+    main = next;
+  }
+
+  function placeholder() {
+    const text = words.empty;
+    const element = h("main", { class: "conversation nothing", id: "conversation" });
+    if (store.epoch === null) return element;
+    const box = h("div", { class: "empty" });
+    if (store.current !== null) box.append(h("h1", {}, text.gone), h("p", {}, text.goneText));
+    else if (store.rooms.size === 0) {
+      const first = h("button", { type: "button", class: "button main", onclick: () => askNewRoom(chat, go) }, text.first);
+      box.append(h("h1", {}, text.noRooms), h("p", {}, text.noRoomsText), first);
+    } else box.append(h("h1", {}, text.choose), h("p", {}, text.chooseText));
+    element.append(box);
+    return element;
+  }
+
+  function togglePanel() {
+    if (panel) return closePanel(true);
+    if (shown === null) return;
+    panel = peopleView({ chat, store, number: shown, close: () => closePanel(true), announce });
+    main.after(panel.element);
+    document.body.classList.add("with-panel");
+    panel.focus();
+  }
+
+  /** @param {boolean} focus */
+  function closePanel(focus) {
+    if (!panel) return;
+    panel.stop();
+    panel.element.remove();
+    panel = null;
+    document.body.classList.remove("with-panel");
+    if (focus) document.getElementById("people-button")?.focus();
+  }
+
+  /** @param {boolean} visible */
+  function showNav(visible) {
+    const was = document.body.classList.contains("nav-open");
+    document.body.classList.toggle("nav-open", visible);
+    roomsButton.setAttribute("aria-expanded", String(visible));
+    if (visible && !was && matchMedia("(pointer: fine)").matches) sidebar.searchBox.focus();
+    if (!visible && was && sidebar.element.contains(document.activeElement)) roomsButton.focus();
+  }
+
+  function title() {
+    let unread = 0;
+    for (const room of store.rooms.values()) unread += room.unread;
+    const room = store.current === null ? undefined : store.rooms.get(store.current);
+    document.title = words.title(room ? store.title(room) : "", unread);
+  }
+
+  /** @param {KeyboardEvent} event */
+  function keys(event) {
+    if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      showNav(true);
+      sidebar.searchBox.focus();
+      sidebar.searchBox.select();
+    } else if (event.altKey && !event.ctrlKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      const entries = /** @type {HTMLElement[]} */ ([...sidebar.element.querySelectorAll("a.entry")]);
+      const at = entries.findIndex((entry) => Number(entry.dataset.room) === store.current);
+      const next = entries[(at + (event.key === "ArrowDown" ? 1 : -1) + entries.length) % entries.length];
+      if (!next) return;
+      event.preventDefault();
+      go(Number(next.dataset.room));
+    } else if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog[open]")) {
+      if (document.body.classList.contains("nav-open")) showNav(false);
+      else open?.composer.box.focus();
+    }
+  }
+
+  const toggleNav = () => showNav(true);
+  const onPop = () => route(false);
+  roomsButton.addEventListener("click", toggleNav);
+  window.addEventListener("popstate", onPop);
+  window.addEventListener("keydown", keys);
+  // A room may come or go, also the open one.
+  const asked = soon(() => {
+    show(false);
+    if (!open) swap(placeholder());
+  });
+  const offs = [store.on("rooms", asked), store.on("current", asked)];
+
+  if (location.hash === "" && matchMedia("(min-width: 56.25em)").matches) {
+    const last = recall(lastKey);
+    if (typeof last === "number") history.replaceState(null, "", `#room-${last}`);
+  }
+  route(false);
+  return {
+    stop() {
+      offs.forEach((off) => off());
+      open?.stop();
+      closePanel(false);
+      sidebar.stop();
+      notice.stop();
+      showNav(false);
+      roomsButton.removeEventListener("click", toggleNav);
+      window.removeEventListener("popstate", onPop);
+      window.removeEventListener("keydown", keys);
+      history.replaceState(null, "", location.pathname);
+    },
+  };
+}
+
+/**
+ * What the state of the connection means for the one who writes, in its own row above the foot of the page.
+ * @param {import("../chat.js").Chat} chat
+ * @param {import("../store.js").Store} store
+ */
+function noticeView(chat, store) {
+  const NOTICE_MS = 3000;
+  const element = h("div", { class: "notice", hidden: true });
+  let since = 0;
+  const update = () => {
+    const { phase, quorum } = store.status;
+    const text = words.notice;
+    const fine = phase === "connected" && quorum;
+    const lost = phase === "lost" || phase === "connecting";
+    if (!lost) since = 0;
+    else if (since === 0) {
+      since = Date.now();
+      setTimeout(update, NOTICE_MS + 50);
+    }
+    const quiet = fine || (lost && Date.now() - since < NOTICE_MS);
+    element.hidden = quiet;
+    if (quiet) return element.replaceChildren();
+    const words_ = phase === "stopped" ? text.stopped : lost ? text.lost : text.noMajority;
+    if (element.firstChild?.textContent === words_) return;
+    element.replaceChildren(h("span", {}, words_));
+    if (phase === "stopped") element.append(h("button", { type: "button", class: "button small", onclick: () => chat.connectAgain() }, text.connect));
+  };
+  const off = store.on("status", update);
+  update();
+  return { element, stop: off };
+}

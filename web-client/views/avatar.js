@@ -1,0 +1,21 @@
+/** A person is a round initial with a hue made from the name, the same everywhere. */
+
+import { h } from "../dom.js";
+
+/**
+ * @param {string} name the name one logs in with
+ * @param {string} display
+ */
+export function avatar(name, display) {
+  const initial = [...display.replace(/^[^\p{L}\p{N}]+/u, "")][0] ?? "?";
+  const element = h("span", { class: "avatar", "aria-hidden": "true" }, initial.toUpperCase());
+  element.style.setProperty("--hue", String(hue(name)));
+  return element;
+}
+
+/** @param {string} name */
+function hue(name) {
+  let hash = 2166136261;
+  for (const character of name) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 16777619);
+  return (hash >>> 0) % 360;
+}

@@ -1,0 +1,237 @@
+/** One room, open: its head, the conversation, who types, and the composer. */
+
+import { h, soon, unseen } from "../dom.js";
+import { icon } from "../icons.js";
+import { conversation } from "../pending.js";
+import { firstUnread } from "../rooms.js";
+import { words } from "../words.js";
+import { messageActions } from "./actions.js";
+import { composerView } from "./composer.js";
+import { editMessage } from "./editor.js";
+import { messageList } from "./list.js";
+
+const LOADING_MS = 300;
+const REVEAL_PAGES = 10;
+
+/**
+ * @typedef {import("../types.js").Message} Message
+ *
+ * @param {object} context
+ * @param {import("../chat.js").Chat} context.chat
+ * @param {import("../store.js").Store} context.store
+ * @param {number} context.number
+ * @param {() => void} context.people opens the panel
+ * @param {(text: string) => void} context.announce
+ */
+export function conversationView({ chat, store, number, people, announce }) {
+  const me = () => store.me?.name ?? "";
+  const heading = h("h1", { dir: "auto", id: "room-heading" });
+  const kind = h("span", { class: "room-kind" });
+  const topic = h("p", { class: "topic", dir: "auto" });
+  const peopleButton = h("button", { type: "button", class: "button quiet", id: "people-button", onclick: people }, icon("people"), h("span", {}, words.room.people));
+  const typing = h("p", { class: "typing", dir: "auto" });
+  const empty = h("div", { class: "empty", hidden: true });
+  /** @type {ReturnType<typeof editMessage> | null} */
+  let editor = null;
+  let failed = false;
+  let slow = false;
+
+  const room = store.rooms.get(number);
+  if (room && room.new_from === null) room.new_from = firstUnread(room);
+
+  const acts = {
+    react: (/** @type {Message} */ message, /** @type {string} */ emoji) => {
+      chat.react(number, message.seq, emoji, !message.reactions[emoji]?.includes(me()));
+    },
+    again: (/** @type {string} */ id) => chat.tryAgain(id),
+    discard: (/** @type {string} */ id) => {
+      chat.discard(id);
+      composer.box.focus();
+    },
+    copy: (/** @type {string} */ text) => {
+      void navigator.clipboard?.writeText(text).then(() => announce(words.message.copied), () => undefined);
+    },
+    show: (/** @type {number} */ seq) => void reveal(seq),
+    display: (/** @type {string} */ name) => store.display(name),
+    me,
+  };
+  const list = messageList({ acts, loadOlder: () => chat.loadOlder(number), moved: attend, announce });
+  const actions = messageActions(list.log, {
+    find: list.find,
+    me: () => ({ name: me(), admin: store.me?.role === "admin" }),
+    react: acts.react,
+    reply: (message) => composer.reply(message),
+    edit: (message) => edit(message),
+    remove: (message) => {
+      chat.remove(number, message.seq);
+      setTimeout(() => list.focusLast(), 0);
+    },
+    copy: acts.copy,
+  });
+  const composer = composerView({
+    draft: `draft:${me()}:${number}`,
+    send: (text, replyTo) => chat.send(number, text, replyTo),
+    typing: () => chat.typing(number),
+    editLast: () => {
+      const last = shownNow().findLast((one) => one.message.from === me() && one.message.seq > 0 && !one.message.deleted);
+      if (last) edit(last.message);
+    },
+    limit: () => store.limits.message_bytes,
+    display: acts.display,
+  });
+
+  const element = h(
+    "main",
+    { class: "conversation", id: "conversation" },
+    h("div", { class: "room-head" }, h("div", { class: "room-name" }, h("div", { class: "heading-row" }, kind, heading), topic), peopleButton),
+    h("div", { class: "log-area" }, list.element, empty),
+    typing,
+    composer.element,
+  );
+
+  function shownNow() {
+    const state = store.rooms.get(number);
+    return state ? conversation(state, store.outbox, store.acknowledged, me()) : [];
+  }
+
+  /** @param {Message} message */
+  function edit(message) {
+    editor?.close();
+    const article = list.log.querySelector(`article[data-seq="${message.seq}"]`);
+    if (!(article instanceof HTMLElement)) return;
+    editor = editMessage({
+      message,
+      article,
+      draft: `edit:${me()}:${number}:${message.seq}`,
+      limit: () => store.limits.message_bytes,
+      save: (text) => chat.edit(number, message.seq, text, message.version),
+      done: () => {
+        editor = null;
+        composer.box.focus();
+      },
+    });
+  }
+
+  /** Goes to a message, loading what lies between when it must. @param {number} seq */
+  async function reveal(seq) {
+    for (let page = 0; page < REVEAL_PAGES; page++) {
+      if (list.reveal(seq)) return;
+      if (!(await chat.loadOlder(number, 200))) return;
+      update();
+    }
+  }
+
+  /** What stands at the end before the eyes of someone who is there has been read. */
+  function attend() {
+    const state = store.rooms.get(number);
+    if (!state || !state.loaded || !list.atEnd || document.visibilityState !== "visible" || !document.hasFocus()) return;
+    if (state.last_seq > state.read_seq || state.unread > 0) chat.read(number, state.last_seq);
+  }
+
+  function update() {
+    const state = store.rooms.get(number);
+    if (!state || !store.me) return;
+    const title = store.title(state);
+    if (heading.textContent !== title) {
+      heading.textContent = title;
+      list.log.setAttribute("aria-label", words.room.log(title));
+    }
+    if (kind.dataset.kind !== state.kind) {
+      kind.dataset.kind = state.kind;
+      kind.replaceChildren(icon(state.kind === "direct" ? "people" : state.kind === "private" ? "lock" : "hash"), unseen(words.room[state.kind]));
+    }
+    topic.textContent = state.topic;
+    topic.hidden = state.topic === "";
+    composer.setPlaceholder(title);
+    const shown = shownNow();
+    // Someone is away, or reads further up: what comes now is new.
+    const reading = list.atEnd && document.visibilityState === "visible" && document.hasFocus();
+    if (state.new_from === null && state.unread > 0 && !reading) state.new_from = firstUnread(state);
+    list.update({
+      shown,
+      newFrom: state.new_from,
+      loaded: state.loaded,
+      beginning: words.room.beginning,
+      quote: (seq) => {
+        const quoted = state.messages.get(seq);
+        if (!quoted) return { name: "", text: words.message.earlier };
+        return { name: store.display(quoted.from), text: quoted.deleted ? words.message.deleted : quoted.text };
+      },
+      me: me(),
+    });
+    keepEditor();
+    actions.refresh();
+    showEmpty(state, shown.length, title);
+    attend();
+  }
+
+  /** The box of an edit stays with its message. */
+  function keepEditor() {
+    if (!editor) return;
+    const article = list.log.querySelector(`article[data-seq="${editor.message.seq}"]`);
+    if (!(article instanceof HTMLElement)) return;
+    article.classList.add("editing");
+    if (editor.element.previousElementSibling !== article) article.after(editor.element);
+  }
+
+  /**
+   * @param {import("../types.js").RoomState} state
+   * @param {number} shown
+   * @param {string} title
+   */
+  function showEmpty(state, shown, title) {
+    const text = words.empty;
+    empty.hidden = shown > 0 || (!state.loaded && !failed && !slow);
+    if (empty.hidden) return;
+    if (!state.loaded) {
+      empty.replaceChildren(
+        h("p", {}, failed ? text.failed : text.loading),
+        ...(failed ? [h("button", { type: "button", class: "button", onclick: load }, words.message.again)] : []),
+      );
+      return;
+    }
+    empty.replaceChildren(h("h2", {}, text.room), h("p", { dir: "auto" }, state.kind === "direct" ? text.directText(title) : text.roomText(title)));
+  }
+
+  function showTyping() {
+    const text = words.room.typing(store.typingIn(number).map(acts.display));
+    if (typing.textContent !== text) typing.textContent = text;
+  }
+
+  async function load() {
+    failed = false;
+    const timer = setTimeout(() => {
+      slow = true;
+      update();
+    }, LOADING_MS);
+    const came = await chat.loadNewest(number);
+    clearTimeout(timer);
+    slow = false;
+    failed = !came;
+    update();
+  }
+
+  const asked = soon(update);
+  const offs = [
+    store.on(`room:${number}`, asked),
+    store.on("users", asked),
+    store.on("rooms", asked),
+    store.on(`typing:${number}`, showTyping),
+  ];
+  window.addEventListener("focus", attend);
+  document.addEventListener("visibilitychange", attend);
+  update();
+  if (store.epoch !== null && room && !room.loaded) void load();
+
+  return {
+    element,
+    composer,
+    list,
+    stop() {
+      offs.forEach((off) => off());
+      window.removeEventListener("focus", attend);
+      document.removeEventListener("visibilitychange", attend);
+      list.stop();
+    },
+  };
+}

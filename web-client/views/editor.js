@@ -1,0 +1,87 @@
+/** A message being edited: its text in a box in its place, until it is saved or left. What was typed is kept on the way. */
+
+import { forget, recall, remember } from "../db.js";
+import { h } from "../dom.js";
+import { byteLength, tidied } from "../text.js";
+import { words } from "../words.js";
+
+/**
+ * @typedef {import("../types.js").Message} Message
+ *
+ * @param {object} context
+ * @param {Message} context.message
+ * @param {HTMLElement} context.article
+ * @param {string} context.draft the key under which the unsaved wording is kept
+ * @param {() => number} context.limit in bytes
+ * @param {(text: string) => void} context.save
+ * @param {() => void} context.done
+ */
+export function editMessage({ message, article, draft, limit, save, done }) {
+  const text = words.message;
+  const kept = recall(draft);
+  const box = h("textarea", { rows: 1, dir: "auto", "aria-label": text.editBox, value: typeof kept === "string" ? kept : message.text });
+  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const grow = () => {
+    box.style.setProperty("height", "auto");
+    box.style.setProperty("height", `${box.scrollHeight + 2}px`);
+  };
+  const close = () => {
+    forget(draft);
+    element.remove();
+    article.classList.remove("editing");
+    done();
+  };
+  const finish = () => {
+    const said = tidied(box.value);
+    const over = byteLength(said) - limit();
+    if (over > 0) {
+      problem.textContent = words.composer.tooLong(over);
+      problem.hidden = false;
+      return;
+    }
+    if (said !== "" && said !== message.text) save(said);
+    close();
+  };
+  const element = h(
+    "form",
+    {
+      class: "editor",
+      novalidate: true,
+      onsubmit: (/** @type {SubmitEvent} */ event) => {
+        event.preventDefault();
+        finish();
+      },
+    },
+    box,
+    problem,
+    h(
+      "div",
+      { class: "row" },
+      h("button", { type: "submit", class: "button main small" }, text.save),
+      h("button", { type: "button", class: "button small", onclick: close }, text.cancel),
+      h("span", { class: "hint" }, text.editHint),
+    ),
+  );
+  box.addEventListener("input", () => {
+    remember(draft, box.value);
+    grow();
+  });
+  box.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.isComposing) return;
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      finish();
+    } else if (event.key === "Escape") {
+      event.preventDefault();
+      close();
+    }
+  });
+  article.classList.add("editing");
+  article.after(element);
+  grow();
+  box.focus();
+  box.setSelectionRange(box.value.length, box.value.length);
+  element.scrollIntoView({ block: "nearest" });
+  return { element, message, close };
+}

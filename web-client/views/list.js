@@ -1,0 +1,277 @@
+/**
+ * The conversation: a `log` of `article`s. It owns where the reader is: at the end it stays at the end, elsewhere nothing
+ * that arrives moves what is being read.
+ *
+ * @typedef {import("../pending.js").Shown} Shown
+ * @typedef {import("./message.js").Row} Row
+ * @typedef {{ kind: "message", key: string, row: Row } | { kind: "day" | "fresh" | "start", key: string, text: string }} Entry
+ */
+
+import { h, keyed } from "../dom.js";
+import { icon } from "../icons.js";
+import { firstLine } from "../text.js";
+import { dayKey, dayName, sameGroup } from "../time.js";
+import { words } from "../words.js";
+import { createMessage, updateMessage } from "./message.js";
+
+const END_PX = 24;
+const SCREENS_AHEAD = 1.5;
+/** More than this in so many seconds, and the room is too busy to be read out. */
+const CALM_MESSAGES = 3;
+const CALM_MS = 5000;
+
+/**
+ * @param {object} context
+ * @param {import("./message.js").Acts} context.acts
+ * @param {() => Promise<boolean>} context.loadOlder
+ * @param {() => void} context.moved the reader scrolled, or stands at the end again
+ * @param {(text: string) => void} context.announce
+ */
+export function messageList({ acts, loadOlder, moved, announce }) {
+  const inner = h("div", { class: "log-inner" });
+  const log = h("div", { class: "log", role: "log", "aria-live": "off", tabIndex: -1 }, inner);
+  const pill = h("button", { type: "button", class: "pill", hidden: true, onclick: () => toEnd() }, icon("down"), h("span"));
+  const element = h("div", { class: "log-frame" }, log, pill);
+
+  let sticking = true;
+  let placed = false;
+  let loading = false;
+  let top = false;
+  let newBelow = 0;
+  let lastSeq = 0;
+  let count = 0;
+  /** @type {number[]} */
+  let arrivals = [];
+  /** @type {string | null} */
+  let roving = null;
+  /** @type {Map<string, Shown>} */
+  let byKey = new Map();
+
+  const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight <= END_PX;
+  const stick = () => {
+    log.scrollTop = log.scrollHeight;
+  };
+  const showPill = () => {
+    const text = newBelow > 0 ? words.room.pill(newBelow) : words.room.toEnd;
+    pill.hidden = sticking || !placed || (newBelow === 0 && log.scrollHeight - log.scrollTop - log.clientHeight < log.clientHeight);
+    const label = /** @type {HTMLElement} */ (pill.lastElementChild);
+    if (label.textContent !== text) label.textContent = text;
+    pill.classList.toggle("quiet", newBelow === 0);
+  };
+
+  function toEnd() {
+    sticking = true;
+    stick();
+    newBelow = 0;
+    showPill();
+    moved();
+    if (document.activeElement === pill) focusLast();
+  }
+
+  async function maybeOlder() {
+    if (loading || top || !placed || log.scrollTop > log.clientHeight * SCREENS_AHEAD) return;
+    loading = true;
+    const more = await loadOlder();
+    loading = false;
+    // A failed try is repeated when the reader scrolls on, not by itself.
+    if (more && element.isConnected) requestAnimationFrame(maybeOlder);
+  }
+
+  log.addEventListener("scroll", () => {
+    const end = atEnd();
+    if (end !== sticking) {
+      sticking = end;
+      if (end) newBelow = 0;
+      moved();
+    }
+    showPill();
+    void maybeOlder();
+  }, { passive: true });
+  // What grows late (a picture, a longer state, a narrower window) does not push the end out of sight.
+  const observer = new ResizeObserver(() => {
+    if (sticking && placed) stick();
+    showPill();
+  });
+  observer.observe(inner);
+  observer.observe(log);
+
+  /**
+   * @param {object} now
+   * @param {Shown[]} now.shown
+   * @param {number | null} now.newFrom
+   * @param {boolean} now.loaded
+   * @param {string} now.beginning words for the room's first line
+   * @param {(seq: number) => { name: string, text: string } | null} now.quote
+   * @param {string} now.me
+   */
+  function update({ shown, newFrom, loaded, beginning, quote, me }) {
+    const entries = entriesOf(shown, newFrom, beginning, quote, acts);
+    byKey = new Map(shown.map((one) => [one.key, one]));
+    top = shown[0]?.message.seq === 1 || (loaded && shown.length === 0);
+    const newest = shown.findLast((one) => one.message.seq > 0)?.message.seq ?? 0;
+    const fresh = placed && lastSeq > 0 ? shown.filter((one) => one.message.seq > lastSeq && one.message.from !== me).length : 0;
+    const ownNew = placed && shown.length > count && shown.at(-1)?.message.from === me && shown.at(-1)?.state === "sending";
+    listen(fresh);
+    const anchor = sticking ? null : firstVisible();
+    keyed(inner, entries, {
+      key: (entry) => entry.key,
+      create: createEntry,
+      update(row, entry) {
+        if (entry.kind === "message") updateMessage(row, entry.row, acts);
+        else if (row.lastElementChild && row.lastElementChild.textContent !== entry.text) row.lastElementChild.textContent = entry.text;
+      },
+    });
+    lastSeq = Math.max(lastSeq, newest);
+    count = shown.length;
+    rove();
+    if (!placed && loaded) place(newFrom);
+    else if (ownNew) toEnd();
+    else if (sticking) stick();
+    else if (anchor) {
+      const moved_ = anchor.element.getBoundingClientRect().top - anchor.top;
+      if (Math.abs(moved_) >= 1) log.scrollTop += moved_;
+      newBelow += fresh;
+    }
+    showPill();
+    if (placed) requestAnimationFrame(maybeOlder);
+  }
+
+  /** Where reading begins: at the first unread, else at the end. @param {number | null} newFrom */
+  function place(newFrom) {
+    placed = true;
+    const line = newFrom === null ? null : inner.querySelector(".fresh");
+    stick();
+    if (line instanceof HTMLElement) {
+      const above = line.getBoundingClientRect().top - log.getBoundingClientRect().top;
+      if (above < 0) log.scrollTop += above - log.clientHeight / 4;
+    }
+    sticking = atEnd();
+    moved();
+  }
+
+  function firstVisible() {
+    const { top: edge } = log.getBoundingClientRect();
+    for (const child of inner.children) {
+      const box = child.getBoundingClientRect();
+      if (box.bottom > edge && child.tagName === "ARTICLE") return { element: child, top: box.top };
+    }
+    return null;
+  }
+
+  /**
+   * New messages are read out one by one while the room is calm, and only counted when it is not.
+   * @param {number} fresh
+   */
+  function listen(fresh) {
+    if (fresh === 0) {
+      // What one loads or writes oneself is not read out.
+      if (Date.now() - (arrivals.at(-1) ?? 0) > 500) log.setAttribute("aria-live", "off");
+      return;
+    }
+    const time = Date.now();
+    arrivals = [...arrivals.filter((then) => time - then < CALM_MS), ...Array(Math.min(fresh, 50)).fill(time)];
+    const calm = arrivals.length <= CALM_MESSAGES;
+    log.setAttribute("aria-live", calm ? "polite" : "off");
+    if (!calm) announce(words.room.arrived(arrivals.length));
+  }
+
+  /** One article is in the order of the tab key: the one last visited, else the last. */
+  function rove() {
+    const articles = /** @type {HTMLElement[]} */ ([...inner.querySelectorAll(":scope > article")]);
+    const chosen = articles.find((article) => article.dataset.key === roving) ?? articles.at(-1);
+    for (const article of articles) if (article.tabIndex !== (article === chosen ? 0 : -1)) article.tabIndex = article === chosen ? 0 : -1;
+  }
+
+  function focusLast() {
+    const last = /** @type {HTMLElement | undefined} */ ([...inner.querySelectorAll(":scope > article")].at(-1));
+    last?.focus({ preventScroll: true });
+  }
+
+  inner.addEventListener("focusin", (event) => {
+    const article = event.target instanceof Element ? event.target.closest("article") : null;
+    if (!(article instanceof HTMLElement) || article.dataset.key === roving) return;
+    roving = article.dataset.key ?? null;
+    rove();
+  });
+  inner.addEventListener("keydown", (event) => {
+    if (!(event.target instanceof HTMLElement) || event.target.tagName !== "ARTICLE") return;
+    const articles = /** @type {HTMLElement[]} */ ([...inner.querySelectorAll(":scope > article")]);
+    const at = articles.indexOf(event.target);
+    const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: articles.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    articles[Math.max(0, Math.min(articles.length - 1, to))]?.focus();
+  });
+
+  return {
+    element,
+    log,
+    update,
+    toEnd,
+    focusLast,
+    find: (/** @type {string} */ key) => byKey.get(key),
+    get atEnd() {
+      return placed && sticking;
+    },
+    /** @param {number} seq */
+    reveal(seq) {
+      const article = inner.querySelector(`article[data-seq="${seq}"]`);
+      if (!(article instanceof HTMLElement)) return false;
+      article.scrollIntoView({ block: "center" });
+      article.focus({ preventScroll: true });
+      return true;
+    },
+    stop: () => observer.disconnect(),
+  };
+}
+
+/** @param {Entry} entry */
+function createEntry(entry) {
+  if (entry.kind === "message") return createMessage(entry.row);
+  return h("p", { class: `divider ${entry.kind}` }, h("span", { dir: "auto" }, entry.text));
+}
+
+/**
+ * Messages with the lines between them: days, and where the new ones begin.
+ * @param {Shown[]} shown
+ * @param {number | null} newFrom
+ * @param {string} beginning
+ * @param {(seq: number) => { name: string, text: string } | null} quote
+ * @param {import("./message.js").Acts} acts
+ * @returns {Entry[]}
+ */
+function entriesOf(shown, newFrom, beginning, quote, acts) {
+  /** @type {Entry[]} */
+  const entries = [];
+  const now = Date.now();
+  let day = "";
+  let freshDone = newFrom === null;
+  /** @type {import("../types.js").Message | null} */
+  let before = null;
+  if (shown[0]?.message.seq === 1) entries.push({ kind: "start", key: "start", text: beginning });
+  for (const one of shown) {
+    const { message } = one;
+    const itsDay = dayKey(message.time);
+    let line = false;
+    if (itsDay !== day) {
+      day = itsDay;
+      line = true;
+      entries.push({ kind: "day", key: `day ${itsDay}`, text: dayName(message.time, now, words.room) });
+    }
+    if (!freshDone && newFrom !== null && message.seq >= newFrom) {
+      freshDone = true;
+      line = true;
+      entries.push({ kind: "fresh", key: "fresh", text: words.room.fresh });
+    }
+    const grouped = !line && before !== null && message.reply_to === null && sameGroup(before, message);
+    const display = acts.display(message.from);
+    const quoted = message.reply_to === null ? null : quote(message.reply_to);
+    const signature = JSON.stringify([
+      message.at, message.text, message.time, message.deleted, message.edited, message.reactions, message.files.length,
+      one.state, one.item?.problem, grouped, display, quoted && [quoted.name, firstLine(quoted.text, 120)], message.seq,
+    ]);
+    entries.push({ kind: "message", key: one.key, row: { shown: one, grouped, display, quote: quoted, signature } });
+    before = message;
+  }
+  return entries;
+}

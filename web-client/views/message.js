@@ -1,0 +1,161 @@
+/** One message: an `article` with author, time and text, whatever its state. */
+
+import { h, unseen } from "../dom.js";
+import { icon } from "../icons.js";
+import { firstLine, pieces } from "../text.js";
+import { clockTime, fullTime } from "../time.js";
+import { problemWords, words } from "../words.js";
+import { avatar } from "./avatar.js";
+
+/**
+ * @typedef {import("../types.js").Message} Message
+ * @typedef {import("../pending.js").Shown} Shown
+ *
+ * @typedef {object} Row  a message as the list shows it
+ * @property {Shown} shown
+ * @property {boolean} grouped under the name above it
+ * @property {string} display
+ * @property {string} signature everything that changes how it looks
+ * @property {{ name: string, text: string } | null} quote what it replies to
+ *
+ * @typedef {object} Acts
+ * @property {(message: Message, emoji: string) => void} react
+ * @property {(id: string) => void} again
+ * @property {(id: string) => void} discard
+ * @property {(text: string) => void} copy
+ * @property {(seq: number) => void} show goes to the message of that number
+ * @property {(name: string) => string} display
+ * @property {() => string} me
+ */
+
+const QUOTE_CHARACTERS = 120;
+
+/** @param {Row} row */
+export function createMessage(row) {
+  const element = h("article", { class: "message", tabIndex: -1 });
+  element.dataset.key = row.shown.key;
+  return element;
+}
+
+/**
+ * Builds the inside anew when something about it has changed.
+ * @param {HTMLElement} element
+ * @param {Row} row
+ * @param {Acts} acts
+ */
+export function updateMessage(element, row, acts) {
+  if (element.dataset.signature === row.signature) return;
+  const hadFocus = element.contains(document.activeElement) && element !== document.activeElement;
+  element.dataset.signature = row.signature;
+  const { message, state, item } = row.shown;
+  element.dataset.seq = String(message.seq);
+  element.className = ["message", row.grouped && "grouped", state !== "sent" && state, message.deleted && "deleted"].filter(Boolean).join(" ");
+  const time = h("time", { datetime: new Date(message.time).toISOString(), title: fullTime(message.time) }, clockTime(message.time));
+  const author = h("span", { class: "author", dir: "auto" }, row.display);
+  if (row.display !== message.from) author.append(h("span", { class: "login-name" }, ` ${message.from}`));
+  const body = h("div", { class: "body" }, h("header", {}, author, " ", time));
+  if (row.quote) body.append(quote(row.quote, message.reply_to ?? 0, acts));
+  body.append(textOf(message));
+  for (const file of message.files) {
+    body.append(h("p", { class: "file" }, icon("file"), h("span", { dir: "auto" }, words.message.file(file.name, size(file.bytes)))));
+  }
+  const reactions = reactionRow(message, acts);
+  if (reactions) body.append(reactions);
+  if (state === "failed" && item) body.append(failure(item, acts));
+  /** @type {Node[]} */
+  const parts = [body];
+  if (!row.grouped) parts.unshift(avatar(message.from, row.display));
+  if (state === "sending") parts.push(h("span", { class: "state" }, icon("clock"), h("span", {}, words.message.sending)));
+  element.replaceChildren(...parts);
+  if (hadFocus) element.focus({ preventScroll: true });
+}
+
+/** @param {Message} message */
+function textOf(message) {
+  if (message.deleted) return h("p", { class: "text gone" }, words.message.deleted);
+  const element = h("p", { class: "text", dir: "auto" });
+  for (const piece of pieces(message.text)) {
+    element.append(piece.href ? h("a", { href: piece.href, target: "_blank", rel: "noopener noreferrer" }, piece.text) : piece.text);
+  }
+  if (message.edited) element.append(h("span", { class: "edited" }, ` ${words.message.edited}`));
+  return element;
+}
+
+/**
+ * @param {{ name: string, text: string }} to
+ * @param {number} seq
+ * @param {Acts} acts
+ */
+function quote(to, seq, acts) {
+  return h(
+    "button",
+    { type: "button", class: "quote", onclick: () => acts.show(seq) },
+    unseen(`${words.message.replyTo(to.name)}: `),
+    h("span", { class: "quoted-author", "aria-hidden": "true", dir: "auto" }, to.name),
+    " ",
+    h("span", { dir: "auto" }, firstLine(to.text, QUOTE_CHARACTERS)),
+  );
+}
+
+/**
+ * @param {Message} message
+ * @param {Acts} acts
+ */
+function reactionRow(message, acts) {
+  const all = Object.entries(message.reactions);
+  if (all.length === 0 || message.deleted) return null;
+  const me = acts.me();
+  return h(
+    "ul",
+    { class: "reactions" },
+    ...all.map(([emoji, names]) => {
+      const people = names.map((name) => (name === me ? words.message.me : acts.display(name)));
+      return h(
+        "li",
+        {},
+        h(
+          "button",
+          {
+            type: "button",
+            class: "reaction",
+            "aria-pressed": String(names.includes(me)),
+            title: people.join(", "),
+            onclick: () => acts.react(message, emoji),
+          },
+          h("span", { class: "emoji" }, emoji),
+          h("span", { class: "number" }, ` ${names.length}`),
+        ),
+      );
+    }),
+  );
+}
+
+/**
+ * Why it was not sent, and what one can do.
+ * @param {import("../types.js").Item} item
+ * @param {Acts} acts
+ */
+function failure(item, acts) {
+  const what = item.op === "send" ? words.message.failed : words.message.failedChange;
+  const why = item.problem ? problemWords(item.problem) : "";
+  const button = (/** @type {string} */ label, /** @type {() => void} */ act) => h("button", { type: "button", class: "link-button", onclick: act }, label);
+  return h(
+    "div",
+    { class: "failure" },
+    h("span", {}, icon("alert"), ` ${what}. ${why}`),
+    h(
+      "span",
+      { class: "row tight" },
+      button(words.message.again, () => acts.again(item.id)),
+      item.fields.text ? button(words.message.copy, () => acts.copy(item.fields.text)) : null,
+      button(words.message.discard, () => acts.discard(item.id)),
+    ),
+  );
+}
+
+/** @param {number} bytes */
+function size(bytes) {
+  if (bytes < 1000) return `${bytes} B`;
+  if (bytes < 1_000_000) return `${Math.round(bytes / 1000)} kB`;
+  return `${(bytes / 1_000_000).toFixed(1)} MB`;
+}

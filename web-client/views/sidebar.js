@@ -1,0 +1,250 @@
+/** The navigation: search, rooms, direct conversations, what one could join, and oneself at the foot. */
+
+import { h, keyed, set, soon, unseen } from "../dom.js";
+import { icon } from "../icons.js";
+import { problemOf } from "../refusal.js";
+import { problemWords, words } from "../words.js";
+import { avatar } from "./avatar.js";
+import { askNewDirect, askNewRoom, showStray } from "./dialogs.js";
+
+const PEOPLE_SHOWN = 20;
+const JOINABLE_SHOWN = 50;
+
+/**
+ * @typedef {import("../types.js").RoomState} RoomState
+ * @typedef {import("../types.js").Room} Room
+ * @typedef {import("../types.js").User} User
+ */
+
+/**
+ * @param {object} context
+ * @param {import("../chat.js").Chat} context.chat
+ * @param {import("../store.js").Store} context.store
+ * @param {(room: number) => void} context.go
+ */
+export function sidebarView({ chat, store, go }) {
+  const text = words.nav;
+  const searchBox = h("input", { type: "search", class: "search", "aria-label": text.search, placeholder: text.searchHint, autocomplete: "off", spellcheck: "false" });
+  const rooms = h("ul", { class: "entries" });
+  const direct = h("ul", { class: "entries" });
+  const joinable = h("ul", { class: "entries" });
+  const people = h("ul", { class: "entries" });
+  const joinableHeading = h("h2", {}, text.joinable);
+  const peopleHeading = h("h2", {}, text.people);
+  const noRooms = h("p", { class: "none" }, text.none);
+  const noDirect = h("p", { class: "none" }, text.none);
+  const nothing = h("p", { class: "none" }, text.nothing);
+  const joinNote = h("span", { id: "join-note", hidden: true }, text.joinNote);
+  const stray = h("button", { type: "button", class: "entry stray-entry", onclick: () => showStray(chat, strayItems()) });
+  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const self = h("span", { class: "self" });
+
+  const newRoom = h("button", { type: "button", class: "icon-button", title: text.newRoom, onclick: () => askNewRoom(chat, go) }, icon("plus"), unseen(text.newRoom));
+  const newDirect = h(
+    "button",
+    { type: "button", class: "icon-button", title: text.newDirect, onclick: () => askNewDirect(chat, store, go) },
+    icon("plus"),
+    unseen(text.newDirect),
+  );
+
+  const element = h(
+    "nav",
+    { class: "sidebar", id: "rooms", "aria-label": text.label },
+    searchBox,
+    h(
+      "div",
+      { class: "lists" },
+      problem,
+      stray,
+      h("div", { class: "section" }, h("h2", {}, text.rooms), newRoom),
+      rooms,
+      noRooms,
+      h("div", { class: "section" }, h("h2", {}, text.direct), newDirect),
+      direct,
+      noDirect,
+      h("div", { class: "section" }, joinableHeading),
+      joinable,
+      h("div", { class: "section" }, peopleHeading),
+      people,
+      nothing,
+      joinNote,
+    ),
+    h("div", { class: "foot" }, self, h("button", { type: "button", class: "button small", onclick: () => chat.logOut() }, text.logOut)),
+  );
+
+  /** @param {Room} room */
+  const join = async (room) => {
+    problem.hidden = true;
+    try {
+      await chat.change("join", { room: room.room });
+      go(room.room);
+    } catch (error) {
+      problem.textContent = problemWords(problemOf(error));
+      problem.hidden = false;
+    }
+  };
+
+  /** @param {User} user */
+  const meet = async (user) => {
+    problem.hidden = true;
+    try {
+      const { room } = await chat.change("open_direct", { users: [user.name] });
+      searchBox.value = "";
+      if (room) go(room.room);
+    } catch (error) {
+      problem.textContent = problemWords(problemOf(error));
+      problem.hidden = false;
+    }
+  };
+
+  const strayItems = () => store.outbox.filter((item) => item.state === "failed" && item.op === "send" && store.epoch !== null && !store.rooms.has(item.room));
+
+  const update = () => {
+    const { me } = store;
+    if (!me) return;
+    const wanted = searchBox.value.trim().toLowerCase();
+    const fits = (/** @type {string} */ title) => title.toLowerCase().includes(wanted);
+    const named = [...store.rooms.values()].map((room) => ({ room, title: store.title(room) })).filter(({ title }) => fits(title));
+    named.sort((a, b) => a.title.localeCompare(b.title) || a.room.room - b.room.room);
+    const own = named.filter(({ room }) => room.kind !== "direct");
+    const met = named.filter(({ room }) => room.kind === "direct");
+    const open = store.joinable.filter((room) => fits(room.name)).sort((a, b) => a.name.localeCompare(b.name));
+    const others = wanted === "" ? [] : [...store.users.values()].filter((user) => user.name !== me.name && !user.deleted && (fits(user.name) || fits(user.display)));
+    const how = {
+      key: (/** @type {{ room: RoomState }} */ { room }) => String(room.room),
+      create: () => roomEntry(go),
+      update: (/** @type {HTMLElement} */ entry, /** @type {{ room: RoomState, title: string }} */ { room, title }) => updateEntry(entry, room, title, store),
+    };
+    keyed(rooms, own, how);
+    keyed(direct, met, how);
+    keyed(joinable, open.slice(0, JOINABLE_SHOWN), {
+      key: (room) => String(room.room),
+      create: (room) =>
+        h("li", {}, h("button", { type: "button", class: "entry joinable", "aria-describedby": "join-note", onclick: () => join(room) }, icon("hash"), h("span", { class: "title", dir: "auto" }, room.name))),
+    });
+    keyed(people, others.slice(0, PEOPLE_SHOWN), {
+      key: (user) => user.name,
+      create: (user) =>
+        h("li", {}, h("button", { type: "button", class: "entry", onclick: () => meet(user) }, avatar(user.name, user.display), h("span", { class: "title", dir: "auto" }, fullName(user)))),
+    });
+    const searching = wanted !== "";
+    noRooms.hidden = searching || own.length > 0 || store.epoch === null;
+    noDirect.hidden = searching || met.length > 0 || store.epoch === null;
+    set(/** @type {Element} */ (joinableHeading.parentElement), { hidden: open.length === 0 });
+    set(/** @type {Element} */ (peopleHeading.parentElement), { hidden: others.length === 0 });
+    nothing.hidden = !searching || named.length + open.length + others.length > 0;
+    const strays = strayItems().length;
+    stray.hidden = strays === 0;
+    stray.textContent = words.stray.entry(strays);
+    const mine = store.users.get(me.name) ?? me;
+    self.replaceChildren(avatar(me.name, mine.display), h("span", { class: "title", dir: "auto" }, mine.display));
+  };
+
+  const asked = soon(update);
+  const offs = ["rooms", "users", "current"].map((topic) => store.on(topic, asked));
+  searchBox.addEventListener("input", update);
+  searchBox.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && searchBox.value !== "") {
+      event.preventDefault();
+      event.stopPropagation();
+      searchBox.value = "";
+      update();
+    } else if (event.key === "Enter" || event.key === "ArrowDown") {
+      const first = element.querySelector(".entries .entry");
+      if (!(first instanceof HTMLElement)) return;
+      event.preventDefault();
+      if (event.key === "ArrowDown") first.focus();
+      else if (searchBox.value.trim() !== "") {
+        searchBox.value = "";
+        first.click();
+        update();
+      }
+    }
+  });
+  element.addEventListener("keydown", (event) => arrows(element, event));
+  update();
+  return { element, searchBox, stop: () => offs.forEach((off) => off()) };
+}
+
+/**
+ * A person's shown name with, where it differs, the one they log in with.
+ * @param {User} user
+ */
+export function fullName(user) {
+  return user.display === user.name ? user.name : `${user.display} (${user.name})`;
+}
+
+/** @param {(room: number) => void} go */
+function roomEntry(go) {
+  const link = h(
+    "a",
+    {
+      class: "entry",
+      onclick: (/** @type {MouseEvent} */ event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        go(Number(link.dataset.room));
+      },
+    },
+    h("span", { class: "mark", "aria-hidden": "true" }),
+    h("span", { class: "title", dir: "auto" }),
+    h("span", { class: "count" }),
+  );
+  return h("li", {}, link);
+}
+
+/**
+ * @param {HTMLElement} entry
+ * @param {RoomState} room
+ * @param {string} title
+ * @param {import("../store.js").Store} store
+ */
+function updateEntry(entry, room, title, store) {
+  const link = /** @type {HTMLAnchorElement} */ (entry.firstElementChild);
+  const [mark, name, count] = /** @type {HTMLElement[]} */ ([...link.children]);
+  link.dataset.room = String(room.room);
+  const failed = store.outbox.filter((item) => item.room === room.room && item.state === "failed").length;
+  const others = room.users.filter((user) => user !== store.me?.name);
+  const online = room.kind === "direct" && others.some((user) => store.users.get(user)?.online);
+  set(link, {
+    href: `#room-${room.room}`,
+    "aria-current": store.current === room.room ? "page" : null,
+    "aria-description": room.kind === "direct" ? (online ? words.nav.online : words.nav.offline) : room.kind === "private" ? words.room.private : null,
+    "data-unread": room.unread > 0,
+  });
+  const look = `${room.kind} ${online} ${others[0] ?? ""} ${title}`;
+  if (mark.dataset.look !== look) {
+    mark.dataset.look = look;
+    if (room.kind === "direct") {
+      const dot = h("span", { class: online ? "dot online" : "dot" });
+      mark.replaceChildren(avatar(others[0] ?? title, title), dot);
+    } else {
+      mark.replaceChildren(icon(room.kind === "private" ? "lock" : "hash"));
+    }
+  }
+  if (name.textContent !== title) name.textContent = title;
+  const shown = room.unread > 0 ? String(room.unread) : "";
+  const key = `${shown} ${failed}`;
+  if (count.dataset.key === key) return;
+  count.dataset.key = key;
+  count.replaceChildren();
+  if (failed > 0) {
+    const sign = h("span", { class: "failed-count", title: words.nav.failed(failed) }, icon("alert"), unseen(` ${words.nav.failed(failed)} `));
+    count.append(sign);
+  }
+  if (shown) count.append(unseen(" "), h("span", { class: "badge" }, shown, unseen(` ${words.nav.unread(room.unread).replace(/^\d+ /, "")}`)));
+}
+
+/**
+ * Up and down go from entry to entry.
+ * @param {HTMLElement} nav
+ * @param {KeyboardEvent} event
+ */
+function arrows(nav, event) {
+  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+  const entries = /** @type {HTMLElement[]} */ ([...nav.querySelectorAll(".entries .entry")]);
+  const at = entries.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  if (at < 0) return;
+  event.preventDefault();
+  entries[Math.max(0, Math.min(entries.length - 1, at + (event.key === "ArrowDown" ? 1 : -1)))]?.focus();
+}

@@ -1,0 +1,241 @@
+/** Every word that a person reads, in one place. */
+
+/**
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
+const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+
+/** @typedef {import("./types.js").Problem} Problem */
+
+export const words = {
+  product: "replicated-chat",
+  title: (/** @type {string} */ place, /** @type {number} */ unread) => `${unread > 0 ? `(${unread}) ` : ""}${place ? `${place} – ` : ""}replicated-chat`,
+
+  status: {
+    connecting: "Connecting…",
+    connected: (/** @type {string} */ node) => `Connected to ${node}`,
+    reconnecting: "Reconnecting…",
+    noMajority: (/** @type {number} */ waiting) => `No majority: reading only; ${plural(waiting, "message", "messages")} waiting`,
+    stopped: "Disconnected",
+  },
+  notice: {
+    noMajority: "No majority of the servers answers. You can read; what you write is sent when they are back.",
+    lost: "No server answers at the moment. What you write is kept here and sent when one is back.",
+    stopped: "The server ended the connection and asked this page not to come back by itself.",
+    connect: "Connect again",
+  },
+
+  login: {
+    heading: "Welcome",
+    intro: "Log in, or create an account with a name and a password of your own.",
+    name: "Name",
+    nameHint: "Up to 32 of a–z, 0–9, dot, hyphen and underscore",
+    password: "Password",
+    passwordHint: "At least 8 characters",
+    logIn: "Log in",
+    create: "Create account",
+    nameMissing: "Enter a name.",
+    nameWrong: "A name has 1 to 32 characters: a–z, 0–9, dot, hyphen and underscore.",
+    passwordMissing: "Enter a password.",
+    passwordShort: "A password has at least 8 characters.",
+    passwordLong: "This password is too long: 256 bytes at most.",
+    wrong: "No account has this name and password. Look for a typing error, or create an account.",
+    taken: "This name is taken. Choose another one, or log in if it is yours.",
+    closed: "New accounts are made by the operator here. Ask for an invitation.",
+    unavailable: "No majority of the servers answers, so nobody can log in right now. Try again in a moment.",
+    ended: "You were logged out. What you wrote is kept here and is sent when you log in again.",
+    working: "One moment…",
+  },
+
+  nav: {
+    label: "Rooms",
+    show: "Rooms",
+    close: "Close the list",
+    rooms: "Rooms",
+    direct: "Direct messages",
+    joinable: "Open to join",
+    joinNote: "A public room; opening it joins it",
+    people: "People",
+    newRoom: "New room",
+    newDirect: "New direct message",
+    search: "Search",
+    searchHint: "Find a room or person",
+    nothing: "No room and nobody has a name like that.",
+    none: "None yet",
+    logOut: "Log out",
+    unread: (/** @type {number} */ count) => `${count} unread`,
+    failed: (/** @type {number} */ count) => `${count} not sent`,
+    skip: "Go to the conversation",
+    online: "online",
+    offline: "offline",
+  },
+
+  empty: {
+    noRooms: "No rooms yet",
+    noRoomsText: "Make one and invite the others, or open one from the list to join it.",
+    first: "Make your first one",
+    choose: "Nothing open",
+    chooseText: "Choose a room or a person from the list.",
+    room: "Nothing here yet",
+    roomText: (/** @type {string} */ room) => `This is the beginning of ${room}. Write the first message.`,
+    directText: (/** @type {string} */ person) => `Nothing written yet between you and ${person}.`,
+    loading: "Loading…",
+    gone: "This room is not there for you",
+    goneText: "It may have been private, or you have left it.",
+    failed: "The messages could not be loaded.",
+  },
+
+  room: {
+    public: "Public room",
+    private: "Private room",
+    direct: "Direct messages",
+    people: "People",
+    log: (/** @type {string} */ room) => `Conversation in ${room}`,
+    beginning: "The beginning",
+    fresh: "New",
+    pill: (/** @type {number} */ count) => plural(count, "new message", "new messages"),
+    toEnd: "To the end",
+    typing: (/** @type {string[]} */ names) =>
+      names.length === 0
+        ? ""
+        : names.length === 1
+          ? `${names[0]} is typing…`
+          : names.length === 2
+            ? `${names[0]} and ${names[1]} are typing…`
+            : "Several people are typing…",
+    today: "Today",
+    yesterday: "Yesterday",
+    arrived: (/** @type {number} */ count) => `${plural(count, "message", "messages")} arrived`,
+    firstUnread: "To the first unread",
+  },
+
+  message: {
+    sending: "sending",
+    failed: "not sent",
+    failedChange: "not changed",
+    edited: "edited",
+    deleted: "deleted",
+    again: "Try again",
+    copy: "Copy",
+    copied: "Copied",
+    discard: "Delete",
+    react: "React",
+    reply: "Reply",
+    edit: "Edit",
+    remove: "Delete",
+    more: "More",
+    copyText: "Copy text",
+    actions: "What can be done with it",
+    replyTo: (/** @type {string} */ name) => `In reply to ${name}`,
+    earlier: "an earlier message",
+    reaction: (/** @type {string} */ emoji, /** @type {string[]} */ names) => `${emoji} ${names.length}: ${names.join(", ")}`,
+    me: "you",
+    editBox: "New wording",
+    save: "Save",
+    cancel: "Cancel",
+    editHint: "Enter saves, Escape cancels",
+    pick: "Choose an emoji",
+    file: (/** @type {string} */ name, /** @type {string} */ size) => `${name} (${size})`,
+  },
+
+  composer: {
+    label: "Message",
+    placeholder: (/** @type {string} */ room) => `Write to ${room}`,
+    send: "Send",
+    replying: (/** @type {string} */ name) => `Replying to ${name}`,
+    cancelReply: "Do not reply",
+    tooLong: (/** @type {number} */ bytes) => `Too long by ${plural(bytes, "byte", "bytes")}: shorten it, or send it in parts.`,
+  },
+
+  newRoom: {
+    heading: "New room",
+    name: "Room name",
+    topic: "Topic (optional)",
+    kind: "Who can come in",
+    public: "Public",
+    publicNote: "Everyone here can find and join it",
+    private: "Private",
+    privateNote: "Only who is invited",
+    create: "Create",
+    missing: "Enter a name for the room.",
+    long: "A room's name has at most 64 characters.",
+    taken: "A room of this name is there already. Choose another name.",
+  },
+  newDirect: {
+    heading: "New direct message",
+    name: "Name",
+    hint: "One person, or up to 8 with commas between them",
+    start: "Start",
+    missing: "Enter the name of a person.",
+    unknown: "Nobody here has that name. Names are as people log in with them.",
+  },
+  people: {
+    heading: "People",
+    close: "Close",
+    invite: "Invite",
+    inviteName: "Who to invite",
+    inviteMissing: "Enter the name of the person to invite.",
+    remove: "Remove",
+    removeOf: (/** @type {string} */ name) => `Remove ${name}`,
+    leave: "Leave this room",
+    admin: "admin",
+    you: "you",
+    deleted: "deleted account",
+    count: (/** @type {number} */ count) => plural(count, "person", "people"),
+    failed: "The list could not be loaded.",
+  },
+  ask: {
+    deleteHeading: "Delete this message?",
+    deleteText: "Its text disappears for everyone and cannot be brought back.",
+    deleteYes: "Delete message",
+    deleteNo: "Keep",
+    leaveHeading: (/** @type {string} */ room) => `Leave ${room}?`,
+    leavePublic: "You can join it again at any time.",
+    leavePrivate: "You can come back only when somebody invites you.",
+    leaveYes: "Leave",
+    leaveNo: "Stay",
+    removeHeading: (/** @type {string} */ name, /** @type {string} */ room) => `Remove ${name} from ${room}?`,
+    removeText: "They no longer see this room, unless they are invited again.",
+    removeYes: "Remove",
+    removeNo: "Keep",
+    cancel: "Cancel",
+  },
+
+  stray: {
+    entry: (/** @type {number} */ count) => `${count} not sent`,
+    heading: "Not sent",
+    text: "These were written for rooms that you are no longer in. Copy what you want to keep.",
+    close: "Close",
+  },
+};
+
+/**
+ * What happened and what to do, for a problem that the server named.
+ * @param {Problem} problem
+ */
+export function problemWords(problem) {
+  switch (problem.code) {
+    case "unavailable":
+      return "No majority of the servers answers right now. Try again in a moment.";
+    case "timeout":
+      return "No answer came in time. Try again: nothing is done twice.";
+    case "rate_limited":
+      return "That was too fast for the server. Wait a moment, then try again.";
+    case "forbidden":
+      return "You are not allowed to do this here.";
+    case "not_found":
+      return "It is not there any more, or not for you.";
+    case "too_large":
+      return "It is too large for the server.";
+    case "unauthorized":
+      return "You are no longer logged in.";
+    case "conflict":
+      return problem.message ? `It has changed meanwhile: ${problem.message}.` : "It has changed meanwhile.";
+    case "bad_request":
+      return problem.message ? `The server did not take it: ${problem.message}.` : "The server did not take it.";
+    default:
+      return "Something went wrong on the server. Try again.";
+  }
+}
