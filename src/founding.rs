@@ -275,7 +275,7 @@ impl Asker {
     /// Tells the others that all hold the record. They would see it themselves a little later, so
     /// nobody waits for their answers.
     fn spread(&self, others: &[&Listed], tell: Vec<(String, Request)>) {
-        let others: Vec<Listed> = others.iter().map(|member| Listed::clone(member)).collect();
+        let others: Vec<Listed> = others.iter().map(|member| (*member).clone()).collect();
         let asker = self.clone();
         actix_web::rt::spawn(async move {
             let _seen_by_themselves_otherwise = asker.ask_all(&others.iter().collect::<Vec<_>>(), tell).await;

@@ -10,7 +10,7 @@ use actix_web::{App, HttpServer};
 use chat_actors::bus::{Envelope, News, Seat};
 use chat_actors::chat::command::Item;
 use chat_actors::founding::Answer;
-use chat_actors::ids::{Boot, Origin};
+use chat_actors::ids::{Boot, Origin, Term};
 use chat_actors::membership::Foundation;
 use chat_actors::messages::consensus::{Died, Unreachable};
 use chat_actors::messages::links::{Forward, Gossip, LinkState, Send, Word};
@@ -58,7 +58,7 @@ macro_rules! notes {
 }
 notes! {
     Step => |step| format!("step {:?}", step.messages.iter().map(|message| message.index).collect::<Vec<_>>()),
-    Forwarded => |forwarded| format!("forwarded by {}: {}", forwarded.from, forwarded.items.len()),
+    Forwarded => |forwarded| format!("forwarded by {} to the leader of {}: {}", forwarded.from, forwarded.term, forwarded.items.len()),
     Heard => |heard| format!("heard from {}: {:?}", heard.from, heard.word),
     Unreachable => |news| format!("unreachable {}", news.peer),
     Died => |news| format!("died {}", news.peer),
@@ -197,9 +197,12 @@ async fn what_a_link_carries_comes_in_at_the_other_end() {
     link.append(41);
     link.append(42);
     let origin = Origin { node: RaftId(1), boot: Boot(7), number: 1 };
-    link.tell(Forward { items: vec![Item { origin, command: serde_bytes::ByteBuf::from(b"x".to_vec()) }] });
+    link.tell(Forward {
+        term: Term(3),
+        items: vec![Item { origin, command: serde_bytes::ByteBuf::from(b"x".to_vec()) }],
+    });
     link.tell(Gossip { word: Word::Here { users: ["ann".to_owned()].into() } });
-    node.notes.wait_for("forwarded by 1: 1").await;
+    node.notes.wait_for("forwarded by 1 to the leader of 3: 1").await;
     node.notes.wait_for("heard from 1: Here { users: {\"ann\"} }").await;
     assert!(node.notes.has("step [41, 42]") || node.notes.has("step [42]"));
     assert!(!link.notes.has("unreachable 2"));
