@@ -8,6 +8,8 @@
 //!
 //! So a record is founded for the first time only on the disk that drew it, and two different records
 //! never are: to found another one, every member must hold that, and a founded one holds its own for good.
+//! What a dead founder once asked may still be on its way; it reaches no disk younger than the ask, since
+//! each ask names the run of the member that it is for.
 
 use std::fmt::Write as _;
 
@@ -28,6 +30,8 @@ pub struct Listed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     pub name: String,
+    /// This run of its process, drawn at its start: a disk that is lost begins another run.
+    pub run: String,
     /// The members in its settings.
     pub members: Vec<Listed>,
     pub foundation: Foundation,
@@ -55,6 +59,14 @@ pub enum Ask {
     Confirm { cluster: String },
 }
 
+/// An ask, with the run of the member that the founder has heard. One that was meant for an earlier run
+/// may be late by a lost disk, and is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    pub run: String,
+    pub ask: Ask,
+}
+
 /// What the founder has drawn, in case it founds.
 #[derive(Clone, Debug)]
 pub struct Drawn {
@@ -74,9 +86,10 @@ pub enum Step {
     /// Drop the record stored here: the settings have changed since.
     Drop,
     /// Ask these members, by name, then look again.
-    Ask(Vec<(String, Ask)>),
-    /// Mark the record stored here as founded.
-    Confirm,
+    Ask(Vec<(String, Request)>),
+    /// Mark the record stored here as founded, then tell these members, by name; they would see it
+    /// themselves a little later.
+    Confirm { tell: Vec<(String, Request)> },
     /// The chat exists, and this node is part of it.
     Start(Founding),
     /// The chat exists, or cannot come to exist, without this node. It keeps asking, since an
@@ -133,8 +146,17 @@ pub enum Deed {
 ///
 /// # Errors
 /// A sentence that says why not.
-pub fn obey(own: &str, listed: &[Listed], foundation: &Foundation, ask: &Ask) -> Result<Deed, String> {
-    match (ask, foundation) {
+pub fn obey(
+    own: &str,
+    run: &str,
+    listed: &[Listed],
+    foundation: &Foundation,
+    request: &Request,
+) -> Result<Deed, String> {
+    if request.run != run {
+        return Err(format!("{own} has started again since it answered"));
+    }
+    match (&request.ask, foundation) {
         (Ask::Store(record), Foundation::Proposed(held) | Foundation::Founded(held)) if held == record => {
             Ok(Deed::Nothing)
         }
@@ -169,7 +191,7 @@ pub fn obey(own: &str, listed: &[Listed], foundation: &Foundation, ask: &Ask) ->
 fn beside(own: &str, foundation: &Foundation, name: &str, living: &Founding) -> Step {
     match foundation {
         // Somebody who knows that all hold it has said so by confirming it.
-        Foundation::Proposed(held) if held == living => Step::Confirm,
+        Foundation::Proposed(held) if held == living => Step::Confirm { tell: Vec::new() },
         Foundation::Proposed(held) => Step::TakeNoPart(format!(
             "{name} belongs to the living cluster {}, but {own} holds a record of cluster {}, which was never \
              confirmed; {own} takes no part and founds nothing",
@@ -214,25 +236,40 @@ fn obstacle(own: &str, listed: &[Listed], heard: &[(String, Heard)]) -> Option<S
 
 /// The founder's own way, once all have answered, all list the same members, and none is founded.
 fn found(listed: &[Listed], foundation: &Foundation, heard: &[(String, Heard)], drawn: &Drawn) -> Step {
-    let held = || heard.iter().filter_map(|(name, heard)| Some((name, proposed(heard)?)));
-    let drop = |record: &Founding| Ask::Drop { cluster: record.cluster.clone() };
+    let drop = |held: &Founding| Ask::Drop { cluster: held.cluster.clone() };
     let Foundation::Proposed(record) = foundation else {
         // Whatever they hold was drawn by a disk that is no more: nobody can confirm it.
-        let dropped: Vec<_> = held().map(|(name, record)| (name.clone(), drop(record))).collect();
+        let dropped = requests(heard, |held| held.map(drop));
         return if dropped.is_empty() { Step::Store(draw(listed, drawn)) } else { Step::Ask(dropped) };
     };
     if !matches_settings(record, listed) {
         return Step::Drop;
     }
-    let asked: Vec<_> = heard
-        .iter()
-        .filter_map(|(name, heard)| match proposed(heard) {
-            Some(held) if held == record => None,
-            Some(held) => Some((name.clone(), drop(held))),
-            None => Some((name.clone(), Ask::Store(record.clone()))),
-        })
-        .collect();
-    if asked.is_empty() { Step::Confirm } else { Step::Ask(asked) }
+    let asked = requests(heard, |held| match held {
+        Some(held) if held == record => None,
+        Some(held) => Some(drop(held)),
+        None => Some(Ask::Store(record.clone())),
+    });
+    if !asked.is_empty() {
+        return Step::Ask(asked);
+    }
+    Step::Confirm { tell: requests(heard, |_| Some(Ask::Confirm { cluster: record.cluster.clone() })) }
+}
+
+/// What to ask of each member, given the record that it holds.
+fn requests(
+    heard: &[(String, Heard)],
+    ask: impl Fn(Option<&Founding>) -> Option<Ask>,
+) -> Vec<(String, Request)> {
+    let request = |(name, heard): &(String, Heard)| {
+        let Heard::Answer(answer) = heard else { return None };
+        let held = match &answer.foundation {
+            Foundation::Proposed(record) => Some(record),
+            Foundation::Empty | Foundation::Founded(_) => None,
+        };
+        Some((name.clone(), Request { run: answer.run.clone(), ask: ask(held)? }))
+    };
+    heard.iter().filter_map(request).collect()
 }
 
 fn draw(listed: &[Listed], drawn: &Drawn) -> Founding {
@@ -267,13 +304,6 @@ fn founded(heard: &Heard) -> Option<&Founding> {
     }
 }
 
-fn proposed(heard: &Heard) -> Option<&Founding> {
-    match heard {
-        Heard::Answer(Answer { foundation: Foundation::Proposed(record), .. }) => Some(record),
-        _ => None,
-    }
-}
-
 /// Names the first difference between two lists of members.
 fn difference(own: &str, ours: &[Listed], other: &str, theirs: &[Listed]) -> String {
     let mut said = String::new();
@@ -292,3 +322,8 @@ fn difference(own: &str, ours: &[Listed], other: &str, theirs: &[Listed]) -> Str
     };
     said
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use awc::Client;
-use chat_actors::founding::{Answer, Ask, Deed, Drawn, Heard, Listed, Step, next, obey};
+use chat_actors::founding::{Answer, Deed, Drawn, Heard, Listed, Request, Step, next, obey};
 use chat_actors::membership::{Foundation, Founding};
 use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::client::{Failure, client, good};
@@ -40,7 +40,7 @@ pub trait Book: Send + 'static {
 pub enum FoundingFailed {
     #[error("cannot found the chat: {0}")]
     Disk(String),
-    #[error("cannot draw the cluster's id: {0}")]
+    #[error("cannot draw random digits: {0}")]
     Dice(getrandom::Error),
     #[error("the node's disk is in other hands already")]
     Closed,
@@ -49,6 +49,8 @@ pub enum FoundingFailed {
 /// Answers for one node while there is no chat, and says which one it was afterwards.
 pub struct Desk<B> {
     name: String,
+    /// Drawn for this run of the process.
+    run: String,
     members: Vec<Listed>,
     state: Mutex<State<B>>,
     waiting: Mutex<String>,
@@ -62,13 +64,17 @@ enum State<B> {
 
 impl<B: Book> Desk<B> {
     /// `members`: as the node's settings list them, in that order.
-    pub fn new(name: impl Into<String>, members: Vec<Listed>, book: B) -> Arc<Self> {
-        Arc::new(Self {
+    ///
+    /// # Errors
+    /// [`FoundingFailed::Dice`].
+    pub fn new(name: impl Into<String>, members: Vec<Listed>, book: B) -> Result<Arc<Self>, FoundingFailed> {
+        Ok(Arc::new(Self {
             name: name.into(),
+            run: digits::<8>()?,
             members,
             state: Mutex::new(State::Open(book)),
             waiting: Mutex::new("the node is starting".to_owned()),
-        })
+        }))
     }
 
     /// Hands the book over, once the chat is founded. From then on the desk only says so.
@@ -125,14 +131,19 @@ impl<B: Book> State<B> {
 impl<B: Book> FoundingDesk for Desk<B> {
     fn answer(&self) -> Result<Answer, String> {
         let foundation = self.foundation().map_err(|error| error.to_string())?;
-        Ok(Answer { name: self.name.clone(), members: self.members.clone(), foundation })
+        Ok(Answer {
+            name: self.name.clone(),
+            run: self.run.clone(),
+            members: self.members.clone(),
+            foundation,
+        })
     }
 
-    fn obey(&self, ask: Ask) -> Result<Answer, String> {
+    fn obey(&self, request: &Request) -> Result<Answer, String> {
         {
             let mut state = lock(&self.state);
             let foundation = state.foundation().map_err(|error| error.to_string())?;
-            let deed = obey(&self.name, &self.members, &foundation, &ask)?;
+            let deed = obey(&self.name, &self.run, &self.members, &foundation, request)?;
             state.write(&deed).map_err(|error| error.to_string())?;
         }
         self.answer()
@@ -170,11 +181,11 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
                 warn!("cluster.members has changed: dropping the unconfirmed founding record");
                 desk.write(&own, &Deed::Drop)?;
             }
-            Step::Confirm => {
+            Step::Confirm { tell } => {
                 desk.write(&own, &Deed::Confirm)?;
                 if let Foundation::Founded(record) = desk.foundation()? {
                     info!(cluster = record.cluster, "the chat is founded");
-                    asker.spread(&others, &record);
+                    asker.spread(&others, tell);
                 }
             }
             Step::Ask(asks) => {
@@ -244,17 +255,17 @@ impl Asker {
     }
 
     /// Asks all of them at once; gives the first refusal. A silent one is seen by the next look.
-    async fn ask_all(&self, others: &[&Listed], asks: Vec<(String, Ask)>) -> Option<String> {
-        let asking = asks.into_iter().filter_map(|(name, ask)| {
+    async fn ask_all(&self, others: &[&Listed], asks: Vec<(String, Request)>) -> Option<String> {
+        let asking = asks.into_iter().filter_map(|(name, request)| {
             let member = others.iter().find(|member| member.name == name)?;
-            Some(self.ask(member, ask))
+            Some(self.ask(member, request))
         });
         join_all(asking).await.into_iter().find_map(Result::err)
     }
 
-    async fn ask(&self, member: &Listed, ask: Ask) -> Result<(), String> {
+    async fn ask(&self, member: &Listed, request: Request) -> Result<(), String> {
         let authorization = ("authorization", self.secret.bearer());
-        let asked = self.client.post(url(member)).insert_header(authorization).send_json(&ask);
+        let asked = self.client.post(url(member)).insert_header(authorization).send_json(&request);
         match good(asked.await).await {
             Ok(_) => Ok(()),
             Err(failure) => Err(format!("{} at {}: {failure}", member.name, member.peer)),
@@ -263,14 +274,12 @@ impl Asker {
 
     /// Tells the others that all hold the record. They would see it themselves a little later, so
     /// nobody waits for their answers.
-    fn spread(&self, others: &[&Listed], record: &Founding) {
-        for member in others {
-            let (asker, member) = (self.clone(), Listed::clone(member));
-            let ask = Ask::Confirm { cluster: record.cluster.clone() };
-            actix_web::rt::spawn(async move {
-                let _seen_by_itself_otherwise = asker.ask(&member, ask).await;
-            });
-        }
+    fn spread(&self, others: &[&Listed], tell: Vec<(String, Request)>) {
+        let others: Vec<Listed> = others.iter().map(|member| (*member).clone()).collect();
+        let asker = self.clone();
+        actix_web::rt::spawn(async move {
+            let _seen_by_themselves_otherwise = asker.ask_all(&others.iter().collect::<Vec<_>>(), tell).await;
+        });
     }
 }
 
@@ -279,10 +288,14 @@ fn url(member: &Listed) -> String {
 }
 
 fn draw() -> Result<Drawn, FoundingFailed> {
-    let mut bytes = [0; 24];
+    Ok(Drawn { cluster: digits::<16>()?, epoch: digits::<8>()? })
+}
+
+/// Twice as many hexadecimal digits as bytes.
+fn digits<const BYTES: usize>() -> Result<String, FoundingFailed> {
+    let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(FoundingFailed::Dice)?;
-    let (cluster, epoch) = bytes.split_at(16);
-    Ok(Drawn { cluster: hex::encode(cluster), epoch: hex::encode(epoch) })
+    Ok(hex::encode(bytes))
 }
 
 fn disk(error: impl std::fmt::Display) -> FoundingFailed {

@@ -60,7 +60,7 @@ async fn live(
 ) -> anyhow::Result<()> {
     let mut signals = StopSignals::new().context("cannot listen for signals")?;
     let secret = Secret::new(settings.peer.secret.reveal());
-    let desk = Desk::new(settings.node.name.clone(), listed(&settings), Ledger(store));
+    let desk = Desk::new(settings.node.name.clone(), listed(&settings), Ledger(store))?;
     let peer_edge = Arc::new(PeerEdge::new(secret.clone(), desk.clone()));
     let peer_server = serve_peers(&peer_edge, peer_listener)?;
     let gate = Arc::new(Gate::new(metrics.clone(), settings.limits.frame_bytes));

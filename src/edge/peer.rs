@@ -11,7 +11,7 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::{Bytes, BytesMut};
 use chat_actors::bus::{NotSent, Port, Post};
-use chat_actors::founding::{Answer, Ask};
+use chat_actors::founding::{Answer, Request};
 use chat_actors::ids::RaftId;
 use chat_actors::messages::consensus::{Forwarded, Step};
 use chat_actors::messages::links::Heard;
@@ -38,7 +38,7 @@ pub trait FoundingDesk: Send + Sync {
     ///
     /// # Errors
     /// A sentence that says why not.
-    fn obey(&self, ask: Ask) -> Result<Answer, String>;
+    fn obey(&self, request: &Request) -> Result<Answer, String>;
 
     /// What this node waits for before the chat exists.
     fn waiting_for(&self) -> String;
@@ -165,8 +165,8 @@ async fn found(
 ) -> Result<HttpResponse, Turned> {
     edge.admit(&request)?;
     let bytes = read(&request, body, FOUNDING_BYTES_MAX).await?;
-    let ask: Ask = serde_json::from_slice(&bytes).map_err(bad)?;
-    Ok(HttpResponse::Ok().json(edge.desk.obey(ask).map_err(Turned::Conflict)?))
+    let asked: Request = serde_json::from_slice(&bytes).map_err(bad)?;
+    Ok(HttpResponse::Ok().json(edge.desk.obey(&asked).map_err(Turned::Conflict)?))
 }
 
 async fn cluster(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
@@ -272,3 +272,6 @@ async fn read(request: &HttpRequest, mut body: web::Payload, bytes_max: usize) -
     }
     Ok(bytes.freeze())
 }
+
+#[cfg(test)]
+mod tests;
