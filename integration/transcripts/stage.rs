@@ -266,7 +266,7 @@ impl Stage {
             match parcel {
                 Parcel::Raft(message) => self.with(to, |node| node.step(message)),
                 Parcel::Commands { handed, .. } => {
-                    self.with(to, |node| node.forwarded(handed.term, handed.items))
+                    self.with(to, |node| node.forwarded(handed.term, handed.items));
                 }
             }
         }
