@@ -1,9 +1,11 @@
 //! Everything that is tested from outside one module. One binary, a `mod` a story.
 //!
+//! - [`browser`]: the page in a real browser, on real nodes.
 //! - [`cluster`], [`stories`]: the real program as processes, and what happens to them.
 //! - [`simulation`]: whole clusters on one thread, from one seed.
 //! - [`tidy`]: the rules of the house that a compiler does not know.
 
+mod browser;
 mod cluster;
 mod simulation;
 mod stories;

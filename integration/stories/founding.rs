@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use actix_web::http::Method;
 use serde_json::json;
 
-use crate::cluster::http::get;
+use crate::cluster::http::{exchange, get};
 use crate::cluster::replies::done;
 use crate::cluster::{Client, Cluster, text};
 
@@ -153,6 +154,27 @@ async fn a_wrong_secret_later_on() {
     wait_for_word(&cluster, 2, "secret").await;
     assert_eq!(ann.send(room, "two are enough").await, 1);
     assert!(!cluster.nodes[2].is_ready().await);
+}
+
+/// Before one byte of a message is looked at.
+#[actix::test]
+async fn the_door_between_nodes_asks_for_the_secret() {
+    let cluster = Cluster::start(1).await;
+    let url = cluster.nodes[0].peer_url();
+    for path in ["/", "/api/v1/cluster", "/raft", "/founding", "/peer/append"] {
+        for secret in [None, Some("Bearer wrong"), Some("Bearer ")] {
+            for method in [Method::GET, Method::POST] {
+                let headers: Vec<(&str, &str)> =
+                    secret.iter().map(|secret| ("Authorization", *secret)).collect();
+                let answer = exchange(method, &format!("{url}{path}"), &headers, "x").await.unwrap();
+                assert!([401, 403, 404].contains(&answer.status), "{path}: {}", answer.status);
+            }
+        }
+    }
+    let right = format!("Bearer of {}", cluster.folder.path().display());
+    let headers = [("Authorization", right.as_str())];
+    let answer = exchange(Method::GET, &format!("{url}/api/v1/cluster"), &headers, "").await.unwrap();
+    assert_eq!(answer.status, 200);
 }
 
 /// A node of another chat stands where a member was, with the same secret.

@@ -109,6 +109,27 @@ async fn two_of_three_are_paused() {
     two_are_gone("paused").await;
 }
 
+/// People are told who leads, and whether anything can be changed.
+#[actix::test]
+async fn people_hear_of_the_cluster() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let (left, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let mut ann = cluster.register(left, "ann").await;
+    cluster.nodes[leader].kill();
+    let news = ann
+        .event_that("news of another leader", |event| {
+            let is_new = event["leader"].is_string() && event["leader"] != cluster.nodes[leader].name;
+            event["ev"] == "cluster" && event["quorum"] == true && is_new
+        })
+        .await;
+    assert!(news["nodes"].is_array() && news.get("at").is_none(), "{news}");
+    cluster.nodes[other].kill();
+    ann.event(json!({"ev": "cluster", "quorum": false})).await;
+    cluster.nodes[other].start();
+    ann.event(json!({"ev": "cluster", "quorum": true})).await;
+}
+
 /// A message that no other node has got must not be acknowledged, whatever becomes of it later.
 #[actix::test]
 async fn a_leader_alone_acknowledges_nothing() {

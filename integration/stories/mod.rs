@@ -7,6 +7,7 @@
 )]
 
 mod accounts;
+mod away;
 mod chaos;
 mod demo;
 mod edges;

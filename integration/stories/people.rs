@@ -60,6 +60,22 @@ async fn presence_is_known_across_the_nodes() {
     assert_eq!(users["users"][0]["online"], false);
 }
 
+/// Nobody is left to say who went.
+#[actix::test]
+async fn who_was_on_a_dead_node_is_gone() {
+    let mut cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let bob = cluster.register(1, "bob").await;
+    ann.event(json!({"ev": "presence", "user": "bob", "online": true})).await;
+    cluster.nodes[1].kill();
+    ann.event(json!({"ev": "presence", "user": "bob", "online": false})).await;
+    let mut again = cluster.client(2).await;
+    again.hello_as(&bob).await;
+    ann.event(json!({"ev": "presence", "user": "bob", "online": true})).await;
+    let users = ann.ok("list_users", json!({"match": "bob"})).await;
+    assert_eq!(users["users"][0]["online"], true);
+}
+
 #[actix::test]
 async fn typing_reaches_those_in_the_room() {
     let cluster = Cluster::start(3).await;

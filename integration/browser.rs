@@ -1,0 +1,98 @@
+//! The page in a real browser, on real nodes: the stories of `browser/stories` are told by Node.js, and
+//! this holds the nodes for them.
+//!
+//! A story that wants a node killed or started runs a small script, which leaves a note in a folder and
+//! waits until it is gone; the nodes stay children of this process.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "all of this is test code")]
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::cluster::Cluster;
+
+const STORIES_MAX: Duration = Duration::from_secs(300);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+const ASK: &str = r#"#!/bin/sh
+# ask kill|start NODE: leaves a note, and waits until it was heeded.
+note="$(dirname "$0")/notes/$1 $2 $$"
+: > "$note"
+while [ -e "$note" ]; do sleep 0.02; done
+"#;
+
+#[actix::test]
+async fn the_page_in_a_real_browser() {
+    let mut cluster = Cluster::start(5).await;
+    let folder = cluster.folder.path().to_owned();
+    let (notes, ask) = (folder.join("notes"), folder.join("ask"));
+    fs::create_dir(&notes).unwrap();
+    fs::write(&ask, ASK).unwrap();
+    fs::set_permissions(&ask, fs::Permissions::from_mode(0o755)).unwrap();
+
+    let said = folder.join("stories.log");
+    let mut stories = tell(&cluster, &ask, &said);
+    let deadline = Instant::now() + STORIES_MAX;
+    let status = loop {
+        if let Some(status) = stories.try_wait().unwrap() {
+            break Some(status);
+        }
+        if Instant::now() > deadline {
+            stories.kill().unwrap();
+            stories.wait().unwrap();
+            break None;
+        }
+        heed(&mut cluster, &notes);
+        tokio::time::sleep(LOOK_EVERY).await;
+    };
+    let text = fs::read_to_string(&said).unwrap();
+    assert!(status.is_some_and(|status| status.success()), "{text}\n{}", cluster.log_tails());
+}
+
+/// Starts the stories. They need what `integration/run` installs.
+fn tell(cluster: &Cluster, ask: &Path, said: &Path) -> Child {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/browser");
+    assert!(
+        here.join("node_modules/playwright-core").exists(),
+        "the browser's driver is missing: run ./integration/run once, which installs it"
+    );
+    let log = File::create(said).unwrap();
+    let stories = fs::read_dir(here.join("stories")).unwrap().map(|entry| entry.unwrap().path());
+    let mut stories: Vec<_> =
+        stories.filter(|path| path.to_string_lossy().ends_with(".test.mjs")).collect();
+    stories.sort();
+    assert!(!stories.is_empty(), "there are stories to tell");
+    Command::new("node")
+        .args(["--test", "--test-concurrency=1"])
+        .args(stories)
+        .current_dir(&here)
+        .env("CHAT_URLS", cluster.urls().join(","))
+        .env("CHAT_KILL_COMMAND", format!("'{}' kill", ask.display()))
+        .env("CHAT_START_COMMAND", format!("'{}' start", ask.display()))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+/// Does what the notes say, and takes them away.
+fn heed(cluster: &mut Cluster, notes: &Path) {
+    for note in fs::read_dir(notes).unwrap() {
+        let note = note.unwrap().path();
+        let name = note.file_name().unwrap().to_string_lossy().into_owned();
+        let mut words = name.split(' ');
+        let (what, whom) = (words.next().unwrap(), words.next().unwrap());
+        let node = cluster.nodes.iter_mut().find(|node| node.name == whom).unwrap();
+        match what {
+            "kill" => node.kill(),
+            "start" if !node.is_up() => node.start(),
+            "start" => {}
+            other => panic!("a story asks to {other} a node"),
+        }
+        fs::remove_file(note).unwrap();
+    }
+}
