@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn who_may_wait_is_bounded() {
+        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1 };
+        let mut node = Proposals::new((RaftId(1), Boot(1)), patience);
+        for _ in 0..WAITING_MAX {
+            node.ask(Vec::new(), 0).unwrap();
+        }
+        assert_eq!(node.ask(Vec::new(), 0), Err(NotDone::Busy));
+        assert_eq!(node.expire(1, 0).len(), WAITING_MAX);
+        assert!(node.ask(Vec::new(), 1).is_ok());
+    }
+
+    #[test]
     fn what_a_leader_remembers_is_bounded() {
         let mut taken = Taken::default();
         let last = TAKEN_MAX as u64 + 10;

@@ -6,11 +6,17 @@ use chat_actors::messages::disk::{Append, Committed};
 use chat_actors::raft::core::Config;
 use chat_actors::raft::node::{Handed, Node, Todo};
 
+use super::Failure;
 use super::bugs::Bug;
 use super::host::{Doing, Process};
 use super::truth::Applied;
 use super::world::{Checked, Event, World};
 
+/// Messages that one drive may send to each peer: the window of appends, and a few of other kinds.
+const MESSAGES_MAX: usize = 64 + 16;
+/// Entries that may wait to be applied, and requests to be answered, at one node.
+const APPLY_MAX: usize = 4_096 + 1_024;
+const WAITING_MAX: usize = 8_192;
 const ELECTION_TICKS: usize = 10;
 const HEARTBEAT_TICKS: usize = 2;
 /// Ticks that are repaid at once after a pause.
@@ -109,6 +115,7 @@ impl World {
     }
 
     fn carry_out(&mut self, host: usize, todo: Todo) -> Checked {
+        self.check_bounds(host, &todo)?;
         let (id, life, now) = (self.hosts[host].id, self.hosts[host].life, self.now);
         for message in todo.messages {
             let to = RaftId(message.to);
@@ -158,6 +165,22 @@ impl World {
             self.read_answered(host, number, answer)?;
         }
         Ok(())
+    }
+
+    fn check_bounds(&self, host: usize, todo: &Todo) -> Checked {
+        let Some(process) = &self.hosts[host].process else { return Ok(()) };
+        let bounds = [
+            ("messages at once", todo.messages.len(), MESSAGES_MAX * self.hosts.len()),
+            ("entries to apply", process.queue.apply.len() + todo.apply.len(), APPLY_MAX),
+            ("commands waiting", process.waiting.len(), WAITING_MAX),
+            ("reads waiting", process.reads.len(), WAITING_MAX),
+        ];
+        match bounds.into_iter().find(|(_, found, bound)| found > bound) {
+            None => Ok(()),
+            Some((what, found, bound)) => {
+                Err(Failure { checker: "bounded memory", what: format!("{what}: {found}, at most {bound}") })
+            }
+        }
     }
 
     /// Begins the next job if the disk is idle: an append before anything else.

@@ -12,6 +12,8 @@
 //! [`network`], [`people`] (clients), [`stream`] and [`sessions`] (their events), [`faults`], [`truth`] (what every
 //! node is held against), [`knobs`] (what a seed draws), [`bugs`] (planted, to prove the checkers).
 
+#![allow(clippy::print_stdout, reason = "a test tells what it found")]
+
 mod bugs;
 mod dice;
 mod disk;

@@ -25,9 +25,9 @@ macro_rules! planted {
 }
 
 planted! {
-    persisted_before_sync: PersistedBeforeSync in 500 by "leader completeness" | "logs equal" | "one leader a term";
-    vote_not_persisted: VoteNotPersisted in 500 by "one leader a term" | "logs equal" | "leader completeness";
-    start_without_boot_commit: StartWithoutBootCommit in 4000 by "leader completeness" | "progress of all";
+    persisted_before_sync: PersistedBeforeSync in 2000 by "leader completeness" | "logs equal" | "one leader a term";
+    vote_not_persisted: VoteNotPersisted in 2000 by "one leader a term" | "logs equal" | "leader completeness";
+    start_without_boot_commit: StartWithoutBootCommit in 6000 by "leader completeness" | "progress of all";
     outcomes_forgotten: OutcomesForgotten in 100 by "nothing twice" | "first outcome again";
     resume_off_by_one: ResumeOffByOne in 100 by "no hole in a stream";
     buffer_drops_one_too_many: BufferDropsOneTooMany in 100 by "no hole in a stream";
@@ -38,5 +38,5 @@ planted! {
     stale_read: StaleRead in 100 by "linearizable reads";
     applied_too_early: AppliedTooEarly in 300 by "linearizable reads" | "one copy in the log";
     forwards_lost: ForwardsLost in 10 by "progress of a majority";
-    forwards_of_any_term: ForwardsOfAnyTerm in 500 by "one copy in the log";
+    forwards_of_any_term: ForwardsOfAnyTerm in 2000 by "one copy in the log";
 }

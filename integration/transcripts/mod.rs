@@ -6,7 +6,6 @@
 
 mod stage;
 
-use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
@@ -52,10 +51,11 @@ fn play(text: &str) -> String {
         if line.starts_with("  ") {
             continue;
         }
-        writeln!(out, "{line}").unwrap();
+        out += line;
+        out.push('\n');
         if let Some(step) = line.strip_prefix("> ") {
             for came in stage.step(step) {
-                writeln!(out, "  {came}").unwrap();
+                out += &format!("  {came}\n");
             }
         }
     }
