@@ -263,6 +263,7 @@ impl Client {
             Err(_) => return false,
             Ok(None | Some(Err(_))) => self.closed = Some(gone),
             Ok(Some(Ok(Frame::Close(reason)))) => {
+                self.frame(Message::Close(reason.clone())).await;
                 self.closed = Some(reason.map_or(gone, |reason| Closed {
                     code: Some(reason.code.into()),
                     reason: reason.description.unwrap_or_default(),
