@@ -113,8 +113,8 @@ export const words = {
 
   message: {
     sending: "sending",
-    failed: "not sent",
-    failedChange: "not changed",
+    failed: "Not sent",
+    failedChange: "Not changed",
     edited: "edited",
     deleted: "deleted",
     again: "Try again",

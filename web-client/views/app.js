@@ -17,7 +17,7 @@ import { sidebarView } from "./sidebar.js";
  * @param {(text: string) => void} context.announce
  */
 export function appView({ chat, store, view, roomsButton, announce }) {
-  const sidebar = sidebarView({ chat, store, go });
+  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false) });
   const veil = h("div", { class: "veil", onclick: () => showNav(false) });
   /** @type {ReturnType<typeof conversationView> | null} */
   let open = null;

@@ -48,8 +48,12 @@ export function messageList({ acts, loadOlder, moved, announce }) {
   let byKey = new Map();
 
   const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight <= END_PX;
+  let height = 0;
+  let frame = 0;
   const stick = () => {
     log.scrollTop = log.scrollHeight;
+    height = log.scrollHeight;
+    frame = log.clientHeight;
   };
   const showPill = () => {
     const text = newBelow > 0 ? words.room.pill(newBelow) : words.room.toEnd;
@@ -79,6 +83,8 @@ export function messageList({ acts, loadOlder, moved, announce }) {
 
   log.addEventListener("scroll", () => {
     const end = atEnd();
+    // Not the reader moved but what is around: a window became narrower, a message above got its true height.
+    if (sticking && !end && (log.scrollHeight !== height || log.clientHeight !== frame)) return stick();
     if (end !== sticking) {
       sticking = end;
       if (end) newBelow = 0;
