@@ -108,7 +108,6 @@ export const words = {
     today: "Today",
     yesterday: "Yesterday",
     arrived: (/** @type {number} */ count) => `${plural(count, "message", "messages")} arrived`,
-    firstUnread: "To the first unread",
   },
 
   message: {

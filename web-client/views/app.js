@@ -60,6 +60,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       if (there && shown !== null) {
         open = conversationView({ chat, store, number: shown, people: togglePanel, announce });
         swap(open.element);
+        open.start();
       } else {
         swap(placeholder());
       }

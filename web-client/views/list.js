@@ -145,14 +145,22 @@ export function messageList({ acts, loadOlder, moved, announce }) {
   /** Where reading begins: at the first unread, else at the end. @param {number | null} newFrom */
   function place(newFrom) {
     placed = true;
-    const line = newFrom === null ? null : inner.querySelector(".fresh");
     stick();
+    const line = newFrom === null ? null : inner.querySelector(".fresh");
     if (line instanceof HTMLElement) {
-      const above = line.getBoundingClientRect().top - log.getBoundingClientRect().top;
-      if (above < 0) log.scrollTop += above - log.clientHeight / 4;
+      toLine(line);
+      // Again with the true heights of what has come into view.
+      requestAnimationFrame(() => !sticking && toLine(line));
     }
     sticking = atEnd();
     moved();
+  }
+
+  /** @param {HTMLElement} line */
+  function toLine(line) {
+    const below = line.getBoundingClientRect().top - log.getBoundingClientRect().top;
+    const wanted = log.clientHeight / 4;
+    if (below < wanted) log.scrollTop += below - wanted;
   }
 
   function firstVisible() {
