@@ -3,16 +3,15 @@
  *
  * @typedef {import("./types.js").Item} Item
  * @typedef {import("./types.js").Room} Room
- * @typedef {import("./types.js").Success} Success
- * @typedef {import("./types.js").User} User
  */
 
 import { forget, recall, remember } from "./db.js";
-import { list, origins, readCluster, readMessage, readRoom, readUser } from "./frames.js";
+import { list, origins, readRoom, readUser } from "./frames.js";
 import { newId } from "./ids.js";
+import { askCluster } from "./lookout.js";
 import { Outbox } from "./outbox.js";
+import { Reader } from "./reader.js";
 import { noAnswer, Refusal } from "./refusal.js";
-import { shownRun } from "./rooms.js";
 import { Connection } from "./socket.js";
 
 const LOGIN_MS = 12_000;
@@ -21,11 +20,7 @@ const ASK_MS = 12_000;
 const READ_MARK_MS = 1000;
 const TYPING_MS = 3000;
 const JOINABLE_MS = 4000;
-const PAGE = 50;
-const PAGE_MAX = 200;
-const USERS_MAX = 2000;
 const KEEP_ROOMS_MS = 2000;
-const QUICK_READ_MS = 5500;
 
 export class Chat {
   #store;
@@ -42,12 +37,8 @@ export class Chat {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #markTimer;
   #typed = { room: 0, time: 0 };
-  /** Whether the node had not yet come as far as we had. */
-  #behind = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #roomsTimer;
-  /** Histories under way. @type {Map<string, Promise<boolean>>} */
-  #loading = new Map();
 
   /**
    * @param {import("./store.js").Store} store
@@ -62,7 +53,8 @@ export class Chat {
       changed: (items) => store.setOutbox(items),
       acknowledged: (item, reply) => store.acknowledge(item, reply),
     });
-    setInterval(() => this.#refreshJoinable(), JOINABLE_MS);
+    this.reader = new Reader(store, (op, fields, patience_ms) => this.#connection.request(op, fields, { patience_ms }));
+    setInterval(() => this.reader.refreshJoinable(), JOINABLE_MS);
     store.on("rooms", () => (this.#roomsTimer ??= setTimeout(() => this.#keepRooms(), KEEP_ROOMS_MS)));
   }
 
@@ -124,7 +116,7 @@ export class Chat {
   /** The browser came online or into view. */
   wake() {
     this.#connection.probe();
-    void this.#refreshJoinable();
+    void this.reader.refreshJoinable();
   }
 
   /**
@@ -144,7 +136,9 @@ export class Chat {
    * @param {number} version the one that was edited
    */
   edit(room, seq, text, version) {
-    this.#outbox.add("edit", room, version > 0 ? { seq, text, version } : { seq, text });
+    // Behind another edit of one's own that still waits, the version is not known.
+    const behind = this.#store.outbox.some((item) => item.op === "edit" && item.state === "waiting" && item.room === room && item.fields.seq === seq);
+    this.#outbox.add("edit", room, version > 0 && !behind ? { seq, text, version } : { seq, text });
   }
 
   /**
@@ -197,30 +191,6 @@ export class Chat {
   }
 
   /**
-   * Loads the newest page of a room, far enough back to hold what is unread.
-   * @param {number} room
-   * @returns {Promise<boolean>} whether it came
-   */
-  loadNewest(room) {
-    const state = this.#store.rooms.get(room);
-    const limit = Math.min(PAGE_MAX, Math.max(PAGE, (state?.unread ?? 0) + 20));
-    return this.#load(room, { limit }, true);
-  }
-
-  /**
-   * Loads what lies above the oldest message shown.
-   * @param {number} room
-   * @param {number} [limit]
-   * @returns {Promise<boolean>}
-   */
-  loadOlder(room, limit = PAGE) {
-    const state = this.#store.rooms.get(room);
-    const oldest = state && shownRun(state)[0]?.seq;
-    if (!oldest || oldest <= 1) return Promise.resolve(false);
-    return this.#load(room, { before: oldest, limit }, false);
-  }
-
-  /**
    * A change that a dialog waits for. Repeat it with the same id.
    * @param {string} op
    * @param {Record<string, unknown>} fields
@@ -231,16 +201,8 @@ export class Chat {
     const room = readRoom(reply.room);
     if (room && (op === "create_room" || op === "join" || op === "open_direct")) this.#store.keepRoom({ ...room, member: true });
     if (op === "leave") this.#store.apply({ ev: "room", ...(room ?? missingRoom(Number(fields.room))), at: 0, member: false });
-    if (op === "leave") void this.#refreshJoinable();
+    if (op === "leave") void this.reader.refreshJoinable();
     return { reply, room };
-  }
-
-  /** @param {number} room @returns {Promise<User[]>} */
-  async members(room) {
-    const reply = await this.#connection.request("members", { room }, { patience_ms: ASK_MS });
-    const users = list(reply.users).map(readUser);
-    this.#store.setUsers(users.map((user) => ({ ...user, online: user.online ?? this.#store.users.get(user.name)?.online ?? false })));
-    return users;
   }
 
   /**
@@ -250,7 +212,7 @@ export class Chat {
   async look() {
     if (this.#token !== null) return;
     for (const node of [this.#home, ...this.#rememberedNodes().filter((url) => url !== this.#home)]) {
-      const seen = await this.#askCluster(node);
+      const seen = await askCluster(node);
       if (this.#token !== null) return;
       if (!seen) {
         this.#store.setStatus({ phase: "lost" });
@@ -269,7 +231,7 @@ export class Chat {
     const others = this.#connection.nodes.filter((node) => node !== here);
     await Promise.all(
       others.map(async (node) => {
-        const seen = await this.#askCluster(node);
+        const seen = await askCluster(node);
         if (seen?.cluster.quorum && !this.#store.status.quorum) this.#connection.moveTo(node);
       }),
     );
@@ -304,7 +266,7 @@ export class Chat {
       this.#token = welcome.token;
       remember("session", { token: welcome.token, name: welcome.user.name });
     }
-    this.#behind = welcome.behind;
+    this.reader.behind = welcome.behind;
     this.#keepNodes(welcome.nodes);
     this.#store.welcome(welcome);
     this.#store.setStatus({ phase: "connected", node: welcome.node, quorum: welcome.cluster?.quorum ?? this.#store.status.quorum });
@@ -314,9 +276,9 @@ export class Chat {
     this.#entering?.resolve();
     this.#flushMarks();
     const { current } = this.#store;
-    if (!welcome.resumed && current !== null) void this.loadNewest(current);
-    void this.#loadUsers();
-    void this.#refreshJoinable();
+    if (!welcome.resumed && current !== null) void this.reader.loadNewest(current);
+    void this.reader.loadUsers();
+    void this.reader.refreshJoinable();
   }
 
   /** @param {import("./types.js").ServerEvent} event */
@@ -328,7 +290,7 @@ export class Chat {
       if (event.quorum && !had) this.#outbox.quicken();
       this.#keepNodes(event.nodes.map((node) => node.public));
     }
-    if (event.ev === "room" && !event.member) void this.#refreshJoinable();
+    if (event.ev === "room" && !event.member) void this.reader.refreshJoinable();
   }
 
   /**
@@ -372,88 +334,12 @@ export class Chat {
     }
   }
 
-  /**
-   * @param {number} room
-   * @param {{ before?: number, limit: number }} where
-   * @param {boolean} newest
-   */
-  #load(room, where, newest) {
-    const key = `${room} ${where.before ?? "end"}`;
-    let under = this.#loading.get(key);
-    if (!under) {
-      under = this.#history(room, where, newest).finally(() => this.#loading.delete(key));
-      this.#loading.set(key, under);
-    }
-    return under;
-  }
-
-  /**
-   * @param {number} room
-   * @param {{ before?: number, limit: number }} where
-   * @param {boolean} newest
-   * @returns {Promise<boolean>}
-   */
-  async #history(room, where, newest) {
-    const ask = (/** @type {"linearizable" | "local"} */ read, /** @type {number} */ patience_ms) =>
-      this.#connection.request("history", { room, ...where, read }, { patience_ms });
-    // Every event since the cursor comes anyway: what this node has is enough, and is there without a majority too.
-    // Only a node that is behind our cursor may lack what it will not tell again.
-    try {
-      const reply = this.#behind ? await ask("linearizable", QUICK_READ_MS).catch(() => ask("local", ASK_MS)) : await ask("local", ASK_MS);
-      const messages = list(reply.messages).map(readMessage).filter((message) => message !== null);
-      this.#store.history(room, messages, newest);
-      return true;
-    } catch {
-      return false;
-    }
-  }
-
-  async #loadUsers() {
-    /** @type {string | undefined} */
-    let after;
-    let seen = 0;
-    try {
-      do {
-        const reply = await this.#connection.request("list_users", { limit: PAGE_MAX, ...(after ? { after } : {}) }, { patience_ms: ASK_MS });
-        const users = list(reply.users).map(readUser);
-        this.#store.setUsers(users);
-        seen += users.length;
-        const last = users.at(-1)?.name;
-        after = users.length > 0 && last !== after ? last : undefined;
-      } while (after && seen < USERS_MAX);
-    } catch {
-      // Names stand in for what is not known.
-    }
-  }
-
-  async #refreshJoinable() {
-    if (!this.#store.me || this.#store.status.phase !== "connected" || document.visibilityState === "hidden") return;
-    try {
-      const reply = await this.#connection.request("list_rooms", {}, { patience_ms: ASK_MS });
-      this.#store.setJoinable(list(reply.rooms).map(readRoom).filter((room) => room !== null));
-    } catch {
-      // Shown as it was.
-    }
-  }
-
   async #learnQuorum() {
     const { url } = this.#connection;
-    const seen = url ? await this.#askCluster(url) : null;
+    const seen = url ? await askCluster(url) : null;
     if (!seen || url !== this.#connection.url) return;
     this.#connection.knowUp(seen.cluster.nodes);
     this.#store.setStatus({ quorum: seen.cluster.quorum });
-  }
-
-  /** @param {string} node */
-  async #askCluster(node) {
-    try {
-      const answer = await fetch(`${node}/api/v1/cluster`, { signal: AbortSignal.timeout(2000), cache: "no-store" });
-      const json = await answer.json();
-      const cluster = readCluster(json);
-      return cluster && { cluster, node: typeof json.node === "string" ? json.node : "the server" };
-    } catch {
-      return null;
-    }
   }
 
   /** The list of rooms, for a visit on which no server answers. */

@@ -82,6 +82,18 @@ export function keyed(parent, items, { key, create, update }) {
   keyedChildren.set(parent, after);
 }
 
+const fitsItself = CSS.supports("field-sizing", "content");
+
+/**
+ * Makes a text box as high as its text, where the style sheet alone does not.
+ * @param {HTMLTextAreaElement} box
+ */
+export function fitText(box) {
+  if (fitsItself) return;
+  box.style.setProperty("height", "auto");
+  box.style.setProperty("height", `${box.scrollHeight + box.offsetHeight - box.clientHeight}px`);
+}
+
 /**
  * Runs a view's update once for many changes, with the next picture, or soon when nobody looks.
  * @param {() => void} update

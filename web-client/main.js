@@ -22,6 +22,12 @@ const view = byId("view");
 const announcer = byId("announcer");
 const roomsButton = /** @type {HTMLButtonElement} */ (byId("rooms-button"));
 byId("skip").textContent = words.nav.skip;
+byId("skip").addEventListener("click", (event) => {
+  // The address names the open room, so it is not for this link to change.
+  event.preventDefault();
+  const first = document.querySelector("#conversation textarea, #conversation button");
+  if (first instanceof HTMLElement) first.focus();
+});
 byId("brand").textContent = words.product;
 byId("rooms-label").textContent = words.nav.show;
 roomsButton.setAttribute("aria-controls", "rooms");
@@ -68,7 +74,10 @@ document.addEventListener("visibilitychange", wake);
 // With the keyboard on the screen, the page is as high as what is left of it.
 const { visualViewport } = window;
 if (visualViewport) {
-  const fit = () => document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
+  const fit = () => {
+    // Someone who zooms in with two fingers wants a larger page, not a smaller window.
+    if (visualViewport.scale < 1.01) document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
+  };
   visualViewport.addEventListener("resize", fit);
 }
 

@@ -30,7 +30,9 @@ const OPEN_MS = 2500;
 const HELLO_MS = 7000;
 const PROBE_MS = 2000;
 /** An answer that takes longer than this, from a node that says nothing else either, is worth a probe. */
-const ANSWER_MS = 1500;
+const ANSWER_MS = 1000;
+/** A probe unanswered for so long: look for another node, while this one may still answer. */
+const DOUBT_MS = 600;
 const WATCH_MS = 500;
 
 export class Connection {
@@ -60,6 +62,8 @@ export class Connection {
   lastProblem = null;
   /** When the probe under way was sent. @type {number | null} */
   #probed = null;
+  /** Whether another node is being tried because of that. */
+  #doubted = false;
 
   /**
    * @param {Ports} ports
@@ -203,7 +207,7 @@ export class Connection {
    */
   #hear(link, data) {
     link.heard = now();
-    if (link === this.#live) this.#probed = null;
+    if (link === this.#live) this.#trust(link);
     const frame = readFrame(data);
     if (!frame) return;
     if ("event" in frame) {
@@ -221,6 +225,13 @@ export class Connection {
     this.#settle(reply.re, ask);
     if (reply.ok) ask.resolve(reply);
     else ask.reject(new Refusal(reply.error));
+  }
+
+  /** It spoke. @param {Link} live */
+  #trust(live) {
+    this.#probed = null;
+    if (this.#doubted) this.#failed.delete(live.url);
+    this.#doubted = false;
   }
 
   /** @param {ServerEvent} event */
@@ -259,6 +270,7 @@ export class Connection {
     this.#failed.clear();
     this.#failures = this.#behind = 0;
     this.#probed = null;
+    this.#doubted = false;
     this.#ports.welcome(welcome);
     for (const ask of this.#asks.values()) {
       ask.sent = now();
@@ -311,6 +323,7 @@ export class Connection {
   #miss(url) {
     this.#failed.add(url);
     this.#failures += 1;
+    if (!this.#live) this.#ports.lost();
     // A move from a living connection that failed is no reason to hurry on, unless that one is leaving.
     if (this.#live && !this.#failed.has(this.#live.url)) {
       this.#failed.clear();
@@ -345,6 +358,11 @@ export class Connection {
     const silent = time - live.heard;
     if (this.#probed !== null) {
       if (time - this.#probed > PROBE_MS) this.#lose(live, 1006);
+      else if (time - this.#probed > DOUBT_MS && !this.#candidate && !this.#pauseTimer && !this.#failed.has(live.url)) {
+        this.#doubted = true;
+        this.#failed.add(live.url);
+        this.#next();
+      }
       return;
     }
     let oldest = time;

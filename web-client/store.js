@@ -216,7 +216,7 @@ export class Store extends EventTarget {
       for (const seq of seqs) {
         const held = room.messages.get(seq);
         // The old `at` stays, so that the event wins.
-        if (held && held.at < reply.at) room.messages.set(seq, overlaid(held, item, me));
+        if (held && held.at < reply.at) room.messages.set(seq, { ...overlaid(held, item, me), version: reply.version ?? held.version });
       }
     }
     this.tell(`room:${item.room}`);

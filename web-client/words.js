@@ -108,13 +108,12 @@ export const words = {
     today: "Today",
     yesterday: "Yesterday",
     arrived: (/** @type {number} */ count) => `${plural(count, "message", "messages")} arrived`,
-    firstUnread: "To the first unread",
   },
 
   message: {
     sending: "sending",
-    failed: "not sent",
-    failedChange: "not changed",
+    failed: "Not sent",
+    failedChange: "Not changed",
     edited: "edited",
     deleted: "deleted",
     again: "Try again",

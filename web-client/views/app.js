@@ -17,7 +17,7 @@ import { sidebarView } from "./sidebar.js";
  * @param {(text: string) => void} context.announce
  */
 export function appView({ chat, store, view, roomsButton, announce }) {
-  const sidebar = sidebarView({ chat, store, go });
+  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false) });
   const veil = h("div", { class: "veil", onclick: () => showNav(false) });
   /** @type {ReturnType<typeof conversationView> | null} */
   let open = null;
@@ -60,6 +60,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       if (there && shown !== null) {
         open = conversationView({ chat, store, number: shown, people: togglePanel, announce });
         swap(open.element);
+        open.start();
       } else {
         swap(placeholder());
       }

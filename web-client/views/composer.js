@@ -1,7 +1,7 @@
 /** Where one writes. It is always there, also without a connection, and what stands in it survives the page. */
 
 import { forget, recall, remember } from "../db.js";
-import { h, unseen } from "../dom.js";
+import { fitText, h, unseen } from "../dom.js";
 import { icon } from "../icons.js";
 import { byteLength, firstLine, tidied } from "../text.js";
 import { words } from "../words.js";
@@ -36,10 +36,7 @@ export function composerView({ draft, send, typing, editLast, limit, display }) 
     if (box.value === "" && !replying) forget(draft);
     else remember(draft, { text: box.value, reply: replying });
   };
-  const grow = () => {
-    box.style.setProperty("height", "auto");
-    box.style.setProperty("height", `${box.scrollHeight + 2}px`);
-  };
+  const grow = () => fitText(box);
   const check = () => {
     const over = byteLength(tidied(box.value)) - limit();
     problem.hidden = over <= 0;

@@ -55,7 +55,7 @@ export function conversationView({ chat, store, number, people, announce }) {
     display: (/** @type {string} */ name) => store.display(name),
     me,
   };
-  const list = messageList({ acts, loadOlder: () => chat.loadOlder(number), moved: attend, announce });
+  const list = messageList({ acts, loadOlder: () => chat.reader.loadOlder(number), moved: attend, announce });
   const actions = messageActions(list.log, {
     find: list.find,
     me: () => ({ name: me(), admin: store.me?.role === "admin" }),
@@ -116,7 +116,7 @@ export function conversationView({ chat, store, number, people, announce }) {
   async function reveal(seq) {
     for (let page = 0; page < REVEAL_PAGES; page++) {
       if (list.reveal(seq)) return;
-      if (!(await chat.loadOlder(number, 200))) return;
+      if (!(await chat.reader.loadOlder(number, 200))) return;
       update();
     }
   }
@@ -204,7 +204,7 @@ export function conversationView({ chat, store, number, people, announce }) {
       slow = true;
       update();
     }, LOADING_MS);
-    const came = await chat.loadNewest(number);
+    const came = await chat.reader.loadNewest(number);
     clearTimeout(timer);
     slow = false;
     failed = !came;
@@ -220,13 +220,16 @@ export function conversationView({ chat, store, number, people, announce }) {
   ];
   window.addEventListener("focus", attend);
   document.addEventListener("visibilitychange", attend);
-  update();
-  if (store.epoch !== null && room && !room.loaded) void load();
 
   return {
     element,
     composer,
     list,
+    /** Once it is in the page, and so has a size. */
+    start() {
+      update();
+      if (store.epoch !== null && room && !room.loaded) void load();
+    },
     stop() {
       offs.forEach((off) => off());
       window.removeEventListener("focus", attend);

@@ -1,7 +1,7 @@
 /** A message being edited: its text in a box in its place, until it is saved or left. What was typed is kept on the way. */
 
 import { forget, recall, remember } from "../db.js";
-import { h } from "../dom.js";
+import { fitText, h } from "../dom.js";
 import { byteLength, tidied } from "../text.js";
 import { words } from "../words.js";
 
@@ -21,10 +21,7 @@ export function editMessage({ message, article, draft, limit, save, done }) {
   const kept = recall(draft);
   const box = h("textarea", { rows: 1, dir: "auto", "aria-label": text.editBox, value: typeof kept === "string" ? kept : message.text });
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
-  const grow = () => {
-    box.style.setProperty("height", "auto");
-    box.style.setProperty("height", `${box.scrollHeight + 2}px`);
-  };
+  const grow = () => fitText(box);
   const close = () => {
     forget(draft);
     element.remove();

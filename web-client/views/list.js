@@ -48,8 +48,12 @@ export function messageList({ acts, loadOlder, moved, announce }) {
   let byKey = new Map();
 
   const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight <= END_PX;
+  let height = 0;
+  let frame = 0;
   const stick = () => {
     log.scrollTop = log.scrollHeight;
+    height = log.scrollHeight;
+    frame = log.clientHeight;
   };
   const showPill = () => {
     const text = newBelow > 0 ? words.room.pill(newBelow) : words.room.toEnd;
@@ -79,6 +83,8 @@ export function messageList({ acts, loadOlder, moved, announce }) {
 
   log.addEventListener("scroll", () => {
     const end = atEnd();
+    // Not the reader moved but what is around: a window became narrower, a message above got its true height.
+    if (sticking && !end && (log.scrollHeight !== height || log.clientHeight !== frame)) return stick();
     if (end !== sticking) {
       sticking = end;
       if (end) newBelow = 0;
@@ -139,14 +145,22 @@ export function messageList({ acts, loadOlder, moved, announce }) {
   /** Where reading begins: at the first unread, else at the end. @param {number | null} newFrom */
   function place(newFrom) {
     placed = true;
-    const line = newFrom === null ? null : inner.querySelector(".fresh");
     stick();
+    const line = newFrom === null ? null : inner.querySelector(".fresh");
     if (line instanceof HTMLElement) {
-      const above = line.getBoundingClientRect().top - log.getBoundingClientRect().top;
-      if (above < 0) log.scrollTop += above - log.clientHeight / 4;
+      toLine(line);
+      // Again with the true heights of what has come into view.
+      requestAnimationFrame(() => !sticking && toLine(line));
     }
     sticking = atEnd();
     moved();
+  }
+
+  /** @param {HTMLElement} line */
+  function toLine(line) {
+    const below = line.getBoundingClientRect().top - log.getBoundingClientRect().top;
+    const wanted = log.clientHeight / 4;
+    if (below < wanted) log.scrollTop += below - wanted;
   }
 
   function firstVisible() {

@@ -13,10 +13,9 @@ const PASSWORD_MAX = 256;
 
 /**
  * @param {import("../chat.js").Chat} chat
- * @param {(text: string) => void} [report]
  * @returns {HTMLElement}
  */
-export function loginView(chat, report) {
+export function loginView(chat) {
   const text = words.login;
   const name = field(text.name, { name: "username", autocomplete: "username", autocapitalize: "none", spellcheck: "false", maxLength: 64 });
   const password = field(text.password, { type: "password", name: "password", autocomplete: "current-password" });
@@ -37,7 +36,6 @@ export function loginView(chat, report) {
       set(at, true);
       at.focus();
     }
-    report?.(message);
   };
   const set = (/** @type {HTMLInputElement} */ input, /** @type {boolean} */ wrong) => {
     if (wrong) {

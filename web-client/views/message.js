@@ -142,7 +142,7 @@ function failure(item, acts) {
   return h(
     "div",
     { class: "failure" },
-    h("span", {}, icon("alert"), ` ${what}. ${why}`),
+    h("span", {}, icon("alert"), ` ${what}: ${why}`),
     h(
       "span",
       { class: "row tight" },

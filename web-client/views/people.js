@@ -36,7 +36,7 @@ export function peopleView({ chat, store, number, close, announce }) {
   };
 
   const invited = field(text.inviteName, { autocapitalize: "none", spellcheck: "false" });
-  const idFor = steadyId();
+  let idFor = steadyId();
   const invite = h(
     "form",
     {
@@ -53,7 +53,9 @@ export function peopleView({ chat, store, number, close, announce }) {
           return;
         }
         try {
-          await chat.change("invite", { room: number, user }, idFor([user, Date.now() >> 16]));
+          await chat.change("invite", { room: number, user }, idFor(user));
+          // Once done, to invite the same person again is another wish.
+          idFor = steadyId();
           invited.input.value = "";
           await load();
         } catch (error) {
@@ -142,7 +144,7 @@ export function peopleView({ chat, store, number, close, announce }) {
 
   async function load() {
     try {
-      members = await chat.members(number);
+      members = await chat.reader.members(number);
       if (stopped) return;
       update();
       announce(text.count(members.length));

@@ -21,8 +21,9 @@ const JOINABLE_SHOWN = 50;
  * @param {import("../chat.js").Chat} context.chat
  * @param {import("../store.js").Store} context.store
  * @param {(room: number) => void} context.go
+ * @param {() => void} context.close on a narrow page, goes back to the conversation
  */
-export function sidebarView({ chat, store, go }) {
+export function sidebarView({ chat, store, go, close }) {
   const text = words.nav;
   const searchBox = h("input", { type: "search", class: "search", "aria-label": text.search, placeholder: text.searchHint, autocomplete: "off", spellcheck: "false" });
   const rooms = h("ul", { class: "entries" });
@@ -50,7 +51,7 @@ export function sidebarView({ chat, store, go }) {
   const element = h(
     "nav",
     { class: "sidebar", id: "rooms", "aria-label": text.label },
-    searchBox,
+    h("div", { class: "sidebar-head" }, searchBox, h("button", { type: "button", class: "icon-button close-nav", title: text.close, onclick: close }, icon("close"), unseen(text.close))),
     h(
       "div",
       { class: "lists" },
