@@ -4,7 +4,7 @@
 //! A story that wants a node killed or started runs a small script, which leaves a note in a folder and
 //! waits until it is gone; the nodes stay children of this process.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "all of this is test code")]
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,7 @@
 //! Reads the `use` lines of the sources and holds them to the rules of `docs/architecture.md`.
 
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
