@@ -16,8 +16,8 @@ const OURS: [&str; 3] = ["replicated_chat", "chat_actors", "raft"];
 /// Starts the log. Called once, before anything has something to say.
 pub fn start(settings: &LogSettings) {
     let level = level_filter(settings.level);
-    // What libraries say below `info` is for those who work on them.
-    let theirs = level.min(LevelFilter::INFO);
+    // What libraries say below `warn` is for those who work on them.
+    let theirs = level.min(LevelFilter::WARN);
     let filter = Targets::new().with_default(theirs).with_targets(OURS.map(|target| (target, level)));
     let lines = match settings.format {
         LogFormat::Text => fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).boxed(),

@@ -45,6 +45,13 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     let people = listen(&settings.http.bind, "http.bind")?;
     let peers = listen(&settings.peer.bind, "peer.bind")?;
     let store = Store::open(&settings.node.data_dir, &settings.node.name)?;
+    if settings.cluster.members.is_empty() && store.foundation()? == Foundation::Empty {
+        bail!(
+            "{} has an empty disk and cluster.join: this version cannot add a node to a running chat, only \
+             found one from cluster.members",
+            settings.node.name
+        );
+    }
     let metrics = Metrics::new();
     essential::watch(&metrics);
     let system = actix::System::new();
