@@ -167,7 +167,7 @@ fn directory(opened: &Opened) -> Directory {
     let nodes = opened.nodes.iter().map(|node| Listed {
         node: node.clone(),
         learner: false,
-        // Every node of this cluster speaks the first format; what another one runs it has not said.
+        // What another node runs it has not said.
         version: (node.raft_id == opened.raft_id).then(|| version.clone()).flatten(),
     });
     Directory {

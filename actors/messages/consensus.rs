@@ -44,12 +44,6 @@ pub struct Forwarded {
     pub items: Vec<Item>,
 }
 
-/// Items that could not be proposed because this node does not lead: their node asks again elsewhere.
-#[derive(Clone, Debug)]
-pub struct Returned {
-    pub numbers: Vec<u64>,
-}
-
 /// A peer could not be reached: Raft slows down towards it.
 #[derive(Clone, Copy, Debug)]
 pub struct Unreachable {

@@ -18,8 +18,4 @@ mod typed;
 
 pub use address::{BindAddress, HttpUrl};
 pub use error::SettingsError;
-#[allow(unused_imports, reason = "each part has its name here for whoever takes only that part")]
-pub use typed::{
-    AccountSettings, ClusterSettings, HttpSettings, LimitSettings, LogFormat, LogLevel, LogSettings, Member,
-    NodeSettings, PeerSettings, RaftSettings, Registration, Secret, Settings,
-};
+pub use typed::{LogFormat, LogLevel, LogSettings, RaftSettings, Registration, Settings};
