@@ -55,8 +55,6 @@ pub struct Directory {
 pub struct Listed {
     pub node: Node,
     pub learner: bool,
-    /// The program that it runs; `None` until it said so.
-    pub version: Option<String>,
 }
 
 impl Directory {

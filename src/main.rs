@@ -41,6 +41,9 @@ use clap::{Parser, Subcommand};
 
 use crate::settings::Settings;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Self-hosted team chat that survives the loss of its servers.
 #[derive(Debug, Parser)]
 #[command(name = "replicated-chat", version, propagate_version = true, arg_required_else_help = false)]

@@ -163,13 +163,7 @@ pub async fn start_node(
 }
 
 fn directory(opened: &Opened) -> Directory {
-    let version = Some(env!("CARGO_PKG_VERSION").to_owned());
-    let nodes = opened.nodes.iter().map(|node| Listed {
-        node: node.clone(),
-        learner: false,
-        // What another node runs it has not said.
-        version: (node.raft_id == opened.raft_id).then(|| version.clone()).flatten(),
-    });
+    let nodes = opened.nodes.iter().map(|node| Listed { node: node.clone(), learner: false });
     Directory {
         cluster: opened.cluster.clone(),
         epoch: opened.epoch.clone(),

@@ -296,12 +296,12 @@ impl Handler<Envelope<LinkState>> for Hub {
 
     fn handle(&mut self, envelope: Envelope<LinkState>, _: &mut Self::Context) {
         let (link, _handling) = envelope.open();
-        let came_up = link.up && !self.links.get(&link.peer).is_some_and(|before| before.up);
-        self.links.insert(link.peer, link);
-        if !link.up {
-            let turns = self.people.lost_peer(link.peer);
+        let (peer, up) = (link.peer, link.up);
+        let was_up = self.links.insert(peer, link).is_some_and(|before| before.up);
+        if !up {
+            let turns = self.people.lost_peer(peer);
             self.tell_turns(turns);
-        } else if came_up && let Some(port) = self.peers.get(&link.peer) {
+        } else if !was_up && let Some(port) = self.peers.get(&peer) {
             // Lost when the link is full: it is said again soon.
             let _full = port.offer(Gossip { word: Word::Here { users: self.people.here() } });
         }

@@ -1,6 +1,7 @@
 //! Anybody ↔ `PeerLink`, and what comes in from peers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -46,12 +47,14 @@ pub struct Heard {
 }
 
 /// The state of the link to a peer: for `Hub` (whose people are they), and for `/api/v1/cluster`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LinkState {
     pub peer: RaftId,
     pub up: bool,
     /// The last round trip.
     pub round_trip_us: Option<u64>,
+    /// The program that the peer runs; `None` until it said so.
+    pub version: Option<Arc<str>>,
 }
 
 post! {

@@ -1,5 +1,6 @@
 //! `PeerLink`: the outgoing connections to one other node.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::fut::ActorFutureExt as _;
@@ -74,6 +75,7 @@ pub struct PeerLink {
     hold_failures: u32,
     up: bool,
     round_trip: Option<Duration>,
+    version: Option<Arc<str>>,
     /// What the log said last about the peer.
     said: Option<String>,
 }
@@ -117,6 +119,7 @@ impl PeerLink {
             hold_failures: 0,
             up: false,
             round_trip: None,
+            version: None,
             said: None,
             ports,
         })
@@ -287,6 +290,8 @@ impl PeerLink {
     /// The peer is there. When its response ends the process is gone, or the network: the next try tells.
     fn held(&mut self, response: ClientResponse, ctx: &mut Context<Self>) {
         self.hold_failures = 0;
+        let version = response.headers().get(wire::VERSION).and_then(|version| version.to_str().ok());
+        self.version = version.map(Arc::from);
         self.append.lane.recovered();
         self.urgent.lane.recovered();
         self.say(CONNECTED);
@@ -337,7 +342,12 @@ impl PeerLink {
 
     fn publish(&self) {
         let round_trip_us = self.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
-        self.ports.state.publish(&LinkState { peer: self.peer, up: self.up, round_trip_us });
+        self.ports.state.publish(&LinkState {
+            peer: self.peer,
+            up: self.up,
+            round_trip_us,
+            version: self.version.clone(),
+        });
     }
 
     /// Logs how things stand, once per change.

@@ -23,6 +23,8 @@ pub const FROM: &str = "chat-from";
 pub const BOOT: &str = "chat-boot";
 /// The Raft id of the node that the sender believes to be talking to.
 pub const TO: &str = "chat-to";
+/// The program that the answering node runs.
+pub const VERSION: &str = "chat-version";
 
 /// A parcel that is larger is refused before it is read.
 pub const PARCEL_BYTES_MAX: usize = 32 * 1024 * 1024;

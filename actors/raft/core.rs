@@ -59,6 +59,11 @@ const UNCOMMITTED_BYTES_MAX: u64 = 16 << 20;
 /// Bytes handed to apply at a time.
 const COMMITTED_BYTES_MAX: u64 = 1 << 20;
 
+/// Last index and term of a log that holds nothing but the founding.
+const FOUNDATION: (u64, u64) = (1, 1);
+/// Ticks between two tries of the founder to be elected.
+const FOUNDER_STANDS_EVERY: u64 = 2;
+
 /// See the module.
 pub struct Core {
     node: RawNode<LogView>,
@@ -72,6 +77,8 @@ pub struct Core {
     ticks: u64,
     /// The tick at which each peer was heard last in the present term.
     heard: Vec<(RaftId, u64)>,
+    /// The first of those who founded the chat stands at once, so that nobody waits for the dice.
+    founder: bool,
     /// The term in which this node gave up a leader whose process was gone: at most once a term.
     gave_up_in: Term,
 }
@@ -86,6 +93,8 @@ impl Core {
     /// When raft-rs refuses the configuration.
     pub fn new(config: &Config, start: LogStart) -> raft::Result<Self> {
         let applied = start.applied;
+        let first = start.conf_state.voters.iter().min() == Some(&config.id.0);
+        let founder = first && (start.last, start.hard_state.term) == FOUNDATION;
         let raft_config = raft::Config {
             id: config.id.0,
             election_tick: config.election_ticks,
@@ -111,6 +120,7 @@ impl Core {
             election_ticks: config.election_ticks as u64,
             ticks: 0,
             heard: Vec::new(),
+            founder,
             gave_up_in: Term(0),
         })
     }
@@ -119,6 +129,9 @@ impl Core {
     pub fn tick(&mut self) {
         self.ticks += 1;
         self.node.tick();
+        if self.founder && self.ticks.is_multiple_of(FOUNDER_STANDS_EVERY) {
+            self.found();
+        }
         // raft-rs looks at its quorum once an election timeout, so a leader may believe in one for two.
         if self.leadership().leads && !self.hears_majority() {
             debug!("no majority heard from within the election timeout: stepping down");
@@ -436,6 +449,15 @@ impl Core {
         } else {
             out.messages.extend(messages);
             self.node.on_persist_ready(number);
+        }
+    }
+
+    /// Pre-votes until the others are there to answer; over with the first term that anybody begins.
+    fn found(&mut self) {
+        self.founder = (self.last_index().0, self.node.raft.term) == FOUNDATION;
+        if self.founder && self.leadership().leader.is_none() {
+            // Cannot fail: a hup is a local message that every role takes.
+            let _never = self.node.campaign();
         }
     }
 

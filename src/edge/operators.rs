@@ -17,6 +17,7 @@ use super::api::{allow, wrong_method};
 use super::gate::{Gate, Inside, json};
 use super::origin::{self, Origin};
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// An actor that does not answer within this is part of the answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// Entries that a node may be behind what it knows to be committed and still be caught up.
@@ -72,11 +73,13 @@ fn node<'a>(
     listed: &'a Listed,
     directory: &Directory,
     standing: &ClusterView,
-    view: &View,
+    view: &'a View,
 ) -> NodeAnswer<'a> {
     let id: RaftId = listed.node.raft_id;
     let progress = standing.peers.iter().find(|progress| progress.peer == id);
-    let round_trip_us = view.links.get(&id).filter(|link| link.up).and_then(|link| link.round_trip_us);
+    let link = view.links.get(&id);
+    let round_trip_us = link.filter(|link| link.up).and_then(|link| link.round_trip_us);
+    let here = listed.node.name == directory.node;
     NodeAnswer {
         name: &listed.node.name,
         public: &listed.node.public,
@@ -86,7 +89,7 @@ fn node<'a>(
         matched: progress.map(|progress| progress.matched.0),
         lag: progress.map(|progress| progress.lag),
         ms: round_trip_us.map(|us| us as f64 / 1_000.0),
-        version: listed.version.as_deref(),
+        version: if here { Some(VERSION) } else { link.and_then(|link| link.version.as_deref()) },
     }
 }
 

@@ -57,7 +57,7 @@ mod tests {
             peer: "http://127.0.0.1:8202".into(),
             public: "https://chat.example".into(),
         };
-        let listed = Listed { node, learner: false, version: None };
+        let listed = Listed { node, learner: false };
         let directory = Directory { nodes: vec![listed], ..Directory::default() };
         for (origin, expected) in [
             (None, true),

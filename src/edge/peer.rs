@@ -21,6 +21,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 
 pub const FOUNDING_PATH: &str = "/peer/founding";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 const FOUNDING_BYTES_MAX: usize = 1024 * 1024;
 
 /// Answers `GET /api/v1/cluster` for operators; the same as the clients' door gives.
@@ -150,7 +151,9 @@ async fn hold(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpRes
         actix_web::rt::time::sleep(pause).await;
         Some((Ok::<_, Turned>(Bytes::from_static(b".")), Duration::from_millis(wire::HOLD_BEAT_MS)))
     });
-    Ok(HttpResponse::Ok().content_type("application/octet-stream").streaming(beats))
+    let mut response = HttpResponse::Ok();
+    response.content_type("application/octet-stream").insert_header((wire::VERSION, VERSION));
+    Ok(response.streaming(beats))
 }
 
 async fn founding(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
