@@ -86,7 +86,8 @@ impl Store {
             store.sql(|conn| {
                 for (at, node) in (1..).zip(&founding.nodes) {
                     conn.execute(
-                        "INSERT INTO nodes (at, name, raft_id, peer, public) VALUES (?1, ?2, ?3, ?4, ?5)",
+                        "INSERT INTO nodes (at, name, raft_id, peer, public, learner, removed)
+                         VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)",
                         params![int(at), node.name, int(node.raft_id.0), node.peer, node.public],
                     )?;
                 }

@@ -21,7 +21,7 @@ pub const LOCAL: &[&str] = &["raft_state", "raft_log"];
 
 /// In order; each brings a file from the format of its position to the next. What was released is
 /// never changed.
-const MIGRATIONS: &[&str] = &[V1];
+const MIGRATIONS: &[&str] = &[V1, V2];
 
 // Clustering: messages lie in the order of `at`, so that new ones are appended and only two compact
 // indexes are touched; an edit moves a row to the end. The other tables are small or rarely written
@@ -143,6 +143,54 @@ CREATE TABLE raft_log (
     data      BLOB NOT NULL,
     context   BLOB
 ) STRICT;
+";
+
+// Nodes come and go: a node keeps its name for good, and has a Raft id for one life of its disk.
+const V2: &str = "
+CREATE TABLE new_nodes (
+    name    TEXT PRIMARY KEY,
+    at      INTEGER NOT NULL UNIQUE,
+    raft_id INTEGER UNIQUE,                     -- NULL: written down, not here yet
+    disk    TEXT,                               -- drawn with the file that has this raft_id
+    peer    TEXT NOT NULL,
+    public  TEXT NOT NULL,
+    learner INTEGER NOT NULL,                   -- stays one until it is promoted
+    removed INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO new_nodes SELECT name, at, raft_id, NULL, peer, public, 0, 0 FROM nodes;
+DROP TABLE nodes;
+ALTER TABLE new_nodes RENAME TO nodes;
+
+CREATE TABLE new_raft_state (
+    one           INTEGER PRIMARY KEY CHECK (one = 1),
+    node          TEXT NOT NULL,
+    disk          TEXT NOT NULL DEFAULT '',     -- drawn with the file; '' until then
+    foundation    TEXT NOT NULL DEFAULT 'empty'
+        CHECK (foundation IN ('empty', 'proposed', 'founded', 'removed', 'superseded')),
+    founding      TEXT,
+    cluster       TEXT,
+    supersedes    TEXT NOT NULL DEFAULT '[]',   -- ids of the clusters in whose place this one came
+    epoch         TEXT,
+    raft_id       INTEGER NOT NULL DEFAULT 0,
+    boot          INTEGER NOT NULL DEFAULT 0,
+    term          INTEGER NOT NULL DEFAULT 0,
+    vote          INTEGER NOT NULL DEFAULT 0,
+    commit_index  INTEGER NOT NULL DEFAULT 0,
+    cut_index     INTEGER NOT NULL DEFAULT 0,
+    cut_term      INTEGER NOT NULL DEFAULT 0,
+    applied_index INTEGER NOT NULL DEFAULT 0,
+    applied_at    INTEGER NOT NULL DEFAULT 0,
+    level         INTEGER NOT NULL DEFAULT 1,   -- the highest command format that was applied
+    conf_state    BLOB NOT NULL DEFAULT x''
+) STRICT;
+INSERT INTO new_raft_state (one, node, foundation, founding, cluster, epoch, raft_id, boot, term, vote,
+        commit_index, cut_index, cut_term, applied_index, applied_at, conf_state)
+    SELECT one, node, foundation, founding, cluster, epoch, raft_id, boot, term, vote,
+        commit_index, cut_index, cut_term, applied_index, applied_at, conf_state FROM raft_state;
+DROP TABLE raft_state;
+ALTER TABLE new_raft_state RENAME TO raft_state;
+
+ALTER TABLE raft_log ADD COLUMN checksum INTEGER;   -- NULL: written by format 1
 ";
 
 /// Brings a file of format `from` to [`FORMAT`], one transaction a step. A new file gets its

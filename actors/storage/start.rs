@@ -230,7 +230,9 @@ fn read_state(conn: &Connection) -> rusqlite::Result<State> {
 }
 
 fn read_nodes(conn: &Connection) -> rusqlite::Result<Vec<Node>> {
-    let mut statement = conn.prepare("SELECT name, raft_id, peer, public FROM nodes ORDER BY raft_id")?;
+    let mut statement = conn.prepare(
+        "SELECT name, raft_id, peer, public FROM nodes WHERE raft_id IS NOT NULL AND NOT removed ORDER BY raft_id",
+    )?;
     let nodes = statement.query_map([], |row| {
         Ok(Node {
             name: row.get(0)?,
