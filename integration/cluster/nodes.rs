@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::Client;
 use super::folder::Folder;
@@ -131,5 +131,14 @@ impl Cluster {
         let mut client = self.client(place).await;
         client.register(name).await;
         client
+    }
+
+    /// Ann and Bob, on the nodes of these places, both in the public room `general`.
+    pub async fn ann_and_bob(&self, places: [usize; 2]) -> (Client, Client, u64) {
+        let mut ann = self.register(places[0], "ann").await;
+        let mut bob = self.register(places[1], "bob").await;
+        let room = ann.create_room("general", "public").await;
+        bob.ok("join", json!({"room": room})).await;
+        (ann, bob, room)
     }
 }

@@ -255,10 +255,7 @@ async fn a_new_password_ends_the_other_sessions() {
 #[actix::test]
 async fn a_deleted_account_leaves_its_messages_and_its_name() {
     let cluster = Cluster::start(3).await;
-    let mut ann = cluster.register(0, "ann").await;
-    let mut bob = cluster.register(1, "bob").await;
-    let room = ann.create_room("general", "public").await;
-    bob.ok("join", json!({"room": room})).await;
+    let (mut ann, mut bob, room) = cluster.ann_and_bob([0, 1]).await;
     bob.send(room, "I was here").await;
     let mut bob_too = cluster.client(2).await;
     bob_too.hello_as(&bob).await;

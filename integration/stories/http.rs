@@ -72,10 +72,7 @@ async fn a_chat_without_a_websocket() {
 async fn refusals_over_http() {
     let cluster = Cluster::start(1).await;
     let url = cluster.nodes[0].url();
-    let mut ann = cluster.register(0, "ann").await;
-    let mut bob = cluster.register(0, "bob").await;
-    let room = ann.create_room("general", "public").await;
-    bob.ok("join", json!({"room": room})).await;
+    let (mut ann, bob, room) = cluster.ann_and_bob([0, 0]).await;
     ann.send(room, "one").await;
     let token = bob.token.clone();
     for (name, fields, code) in [

@@ -64,10 +64,7 @@ async fn send() {
 #[actix::test]
 async fn edit() {
     let cluster = Cluster::start(1).await;
-    let mut ann = cluster.register(0, "ann").await;
-    let mut bob = cluster.register(0, "bob").await;
-    let room = ann.create_room("general", "public").await;
-    bob.ok("join", json!({"room": room})).await;
+    let (mut ann, mut bob, room) = cluster.ann_and_bob([0, 0]).await;
     ann.send(room, "one").await;
     bob.event(json!({"ev": "message", "seq": 1, "version": 1})).await;
 
@@ -146,10 +143,7 @@ async fn delete() {
 #[actix::test]
 async fn react() {
     let cluster = Cluster::start(1).await;
-    let mut ann = cluster.register(0, "ann").await;
-    let mut bob = cluster.register(0, "bob").await;
-    let room = ann.create_room("general", "public").await;
-    bob.ok("join", json!({"room": room})).await;
+    let (mut ann, mut bob, room) = cluster.ann_and_bob([0, 0]).await;
     ann.send(room, "one").await;
     let react = |emoji: &str, on: bool| json!({"room": room, "seq": 1, "emoji": emoji, "on": on});
 
@@ -237,10 +231,7 @@ async fn history_in_pages() {
 #[actix::test]
 async fn read_marks_only_go_forward() {
     let cluster = Cluster::start(3).await;
-    let mut ann = cluster.register(0, "ann").await;
-    let mut bob = cluster.register(1, "bob").await;
-    let room = ann.create_room("general", "public").await;
-    bob.ok("join", json!({"room": room})).await;
+    let (mut ann, mut bob, room) = cluster.ann_and_bob([0, 1]).await;
     let mut bob_too = cluster.client(2).await;
     bob_too.hello_as(&bob).await;
     for text in ["one", "two", "three"] {

@@ -40,10 +40,7 @@ async fn a_linearizable_read_sees_every_acknowledged_write() {
 async fn a_slow_reader_gets_everything_in_the_end() {
     const MESSAGES: u64 = 2_000;
     let cluster = Cluster::start_with(1, "[limits]\nmessages_per_second = 0").await;
-    let mut ann = cluster.register(0, "ann").await;
-    let mut bob = cluster.register(0, "bob").await;
-    let room = ann.create_room("general", "public").await;
-    bob.ok("join", json!({"room": room})).await;
+    let (mut ann, mut bob, room) = cluster.ann_and_bob([0, 0]).await;
     let text = "x".repeat(8_000);
     for _ in 0..MESSAGES / 20 {
         let ids: Vec<String> = (0..20).map(|_| new_id()).collect();

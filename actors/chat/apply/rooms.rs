@@ -32,12 +32,7 @@ impl<T: Tables> Work<'_, T> {
 
     pub(super) fn join(&mut self, room: RoomId) -> Step<Outcome, T> {
         let me = self.asker()?;
-        let (row, member) = self.room_and_membership(room, &me)?;
-        match (row.kind, member) {
-            (RoomKind::Direct, true) => return Err(direct_stays()),
-            (RoomKind::Public, _) | (RoomKind::Private, true) => {}
-            (RoomKind::Private | RoomKind::Direct, false) => return Err(no_such_room()),
-        }
+        let (row, member) = self.room_with_a_door(room, &me)?;
         let (last_seq, _) = self.tables.end(room)?;
 
         if !member {
@@ -48,13 +43,7 @@ impl<T: Tables> Work<'_, T> {
 
     pub(super) fn leave(&mut self, room: RoomId) -> Step<Outcome, T> {
         let me = self.asker()?;
-        let (row, member) = self.room_and_membership(room, &me)?;
-        match (row.kind, member) {
-            (RoomKind::Direct, true) => return Err(direct_stays()),
-            // A public room can be seen from outside: not being in it is what was asked for.
-            (RoomKind::Public, _) | (RoomKind::Private, true) => {}
-            (RoomKind::Private | RoomKind::Direct, false) => return Err(no_such_room()),
-        }
+        let (row, member) = self.room_with_a_door(room, &me)?;
 
         if member {
             self.put_member(&row, &me.name, false)?;
@@ -145,6 +134,17 @@ impl<T: Tables> Work<'_, T> {
         let Some(row) = self.tables.room(room)? else { return Err(no_such_room()) };
         let member = self.is_member(room, &me.name)?;
         Ok((row, member))
+    }
+
+    /// A room that one may join or leave, and whether one is in it. A public one can be seen from
+    /// outside, so that not being in it is no refusal.
+    fn room_with_a_door(&mut self, room: RoomId, me: &UserRow) -> Step<(RoomRow, bool), T> {
+        let (row, member) = self.room_and_membership(room, me)?;
+        match (row.kind, member) {
+            (RoomKind::Direct, true) => Err(direct_stays()),
+            (RoomKind::Private | RoomKind::Direct, false) => Err(no_such_room()),
+            (RoomKind::Public, _) | (RoomKind::Private, true) => Ok((row, member)),
+        }
     }
 
     fn is_member(&mut self, room: RoomId, user: &str) -> Result<bool, T::Error> {
