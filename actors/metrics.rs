@@ -1,8 +1,9 @@
 //! Every metric family of `/metrics`, there from the start.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
-use prometheus::core::Collector;
+use prometheus::core::{Collector, Desc};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -95,14 +96,12 @@ impl Metrics {
             registry,
         };
         made.register_all();
-        // A family without a series would not be shown at all.
-        let _none_yet = made.http_request_seconds.with_label_values(&["/metrics", "200"]);
         made
     }
 
     /// The meter of one actor and one kind of message.
     pub fn actor(&self, actor: &str, message: &str) -> Arc<ActorMeter> {
-        // A family without a series would not be shown at all.
+        // An actor that never panicked is worth a zero.
         let _none_yet = self.actor_restarts.with_label_values(&[actor]);
         Arc::new(ActorMeter {
             mailbox: self.mailbox.with_label_values(&[actor]),
@@ -116,9 +115,29 @@ impl Metrics {
     /// # Errors
     /// When a family cannot be encoded: a bug.
     pub fn encode(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let gathered = self.registry.gather();
         let mut text = Vec::with_capacity(32 * 1024);
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        TextEncoder::new().encode(&gathered, &mut text)?;
+        // What is counted by label and has no series yet, the encoder leaves out.
+        for (desc, kind) in self.labelled() {
+            if !gathered.iter().any(|family| family.name() == desc.fq_name) {
+                let Desc { fq_name, help, .. } = desc;
+                writeln!(text, "# HELP {fq_name} {help}\n# TYPE {fq_name} {kind}")?;
+            }
+        }
         Ok(text)
+    }
+
+    fn labelled(&self) -> impl Iterator<Item = (&Desc, &'static str)> {
+        let families: [(Vec<&Desc>, _); 6] = [
+            (self.mailbox.desc(), "gauge"),
+            (self.handled.desc(), "counter"),
+            (self.handle_seconds.desc(), "histogram"),
+            (self.actor_restarts.desc(), "counter"),
+            (self.raft_peer_lag.desc(), "gauge"),
+            (self.http_request_seconds.desc(), "histogram"),
+        ];
+        families.into_iter().flat_map(|(descs, kind)| descs.into_iter().map(move |desc| (desc, kind)))
     }
 
     fn register_all(&self) {
