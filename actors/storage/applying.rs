@@ -12,6 +12,7 @@ use super::store::{Store, StoreError, Synchronous, is_surprise};
 use super::tables::SqlTables;
 use crate::chat::batch::{BatchFailed, Gathered, Here, apply_batch_with, apply_item, internal};
 use crate::chat::command::Item;
+use crate::chat::digest::RowsSum;
 use crate::chat::outcome::Effect;
 use crate::chat_db::rows::int;
 use crate::ids::{At, LogIndex};
@@ -24,7 +25,12 @@ pub struct Piece {
     pub applied: Applied,
     /// When the position among changes moved, or a session ended.
     pub changed: Option<Changed>,
+    /// What the rows came to at each entry whose number says so, to be compared with other replicas.
+    pub counted: Vec<(LogIndex, RowsSum)>,
 }
+
+/// At every entry whose number is a multiple of this, replicas compare what their rows come to.
+pub const COMPARED_EVERY: u64 = 256;
 
 /// How a piece treats a command that fails as none can.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,26 +72,31 @@ impl Store {
     ) -> Result<Piece, StoreError> {
         let before = self.standing.at;
         let mut gathered = Gathered::default();
-        let (done, index, at) = self.transaction(Synchronous::Normal, |store| {
+        let mut counted = Vec::new();
+        let (done, index, (at, sum)) = self.transaction(Synchronous::Normal, |store| {
             let (mut done, mut index) = (0, store.standing.applied);
             for entry in entries {
                 assert_eq!(entry.index, index.next(), "entries are applied in order");
                 store.apply_entry(entry, care, &mut gathered)?;
                 (done, index) = (done + 1, entry.index);
+                if index.0.is_multiple_of(COMPARED_EVERY) {
+                    counted.push((index, store.tables.position().1));
+                }
                 if enough() {
                     break;
                 }
             }
-            store.write_position(index).map(|at| (done, index, at))
+            store.write_position(index).map(|position| (done, index, position))
         })?;
         self.standing.applied = index;
-        self.standing.at = at;
+        (self.standing.at, self.standing.sum) = (at, sum);
         let Gathered { outcomes, notices, ended } = gathered;
         let moved = at != before || !ended.is_empty();
         Ok(Piece {
             entries: done,
             applied: Applied { index, outcomes },
             changed: moved.then(|| Changed { at, notices: Arc::new(notices), ended: Arc::new(ended) }),
+            counted,
         })
     }
 
@@ -118,19 +129,19 @@ impl Store {
     }
 
     /// Writes how far the rows are, with them.
-    fn write_position(&mut self, index: LogIndex) -> Result<At, StoreError> {
+    fn write_position(&mut self, index: LogIndex) -> Result<(At, RowsSum), StoreError> {
         let settled = self.tables.settle();
         settled.map_err(|error| self.judge(error))?;
-        let at = self.tables.position();
+        let (at, sum) = self.tables.position();
         self.sql(|conn| {
             // What is applied is committed; Raft writes a new commit only along with an append.
             conn.prepare_cached(
-                "UPDATE raft_state SET applied_index = ?1, applied_at = ?2,
+                "UPDATE raft_state SET applied_index = ?1, applied_at = ?2, rows_sum = ?3,
                      commit_index = max(commit_index, ?1)",
             )?
-            .execute(params![int(index.0), int(at.0)])
+            .execute(params![int(index.0), int(at.0), sum.bytes()])
         })?;
-        Ok(at)
+        Ok((at, sum))
     }
 }
 

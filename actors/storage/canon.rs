@@ -1,11 +1,9 @@
 //! All replicated rows of the chat in their canonical order: what replicas are compared by.
 
-use rusqlite::Result;
-
 use super::store::{Store, StoreError};
 use crate::chat::digest;
 use crate::chat::tables::Row;
-use crate::chat_db::rows::{self, columns};
+use crate::chat_db::walk;
 
 impl Store {
     /// All rows in the order of their keys, as `chat::model` gives them.
@@ -14,35 +12,7 @@ impl Store {
     /// What SQLite says.
     pub fn rows(&self) -> Result<Vec<Row>, StoreError> {
         let mut all = Vec::new();
-        let mut add = |sql: &str, read: fn(&rusqlite::Row<'_>) -> Result<Row>| {
-            self.sql(|conn| {
-                for row in conn.prepare(sql)?.query_map([], read)? {
-                    all.push(row?);
-                }
-                Ok(())
-            })
-        };
-        add(concat!("SELECT ", columns!(user), " FROM users ORDER BY name"), |row| {
-            rows::user(row).map(Row::User)
-        })?;
-        add(concat!("SELECT ", columns!(room), " FROM rooms ORDER BY room"), |row| {
-            rows::room(row).map(Row::Room)
-        })?;
-        add(concat!("SELECT ", columns!(member), " FROM members ORDER BY room, user"), |row| {
-            rows::member(row).map(Row::Member)
-        })?;
-        add(concat!("SELECT ", columns!(read), " FROM reads ORDER BY room, user"), |row| {
-            rows::read(row).map(Row::Read)
-        })?;
-        add(concat!("SELECT ", columns!(message), " FROM messages ORDER BY room, seq"), |row| {
-            rows::message_row(row).map(Row::Message)
-        })?;
-        add(concat!("SELECT ", columns!(session), " FROM sessions ORDER BY token_hash"), |row| {
-            rows::session(row).map(Row::Session)
-        })?;
-        add(concat!("SELECT ", columns!(outcome), " FROM outcomes ORDER BY user, id"), |row| {
-            rows::outcome(row).map(Row::Outcome)
-        })?;
+        self.sql(|conn| walk::walk(conn, |row| all.push(row)))?;
         Ok(all)
     }
 
@@ -58,6 +28,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use crate::chat::batch::{Gathered, Here, apply_batch};
+    use crate::chat::digest::RowsSum;
     use crate::chat::model::Model;
     use crate::chat::outcome::{Code, Done};
     use crate::chat::script::{Dice, Script};
@@ -120,6 +91,7 @@ mod tests {
             }
             assert_eq!(store.rows().unwrap(), model.rows(), "seed {seed}");
             assert_eq!(store.digest().unwrap(), model.digest());
+            assert_eq!(store.standing.sum, RowsSum::of_rows(&model.rows()), "seed {seed}");
         }
     }
 

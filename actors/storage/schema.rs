@@ -180,6 +180,7 @@ CREATE TABLE new_raft_state (
     cut_term      INTEGER NOT NULL DEFAULT 0,
     applied_index INTEGER NOT NULL DEFAULT 0,
     applied_at    INTEGER NOT NULL DEFAULT 0,
+    rows_sum      BLOB,                         -- what the replicated rows come to; NULL: not counted yet
     level         INTEGER NOT NULL DEFAULT 1,   -- the highest command format that was applied
     conf_state    BLOB NOT NULL DEFAULT x''
 ) STRICT;

@@ -5,8 +5,9 @@ use raft::eraftpb::{ConfState, Entry, HardState};
 use rusqlite::Connection;
 
 use super::store::{Standing, Store, StoreError, Synchronous};
-use crate::chat_db::entries;
+use crate::chat::digest::RowsSum;
 use crate::chat_db::rows::{at, number};
+use crate::chat_db::{entries, walk};
 use crate::ids::{At, Boot, LogIndex, RaftId, Term};
 use crate::membership::Node;
 
@@ -100,19 +101,21 @@ impl Store {
     /// # Errors
     /// Each variant of [`StartError`]; the file is then as it was.
     pub fn start(&mut self) -> Result<Opened, StartError> {
-        let opened = self.transaction(Synchronous::Full, |store| {
+        let (opened, sum) = self.transaction(Synchronous::Full, |store| {
             store.run("UPDATE raft_state SET boot = boot + 1")?;
-            store.look()
+            let sum = store.sql(read_sum)?;
+            Ok::<_, StartError>((store.look()?, sum))
         })?;
         self.standing = Standing {
             raft_id: opened.raft_id,
             boot: opened.boot,
             applied: opened.applied,
             at: opened.at,
+            sum,
             cut: opened.cut.0,
             last: opened.last,
         };
-        self.tables.restart(opened.at);
+        self.tables.restart((opened.at, sum));
         Ok(opened)
     }
 
@@ -227,6 +230,14 @@ fn read_state(conn: &Connection) -> rusqlite::Result<State> {
             })
         },
     )
+}
+
+/// What the rows come to; counted once when a file of an earlier format has not kept it.
+fn read_sum(conn: &Connection) -> rusqlite::Result<RowsSum> {
+    match conn.query_row("SELECT rows_sum FROM raft_state", [], |row| row.get(0))? {
+        Some(kept) => Ok(RowsSum::from_bytes(kept)),
+        None => walk::sum(conn),
+    }
 }
 
 fn read_nodes(conn: &Connection) -> rusqlite::Result<Vec<Node>> {

@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::open::{self, BUSY_MS, OpenError};
 use super::tables::SqlTables;
 use crate::chat::command::FormatError;
+use crate::chat::digest::RowsSum;
 use crate::chat_db::pragma;
 use crate::ids::{At, Boot, LogIndex, RaftId};
 
@@ -60,6 +61,8 @@ pub(super) struct Standing {
     pub boot: Boot,
     pub applied: LogIndex,
     pub at: At,
+    /// What the rows come to.
+    pub sum: RowsSum,
     pub cut: LogIndex,
     pub last: LogIndex,
 }
@@ -132,7 +135,7 @@ impl Store {
         {
             tracing::error!(%error, "cannot roll back");
         }
-        self.tables.restart(self.standing.at);
+        self.tables.restart((self.standing.at, self.standing.sum));
     }
 
     /// Runs one statement without parameters, prepared once.

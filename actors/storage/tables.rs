@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
+use rusqlite::{self, Connection, OptionalExtension, Params, Result, params};
 
 use crate::chat::command::TokenHash;
-use crate::chat::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, Tables, UserRow};
+use crate::chat::digest::RowsSum;
+use crate::chat::tables::{
+    MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow,
+};
 use crate::chat_db::rows::{self, columns, int, json};
 use crate::ids::{At, RoomId, Seq};
 
@@ -19,6 +22,7 @@ const ENDS_KEPT_MAX: usize = 10_000;
 pub struct SqlTables {
     pub(super) conn: Connection,
     at: At,
+    sum: RowsSum,
     ends: HashMap<RoomId, End>,
     /// Rooms whose row does not yet say what `ends` says.
     moved: Vec<RoomId>,
@@ -34,19 +38,27 @@ struct End {
 
 impl SqlTables {
     pub(super) fn new(conn: Connection) -> Self {
-        Self { conn, at: At(0), ends: HashMap::new(), moved: Vec::new() }
+        Self { conn, at: At(0), sum: RowsSum::default(), ends: HashMap::new(), moved: Vec::new() }
     }
 
     /// Goes on from a position, with nothing in memory: at a start, and after a rollback.
-    pub(super) fn restart(&mut self, at: At) {
-        self.at = at;
+    pub(super) fn restart(&mut self, (at, sum): (At, RowsSum)) {
+        (self.at, self.sum) = (at, sum);
         self.ends.clear();
         self.moved.clear();
     }
 
-    /// The last `at` given out.
-    pub(super) fn position(&self) -> At {
-        self.at
+    /// The last `at` given out, and what the rows come to.
+    pub(super) fn position(&self) -> (At, RowsSum) {
+        (self.at, self.sum)
+    }
+
+    /// The sum follows a row that changes from what it was to what it is.
+    fn sum_up(&mut self, before: Option<Row>, now: Row) {
+        if let Some(before) = before {
+            self.sum.take(&before);
+        }
+        self.sum.add(&now);
     }
 
     /// Writes the ends of rooms that moved: once a transaction, not once a message.
@@ -64,11 +76,21 @@ impl SqlTables {
         Ok(())
     }
 
-    fn one<T>(&self, sql: &str, key: impl Params, read: fn(&Row<'_>) -> Result<T>) -> Result<Option<T>> {
+    fn one<T>(
+        &self,
+        sql: &str,
+        key: impl Params,
+        read: fn(&rusqlite::Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
         self.conn.prepare_cached(sql)?.query_row(key, read).optional()
     }
 
-    fn all<T>(&self, sql: &str, key: impl Params, read: fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+    fn all<T>(
+        &self,
+        sql: &str,
+        key: impl Params,
+        read: fn(&rusqlite::Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
         self.conn.prepare_cached(sql)?.query_map(key, read)?.collect()
     }
 
@@ -77,6 +99,7 @@ impl SqlTables {
     }
 
     fn insert_message(&mut self, row: &MessageRow) -> Result<()> {
+        self.sum_up(None, Row::Message(row.clone()));
         let message = &row.message;
         self.put(
             concat!(
@@ -112,6 +135,8 @@ impl SqlTables {
 
     fn replace_message(&mut self, row: &MessageRow) -> Result<()> {
         let message = &row.message;
+        let before = self.message(message.room, message.seq)?.map(Row::Message);
+        self.sum_up(before, Row::Message(row.clone()));
         let changed = self.put(
             "UPDATE messages SET at = ?1, text = ?4, version = ?5, edited = ?6, deleted = ?7, reply_to = ?8,
                  reactions = ?9, files = ?10, digest = ?11
@@ -156,6 +181,8 @@ impl Tables for SqlTables {
     }
 
     fn put_user(&mut self, row: &UserRow) -> Result<()> {
+        let before = self.user(&row.name)?.map(Row::User);
+        self.sum_up(before, Row::User(row.clone()));
         self.put(
             concat!(
                 "INSERT INTO users (",
@@ -197,6 +224,8 @@ impl Tables for SqlTables {
     }
 
     fn put_room(&mut self, row: &RoomRow) -> Result<()> {
+        let before = self.room(row.room)?.map(Row::Room);
+        self.sum_up(before, Row::Room(row.clone()));
         self.put(
             concat!(
                 "INSERT INTO rooms (",
@@ -238,6 +267,8 @@ impl Tables for SqlTables {
     }
 
     fn put_member(&mut self, row: &MemberRow) -> Result<()> {
+        let before = self.member(row.room, &row.user)?.map(Row::Member);
+        self.sum_up(before, Row::Member(row.clone()));
         self.put(
             concat!(
                 "INSERT INTO members (",
@@ -258,6 +289,8 @@ impl Tables for SqlTables {
     }
 
     fn put_read(&mut self, row: &ReadRow) -> Result<()> {
+        let before = self.read(row.room, &row.user)?.map(Row::Read);
+        self.sum_up(before, Row::Read(row.clone()));
         self.put(
             concat!(
                 "INSERT INTO reads (",
@@ -332,6 +365,8 @@ impl Tables for SqlTables {
     }
 
     fn put_session(&mut self, row: &SessionRow) -> Result<()> {
+        let before = self.session(&row.token_hash)?.map(Row::Session);
+        self.sum_up(before, Row::Session(row.clone()));
         self.put(
             concat!(
                 "INSERT INTO sessions (",
@@ -362,6 +397,8 @@ impl Tables for SqlTables {
     }
 
     fn put_outcome(&mut self, row: &OutcomeRow) -> Result<()> {
+        let before = self.outcome(&row.user, &row.id)?.map(Row::Outcome);
+        self.sum_up(before, Row::Outcome(row.clone()));
         self.put(
             concat!(
                 "INSERT INTO outcomes (",

@@ -1,0 +1,51 @@
+//! Every replicated row of the chat, in canonical order, one at a time.
+
+use rusqlite::{Connection, Result};
+
+use super::rows::{self, columns};
+use crate::chat::digest::RowsSum;
+use crate::chat::tables::Row;
+
+/// Shows every row, table by table, each in the order of its keys, as `chat::model` gives them.
+///
+/// # Errors
+/// What SQLite says.
+pub fn walk(conn: &Connection, mut visit: impl FnMut(Row)) -> Result<()> {
+    let mut table = |sql: &str, read: fn(&rusqlite::Row<'_>) -> Result<Row>| {
+        for row in conn.prepare(sql)?.query_map([], read)? {
+            visit(row?);
+        }
+        Ok::<_, rusqlite::Error>(())
+    };
+    table(concat!("SELECT ", columns!(user), " FROM users ORDER BY name"), |row| {
+        rows::user(row).map(Row::User)
+    })?;
+    table(concat!("SELECT ", columns!(room), " FROM rooms ORDER BY room"), |row| {
+        rows::room(row).map(Row::Room)
+    })?;
+    table(concat!("SELECT ", columns!(member), " FROM members ORDER BY room, user"), |row| {
+        rows::member(row).map(Row::Member)
+    })?;
+    table(concat!("SELECT ", columns!(read), " FROM reads ORDER BY room, user"), |row| {
+        rows::read(row).map(Row::Read)
+    })?;
+    table(concat!("SELECT ", columns!(message), " FROM messages ORDER BY room, seq"), |row| {
+        rows::message_row(row).map(Row::Message)
+    })?;
+    table(concat!("SELECT ", columns!(session), " FROM sessions ORDER BY token_hash"), |row| {
+        rows::session(row).map(Row::Session)
+    })?;
+    table(concat!("SELECT ", columns!(outcome), " FROM outcomes ORDER BY user, id"), |row| {
+        rows::outcome(row).map(Row::Outcome)
+    })
+}
+
+/// What all rows come to, counted anew.
+///
+/// # Errors
+/// What SQLite says.
+pub fn sum(conn: &Connection) -> Result<RowsSum> {
+    let mut sum = RowsSum::default();
+    walk(conn, |row| sum.add(&row))?;
+    Ok(sum)
+}
