@@ -1,6 +1,7 @@
 //! The actors of replicated-chat, the messages between them, and the pure cores they drive.
 //!
 //! - [`ids`]: the numbers that must not be swapped (`RaftId`, `LogIndex`, `Term`, `At`, `Seq`, …).
+//! - [`audit`]: whether this replica still holds what it should.
 //! - [`bus`]: typed, metered ports; the only way from one actor to another.
 //! - [`metrics`]: every metric family of `/metrics`.
 //! - [`messages`]: what actors say to each other, a file a conversation.
@@ -17,6 +18,7 @@
 //! - [`session`]: one client, and the requests that it and HTTP share.
 //! - [`storage`]: the one writer of `chat.db`.
 
+pub mod audit;
 pub mod bus;
 pub mod chat;
 pub mod chat_db;

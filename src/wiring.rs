@@ -7,10 +7,12 @@ use std::time::Duration;
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context};
 use actix_web::HttpResponse;
 use anyhow::Context as _;
+use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
 use chat_actors::hub::Hub;
 use chat_actors::ids::RaftId;
 use chat_actors::membership::{Directory, Listed};
+use chat_actors::messages::audit::{Counted, Electorate};
 use chat_actors::messages::consensus::{Forwarded, Propose, ReadBarrier, Standing, Step, StepDown};
 use chat_actors::messages::disk::Changed;
 use chat_actors::messages::hub::Drain;
@@ -42,6 +44,7 @@ use crate::settings::{RaftSettings, Registration, Settings};
 const RAFT_MAILBOX: usize = 8_192;
 const STORAGE_MAILBOX: usize = 4_096;
 const LINK_MAILBOX: usize = 1_024;
+const AUDIT_MAILBOX: usize = 1_024;
 const READER_MAILBOX: usize = 4_096;
 const READERS: u32 = 2;
 const HASHERS: usize = 2;
@@ -61,6 +64,8 @@ const ELECTIONS_WITHOUT_QUORUM: u64 = 3;
 pub struct RunningNode {
     step_down: Port<StepDown>,
     drain: Port<Drain>,
+    /// Why this node's file cannot be trusted any more, once that is found.
+    pub damaged: oneshot::Receiver<String>,
 }
 
 impl RunningNode {
@@ -104,6 +109,12 @@ pub async fn start_node(
     listeners.changed.subscribe(hub.changed.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
+    let (report, damaged) = oneshot::channel();
+    let audit = Auditor::new(store.path(), own, report).start();
+    let audit_seat = Seat::new(metrics, "auditor", AUDIT_MAILBOX);
+    listeners.counted.subscribe(audit_seat.port(audit.clone().recipient()));
+    let electorate: Port<Electorate> = audit_seat.port(audit.clone().recipient());
+    electorate.tell(Electorate { voters: opened.conf_state.voters.iter().map(|&id| RaftId(id)).collect() });
 
     let consensus = start_consensus(Parts {
         store,
@@ -115,7 +126,10 @@ pub async fn start_node(
         metrics: metrics.clone(),
     })
     .await?;
-    hub.peers.tell(Peers { links: consensus.gossip.clone() });
+    let mut peers = News::default();
+    peers.subscribe(hub.peers.clone());
+    peers.subscribe(audit_seat.port(audit.clone().recipient()));
+    peers.publish(&Peers { links: consensus.gossip.clone() });
 
     let ports = SessionPorts {
         propose: consensus.propose.clone(),
@@ -149,6 +163,7 @@ pub async fn start_node(
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
+        peer_counted: audit_seat.port(audit.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
             Box::pin(async move {
@@ -159,7 +174,7 @@ pub async fn start_node(
             })
         }),
     });
-    Ok(RunningNode { step_down: consensus.step_down, drain: hub.drain })
+    Ok(RunningNode { step_down: consensus.step_down, drain: hub.drain, damaged })
 }
 
 fn directory(opened: &Opened) -> Directory {
@@ -207,6 +222,7 @@ pub struct Listeners {
     pub changed: News<Changed>,
     pub role: News<Role>,
     pub link_state: News<LinkState>,
+    pub counted: News<Counted>,
 }
 
 /// What consensus is built from.
@@ -281,6 +297,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             seat.port(raft.clone().recipient()),
             seat.port(raft.clone().recipient()),
             listeners.changed.clone(),
+            listeners.counted.clone(),
             &metrics,
         )
         .start_on_own_thread();

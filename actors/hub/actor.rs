@@ -257,6 +257,8 @@ impl Handler<Envelope<Heard>> for Hub {
                 let turns = self.people.heard(from, users);
                 self.tell_turns(turns);
             }
+            // Not about people.
+            Word::Rows { .. } => {}
         }
     }
 }

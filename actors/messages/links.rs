@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::command::Item;
-use crate::ids::{RaftId, RoomId, Term};
+use crate::chat::digest::RowsSum;
+use crate::ids::{LogIndex, RaftId, RoomId, Term};
 use crate::post;
 
 /// Asks to carry Raft messages to the peer, in order: heartbeats, votes and reads on their own link,
@@ -27,7 +28,7 @@ pub struct Gossip {
     pub word: Word,
 }
 
-/// Passing news about people, between the Hubs of two nodes.
+/// Passing news between two nodes: about people from Hub to Hub, and what the rows come to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Word {
     Typing {
@@ -37,6 +38,11 @@ pub enum Word {
     /// Everybody who is connected to the sending node now, by name.
     Here {
         users: BTreeSet<String>,
+    },
+    /// What the sending node's rows came to when it applied that entry.
+    Rows {
+        index: LogIndex,
+        sum: RowsSum,
     },
 }
 

@@ -1,6 +1,7 @@
 //! What actors say to each other, a file a conversation. An ask is a verb, news is what has become
 //! true, a question is its noun.
 //!
+//! - [`audit`]: `Storage` and peers ↔ `Auditor`.
 //! - [`consensus`]: sessions and peers ↔ `RaftNode`.
 //! - [`disk`]: `RaftNode` ↔ `Storage`.
 //! - [`hub`]: sessions ↔ the Hub's shards ↔ `Hub`.
@@ -10,6 +11,7 @@
 //! - [`people`]: anybody ↔ `Hub`: who is here, and how the cluster looks.
 //! - [`reading`]: questions to `Reader`.
 
+pub mod audit;
 pub mod consensus;
 pub mod disk;
 pub mod hub;

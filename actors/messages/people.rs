@@ -86,6 +86,7 @@ pub fn is_up(directory: &Directory, view: &View, name: &str, id: RaftId) -> bool
 }
 
 /// The links to the peers, all of them: sent when the node starts and whenever members change.
+#[derive(Clone)]
 pub struct Peers {
     pub links: BTreeMap<RaftId, Port<Gossip>>,
 }

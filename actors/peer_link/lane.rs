@@ -56,6 +56,7 @@ impl Cargo {
                 Self::Raft(message) => message.len(),
                 Self::Item(_, item) => item.command.len(),
                 Self::Word(Word::Typing { user, .. }) => user.len(),
+                Self::Word(Word::Rows { .. }) => 32,
                 Self::Word(Word::Here { users }) => users.iter().map(|user| user.len() + 5).sum(),
             }
     }

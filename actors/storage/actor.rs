@@ -22,6 +22,7 @@ use super::store::{Store, StoreError};
 use super::write_back::WriteBack;
 use crate::bus::{Envelope, News, Port};
 use crate::essential;
+use crate::messages::audit::Counted;
 use crate::messages::disk::{Append, Applied, Apply, Changed, Committed, Persisted};
 use crate::metrics::Metrics;
 
@@ -38,6 +39,7 @@ pub struct Storage {
     persisted: Port<Persisted>,
     applied: Port<Applied>,
     changed: News<Changed>,
+    counted: News<Counted>,
     metrics: Metrics,
     /// Committed and not yet applied, in order.
     waiting: VecDeque<Committed>,
@@ -63,6 +65,7 @@ impl Storage {
         persisted: Port<Persisted>,
         applied: Port<Applied>,
         changed: News<Changed>,
+        counted: News<Counted>,
         metrics: &Metrics,
     ) -> Self {
         let write_back = WriteBack::start(store.path());
@@ -74,6 +77,7 @@ impl Storage {
             persisted,
             applied,
             changed,
+            counted,
             metrics: metrics.clone(),
             waiting: VecDeque::new(),
             will_go_on: false,
@@ -184,6 +188,9 @@ impl Handler<ApplyMore> for Storage {
         if let Some(changed) = piece.changed {
             self.changed.publish(&changed);
         }
+        for (index, sum) in piece.counted {
+            self.counted.publish(&Counted { index, sum });
+        }
         self.tend_wal();
         self.go_on_later(ctx);
     }
@@ -240,7 +247,8 @@ mod tests {
             changed.subscribe(port(&metrics, listener.clone().recipient()));
             let (persisted, applied) =
                 (port(&metrics, listener.clone().recipient()), port(&metrics, listener.recipient()));
-            let storage = Storage::new(store, persisted, applied, changed, &metrics).start_on_own_thread();
+            let storage = Storage::new(store, persisted, applied, changed, News::default(), &metrics)
+                .start_on_own_thread();
             let asks: (Port<Append>, Port<Apply>) =
                 (port(&metrics, storage.clone().recipient()), port(&metrics, storage.recipient()));
 

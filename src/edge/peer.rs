@@ -13,8 +13,9 @@ use bytes::{Bytes, BytesMut};
 use chat_actors::bus::{NotSent, Port, Post};
 use chat_actors::founding::{Answer, Request};
 use chat_actors::ids::RaftId;
+use chat_actors::messages::audit::PeerCounted;
 use chat_actors::messages::consensus::{Forwarded, Step};
-use chat_actors::messages::links::Heard;
+use chat_actors::messages::links::{Heard, Word};
 use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::wire::{self, PARCEL_BYTES_MAX, Parcel, Refused};
 use futures_util::StreamExt as _;
@@ -52,6 +53,7 @@ pub struct Inside {
     pub step: Port<Step>,
     pub forwarded: Port<Forwarded>,
     pub heard: Port<Heard>,
+    pub peer_counted: Port<PeerCounted>,
     pub cluster_answer: ClusterAnswer,
 }
 
@@ -138,8 +140,11 @@ async fn parcel(
         queue(&inside.forwarded, Forwarded { from, term, items })?;
     }
     for word in parcel.words {
-        // Passing news: lost when the Hub is busy.
-        let _busy = inside.heard.offer(Heard { from, word });
+        // Passing news: lost when who it is for is busy.
+        let _busy = match word {
+            Word::Rows { index, sum } => inside.peer_counted.offer(PeerCounted { from, index, sum }).is_err(),
+            word => inside.heard.offer(Heard { from, word }).is_err(),
+        };
     }
     Ok(HttpResponse::NoContent().finish())
 }

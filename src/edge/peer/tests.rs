@@ -12,6 +12,7 @@ use chat_actors::chat::command::Item;
 use chat_actors::founding::Answer;
 use chat_actors::ids::{Boot, Origin, Term};
 use chat_actors::membership::Foundation;
+use chat_actors::messages::audit::PeerCounted;
 use chat_actors::messages::consensus::{Died, Unreachable};
 use chat_actors::messages::links::{Forward, Gossip, LinkState, Send, Word};
 use chat_actors::metrics::Metrics;
@@ -59,6 +60,7 @@ macro_rules! notes {
 notes! {
     Step => |step| format!("step {:?}", step.messages.iter().map(|message| message.index).collect::<Vec<_>>()),
     Forwarded => |forwarded| format!("forwarded by {} to the leader of {}: {}", forwarded.from, forwarded.term, forwarded.items.len()),
+    PeerCounted => |counted| format!("rows of {} as of {}", counted.from, counted.index),
     Heard => |heard| format!("heard from {}: {:?}", heard.from, heard.word),
     Unreachable => |news| format!("unreachable {}", news.peer),
     Died => |news| format!("died {}", news.peer),
@@ -111,7 +113,8 @@ fn serve(room: usize) -> Served {
         cluster: "c0ffee".to_owned(),
         step: seat.port(inside.clone().recipient()),
         forwarded: seat.port(inside.clone().recipient()),
-        heard: Seat::new(&metrics, "hub", 10).port(inside.recipient()),
+        heard: Seat::new(&metrics, "hub", 10).port(inside.clone().recipient()),
+        peer_counted: Seat::new(&metrics, "auditor", 10).port(inside.recipient()),
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
     });
     Served { at, server: handle, notes }

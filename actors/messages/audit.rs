@@ -1,0 +1,34 @@
+//! `Storage` and peers ↔ `Auditor`: what the rows of each replica come to.
+
+use std::collections::BTreeSet;
+
+use crate::chat::digest::RowsSum;
+use crate::ids::{LogIndex, RaftId};
+use crate::post;
+
+/// What this node's rows came to when it applied that entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    pub index: LogIndex,
+    pub sum: RowsSum,
+}
+
+/// What a peer's rows came to.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerCounted {
+    pub from: RaftId,
+    pub index: LogIndex,
+    pub sum: RowsSum,
+}
+
+/// Who votes now.
+#[derive(Clone, Debug)]
+pub struct Electorate {
+    pub voters: BTreeSet<RaftId>,
+}
+
+post! {
+    Counted => "counted",
+    PeerCounted => "peer_counted",
+    Electorate => "electorate",
+}
