@@ -12,7 +12,7 @@ use chat_actors::founding::Listed;
 use chat_actors::membership::{Foundation, Founding};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::Secret;
-use chat_actors::storage::{FoundingError, Store};
+use chat_actors::storage::{self, FoundingError, Store};
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{info, warn};
 
@@ -82,10 +82,13 @@ async fn live(
         }
     }
     let Ledger(store) = desk.close()?;
-    let node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge).await?;
+    let mut node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge).await?;
     say(&format!("listening on {}", settings.http.public_url));
 
-    signals.next().await;
+    tokio::select! {
+        () = signals.next() => {}
+        why = &mut node.damaged => return leave_aside(&settings, &node, &gate, why.ok()).await,
+    }
     info!("stopping: handing over and saying goodbye");
     gate.stop();
     let drain = async {
@@ -100,6 +103,24 @@ async fn live(
         () = signals.next() => warn!("stopped at once: asked twice"),
     }
     Ok(())
+}
+
+/// The node's file cannot be trusted: it hands over, notes that, and ends. The next start leaves the file
+/// aside.
+async fn leave_aside(
+    settings: &Settings,
+    node: &wiring::RunningNode,
+    gate: &Gate,
+    why: Option<String>,
+) -> anyhow::Result<()> {
+    gate.stop();
+    let why = why.unwrap_or_else(|| "nobody watches over it any more".to_owned());
+    let _late = tokio::time::timeout(HAND_OVER_MAX, node.step_down()).await;
+    storage::suspect(&settings.node.data_dir, &why).context("cannot note that chat.db is damaged")?;
+    let name = &settings.node.name;
+    bail!(
+        "chat.db of {name} is damaged ({why}): start {name} again, and it gets the chat anew from the others"
+    )
 }
 
 async fn stop(server: &ServerHandle) {
