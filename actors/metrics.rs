@@ -38,6 +38,7 @@ pub struct Metrics {
     pub raft_peer_lag: IntGaugeVec,
     pub storage_commit_seconds: Histogram,
     pub storage_batch_entries: Histogram,
+    pub state_received_bytes: IntCounter,
     pub sessions: IntGauge,
     pub events_delivered: IntCounter,
     pub proposal_seconds: Histogram,
@@ -79,6 +80,10 @@ impl Metrics {
                 "chat_storage_batch_entries",
                 "Log entries in one append.",
                 ENTRIES,
+            ),
+            state_received_bytes: counter(
+                "chat_state_received_bytes_total",
+                "Bytes of state fetched from other nodes, for want of a log that goes back far enough.",
             ),
             sessions: gauge("chat_sessions", "Clients connected by WebSocket."),
             events_delivered: counter("chat_events_delivered_total", "Events handed to clients."),
