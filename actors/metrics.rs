@@ -140,6 +140,7 @@ impl Metrics {
             Box::new(self.raft_peer_lag.clone()),
             Box::new(self.storage_commit_seconds.clone()),
             Box::new(self.storage_batch_entries.clone()),
+            Box::new(self.state_received_bytes.clone()),
             Box::new(self.sessions.clone()),
             Box::new(self.events_delivered.clone()),
             Box::new(self.proposal_seconds.clone()),
