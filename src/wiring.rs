@@ -1,6 +1,7 @@
 //! Builds one node: its actors, and who has a port to whom. The one place that knows them all.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use chat_actors::messages::disk::Changed;
 use chat_actors::messages::hub::Drain;
 use chat_actors::messages::links::{Gossip, LinkState};
 use chat_actors::messages::news::Role;
-use chat_actors::messages::people::Peers;
-use chat_actors::messages::reading::LogEntries;
+use chat_actors::messages::people::{Peers, Replaced};
+use chat_actors::messages::reading::{LogEntries, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::passwords::Passwords;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts, Secret};
@@ -32,7 +33,8 @@ use chat_actors::reader::Reader;
 use chat_actors::session::Executor;
 use chat_actors::session::executor::{Config as SessionSettings, Ports as SessionPorts};
 use chat_actors::session::reply::Limits;
-use chat_actors::storage::{Opened, Storage, Store};
+use chat_actors::state_fetch::{StateFetch, StateFetchConfig, StateFetchPorts};
+use chat_actors::storage::{Opened, Storage, StoragePorts, Store, schema};
 use tokio::sync::{oneshot, watch};
 
 use crate::edge::cluster_json;
@@ -47,6 +49,9 @@ const LINK_MAILBOX: usize = 1_024;
 const AUDIT_MAILBOX: usize = 1_024;
 const READER_MAILBOX: usize = 4_096;
 const READERS: u32 = 2;
+/// Questions of other nodes, which are answered beside those of people.
+const STATE_MAILBOX: usize = 64;
+const FETCH_MAILBOX: usize = 64;
 const HASHERS: usize = 2;
 
 /// The server pings its clients so often; they are told, and may take a longer silence for death.
@@ -103,15 +108,19 @@ pub async fn start_node(
 
     let reader = Reader::start(store.path(), READERS)?;
     let readers = Seat::new(metrics, "reader", READER_MAILBOX);
+    let state_reader = Reader::start(store.path(), 1)?;
+    let state_readers = Seat::new(metrics, "state_reader", STATE_MAILBOX);
     let hub = Hub::new(opened.at, directory.clone()).start();
     let hub = Hub::ports(&hub, metrics);
     let mut listeners = Listeners::default();
     listeners.changed.subscribe(hub.changed.clone());
+    listeners.replaced.subscribe(hub.replaced.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
     let (report, damaged) = oneshot::channel();
     let audit = Auditor::new(store.path(), own, report).start();
     let audit_seat = Seat::new(metrics, "auditor", AUDIT_MAILBOX);
+    listeners.replaced.subscribe(audit_seat.port(audit.clone().recipient()));
     listeners.counted.subscribe(audit_seat.port(audit.clone().recipient()));
     let electorate: Port<Electorate> = audit_seat.port(audit.clone().recipient());
     electorate.tell(Electorate { voters: opened.conf_state.voters.iter().map(|&id| RaftId(id)).collect() });
@@ -122,6 +131,8 @@ pub async fn start_node(
         settings: settings.raft.clone(),
         secret: secret.clone(),
         log_entries: readers.port(reader.clone().recipient()),
+        tables_at: state_readers.port(state_reader.clone().recipient()),
+        data_dir: settings.node.data_dir.clone(),
         listeners,
         metrics: metrics.clone(),
     })
@@ -164,6 +175,7 @@ pub async fn start_node(
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
         peer_counted: audit_seat.port(audit.recipient()),
+        state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
             Box::pin(async move {
@@ -220,6 +232,7 @@ pub struct Consensus {
 #[derive(Clone, Default)]
 pub struct Listeners {
     pub changed: News<Changed>,
+    pub replaced: News<Replaced>,
     pub role: News<Role>,
     pub link_state: News<LinkState>,
     pub counted: News<Counted>,
@@ -232,6 +245,8 @@ pub struct Parts {
     pub settings: RaftSettings,
     pub secret: Secret,
     pub log_entries: Port<LogEntries>,
+    pub tables_at: Port<TablesAt>,
+    pub data_dir: PathBuf,
     pub listeners: Listeners,
     pub metrics: Metrics,
 }
@@ -253,8 +268,10 @@ pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
 }
 
 fn build(parts: Parts) -> anyhow::Result<Consensus> {
-    let Parts { store, opened, settings, secret, log_entries, listeners, metrics } = parts;
+    let Parts { store, opened, settings, secret, log_entries, tables_at, data_dir, listeners, metrics } =
+        parts;
     let node = node(&opened, &settings)?;
+    let others = || opened.nodes.iter().filter(|other| other.raft_id != opened.raft_id);
     let mut failure = None;
     let mut gossip = BTreeMap::new();
     let seat = Seat::new(&metrics, "raft_node", RAFT_MAILBOX);
@@ -267,7 +284,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             state: listeners.link_state.clone(),
         };
         let mut peers = BTreeMap::new();
-        for other in opened.nodes.iter().filter(|other| other.raft_id != opened.raft_id) {
+        for other in others() {
             let config = PeerLinkConfig {
                 peer: other.raft_id,
                 url: other.peer.clone(),
@@ -294,17 +311,42 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
         }
         let storage = Storage::new(
             store,
-            seat.port(raft.clone().recipient()),
-            seat.port(raft.clone().recipient()),
-            listeners.changed.clone(),
-            listeners.counted.clone(),
+            settings.log_keep_entries * 2,
+            StoragePorts {
+                persisted: seat.port(raft.clone().recipient()),
+                applied: seat.port(raft.clone().recipient()),
+                changed: listeners.changed.clone(),
+                replaced: listeners.replaced.clone(),
+                counted: listeners.counted.clone(),
+            },
             &metrics,
         )
         .start_on_own_thread();
+        let state_fetch = StateFetch::start_on_own_thread(
+            StateFetchConfig {
+                secret: secret.clone(),
+                cluster: opened.cluster.clone(),
+                own: opened.raft_id,
+                boot: opened.boot,
+                data_dir,
+                format: schema::FORMAT,
+                sources: others().map(|other| (other.raft_id, other.peer.clone())).collect(),
+            },
+            StateFetchPorts {
+                tables_at,
+                fetched: seat.port(raft.clone().recipient()),
+                here: seat.port(raft.clone().recipient()),
+                metrics: metrics.clone(),
+            },
+        );
+        let fetch_seat = Seat::new(&metrics, "state_fetch", FETCH_MAILBOX);
         let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
         let ports = Ports {
             append: storage_seat.port(storage.clone().recipient()),
-            apply: storage_seat.port(storage.recipient()),
+            apply: storage_seat.port(storage.clone().recipient()),
+            compact: storage_seat.port(storage.recipient()),
+            fetch_state: fetch_seat.port(state_fetch.clone().recipient()),
+            fetch_over: fetch_seat.port(state_fetch.recipient()),
             log_entries,
             role: listeners.role.clone(),
             peers,
@@ -335,6 +377,7 @@ fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
         election_ticks: settings.election_ticks,
         heartbeat_ticks: settings.heartbeat_ticks,
         fixed_election_tick: None,
+        log_keep_entries: settings.log_keep_entries,
     };
     let ticks = |time: Duration| {
         let tick_ms = u128::from(settings.tick_ms.max(1));

@@ -1,7 +1,7 @@
 //! The actor that finds damage before people do.
 //!
 //! **Owns** what the replicas last said of their rows, and the thread that counts the file anew. **Is
-//! told** `Counted` by `Storage`, `PeerCounted`, `Electorate` and `Peers`. **Tells** the peers what the
+//! told** `Counted` and `Replaced` by `Storage`, `PeerCounted`, `Electorate` and `Peers`. **Tells** the peers what the
 //! rows here came to, and the program, once, that this node cannot be trusted. **Never** mends anything:
 //! a node that is damaged leaves its file aside and gets the chat anew from the others.
 
@@ -22,7 +22,7 @@ use crate::chat_db::walk;
 use crate::ids::RaftId;
 use crate::messages::audit::{Counted, Electorate, PeerCounted};
 use crate::messages::links::{Gossip, Word};
-use crate::messages::people::Peers;
+use crate::messages::people::{Peers, Replaced};
 
 /// The file is counted anew so long after the start …
 const FIRST_COUNT: Duration = Duration::from_secs(10);
@@ -131,6 +131,16 @@ impl Handler<Envelope<Electorate>> for Auditor {
     fn handle(&mut self, envelope: Envelope<Electorate>, _: &mut Self::Context) {
         let (Electorate { voters }, _handling) = envelope.open();
         self.comparison.set_voters(voters);
+    }
+}
+
+impl Handler<Envelope<Replaced>> for Auditor {
+    type Result = ();
+
+    /// The state of another replica came in: is it what was promised?
+    fn handle(&mut self, envelope: Envelope<Replaced>, ctx: &mut Self::Context) {
+        let (_replaced, _handling) = envelope.open();
+        self.count_anew(ctx.address());
     }
 }
 

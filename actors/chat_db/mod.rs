@@ -3,9 +3,13 @@
 //! - [`rows`]: columns into rows, and numbers into columns.
 //! - [`entries`]: the Raft log's columns into entries.
 //! - [`walk`]: every replicated row, and what they come to.
+//! - [`pages`]: the replicated rows in pages by `at`, for lagging replicas and for copies.
+//! - [`incoming`]: such pages on their way in, as files.
 //! - [`pragma`]: settings of a connection, read back.
 
 pub mod entries;
+pub mod incoming;
+pub mod pages;
 pub mod pragma;
 pub mod rows;
 pub mod walk;

@@ -103,7 +103,7 @@ impl Store {
     pub fn start(&mut self) -> Result<Opened, StartError> {
         let (opened, sum) = self.transaction(Synchronous::Full, |store| {
             store.run("UPDATE raft_state SET boot = boot + 1")?;
-            let sum = store.sql(read_sum)?;
+            let sum = store.sql(keep_sum)?;
             Ok::<_, StartError>((store.look()?, sum))
         })?;
         self.standing = Standing {
@@ -126,10 +126,12 @@ impl Store {
         }
         let conf_state = ConfState::parse_from_bytes(&state.conf_state)
             .map_err(|source| StartError::BadMembers { source })?;
-        if conf_state.voters.is_empty() {
+        let (terms, last) = self.walk_log(state.cut)?;
+        // Who joins knows of nobody until it has been sent the state.
+        let joins = (state.applied, last) == (LogIndex(0), LogIndex(0));
+        if conf_state.voters.is_empty() && !joins {
             return Err(StartError::NoMembers);
         }
-        let (terms, last) = self.walk_log(state.cut)?;
         check_positions(&state, last)?;
         let (term, log_term) = (Term(state.hard_state.term), terms.last().map_or(Term(0), |run| run.term));
         if term < log_term {
@@ -233,11 +235,13 @@ fn read_state(conn: &Connection) -> rusqlite::Result<State> {
 }
 
 /// What the rows come to; counted once when a file of an earlier format has not kept it.
-fn read_sum(conn: &Connection) -> rusqlite::Result<RowsSum> {
-    match conn.query_row("SELECT rows_sum FROM raft_state", [], |row| row.get(0))? {
-        Some(kept) => Ok(RowsSum::from_bytes(kept)),
-        None => walk::sum(conn),
+fn keep_sum(conn: &Connection) -> rusqlite::Result<RowsSum> {
+    if let Some(kept) = conn.query_row("SELECT rows_sum FROM raft_state", [], |row| row.get(0))? {
+        return Ok(RowsSum::from_bytes(kept));
     }
+    let counted = walk::sum(conn)?;
+    conn.execute("UPDATE raft_state SET rows_sum = ?1", [counted.bytes()])?;
+    Ok(counted)
 }
 
 fn read_nodes(conn: &Connection) -> rusqlite::Result<Vec<Node>> {

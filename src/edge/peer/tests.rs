@@ -10,11 +10,13 @@ use actix_web::{App, HttpServer};
 use chat_actors::bus::{Envelope, News, Seat};
 use chat_actors::chat::command::Item;
 use chat_actors::founding::Answer;
+use chat_actors::ids::At;
 use chat_actors::ids::{Boot, Origin, Term};
 use chat_actors::membership::Foundation;
 use chat_actors::messages::audit::PeerCounted;
 use chat_actors::messages::consensus::{Died, Unreachable};
 use chat_actors::messages::links::{Forward, Gossip, LinkState, Send, Word};
+use chat_actors::messages::reading::{StatePage, StatePageAnswer};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::lane::LaneLimits;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts};
@@ -62,6 +64,12 @@ notes! {
     Forwarded => |forwarded| format!("forwarded by {} to the leader of {}: {}", forwarded.from, forwarded.term, forwarded.items.len()),
     PeerCounted => |counted| format!("rows of {} as of {}", counted.from, counted.index),
     Heard => |heard| format!("heard from {}: {:?}", heard.from, heard.word),
+    StatePage => |ask| {
+        let behind = ask.horizon > At(50);
+        let answer = if behind { StatePageAnswer::Behind(At(50)) } else { StatePageAnswer::Page("page".into()) };
+        ask.reply.send(Ok(answer)).ok();
+        format!("state after {}, {} bytes", ask.after, ask.bytes_max)
+    },
     Unreachable => |news| format!("unreachable {}", news.peer),
     Died => |news| format!("died {}", news.peer),
     LinkState => |state| format!("{} {}", state.peer, if state.up { "up" } else { "down" }),
@@ -114,7 +122,8 @@ fn serve(room: usize) -> Served {
         step: seat.port(inside.clone().recipient()),
         forwarded: seat.port(inside.clone().recipient()),
         heard: Seat::new(&metrics, "hub", 10).port(inside.clone().recipient()),
-        peer_counted: Seat::new(&metrics, "auditor", 10).port(inside.recipient()),
+        peer_counted: Seat::new(&metrics, "auditor", 10).port(inside.clone().recipient()),
+        state_page: Seat::new(&metrics, "reader", 10).port(inside.recipient()),
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
     });
     Served { at, server: handle, notes }
