@@ -22,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 const LOOK_PERIOD: Duration = Duration::from_millis(20);
+/// A node that was no good is left alone for so long, while there are others.
+const SHUNNED: Duration = Duration::from_secs(5);
 
 /// Who is to chat, and how.
 #[derive(Clone)]
@@ -92,6 +94,8 @@ impl Chatter {
             under_way: None,
             next_write: Instant::now(),
             last_ack: Instant::now(),
+            left: vec![None; plan.urls.len()],
+            is_refused: false,
         };
         Self { plan, record, phase, task: actix::spawn(chat.run()) }
     }
@@ -139,6 +143,10 @@ struct Chat {
     under_way: Option<Write>,
     next_write: Instant,
     last_ack: Instant,
+    /// When it left a node, or could not reach it.
+    left: Vec<Option<Instant>>,
+    /// The node that it is on has no majority.
+    is_refused: bool,
 }
 
 struct Write {
@@ -152,16 +160,26 @@ struct Write {
 
 impl Chat {
     async fn run(mut self) {
-        let mut node = rand::random_range(0..self.plan.urls.len());
         while self.phase.get() != Phase::Gone {
+            let node = self.choose();
             if let Some(mut client) = self.connect(&self.plan.urls[node].clone()).await {
                 self.stay(&mut client).await;
                 self.record.borrow_mut().reconnects += 1;
             } else {
                 actix::clock::sleep(Duration::from_millis(rand::random_range(0..200))).await;
             }
-            node = (node + rand::random_range(1..self.plan.urls.len().max(2))) % self.plan.urls.len();
+            self.left[node] = Some(Instant::now());
         }
+    }
+
+    /// Any node that it has no reason to avoid, or else the one that it left first.
+    fn choose(&self) -> usize {
+        let avoids = |node: &usize| self.left[*node].is_some_and(|left| left.elapsed() < SHUNNED);
+        let good: Vec<usize> = (0..self.left.len()).filter(|node| !avoids(node)).collect();
+        if good.is_empty() {
+            return (0..self.left.len()).min_by_key(|node| self.left[*node]).unwrap_or(0);
+        }
+        good[rand::random_range(0..good.len())]
     }
 
     async fn connect(&mut self, url: &str) -> Option<Client> {
@@ -188,7 +206,8 @@ impl Chat {
 
     /// Writes and listens on one connection until it is lost.
     async fn stay(&mut self, client: &mut Client) {
-        while !client.is_closed() && self.phase.get() != Phase::Gone {
+        self.is_refused = false;
+        while !client.is_closed() && !self.is_refused && self.phase.get() != Phase::Gone {
             self.write(client).await;
             client.read(Instant::now() + LOOK_PERIOD).await;
             for event in client.take_events() {
@@ -251,7 +270,10 @@ impl Chat {
             return;
         }
         match reply["error"]["code"].as_str() {
-            Some("unavailable") => record.refusals += 1,
+            Some("unavailable") => {
+                record.refusals += 1;
+                self.is_refused = true;
+            }
             Some("timeout") => {
                 record.unknown += 1;
                 write.is_unknown = true;

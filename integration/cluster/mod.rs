@@ -5,6 +5,7 @@
 //! - [`program`]: the binary, run to its end.
 //! - [`node`]: one `serve`, started, paused and killed.
 //! - [`nodes`]: a cluster of them.
+//! - [`network`]: nodes in network namespaces, and what is cut between them.
 //! - [`http`]: requests to a node.
 //! - [`client`]: one connection to `/ws`, and who is on it.
 //! - [`replies`]: what a reply must look like.
@@ -23,6 +24,7 @@ pub mod chatter;
 pub mod client;
 pub mod folder;
 pub mod http;
+pub mod network;
 pub mod node;
 pub mod nodes;
 pub mod ports;
@@ -32,5 +34,6 @@ pub mod tables;
 pub mod wait;
 
 pub use client::Client;
+pub use network::Network;
 pub use nodes::Cluster;
 pub use replies::{assert_like, field, number, text};

@@ -18,6 +18,7 @@ mod majority;
 mod messages;
 mod metrics;
 mod outage;
+mod partitions;
 mod people;
 mod power;
 mod reading;
