@@ -192,7 +192,7 @@ async fn heal(cluster: &mut Cluster) {
     cluster.wait_until_ready().await;
 }
 
-fn from_environment(name: &str, default: u64) -> u64 {
+pub fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
 }
 
