@@ -89,10 +89,13 @@ async fn an_isolated_leader_is_replaced_and_comes_back_unnoticed() {
     let name = cluster.nodes[old].name.clone();
     let before = reign(&cluster, &rest, Some(&name)).await;
     network.heal();
+    let healed = Instant::now();
     let everybody: Vec<usize> = (0..5).collect();
     let after = reign(&cluster, &everybody, None).await;
+    eprintln!("isolated leader: it hears the new one {:?} after the cut is healed", healed.elapsed());
     assert_eq!(after, before, "it came back and somebody else was elected");
     cluster.equal_tables().await;
+    eprintln!("isolated leader: it has all {:?} after the cut is healed", healed.elapsed());
     let read = ann.ok("history", json!({"room": room})).await;
     assert_eq!(read["messages"][1]["text"], "the rest goes on");
 }
