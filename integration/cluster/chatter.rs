@@ -14,16 +14,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::client::{Client, new_id};
+use super::route::{self, Route, SILENCE};
 
-/// A node that owes an answer for so long is left for another.
-const SILENCE: Duration = Duration::from_millis(2500);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A node may wait 2 s for itself before it answers a `hello`.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 const LOOK_PERIOD: Duration = Duration::from_millis(20);
-/// A node that was no good is left alone for so long, while there are others.
-const SHUNNED: Duration = Duration::from_secs(5);
 
 /// Who is to chat, and how.
 #[derive(Clone)]
@@ -94,7 +88,7 @@ impl Chatter {
             under_way: None,
             next_write: Instant::now(),
             last_ack: Instant::now(),
-            left: vec![None; plan.urls.len()],
+            route: Route::new(&plan.urls),
             is_refused: false,
         };
         Self { plan, record, phase, task: actix::spawn(chat.run()) }
@@ -143,8 +137,7 @@ struct Chat {
     under_way: Option<Write>,
     next_write: Instant,
     last_ack: Instant,
-    /// When it left a node, or could not reach it.
-    left: Vec<Option<Instant>>,
+    route: Route,
     /// The node that it is on has no majority.
     is_refused: bool,
 }
@@ -161,42 +154,20 @@ struct Write {
 impl Chat {
     async fn run(mut self) {
         while self.phase.get() != Phase::Gone {
-            let node = self.choose();
-            if let Some(mut client) = self.connect(&self.plan.urls[node].clone()).await {
+            let (node, url) = self.route.choose();
+            if let Some(mut client) = self.connect(&url).await {
                 self.stay(&mut client).await;
                 self.record.borrow_mut().reconnects += 1;
             } else {
                 actix::clock::sleep(Duration::from_millis(rand::random_range(0..200))).await;
             }
-            self.left[node] = Some(Instant::now());
+            self.route.leave(node);
         }
-    }
-
-    /// Any node that it has no reason to avoid, or else the one that it left first.
-    fn choose(&self) -> usize {
-        let avoids = |node: &usize| self.left[*node].is_some_and(|left| left.elapsed() < SHUNNED);
-        let good: Vec<usize> = (0..self.left.len()).filter(|node| !avoids(node)).collect();
-        if good.is_empty() {
-            return (0..self.left.len()).min_by_key(|node| self.left[*node]).unwrap_or(0);
-        }
-        good[rand::random_range(0..good.len())]
     }
 
     async fn connect(&mut self, url: &str) -> Option<Client> {
-        let open = actix::clock::timeout(CONNECT_TIMEOUT, Client::open_with(url, &[])).await;
-        let mut client = open.ok()?.ok()?;
-        let id = new_id();
         let hello = json!({"token": self.plan.token, "cursor": self.cursor, "epoch": self.plan.epoch});
-        client.post(&id, "hello", hello).await;
-        let deadline = Instant::now() + HELLO_TIMEOUT;
-        let reply = loop {
-            if let Some(reply) = client.take_reply(&id) {
-                break reply;
-            }
-            if !client.read(deadline).await {
-                return None;
-            }
-        };
+        let (client, reply) = route::connect(url, hello).await?;
         if reply["ok"] != true || reply["resumed"] != true || reply["cursor"] != self.cursor {
             self.wrong(format!("hello with cursor {} at {url}: {reply}", self.cursor));
         }

@@ -10,6 +10,7 @@
 //! - [`client`]: one connection to `/ws`, and who is on it.
 //! - [`replies`]: what a reply must look like.
 //! - [`chatter`]: somebody who writes and listens without end, wherever a node is up.
+//! - [`route`]: where a client goes when its node is no good.
 //! - [`tables`]: the rows of each node, compared.
 //! - [`wait`]: polling with a deadline.
 
@@ -30,6 +31,7 @@ pub mod nodes;
 pub mod ports;
 pub mod program;
 pub mod replies;
+pub mod route;
 pub mod tables;
 pub mod wait;
 

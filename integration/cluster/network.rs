@@ -116,11 +116,6 @@ impl Network {
         self.change(&[(one, other), (other, one)], true);
     }
 
-    /// Both hear each other again.
-    pub fn heal_both(&mut self, one: usize, other: usize) {
-        self.change(&[(one, other), (other, one)], false);
-    }
-
     /// It hears nobody, and nobody hears it.
     pub fn isolate(&mut self, place: usize) {
         let ways: Vec<_> = self.others(place).flat_map(|other| [(place, other), (other, place)]).collect();
@@ -137,6 +132,13 @@ impl Network {
     pub fn deafen(&mut self, place: usize) {
         let ways: Vec<_> = self.others(place).map(|other| (other, place)).collect();
         self.change(&ways, true);
+    }
+
+    /// It hears everybody again, and everybody hears it.
+    pub fn join(&mut self, place: usize) {
+        let of = |way: &&(usize, usize)| way.0 == place || way.1 == place;
+        let ways: Vec<_> = self.cuts.iter().filter(of).copied().collect();
+        self.change(&ways, false);
     }
 
     /// Everybody hears everybody.
