@@ -9,7 +9,7 @@
 //! The end of a room, read when all was over, tells the order of its messages; so it is known which sends without an
 //! answer took effect, and the search has little left to guess.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::search::{Model, NoOrder, Timed, linearize};
 
@@ -61,6 +61,8 @@ pub struct History {
     pub calls: Vec<Call>,
     /// All messages of each room, in its order.
     pub rooms: BTreeMap<u64, Vec<Shown>>,
+    /// Messages, by room and seq, that more was done to than sending and editing: only their places are judged.
+    pub left_out: BTreeSet<(u64, u64)>,
 }
 
 impl History {
@@ -70,10 +72,11 @@ impl History {
         for (&room, end) in &self.rooms {
             let calls: Vec<&Call> = self.calls.iter().filter(|call| call.room == room).collect();
             let before = wrong.len();
-            check_texts(&calls, end, &mut wrong);
+            let is_judged = |seq: u64| !self.left_out.contains(&(room, seq));
+            check_texts(&calls, end, &is_judged, &mut wrong);
             check_log(&calls, end, &mut wrong);
-            check_registers(&calls, end, &mut wrong);
-            check_prefixes(&calls, &mut wrong);
+            check_registers(&calls, end, &is_judged, &mut wrong);
+            check_prefixes(&calls, &is_judged, &mut wrong);
             for line in &mut wrong[before..] {
                 *line = format!("room {room}: {line}");
             }
@@ -87,16 +90,16 @@ impl History {
 }
 
 /// What was read was written, by a call that was not refused, and stands where it was said to.
-fn check_texts(calls: &[&Call], end: &[Shown], wrong: &mut Vec<String>) {
+fn check_texts(calls: &[&Call], end: &[Shown], is_judged: &dyn Fn(u64) -> bool, wrong: &mut Vec<String>) {
     let mut written: HashMap<(&str, &str), bool> = HashMap::new();
     for call in calls {
         match &call.op {
             Op::Send { id, text, end } => {
-                written.insert((id, text), *end != End::Refused);
+                *written.entry((id, text)).or_default() |= *end != End::Refused;
             }
             Op::Edit { seq, text, end: outcome, .. } => {
                 if let Some(message) = end.get(place(*seq)) {
-                    written.insert((&message.id, text), *outcome != End::Refused);
+                    *written.entry((&message.id, text)).or_default() |= *outcome != End::Refused;
                 }
             }
             Op::Missed { .. } | Op::Read { .. } => {}
@@ -107,7 +110,7 @@ fn check_texts(calls: &[&Call], end: &[Shown], wrong: &mut Vec<String>) {
         _ => None,
     });
     let mut told = HashSet::new();
-    for message in reads.chain([end]).flatten() {
+    for message in reads.chain([end]).flatten().filter(|message| is_judged(message.seq)) {
         let fault = match written.get(&(message.id.as_str(), message.text.as_str())) {
             None => "was never written there",
             Some(false) => "was refused and is there",
@@ -208,8 +211,12 @@ impl<'a> Model for Register<'a> {
     }
 
     fn step(&self, state: &Self::State, op: &Touch<'a>) -> Option<Self::State> {
-        let (version, _) = *state;
+        let (version, present) = *state;
         match *op {
+            // One that brings nothing new is no change.
+            Touch::Edit { expects, text, becomes: None } if text == present => {
+                expects.is_none_or(|expected| expected == version).then_some(*state)
+            }
             Touch::Edit { expects, text, becomes } => {
                 let allowed = expects.is_none_or(|expected| expected == version);
                 let fits = becomes.is_none_or(|becomes| becomes == version + 1);
@@ -227,7 +234,7 @@ impl<'a> Model for Register<'a> {
     }
 }
 
-fn check_registers(calls: &[&Call], end: &[Shown], wrong: &mut Vec<String>) {
+fn check_registers(calls: &[&Call], end: &[Shown], is_judged: &dyn Fn(u64) -> bool, wrong: &mut Vec<String>) {
     let mut first: HashMap<&str, &str> = HashMap::new();
     let mut touched: BTreeMap<u64, Vec<(Timed<Touch<'_>>, &Call)>> = BTreeMap::new();
     let mut seen: BTreeMap<u64, Vec<(Timed<Touch<'_>>, &Call)>> = BTreeMap::new();
@@ -259,7 +266,7 @@ fn check_registers(calls: &[&Call], end: &[Shown], wrong: &mut Vec<String>) {
             Op::Read { local: true, .. } => {}
         }
     }
-    for message in end {
+    for message in end.iter().filter(|message| is_judged(message.seq)) {
         let Some(text) = first.get(message.id.as_str()) else { continue };
         let mut all = touched.remove(&message.seq).unwrap_or_default();
         all.extend(seen.remove(&message.seq).unwrap_or_default());
@@ -295,7 +302,7 @@ fn search<M: Model<Op: Clone>>(
 }
 
 /// Every read shows the room as of the `at` that it names: all that was done by then, and nothing else.
-fn check_prefixes(calls: &[&Call], wrong: &mut Vec<String>) {
+fn check_prefixes(calls: &[&Call], is_judged: &dyn Fn(u64) -> bool, wrong: &mut Vec<String>) {
     let mut sent: BTreeMap<u64, u64> = BTreeMap::new();
     let mut edited: BTreeMap<u64, Vec<(u64, u64)>> = BTreeMap::new();
     for call in calls {
@@ -327,7 +334,7 @@ fn check_prefixes(calls: &[&Call], wrong: &mut Vec<String>) {
         if let Some(pair) = hole {
             wrong.push(format!("a hole between {} and {}: {call:?}", pair[0].seq, pair[1].seq));
         }
-        for message in shown {
+        for message in shown.iter().filter(|message| is_judged(message.seq)) {
             for (version, done) in edited.get(&message.seq).into_iter().flatten() {
                 if (done <= at) != (*version <= message.version) {
                     let what = format!("version {version} of message {}, made at {done}", message.seq);

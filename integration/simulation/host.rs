@@ -50,6 +50,7 @@ pub struct Process {
 pub struct Read {
     pub floor: chat_actors::ids::At,
     pub probe: bool,
+    pub called: u64,
 }
 
 /// What the disk is doing, and what waits. Appends go first.
