@@ -5,6 +5,7 @@
 //! - [`program`]: the binary, run to its end.
 //! - [`node`]: one `serve`, started, paused and killed.
 //! - [`nodes`]: a cluster of them.
+//! - [`clock`]: wall clocks that are wrong.
 //! - [`network`]: nodes in network namespaces, and what is cut between them.
 //! - [`http`]: requests to a node.
 //! - [`client`]: one connection to `/ws`, and who is on it.
@@ -23,6 +24,7 @@
 
 pub mod chatter;
 pub mod client;
+pub mod clock;
 pub mod folder;
 pub mod http;
 pub mod network;

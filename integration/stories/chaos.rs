@@ -153,8 +153,13 @@ pub async fn end_and_check(cluster: &mut Cluster, chatters: Vec<Chatter>) -> Vec
 /// The ids of all messages of a room, in its order.
 async fn whole_history(client: &mut Client, room: u64) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
+    let mut last_time = 0;
     loop {
         let page = client.ok("history", json!({"room": room, "after": ids.len(), "limit": 200})).await;
+        for time in each(&page["messages"], "time") {
+            assert!(time.as_u64() >= Some(last_time), "time runs backwards in room {room}");
+            last_time = time.as_u64().unwrap();
+        }
         let seqs = each(&page["messages"], "seq");
         for (seq, id) in seqs.iter().zip(each(&page["messages"], "id")) {
             assert_eq!(seq.as_u64(), Some(ids.len() as u64 + 1), "a hole in room {room}");

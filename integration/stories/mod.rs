@@ -9,6 +9,7 @@
 mod accounts;
 mod away;
 mod chaos;
+mod clocks;
 mod demo;
 mod edges;
 mod first_message;
