@@ -1,4 +1,4 @@
-//! Nodes are killed, paused, stopped and cut off, up to two of five at a time, while people write and listen, and
+//! Nodes are killed, paused, stopped and cut off, and their clocks are wrong, up to two of five at a time, while people write and listen, and
 //! while others keep a record of what they see, which is judged in the end.
 //!
 //! `CHAOS_SECONDS=60 CHAOS_CLIENTS=16` makes it long, `CHAOS_SEED=7` draws the same faults again; a summary is printed
@@ -14,6 +14,7 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
 use crate::cluster::chatter::{Chatter, Plan, Record};
+use crate::cluster::clock::Clock;
 use crate::cluster::replies::each;
 use crate::cluster::{Client, Cluster, Network, number};
 use crate::judge::Witnesses;
@@ -42,11 +43,13 @@ enum Kind {
     HalfCut,
     /// Its network comes and goes.
     Flap,
+    /// Its wall clock is years off, or stands still.
+    Clock,
 }
 
-const KINDS: [Kind; 6] = [Kind::Kill, Kind::Pause, Kind::Terminate, Kind::Isolate, Kind::HalfCut, Kind::Flap];
-/// Those that need no network of our own.
-const PROCESS_KINDS: usize = 3;
+const KINDS: [Kind; 7] =
+    [Kind::Kill, Kind::Pause, Kind::Terminate, Kind::Isolate, Kind::HalfCut, Kind::Flap, Kind::Clock];
+const DECADE_SECONDS: i64 = 10 * 365 * 86_400;
 /// How often a flapping node comes and goes, and how long each may take.
 const FLAPS: usize = 8;
 const FLAP_MS: std::ops::Range<u64> = 20..600;
@@ -174,6 +177,7 @@ async fn whole_history(client: &mut Client, room: u64) -> Vec<String> {
 /// Five nodes, and what is done to them.
 struct Chaos {
     network: Option<Network>,
+    clocks: Option<Vec<Clock>>,
     cluster: Cluster,
     dice: StdRng,
     struck: BTreeMap<(Kind, &'static str), u32>,
@@ -189,7 +193,12 @@ impl Chaos {
             places.retain(|place| *place != leader);
             places.insert(0, leader);
         }
-        let kinds = if self.network.is_some() { &KINDS[..] } else { &KINDS[..PROCESS_KINDS] };
+        let can = |kind: &Kind| match kind {
+            Kind::Kill | Kind::Pause | Kind::Terminate => true,
+            Kind::Isolate | Kind::HalfCut | Kind::Flap => self.network.is_some(),
+            Kind::Clock => self.clocks.is_some(),
+        };
+        let kinds: Vec<Kind> = KINDS.into_iter().filter(can).collect();
         let count = self.dice.random_range(1..=2);
         for place in places.into_iter().take(count) {
             let kind = *kinds.choose(&mut self.dice).expect("there are some");
@@ -232,6 +241,12 @@ impl Chaos {
                 }
             }
             (Kind::Isolate | Kind::HalfCut | Kind::Flap, None) => unreachable!("only with a network"),
+            (Kind::Clock, _) => {
+                let off = self.dice.random_range(-DECADE_SECONDS..DECADE_SECONDS);
+                let clock = self.clocks.as_ref().and_then(|clocks| clocks.get(place));
+                let clock = clock.expect("only with clocks");
+                if self.dice.random_bool(0.5) { clock.shift(off) } else { clock.stop(off) }
+            }
         }
     }
 
@@ -264,11 +279,15 @@ async fn any_two_of_five_may_vanish() {
     let people = from_environment("CHAOS_CLIENTS", CLIENTS_DEFAULT);
     let seed = from_environment("CHAOS_SEED", rand::random_range(0..1_000_000));
     eprintln!("chaos: the faults of CHAOS_SEED={seed}");
-    let (network, cluster) = match Network::start(5, NO_LIMIT).await {
+    let (network, mut cluster) = match Network::prepare(5, NO_LIMIT) {
         Some((network, cluster)) => (Some(network), cluster),
-        None => (None, Cluster::start_with(5, NO_LIMIT).await),
+        None => (None, Cluster::prepare(5, NO_LIMIT)),
     };
-    let mut chaos = Chaos { network, cluster, dice: StdRng::seed_from_u64(seed), struck: BTreeMap::new() };
+    let clocks = Clock::give(cluster.folder.path(), &mut cluster.nodes);
+    let dice = StdRng::seed_from_u64(seed);
+    let mut chaos = Chaos { network, clocks, cluster, dice, struck: BTreeMap::new() };
+    // The first heal starts them all.
+    chaos.heal().await;
     let chatters = begin_to_chat(&mut chaos.cluster, people, Duration::from_millis(20)).await;
     wait_for_progress(&chaos.cluster, &chatters).await;
     let witnesses = Witnesses::begin(&chaos.cluster, WITNESSES).await;
