@@ -10,7 +10,7 @@
 //!
 //! The rooms: [`world`] (what happens, in order), [`driving`] (nodes and their disks), [`disk`],
 //! [`network`], [`people`] (clients), [`stream`] and [`sessions`] (their events), [`faults`], [`truth`] (what every
-//! node is held against), [`knobs`] (what a seed draws), [`bugs`] (planted, to prove the checkers).
+//! node is held against), [`record`] (what clients saw, for the judge), [`knobs`] (what a seed draws), [`bugs`] (planted, to prove the checkers).
 
 #![allow(clippy::print_stdout, reason = "a test tells what it found")]
 
@@ -24,6 +24,7 @@ mod knobs;
 mod network;
 mod people;
 mod planted;
+mod record;
 mod sessions;
 mod stream;
 mod truth;

@@ -18,6 +18,7 @@ use super::host::Host;
 use super::knobs::Knobs;
 use super::network::Network;
 use super::people::Person;
+use super::record::Record;
 use super::truth::Truth;
 
 pub type Checked = Result<(), Failure>;
@@ -101,6 +102,7 @@ pub struct World {
     pub hosts: Vec<Host>,
     pub network: Network,
     pub truth: Truth,
+    pub record: Record,
     pub people: Vec<Person>,
     pub script: Script,
     pub drawn: u64,
@@ -163,6 +165,7 @@ impl World {
             hosts,
             network,
             truth: Truth::default(),
+            record: Record::default(),
             people: Vec::new(),
             script,
             drawn: 0,
@@ -362,6 +365,7 @@ impl World {
             }
         }
         self.truth.check_nothing_lost(model)?;
+        self.record.check(&self.truth, model)?;
         for person in self.people.iter().filter(|person| !person.is_probe()) {
             person.stream.check_complete(model)?;
         }
