@@ -52,7 +52,8 @@ pub type Seen<'a> = dyn FnMut(LogIndex, &Item, &Effect, &mut Model) + 'a;
 #[derive(Clone)]
 enum Txn {
     Boot(u64),
-    Append(Rc<Append>),
+    /// With the rows of the snapshot in it.
+    Append(Rc<Append>, Option<Change>),
     Change(Change),
     Compact(u64),
 }
@@ -118,13 +119,14 @@ impl Disk {
             append.hard_state.term = self.written.hard_state.term;
         }
         let rows = append.snapshot.as_ref().map(|install| self.installed(install));
-        self.write(Txn::Append(Rc::new(append)));
-        if let Some(rows) = rows {
-            if self.bug == Some(Bug::PositionWithoutRows) {
-                self.sync();
-            }
-            self.play(&rows, &mut |_, _, _, _| {});
-            self.unsynced.push_back(Txn::Change(rows));
+        if let Some(rows) = &rows {
+            self.play(rows, &mut |_, _, _, _| {});
+        }
+        if self.bug == Some(Bug::PositionWithoutRows) {
+            self.write(Txn::Append(Rc::new(append), None));
+            self.unsynced.extend(rows.map(Txn::Change));
+        } else {
+            self.write(Txn::Append(Rc::new(append), rows));
         }
     }
 
@@ -302,7 +304,7 @@ impl Disk {
 
     fn make_safe(&mut self, txn: Txn) {
         self.synced.take(&txn);
-        if let Txn::Change(change) = txn {
+        if let Txn::Change(change) | Txn::Append(_, Some(change)) = txn {
             self.since_old_model.push_back(change);
         }
     }
@@ -312,7 +314,7 @@ impl Image {
     fn take(&mut self, txn: &Txn) {
         match txn {
             Txn::Boot(boot) => self.boot = *boot,
-            Txn::Append(append) => {
+            Txn::Append(append, _) => {
                 if let Some(Install { position, .. }) = &append.snapshot {
                     self.log.clear();
                     self.cut = (position.index.0, position.term.0);

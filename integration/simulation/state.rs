@@ -11,6 +11,14 @@ use super::disk::StatePage;
 use super::host::Fetch;
 use super::world::{Event, World};
 
+/// What a source answers.
+pub enum Came {
+    Page(Box<StatePage>),
+    /// It is behind the horizon.
+    Behind,
+    Nothing,
+}
+
 /// Between two pages, and before another source is asked.
 const PAGE_US: (u64, u64) = (100, 20_000);
 const AGAIN_US: (u64, u64) = (20_000, 200_000);
@@ -74,19 +82,30 @@ impl World {
         {
             page.header.position.at = page.header.position.at.max(horizon);
         }
-        let page = page.filter(|page| page.header.position.at >= horizon).map(Box::new);
+        let came = match page {
+            None => Came::Nothing,
+            Some(page) if page.header.position.at < horizon => Came::Behind,
+            Some(page) => Came::Page(Box::new(page)),
+        };
         let life = self.hosts[host].life;
-        self.soon(PAGE_US, Event::StateCame { host, life, page });
+        self.soon(PAGE_US, Event::StateCame { host, life, came });
     }
 
-    pub fn state_came(&mut self, host: usize, page: Option<StatePage>) {
+    pub fn state_came(&mut self, host: usize, came: Came) {
         let hosts = self.hosts.len();
         let switches = !self.calm && self.dice.per_mille(100);
         let at = &mut self.hosts[host];
         let own = at.disk.position();
         let Some(fetch) = at.process.as_mut().and_then(|process| process.fetch.as_mut()) else { return };
         fetch.asks = false;
-        let taken = page.filter(|page| fetch.collected.take(&page.header, &own).is_ok());
+        let mut taken = None;
+        match came {
+            Came::Page(page) if fetch.collected.take(&page.header, &own).is_ok() => taken = Some(*page),
+            Came::Behind => fetch.collected.source_behind(own.at),
+            Came::Page(_) | Came::Nothing => {}
+        }
+        let before = fetch.collected.pages() as usize - usize::from(taken.is_some());
+        at.disk.incoming.truncate(before);
         let came = taken.is_some();
         at.disk.incoming.extend(taken);
         if !came || switches {

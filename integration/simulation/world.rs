@@ -13,11 +13,12 @@ use raft::eraftpb::{Entry, Message};
 use super::Failure;
 use super::bugs::Bug;
 use super::dice::Dice;
-use super::disk::{Disk, StatePage};
+use super::disk::Disk;
 use super::host::Host;
 use super::knobs::Knobs;
 use super::network::Network;
 use super::people::Person;
+use super::state::Came;
 use super::truth::Truth;
 
 pub type Checked = Result<(), Failure>;
@@ -109,7 +110,7 @@ pub enum Event {
     StateCame {
         host: usize,
         life: u64,
-        page: Option<Box<StatePage>>,
+        came: Came,
     },
 }
 
@@ -366,7 +367,7 @@ impl World {
             Event::SecondStrike { host } => self.second_strike(host),
             Event::Heal => self.heal(),
             Event::AskState { host, .. } => self.ask_state(host),
-            Event::StateCame { host, page, .. } => self.state_came(host, page.map(|page| *page)),
+            Event::StateCame { host, came, .. } => self.state_came(host, came),
         }
         Ok(())
     }
