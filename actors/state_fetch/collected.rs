@@ -1,7 +1,8 @@
 //! Which pages of state have come, and which one is wanted next.
 //!
 //! Each page goes on where the last one ended, from whatever source, as long as that source is not
-//! behind any earlier one: a row that moved in between would be in neither page. When there is no such
+//! behind any earlier one: a row that an earlier source had moved beyond the end of a later one would be
+//! in no page. When there is no such
 //! source any more, all of it begins anew: those that are left may need this node to get any further.
 
 use crate::chat_db::pages::{Header, Position};

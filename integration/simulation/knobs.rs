@@ -166,8 +166,8 @@ impl Knobs {
             Bug::SourceBehindHorizon => {
                 self.log_keep_entries = 3;
                 self.state_page = 1;
-                self.faults = vec![Fault::Isolate, Fault::Kill, Fault::Heal, Fault::SlowDisk];
-                self.fault_every_us = 200_000;
+                self.nodes = 5;
+                self.faults = vec![Fault::Isolate, Fault::Heal, Fault::SlowDisk];
                 self.ask_every_us = 5_000;
             }
             _ => {}

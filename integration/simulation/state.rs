@@ -80,7 +80,8 @@ impl World {
             && self.bug == Some(Bug::SourceBehindHorizon)
             && !page.header.end
         {
-            page.header.position.at = page.header.position.at.max(horizon);
+            // As if nobody kept how far a source was.
+            page.header.position.at = page.header.up_to;
         }
         let came = match page {
             None => Came::Nothing,
