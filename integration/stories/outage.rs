@@ -29,7 +29,7 @@ enum End {
 
 const ENDS: [End; 4] = [End::Killed, End::Told, End::Paused, End::Isolated];
 
-async fn end(cluster: &mut Cluster, network: Option<&mut Network>, leader: usize, end: End) {
+fn end(cluster: &mut Cluster, network: Option<&mut Network>, leader: usize, end: End) {
     let node = &mut cluster.nodes[leader];
     match end {
         End::Killed => node.kill(),
@@ -77,7 +77,7 @@ async fn outages() {
             for chatter in &watched {
                 chatter.forget_gap();
             }
-            end(&mut cluster, network.as_mut(), leader, how).await;
+            end(&mut cluster, network.as_mut(), leader, how);
             wait_for_progress(&cluster, &chatters).await;
             // Rarely all were on the node that went: then there is nothing to see.
             gaps.extend(watched.iter().map(|chatter| chatter.record().longest_gap).max());
