@@ -54,6 +54,15 @@ async fn undo(cluster: &mut Cluster, network: Option<&mut Network>, leader: usiz
     cluster.wait_until_ready().await;
 }
 
+/// How often any of these was refused, left without an answer, or had to go elsewhere.
+fn trouble(chatters: &[&Chatter]) -> u32 {
+    let of = |chatter: &&Chatter| {
+        let record = chatter.record();
+        record.refusals + record.unknown + record.reconnects
+    };
+    chatters.iter().map(of).sum()
+}
+
 #[actix::test]
 async fn outages() {
     let rounds = from_environment("OUTAGE_ROUNDS", ROUNDS_DEFAULT);
@@ -77,8 +86,12 @@ async fn outages() {
             for chatter in &watched {
                 chatter.forget_gap();
             }
+            let before = trouble(&watched);
             end(&mut cluster, network.as_mut(), leader, how);
             wait_for_progress(&cluster, &chatters).await;
+            if matches!(how, End::Killed | End::Told) {
+                assert_eq!(trouble(&watched), before, "{how:?}: a write was not carried along");
+            }
             // Rarely all were on the node that went: then there is nothing to see.
             gaps.extend(watched.iter().map(|chatter| chatter.record().longest_gap).max());
             undo(&mut cluster, network.as_mut(), leader, how).await;
