@@ -12,6 +12,7 @@ use raft::eraftpb::{ConfChange, ConfChangeV2, ConfState, Entry, EntryType, Messa
 use raft::{INVALID_ID, RawNode, ReadOnlyOption, StateRole};
 use tracing::debug;
 
+use super::candidacy::{Candidacy, Votes};
 use super::log_view::{LogStart, LogView, Wanted};
 use super::snapshots::Snapshots;
 use crate::ids::{LogIndex, RaftId, Term};
@@ -98,6 +99,7 @@ pub struct Core {
     founder: bool,
     /// The term in which this node gave up a leader whose process was gone: at most once a term.
     gave_up_in: Term,
+    candidacy: Candidacy,
 }
 
 struct Held {
@@ -148,6 +150,7 @@ impl Core {
             heard: Vec::new(),
             founder,
             gave_up_in: Term(0),
+            candidacy: Candidacy::default(),
         })
     }
 
@@ -163,6 +166,7 @@ impl Core {
         if self.founder && self.ticks.is_multiple_of(FOUNDER_STANDS_EVERY) {
             self.found();
         }
+        self.stand_again();
         // raft-rs looks at its quorum once an election timeout, so a leader may believe in one for two.
         if self.leadership().leads && !self.hears_majority() {
             debug!("no majority heard from within the election timeout: stepping down");
@@ -529,6 +533,19 @@ impl Core {
     fn found(&mut self) {
         self.founder = (self.last_index().0, self.node.raft.term) == FOUNDATION;
         if self.founder && self.leadership().leader.is_none() {
+            // Cannot fail: a hup is a local message that every role takes.
+            let _never = self.node.campaign();
+        }
+    }
+
+    /// See [`Candidacy`].
+    fn stand_again(&mut self) {
+        let raft = &self.node.raft;
+        let mut voters = self.voters();
+        voters.sort_unstable();
+        let Some(rank) = voters.iter().position(|voter| voter.0 == raft.id) else { return };
+        let (granted, rejected, _) = raft.prs().tally_votes();
+        if self.candidacy.tick(raft.state, rank, Votes { granted, rejected, voters: voters.len() }) {
             // Cannot fail: a hup is a local message that every role takes.
             let _never = self.node.campaign();
         }

@@ -6,12 +6,6 @@
 //! - [`witness`]: clients of real nodes that write such histories.
 //! - [`proof`]: histories made by hand that must pass, and such that must not.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "all of this is test code, which the lints see only where `#[test]` stands"
-)]
-
 pub mod history;
 mod proof;
 pub mod search;
