@@ -182,15 +182,22 @@ async fn who_is_connected_while_state_is_installed_misses_nothing() {
     for seq in 1..=10 {
         assert_eq!(number(&bob.event(json!({"ev": "message"})).await, "seq"), seq);
     }
+    let mut elsewhere = cluster.register(stands, "cleo").await;
+    let mut cleo = cluster.client(leader).await;
+    cleo.hello_as(&elsewhere).await;
     cluster.nodes[stands].pause();
     write(&mut ann, room, 400, 10).await;
+    // Somebody is logged out meanwhile, which the node that stands still never applies.
+    cleo.ok("logout", json!({})).await;
+    write(&mut ann, room, 200, 10).await;
     cluster.nodes[stands].resume();
     write(&mut ann, room, 40, 10).await;
-    for seq in 11..=450 {
+    for seq in 11..=650 {
         assert_eq!(number(&bob.event(json!({"ev": "message"})).await, "seq"), seq);
     }
+    assert_eq!(elsewhere.closed().await.code, Some(4503));
     bob.send(room, "and it goes on").await;
     assert!(transfers(&cluster.nodes[stands].log()) > 0, "{}", cluster.nodes[stands].log_tail());
     cluster.equal_tables().await;
-    assert_eq!(read(&cluster.nodes[stands].data_dir())["messages"].len(), 451);
+    assert_eq!(read(&cluster.nodes[stands].data_dir())["messages"].len(), 651);
 }
