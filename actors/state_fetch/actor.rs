@@ -178,7 +178,7 @@ impl StateFetch {
         let collected = Collected::again(self.incoming.heads(), &own);
         if collected.pages() == 0 {
             self.throw_away();
-        } else {
+        } else if self.offer.is_some() {
             info!(pages = collected.pages(), at = %collected.after(), "going on with what came before");
         }
         self.own = own;
