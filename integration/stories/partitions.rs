@@ -268,3 +268,22 @@ async fn a_half_partitioned_leader_is_replaced() {
     }
     peace.end().await;
 }
+
+/// A leader that sees one other only, who sees everybody: it is replaced, and does not win that one back.
+#[actix::test]
+async fn a_leader_that_sees_one_other_is_replaced() {
+    let Some(mut peace) = Peace::begin().await else { return };
+    let old = peace.leader;
+    let (name, rest) = (peace.cluster.nodes[old].name.clone(), all_but(&peace.cluster, old));
+    for place in 2..5 {
+        peace.network.cut_both(old, (old + place) % 5);
+    }
+    let before = reign(&peace.cluster, &rest, Some(&name)).await;
+    actix::clock::sleep(WATCHED).await;
+    wait_for_progress(&peace.cluster, &peace.chatters).await;
+    assert_eq!(reign(&peace.cluster, &rest, Some(&name)).await, before, "{}", peace.cluster.log_tails());
+    peace.network.heal();
+    let everybody: Vec<usize> = (0..5).collect();
+    assert_eq!(reign(&peace.cluster, &everybody, None).await, before, "{}", peace.cluster.log_tails());
+    peace.end().await;
+}
