@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, HardState};
+use tokio::sync::oneshot;
 
 use crate::chat::outcome::{Notice, Outcome, Refusal, SessionEnded};
 use crate::ids::{At, LogIndex, Origin, Term};
+use crate::membership::Roll;
 use crate::post;
 
 /// Asks to write log entries and hard state, with an fsync. `Persisted(number)` comes after it.
@@ -43,8 +45,11 @@ pub enum Payload {
     Empty,
     /// An encoded `chat::command::Batch`.
     Batch(Bytes),
-    /// The configuration as of this entry.
-    Conf(ConfState),
+    /// The configuration as of this entry, and the encoded `membership::NodeRow` that changes with it;
+    /// none when a joint configuration is left.
+    Conf(ConfState, Bytes),
+    /// An encoded `membership::NodeRow` that changes alone: a node is written down before it is here.
+    Node(Bytes),
 }
 
 /// Applied up to `index`, and stored. For `RaftNode`.
@@ -63,10 +68,24 @@ pub struct Changed {
     pub ended: Arc<Vec<SessionEnded>>,
 }
 
+/// Members have changed: everybody as of the applied position. For whoever subscribed; `RaftNode` is
+/// told before the `Applied` that goes with it.
+#[derive(Clone, Debug)]
+pub struct Members {
+    pub roll: Arc<Roll>,
+}
+
+/// Asks to write down, with an fsync, that this disk's replica was removed: it never serves again.
+pub struct MarkRemoved {
+    pub reply: oneshot::Sender<()>,
+}
+
 post! {
     Append => "append",
     Persisted => "persisted",
     Apply => "apply",
     Applied => "applied",
     Changed => "changed",
+    Members => "members",
+    MarkRemoved => "mark_removed",
 }

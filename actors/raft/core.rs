@@ -4,8 +4,12 @@
 //! After any inputs, [`Core::drive`] tells what is to be done. At most one append is on its way to the
 //! disk; what comes meanwhile merges into one that waits, so every fsync carries all there is.
 
+use bytes::Bytes;
 use protobuf::Message as _;
-use raft::eraftpb::{ConfChange, ConfChangeV2, ConfState, Entry, EntryType, Message, MessageType};
+use raft::eraftpb::{
+    ConfChange, ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState, Entry,
+    EntryType, Message, MessageType,
+};
 use raft::{INVALID_ID, RawNode, ReadOnlyOption, StateRole};
 use tracing::debug;
 
@@ -44,6 +48,14 @@ pub struct Leadership {
     pub term: Term,
     pub leader: Option<RaftId>,
     pub leads: bool,
+}
+
+/// What becomes of a replica in a change of members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    Voter(RaftId),
+    Learner(RaftId),
+    Gone(RaftId),
 }
 
 /// A proposal that Raft did not take: it does not lead, hands over, or has too much uncommitted.
@@ -175,6 +187,46 @@ impl Core {
             return Err(NotTaken);
         }
         Ok((Term(self.node.raft.term), LogIndex(self.node.raft.raft_log.last_index())))
+    }
+
+    /// Proposes a change of members, as leader: through a joint configuration, which is left by itself.
+    /// `row` is the encoded `NodeRow` that changes with it; it alone changes when there are no `changes`.
+    ///
+    /// # Errors
+    /// [`NotTaken`]: it does not lead, hands over, or an earlier change is not done.
+    pub fn propose_members(&mut self, changes: &[Turn], row: Vec<u8>) -> Result<(), NotTaken> {
+        if !self.leadership().leads || self.is_transferring() || self.is_changing() {
+            return Err(NotTaken);
+        }
+        if changes.is_empty() {
+            return self.node.propose(row, Vec::new()).map_err(|_| NotTaken);
+        }
+        let single = |turn: &Turn| {
+            let (id, kind) = match *turn {
+                Turn::Voter(id) => (id, ConfChangeType::AddNode),
+                Turn::Learner(id) => (id, ConfChangeType::AddLearnerNode),
+                Turn::Gone(id) => (id, ConfChangeType::RemoveNode),
+            };
+            ConfChangeSingle { node_id: id.0, change_type: kind, ..ConfChangeSingle::default() }
+        };
+        let change = ConfChangeV2 {
+            transition: ConfChangeTransition::Implicit,
+            changes: changes.iter().map(single).collect::<Vec<_>>().into(),
+            ..ConfChangeV2::default()
+        };
+        self.node.propose_conf_change(row, change).map_err(|_| NotTaken)
+    }
+
+    /// A change of members is under way, as far as this node knows; or may be, early in a term.
+    pub fn is_changing(&self) -> bool {
+        self.node.raft.has_pending_conf()
+            || !self.node.store().conf_state().voters_outgoing.is_empty()
+            || !self.has_applied_in_term()
+    }
+
+    /// Hands leadership to that voter.
+    pub fn transfer_to(&mut self, peer: RaftId) {
+        self.node.transfer_leader(peer.0);
     }
 
     /// Asks for the point of the order that a linearizable read must see. It may never be answered.
@@ -392,29 +444,30 @@ impl Core {
     /// that leaves a joint configuration has none.
     fn admit(&mut self, entry: Entry) -> Committed {
         let what = match entry.get_entry_type() {
-            EntryType::EntryNormal if entry.data.is_empty() => Payload::Empty,
+            EntryType::EntryNormal if entry.data.is_empty() && entry.context.is_empty() => Payload::Empty,
+            EntryType::EntryNormal if entry.data.is_empty() => Payload::Node(entry.context.clone()),
             EntryType::EntryNormal => Payload::Batch(entry.data.clone()),
             EntryType::EntryConfChange => {
                 let mut change = ConfChange::default();
                 change.merge_from_bytes(&entry.data).expect("a committed conf change was written by raft-rs");
                 let adopted = self.node.apply_conf_change(&change);
-                self.adopt(adopted)
+                self.adopt(adopted, entry.context.clone())
             }
             EntryType::EntryConfChangeV2 => {
                 let mut change = ConfChangeV2::default();
                 change.merge_from_bytes(&entry.data).expect("a committed conf change was written by raft-rs");
                 let adopted = self.node.apply_conf_change(&change);
-                self.adopt(adopted)
+                self.adopt(adopted, entry.context.clone())
             }
         };
         Committed { index: LogIndex(entry.index), term: Term(entry.term), what }
     }
 
-    fn adopt(&mut self, adopted: raft::Result<ConfState>) -> Payload {
+    fn adopt(&mut self, adopted: raft::Result<ConfState>, row: Bytes) -> Payload {
         match adopted {
             Ok(conf_state) => {
                 self.node.mut_store().set_conf_state(&conf_state);
-                Payload::Conf(conf_state)
+                Payload::Conf(conf_state, row)
             }
             Err(error) => {
                 tracing::warn!(%error, "conf change refused by raft, alike on every node");
@@ -474,10 +527,10 @@ impl Core {
         }
     }
 
+    /// Of a joint configuration, from both.
     fn hears_majority(&self) -> bool {
-        let voters = self.voters();
-        let heard =
-            voters.iter().filter(|&&voter| voter.0 == self.node.raft.id || self.heard_lately(voter)).count();
-        heard > voters.len() / 2
+        let heard = |voter: &RaftId| voter.0 == self.node.raft.id || self.heard_lately(*voter);
+        let heard = self.voters().into_iter().filter(heard).map(|voter| voter.0).collect();
+        self.node.raft.prs().has_quorum(&heard)
     }
 }

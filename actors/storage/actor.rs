@@ -1,6 +1,7 @@
 //! The actor that owns the store.
 //!
-//! **Owns** the only writing connection, on a thread of its own. **Is told** [`Append`] and [`Apply`].
+//! **Owns** the only writing connection, on a thread of its own. **Is told** [`Append`], [`Apply`] and
+//! [`MarkRemoved`].
 //! **Tells** `RaftNode` what is [`Persisted`] and [`Applied`], and whoever subscribed what
 //! [`Changed`]. **Never** reports what is not on the disk, never runs a job before an earlier append,
 //! never waits for another actor.
@@ -22,7 +23,7 @@ use super::store::{Store, StoreError};
 use super::write_back::WriteBack;
 use crate::bus::{Envelope, News, Port};
 use crate::essential;
-use crate::messages::disk::{Append, Applied, Apply, Changed, Committed, Persisted};
+use crate::messages::disk::{Append, Applied, Apply, Changed, Committed, MarkRemoved, Members, Persisted};
 use crate::metrics::Metrics;
 
 /// How long an append that comes in may have to wait for what is being applied.
@@ -38,6 +39,7 @@ pub struct Storage {
     persisted: Port<Persisted>,
     applied: Port<Applied>,
     changed: News<Changed>,
+    members: News<Members>,
     metrics: Metrics,
     /// Committed and not yet applied, in order.
     waiting: VecDeque<Committed>,
@@ -63,6 +65,7 @@ impl Storage {
         persisted: Port<Persisted>,
         applied: Port<Applied>,
         changed: News<Changed>,
+        members: News<Members>,
         metrics: &Metrics,
     ) -> Self {
         let write_back = WriteBack::start(store.path());
@@ -74,6 +77,7 @@ impl Storage {
             persisted,
             applied,
             changed,
+            members,
             metrics: metrics.clone(),
             waiting: VecDeque::new(),
             will_go_on: false,
@@ -169,6 +173,16 @@ impl Handler<Envelope<Apply>> for Storage {
     }
 }
 
+impl Handler<Envelope<MarkRemoved>> for Storage {
+    type Result = ();
+
+    fn handle(&mut self, letter: Envelope<MarkRemoved>, _: &mut Self::Context) {
+        let (MarkRemoved { reply }, _handling) = letter.open();
+        insist(&mut self.store, Store::mark_removed);
+        let _gone = reply.send(());
+    }
+}
+
 impl Handler<ApplyMore> for Storage {
     type Result = ();
 
@@ -180,6 +194,9 @@ impl Handler<ApplyMore> for Storage {
             store.apply(waiting, || started.elapsed() >= PIECE_MAX)
         });
         self.waiting.drain(..piece.entries);
+        if let Some(members) = piece.members {
+            self.members.publish(&members);
+        }
         self.applied.tell(piece.applied);
         if let Some(changed) = piece.changed {
             self.changed.publish(&changed);
@@ -240,7 +257,7 @@ mod tests {
             changed.subscribe(port(&metrics, listener.clone().recipient()));
             let (persisted, applied) =
                 (port(&metrics, listener.clone().recipient()), port(&metrics, listener.recipient()));
-            let storage = Storage::new(store, persisted, applied, changed, &metrics).start_on_own_thread();
+            let storage = Storage::new(store, persisted, applied, changed, News::default(), &metrics).start_on_own_thread();
             let asks: (Port<Append>, Port<Apply>) =
                 (port(&metrics, storage.clone().recipient()), port(&metrics, storage.recipient()));
 

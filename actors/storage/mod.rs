@@ -4,6 +4,7 @@
 //! - [`store`]: the pure core: functions on one connection.
 //!   - [`open`]: the directory, its lock, the pragmas; every reason not to open it.
 //!   - [`founding`]: how the file becomes part of a chat.
+//!   - [`members`]: nodes that come and go, and what this file is to them.
 //!   - [`start`]: what Raft begins with, checked.
 //!   - [`log`]: entries and hard state, each append with its fsync.
 //!   - [`applying`]: committed entries into rows.
@@ -17,6 +18,7 @@ pub mod applying;
 pub mod canon;
 pub mod founding;
 pub mod log;
+pub mod members;
 pub mod open;
 pub mod schema;
 pub mod start;

@@ -8,7 +8,7 @@ use super::store::{Standing, Store, StoreError, Synchronous};
 use crate::chat_db::entries;
 use crate::chat_db::rows::{at, number};
 use crate::ids::{At, Boot, LogIndex, RaftId, Term};
-use crate::membership::Node;
+use crate::membership::{Listed, Node, Roll};
 
 /// What a node is and where it stands, as of its start.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Opened {
     pub epoch: String,
     /// Everybody in the chat, by Raft id.
     pub nodes: Vec<Node>,
+    /// Everybody who is or was in the chat, as of `applied`.
+    pub roll: Roll,
     /// This run of the process: on the disk already.
     pub boot: Boot,
     pub hard_state: HardState,
@@ -48,6 +50,8 @@ pub struct TermRun {
 pub enum StartError {
     #[error("no chat was founded on this disk")]
     NotFounded,
+    #[error("this node was removed from its chat: empty its data_dir, and it may join anew")]
+    Removed,
     #[error("chat.db is damaged: it names no members (conf_state): {RESCUE}")]
     NoMembers,
     #[error("chat.db is damaged: its members cannot be read ({source}): {RESCUE}")]
@@ -118,6 +122,9 @@ impl Store {
 
     fn look(&self) -> Result<Opened, StartError> {
         let state = self.sql(read_state)?;
+        if state.foundation == "removed" {
+            return Err(StartError::Removed);
+        }
         if state.foundation != "founded" {
             return Err(StartError::NotFounded);
         }
@@ -132,7 +139,9 @@ impl Store {
         if term < log_term {
             return Err(StartError::TermBehindLog { term, log: log_term });
         }
-        let nodes = self.sql(read_nodes)?;
+        let roll = self.roll()?;
+        let here = |listed: Listed| Some(listed.node).filter(|node| node.raft_id.0 != 0);
+        let nodes = roll.listed().into_iter().filter_map(here).collect();
         let unapplied = self.sql(|conn| entries::read(conn, state.applied.next(), last.next(), u64::MAX))?;
         Ok(Opened {
             node: self.node.clone(),
@@ -140,6 +149,7 @@ impl Store {
             cluster: state.cluster,
             epoch: state.epoch,
             nodes,
+            roll,
             boot: state.boot,
             hard_state: state.hard_state,
             conf_state,
@@ -227,21 +237,6 @@ fn read_state(conn: &Connection) -> rusqlite::Result<State> {
             })
         },
     )
-}
-
-fn read_nodes(conn: &Connection) -> rusqlite::Result<Vec<Node>> {
-    let mut statement = conn.prepare(
-        "SELECT name, raft_id, peer, public FROM nodes WHERE raft_id IS NOT NULL AND NOT removed ORDER BY raft_id",
-    )?;
-    let nodes = statement.query_map([], |row| {
-        Ok(Node {
-            name: row.get(0)?,
-            raft_id: RaftId(number(row, 1)?),
-            peer: row.get(2)?,
-            public: row.get(3)?,
-        })
-    })?;
-    nodes.collect()
 }
 
 #[cfg(test)]

@@ -395,7 +395,7 @@ fn committed_text(entry: &Committed) -> String {
     match &entry.what {
         Payload::Batch(data) => format!("{} {}", entry.index, batch_text(data)),
         Payload::Empty => format!("{} (empty)", entry.index),
-        Payload::Conf(_) => format!("{} (members)", entry.index),
+        Payload::Conf(..) | Payload::Node(_) => format!("{} (members)", entry.index),
     }
 }
 
