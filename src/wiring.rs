@@ -1,27 +1,27 @@
 //! Builds one node: its actors, and who has a port to whom. The one place that knows them all.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Arbiter, AsyncContext, Context};
+use actix::{Actor, Arbiter, AsyncContext as _, Context};
 use actix_web::HttpResponse;
 use anyhow::Context as _;
 use chat_actors::bus::{News, Port, Seat};
 use chat_actors::hub::Hub;
-use chat_actors::ids::RaftId;
-use chat_actors::membership::{Directory, Listed};
+use chat_actors::membership::{Directory, Roll};
 use chat_actors::messages::consensus::{Forwarded, Propose, ReadBarrier, Standing, Step, StepDown};
-use chat_actors::messages::disk::Changed;
+use chat_actors::messages::disk::{Changed, MarkRemoved, Members};
 use chat_actors::messages::hub::Drain;
-use chat_actors::messages::links::{Gossip, LinkState};
+use chat_actors::messages::links::LinkState;
+use chat_actors::messages::members::{ChangeMembers, Fate, Stranger};
 use chat_actors::messages::news::Role;
 use chat_actors::messages::people::Peers;
 use chat_actors::messages::reading::LogEntries;
 use chat_actors::metrics::Metrics;
 use chat_actors::passwords::Passwords;
-use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts, Secret};
-use chat_actors::raft::actor::{Peer, Ports, RaftNode};
+use chat_actors::peer_link::lane::LaneLimits;
+use chat_actors::peer_link::{PeerLinkConfig, PeerLinkPorts, Roster, RosterConfig, RosterPorts, Secret};
+use chat_actors::raft::actor::{Ports, RaftNode};
 use chat_actors::raft::core::Config;
 use chat_actors::raft::log_view::LogStart;
 use chat_actors::raft::node::Node;
@@ -41,7 +41,7 @@ use crate::settings::{RaftSettings, Registration, Settings};
 /// Messages that may wait for an actor before whoever can be put off is.
 const RAFT_MAILBOX: usize = 8_192;
 const STORAGE_MAILBOX: usize = 4_096;
-const LINK_MAILBOX: usize = 1_024;
+const ROSTER_MAILBOX: usize = 1_024;
 const READER_MAILBOX: usize = 4_096;
 const READERS: u32 = 2;
 const HASHERS: usize = 2;
@@ -49,11 +49,14 @@ const HASHERS: usize = 2;
 /// The server pings its clients so often; they are told, and may take a longer silence for death.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const GOING_AWAY: u16 = 1001;
+const REMOVED: u16 = 4001;
 
 /// An outcome that is not known after so long is answered as such: clients are promised 5 s.
 const DEADLINE: Duration = Duration::from_millis(4_500);
 /// What was handed to a leader and not heard of is handed on again.
 const REPEAT: Duration = Duration::from_millis(1_000);
+/// A learner that has been caught up for so long becomes a voter.
+const STABLE: Duration = Duration::from_secs(10);
 /// Election timeouts without a majority, after which nobody is kept waiting for one.
 const ELECTIONS_WITHOUT_QUORUM: u64 = 3;
 
@@ -61,6 +64,15 @@ const ELECTIONS_WITHOUT_QUORUM: u64 = 3;
 pub struct RunningNode {
     step_down: Port<StepDown>,
     drain: Port<Drain>,
+    mark_removed: Port<MarkRemoved>,
+    fate: watch::Receiver<Option<Fate>>,
+}
+
+/// Why clients are sent away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    Stops,
+    Removed,
 }
 
 impl RunningNode {
@@ -72,9 +84,30 @@ impl RunningNode {
     }
 
     /// Tells every client where else to go; returns when they have gone.
-    pub async fn farewell(&self) {
+    pub async fn farewell(&self, why: Leave) {
         let (reply, done) = oneshot::channel();
-        self.drain.tell(Drain { reason: "this node is stopping".to_owned(), close_code: GOING_AWAY, reply });
+        let (reason, close_code) = match why {
+            Leave::Stops => ("this node is stopping", GOING_AWAY),
+            Leave::Removed => ("this node was removed from the cluster", REMOVED),
+        };
+        self.drain.tell(Drain { reason: reason.to_owned(), close_code, reply });
+        let _stopped = done.await;
+    }
+
+    /// Returns when this node cannot go on as the replica that it is.
+    pub async fn fate(&self) -> Fate {
+        let mut fate = self.fate.clone();
+        match fate.wait_for(Option::is_some).await {
+            Ok(fate) => fate.clone().expect("this was waited for"),
+            // Nobody is left who could say so.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Writes into the file that its replica was removed; returns when that is on the disk.
+    pub async fn mark_removed(&self) {
+        let (reply, done) = oneshot::channel();
+        self.mark_removed.tell(MarkRemoved { reply });
         let _stopped = done.await;
     }
 }
@@ -92,9 +125,11 @@ pub async fn start_node(
     peer_edge: &PeerEdge,
 ) -> anyhow::Result<RunningNode> {
     let opened = store.start()?;
-    let directory = directory(&opened);
     let (own, cluster) = (opened.raft_id, opened.cluster.clone());
-    let (_keep, directory) = watch::channel(Arc::new(directory));
+    let (roll, now) = (Arc::new(opened.roll.clone()), directory(&opened));
+    let (tell_directory, directory) = watch::channel(Arc::new(now));
+    let (tell_roll, roll) = watch::channel(roll);
+    let (tell_fate, fate) = watch::channel(None);
 
     let reader = Reader::start(store.path(), READERS)?;
     let readers = Seat::new(metrics, "reader", READER_MAILBOX);
@@ -109,13 +144,17 @@ pub async fn start_node(
         store,
         opened,
         settings: settings.raft.clone(),
+        own_url: settings.peer.url.to_string(),
         secret: secret.clone(),
         log_entries: readers.port(reader.clone().recipient()),
         listeners,
+        peers: hub.peers.clone(),
+        directory: tell_directory,
+        roll: tell_roll,
+        fate: tell_fate,
         metrics: metrics.clone(),
     })
     .await?;
-    hub.peers.tell(Peers { links: consensus.gossip.clone() });
 
     let ports = SessionPorts {
         propose: consensus.propose.clone(),
@@ -138,7 +177,7 @@ pub async fn start_node(
         executor,
         standing: consensus.standing.clone(),
         hub: hub.clone(),
-        directory,
+        directory: directory.clone(),
         ping_every: PING_EVERY,
     };
     let inside = Arc::new(inside);
@@ -146,6 +185,11 @@ pub async fn start_node(
     peer_edge.open(peer::Inside {
         own,
         cluster,
+        roll,
+        directory,
+        stranger: consensus.stranger.clone(),
+        change: consensus.change.clone(),
+        seen: peer::Seen::default(),
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
@@ -159,16 +203,20 @@ pub async fn start_node(
             })
         }),
     });
-    Ok(RunningNode { step_down: consensus.step_down, drain: hub.drain })
+    Ok(RunningNode {
+        step_down: consensus.step_down,
+        drain: hub.drain,
+        mark_removed: consensus.mark_removed,
+        fate,
+    })
 }
 
 fn directory(opened: &Opened) -> Directory {
-    let nodes = opened.nodes.iter().map(|node| Listed { node: node.clone(), learner: false });
     Directory {
         cluster: opened.cluster.clone(),
         epoch: opened.epoch.clone(),
         node: opened.node.clone(),
-        nodes: nodes.collect(),
+        nodes: opened.roll.listed(),
     }
 }
 
@@ -197,8 +245,9 @@ pub struct Consensus {
     pub forwarded: Port<Forwarded>,
     pub standing: Port<Standing>,
     pub step_down: Port<StepDown>,
-    /// To the Hubs of the other nodes.
-    pub gossip: BTreeMap<RaftId, Port<Gossip>>,
+    pub change: Port<ChangeMembers>,
+    pub stranger: Port<Stranger>,
+    pub mark_removed: Port<MarkRemoved>,
 }
 
 /// Who wants to hear of what happens in consensus and storage.
@@ -214,9 +263,16 @@ pub struct Parts {
     pub store: Store,
     pub opened: Opened,
     pub settings: RaftSettings,
+    /// Where this node's own peer port is.
+    pub own_url: String,
     pub secret: Secret,
     pub log_entries: Port<LogEntries>,
     pub listeners: Listeners,
+    /// `Hub`.
+    pub peers: Port<Peers>,
+    pub directory: watch::Sender<Arc<Directory>>,
+    pub roll: watch::Sender<Arc<Roll>>,
+    pub fate: watch::Sender<Option<Fate>>,
     pub metrics: Metrics,
 }
 
@@ -237,79 +293,81 @@ pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
 }
 
 fn build(parts: Parts) -> anyhow::Result<Consensus> {
-    let Parts { store, opened, settings, secret, log_entries, listeners, metrics } = parts;
+    let Parts { store, opened, settings, log_entries, mut listeners, metrics, .. } = parts;
     let node = node(&opened, &settings)?;
-    let mut failure = None;
-    let mut gossip = BTreeMap::new();
     let seat = Seat::new(&metrics, "raft_node", RAFT_MAILBOX);
+    let roster_seat = Seat::new(&metrics, "roster", ROSTER_MAILBOX);
+    let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
     let tick = Duration::from_millis(settings.tick_ms);
+    let mut others = None;
     let addr = RaftNode::create(|ctx: &mut Context<RaftNode>| {
         let raft = ctx.address();
-        let links = PeerLinkPorts {
-            unreachable: seat.port(raft.clone().recipient()),
-            died: seat.port(raft.clone().recipient()),
-            state: listeners.link_state.clone(),
-        };
-        let mut peers = BTreeMap::new();
-        for other in opened.nodes.iter().filter(|other| other.raft_id != opened.raft_id) {
-            let config = PeerLinkConfig {
-                peer: other.raft_id,
-                url: other.peer.clone(),
-                secret: secret.clone(),
-                cluster: opened.cluster.clone(),
-                own: opened.raft_id,
-                boot: opened.boot,
-                limits: chat_actors::peer_link::lane::LaneLimits::default(),
+        let roster = Roster::create(|ctx: &mut Context<Roster>| {
+            let link = PeerLinkPorts {
+                unreachable: seat.port(raft.clone().recipient()),
+                died: seat.port(raft.clone().recipient()),
+                fate: roster_seat.port(ctx.address().recipient()),
+                state: listeners.link_state.clone(),
             };
-            match PeerLink::new(config, links.clone()) {
-                Ok(link) => {
-                    let link = link.start();
-                    let seat = Seat::new(&metrics, "peer_link", LINK_MAILBOX);
-                    let peer = Peer {
-                        name: other.name.clone(),
-                        send: seat.port(link.clone().recipient()),
-                        forward: seat.port(link.clone().recipient()),
-                    };
-                    peers.insert(other.raft_id, peer);
-                    gossip.insert(other.raft_id, seat.port(link.recipient()));
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
+            let ports = RosterPorts {
+                link,
+                links: seat.port(raft.clone().recipient()),
+                peers: parts.peers,
+                directory: parts.directory,
+                roll: parts.roll,
+                fate: parts.fate,
+            };
+            Roster::new(roster_config(&opened, parts.own_url, parts.secret, &metrics), ports)
+        });
+        listeners.role.subscribe(roster_seat.port(roster.clone().recipient()));
+        let mut members = News::<Members>::default();
+        members.subscribe(seat.port(raft.clone().recipient()));
+        members.subscribe(roster_seat.port(roster.clone().recipient()));
         let storage = Storage::new(
             store,
             seat.port(raft.clone().recipient()),
-            seat.port(raft.clone().recipient()),
+            seat.port(raft.recipient()),
             listeners.changed.clone(),
+            members,
             &metrics,
         )
         .start_on_own_thread();
-        let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
         let ports = Ports {
             append: storage_seat.port(storage.clone().recipient()),
-            apply: storage_seat.port(storage.recipient()),
+            apply: storage_seat.port(storage.clone().recipient()),
             log_entries,
             role: listeners.role.clone(),
-            peers,
+            fate: roster_seat.port(roster.clone().recipient()),
         };
+        others = Some((roster, storage));
         RaftNode::new(node, tick, ports, metrics.clone())
     });
-    if let Some(error) = failure {
-        return Err(error).context("a member cannot be reached");
-    }
-    Ok(ways_in(&seat, &addr, gossip))
-}
-
-fn ways_in(seat: &Seat, addr: &Addr<RaftNode>, gossip: BTreeMap<RaftId, Port<Gossip>>) -> Consensus {
-    Consensus {
+    let (roster, storage) = others.context("consensus was not built")?;
+    Ok(Consensus {
         propose: seat.port(addr.clone().recipient()),
         read_barrier: seat.port(addr.clone().recipient()),
         step: seat.port(addr.clone().recipient()),
         forwarded: seat.port(addr.clone().recipient()),
         standing: seat.port(addr.clone().recipient()),
         step_down: seat.port(addr.clone().recipient()),
-        gossip,
-    }
+        change: seat.port(addr.recipient()),
+        stranger: roster_seat.port(roster.recipient()),
+        mark_removed: storage_seat.port(storage.recipient()),
+    })
+}
+
+fn roster_config(opened: &Opened, own_url: String, secret: Secret, metrics: &Metrics) -> RosterConfig {
+    let link = PeerLinkConfig {
+        peer: opened.raft_id,
+        url: own_url.clone(),
+        secret,
+        cluster: opened.cluster.clone(),
+        own: opened.raft_id,
+        own_url,
+        boot: opened.boot,
+        limits: LaneLimits::default(),
+    };
+    RosterConfig { link, directory: directory(opened), metrics: metrics.clone() }
 }
 
 fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
@@ -327,6 +385,7 @@ fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
         deadline_ticks: ticks(DEADLINE),
         repeat_ticks: ticks(REPEAT),
         no_quorum_ticks: ELECTIONS_WITHOUT_QUORUM * settings.election_ticks as u64,
+        promote_ticks: ticks(STABLE),
     };
     let start = LogStart {
         hard_state: opened.hard_state.clone(),
@@ -337,5 +396,8 @@ fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
         tail: opened.unapplied.clone(),
         last: opened.last.0,
     };
-    Node::new(&config, opened.boot, patience, start).context("raft cannot start from what chat.db holds")
+    let node = Node::new(&config, opened.boot, patience, start);
+    let mut node = node.context("raft cannot start from what chat.db holds")?;
+    node.members(Arc::new(opened.roll.clone()));
+    Ok(node)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bus::Port;
 use crate::chat::command::Item;
 use crate::ids::{RaftId, RoomId, Term};
 use crate::post;
@@ -19,6 +20,14 @@ pub struct Send {
 pub struct Forward {
     pub term: Term,
     pub items: Vec<Item>,
+}
+
+/// One peer, as `RaftNode` needs it.
+#[derive(Clone)]
+pub struct PeerPorts {
+    pub name: String,
+    pub send: Port<Send>,
+    pub forward: Port<Forward>,
 }
 
 /// Asks to carry passing news about people to the peer; lost when the peer is not there.

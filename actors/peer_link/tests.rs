@@ -128,7 +128,8 @@ fn link(to: SocketAddr, limits: LaneLimits) -> Link {
     state.subscribe(seat.port(listener.clone().recipient()));
     let ports = PeerLinkPorts {
         unreachable: seat.port(listener.clone().recipient()),
-        died: seat.port(listener.recipient()),
+        died: seat.port(listener.clone().recipient()),
+        fate: seat.port(listener.recipient()),
         state,
     };
     let config = PeerLinkConfig {
@@ -137,6 +138,7 @@ fn link(to: SocketAddr, limits: LaneLimits) -> Link {
         secret: Secret::new("a secret"),
         cluster: "c0ffee".to_owned(),
         own: RaftId(1),
+        own_url: "http://own".to_owned(),
         boot: Boot(1),
         limits,
     };

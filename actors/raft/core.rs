@@ -40,6 +40,8 @@ pub struct Outputs {
     pub reads: Vec<(Vec<u8>, LogIndex)>,
     /// Old entries to be read from the disk; answered by [`Core::fetched`].
     pub wanted: Vec<Wanted>,
+    /// This disk has gone back in time, says the sentence.
+    pub went_back: Option<String>,
 }
 
 /// Who leads, as this node believes.
@@ -152,19 +154,19 @@ impl Core {
     }
 
     /// A message from a peer. What raft-rs would panic on is refused here.
-    pub fn step(&mut self, message: Message) {
+    pub fn step(&mut self, message: Message, out: &mut Outputs) {
         let kind = message.get_msg_type();
         if kind == MessageType::MsgPropose || kind == MessageType::MsgSnapshot {
             debug!(?kind, from = message.from, "message refused");
             return;
         }
         if kind == MessageType::MsgHeartbeat && message.commit > self.node.raft.raft_log.last_index() {
-            // This disk has gone back in time: raft-rs would panic on it.
-            tracing::error!(
-                commit = message.commit,
-                last = self.node.raft.raft_log.last_index(),
-                "the leader knows entries of this node that its disk does not hold: heartbeat refused"
-            );
+            // raft-rs would panic on it.
+            out.went_back = Some(format!(
+                "the leader knows that this node holds its log up to entry {}, but its disk ends at entry {}",
+                message.commit,
+                self.node.raft.raft_log.last_index()
+            ));
             return;
         }
         let from = RaftId(message.from);

@@ -2,6 +2,7 @@
 //!
 //! - [`core`]: inputs in, outputs out; the order in which a `Ready` must be handled.
 //! - [`log_view`]: the log as `RawNode` sees it, in memory.
+//! - [`members`]: who is in the cluster, and what may be changed about it.
 //! - [`proposals`]: who waits for which outcome, and where each command has been handed.
 //! - [`reads`]: who waits for which point of the order (ReadIndex).
 //! - [`node`]: all of these together; still pure, and what the simulation runs.
@@ -12,6 +13,7 @@ pub mod actor;
 pub mod core;
 pub mod log_view;
 mod logging;
+pub mod members;
 pub mod node;
 pub mod proposals;
 pub mod reads;

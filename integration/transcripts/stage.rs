@@ -29,7 +29,7 @@ use chat_actors::raft::node::{Handed, Node, Todo};
 use chat_actors::raft::proposals::Patience;
 use raft::eraftpb::{ConfState, Entry, HardState, Message};
 
-const PATIENCE: Patience = Patience { deadline_ticks: 100, repeat_ticks: 20, no_quorum_ticks: 30 };
+const PATIENCE: Patience = Patience { deadline_ticks: 100, repeat_ticks: 20, no_quorum_ticks: 30, promote_ticks: 100 };
 
 #[derive(Default)]
 pub struct Stage {

@@ -151,12 +151,14 @@ fn link(at: SocketAddr, secret: &str) -> Link {
         secret: Secret::new(secret),
         cluster: "c0ffee".to_owned(),
         own: RaftId(1),
+        own_url: "http://own".to_owned(),
         boot: Boot(7),
         limits: LaneLimits::default(),
     };
     let ports = PeerLinkPorts {
         unreachable: seat.port(told.clone().recipient()),
-        died: seat.port(told.recipient()),
+        died: seat.port(told.clone().recipient()),
+        fate: seat.port(told.recipient()),
         state,
     };
     let to = PeerLink::new(config, ports).unwrap().start();
