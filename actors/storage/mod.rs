@@ -3,6 +3,7 @@
 //! - [`schema`]: the tables, and how a file comes from one format to the next.
 //! - [`store`]: the pure core: functions on one connection.
 //!   - [`open`]: the directory, its lock, the pragmas; every reason not to open it.
+//!   - [`set_aside`]: what is done with a file that cannot be trusted.
 //!   - [`founding`]: how the file becomes part of a chat.
 //!   - [`members`]: nodes that come and go, and what this file is to them.
 //!   - [`start`]: what Raft begins with, checked.
@@ -21,6 +22,7 @@ pub mod log;
 pub mod members;
 pub mod open;
 pub mod schema;
+pub mod set_aside;
 pub mod start;
 pub mod store;
 pub mod tables;
@@ -32,5 +34,6 @@ pub use actor::Storage;
 pub use applying::Piece;
 pub use founding::FoundingError;
 pub use open::OpenError;
+pub use set_aside::{set_aside, suspect};
 pub use start::{Opened, StartError, TermRun};
 pub use store::{Store, StoreError};

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use crate::chat_db::pragma;
 
 use super::schema::{self, APPLICATION_ID, FORMAT, PAGE_BYTES};
+use super::set_aside::{set_aside, suspicion};
 
 /// The file that holds the Raft log and the chat.
 pub const FILE: &str = "chat.db";
@@ -40,6 +41,8 @@ pub enum OpenError {
     Newer { path: PathBuf, found: i32 },
     #[error("{path}: the setting {pragma} did not take: it is {found}; is this an unusual file system?")]
     Setting { path: PathBuf, pragma: &'static str, found: String },
+    #[error("cannot set the suspect file in {dir} aside: {source}: this node needs another disk")]
+    SetAside { dir: PathBuf, source: io::Error },
     #[error("cannot open {path}: {source}")]
     Sqlite { path: PathBuf, source: rusqlite::Error },
 }
@@ -55,6 +58,7 @@ pub(super) struct OpenFile {
 pub(super) fn open(data_dir: &Path, node: &str) -> Result<OpenFile, OpenError> {
     make_directory(data_dir)?;
     let lock = take_lock(data_dir)?;
+    set_suspect_aside(data_dir).map_err(|source| OpenError::SetAside { dir: data_dir.to_owned(), source })?;
     let path = data_dir.join(FILE);
     let conn = open_chat(&path, data_dir, node)?;
     Ok(OpenFile { conn, path, lock })
@@ -89,6 +93,15 @@ fn take_lock(dir: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
         Err(TryLockError::Error(source)) => Err(OpenError::Unwritable { path, source }),
     }
+}
+
+/// A file that an earlier run found untrustworthy is not opened: the node begins with an empty one.
+fn set_suspect_aside(dir: &Path) -> io::Result<()> {
+    if let Some(reason) = suspicion(dir)? {
+        let aside = set_aside(dir, &reason)?;
+        tracing::warn!(aside = %aside.display(), reason, "the file was suspect: set aside, beginning with an empty one");
+    }
+    Ok(())
 }
 
 fn open_chat(path: &Path, dir: &Path, node: &str) -> Result<Connection, OpenError> {
