@@ -35,6 +35,9 @@ pub struct Answer {
     /// The members in its settings.
     pub members: Vec<Listed>,
     pub foundation: Foundation,
+    /// The clusters in whose place its own came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supersedes: Vec<String>,
 }
 
 /// What became of asking one member.

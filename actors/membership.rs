@@ -38,6 +38,15 @@ pub enum Foundation {
     Founded(Founding),
 }
 
+/// Why a node is part of its chat no more. Its file stays as it is, and serves nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retirement {
+    /// The members agreed to go on without it.
+    Removed,
+    /// Another cluster came in the place of its own.
+    Superseded,
+}
+
 /// The cluster as everybody on this node may know it; the node's wiring keeps it up to date and
 /// hands it on through a `tokio::sync::watch`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

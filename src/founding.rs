@@ -52,6 +52,7 @@ pub struct Desk<B> {
     /// Drawn for this run of the process.
     run: String,
     members: Vec<Listed>,
+    supersedes: Vec<String>,
     state: Mutex<State<B>>,
     waiting: Mutex<String>,
 }
@@ -63,15 +64,22 @@ enum State<B> {
 }
 
 impl<B: Book> Desk<B> {
-    /// `members`: as the node's settings list them, in that order.
+    /// `members`: as the node's settings list them, in that order; `supersedes`: the clusters in whose
+    /// place the one on its disk came.
     ///
     /// # Errors
     /// [`FoundingFailed::Dice`].
-    pub fn new(name: impl Into<String>, members: Vec<Listed>, book: B) -> Result<Arc<Self>, FoundingFailed> {
+    pub fn new(
+        name: impl Into<String>,
+        members: Vec<Listed>,
+        supersedes: Vec<String>,
+        book: B,
+    ) -> Result<Arc<Self>, FoundingFailed> {
         Ok(Arc::new(Self {
             name: name.into(),
             run: digits::<8>()?,
             members,
+            supersedes,
             state: Mutex::new(State::Open(book)),
             waiting: Mutex::new("the node is starting".to_owned()),
         }))
@@ -136,6 +144,7 @@ impl<B: Book> FoundingDesk for Desk<B> {
             run: self.run.clone(),
             members: self.members.clone(),
             foundation,
+            supersedes: self.supersedes.clone(),
         })
     }
 
@@ -207,6 +216,13 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
             }
         }
     }
+}
+
+/// Asks each of these members how far it is; who takes longer than `answer_max` is silent.
+/// Needs an actix runtime.
+pub async fn hear_all(members: &[Listed], secret: &Secret, answer_max: Duration) -> Vec<(String, Heard)> {
+    let asker = Asker { client: client(answer_max), secret: secret.clone() };
+    join_all(members.iter().map(|member| asker.hear(member))).await
 }
 
 /// Says what a node waits for: when it changes, and every ten seconds.
@@ -291,8 +307,11 @@ fn draw() -> Result<Drawn, FoundingFailed> {
     Ok(Drawn { cluster: digits::<16>()?, epoch: digits::<8>()? })
 }
 
-/// Twice as many hexadecimal digits as bytes.
-fn digits<const BYTES: usize>() -> Result<String, FoundingFailed> {
+/// Twice as many hexadecimal digits as bytes, at random.
+///
+/// # Errors
+/// [`FoundingFailed::Dice`].
+pub fn digits<const BYTES: usize>() -> Result<String, FoundingFailed> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(FoundingFailed::Dice)?;
     Ok(hex::encode(bytes))

@@ -4,6 +4,9 @@
 //! - `serve`: one node, started and stopped.
 //! - `wiring`: a node's actors, and who has a port to whom.
 //! - `founding`: how the listed members become one chat.
+//! - `succession`: whether another cluster came in the place of this node's.
+//! - `departure`: how a running node hears that it is part of its chat no more.
+//! - `copies`: `check`, `recover`: the commands on a node's file.
 //! - `edge`: the doors: HTTP for people and for the other nodes.
 //! - `demo`: a cluster on this machine, as child processes.
 //! - `status`: the cluster as one node sees it.
@@ -19,7 +22,9 @@
 
 mod bench;
 mod children;
+mod copies;
 mod demo;
+mod departure;
 mod edge;
 mod failure;
 mod founding;
@@ -31,6 +36,7 @@ mod serve;
 mod settings;
 mod signals;
 mod status;
+mod succession;
 mod terminal;
 mod wiring;
 
@@ -67,6 +73,10 @@ enum Command {
     },
     /// Show the cluster as one node sees it
     Status(status::StatusArguments),
+    /// Check the file of a stopped node
+    Check(copies::CheckArguments),
+    /// Make a new one-node cluster from the one survivor of a lost majority
+    Recover(copies::RecoverArguments),
     /// Measure a cluster under load
     Bench(bench::BenchArguments),
 }
@@ -105,6 +115,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             serve::run(settings)
         }
         Command::Status(arguments) => status::run(&arguments),
+        Command::Check(arguments) => copies::check(&arguments),
+        Command::Recover(arguments) => copies::recover(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }
 }
@@ -141,7 +153,7 @@ mod tests {
 
     #[test]
     fn help_and_version_everywhere() {
-        for command in [&[][..], &["demo"], &["serve"], &["status"], &["bench"]] {
+        for command in [&[][..], &["demo"], &["serve"], &["status"], &["check"], &["recover"], &["bench"]] {
             for flag in ["--help", "--version"] {
                 let error =
                     Arguments::try_parse_from([&["replicated-chat"], command, &[flag]].concat()).unwrap_err();

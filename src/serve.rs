@@ -9,7 +9,8 @@ use actix_web::{App, HttpServer};
 use anyhow::{Context as _, bail};
 use chat_actors::essential;
 use chat_actors::founding::Listed;
-use chat_actors::membership::{Foundation, Founding};
+use chat_actors::membership::{Foundation, Founding, Retirement};
+use chat_actors::messages::links::Dismissed;
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::Secret;
 use chat_actors::storage::{FoundingError, Store};
@@ -22,6 +23,7 @@ use crate::edge::people;
 use crate::founding::{Book, Desk, found};
 use crate::settings::{BindAddress, Settings};
 use crate::signals::StopSignals;
+use crate::succession::{self, farewell};
 use crate::terminal::say;
 use crate::wiring;
 
@@ -45,6 +47,13 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     let people = listen(&settings.http.bind, "http.bind")?;
     let peers = listen(&settings.peer.bind, "peer.bind")?;
     let store = Store::open(&settings.node.data_dir, &settings.node.name)?;
+    if let Some(why) = store.retirement()? {
+        let word = match why {
+            Retirement::Superseded => "another cluster came in the place of the one in its data_dir",
+            Retirement::Removed => "it was removed from the chat in its data_dir",
+        };
+        bail!(farewell(&settings.node.name, why, word));
+    }
     if settings.cluster.members.is_empty() && store.foundation()? == Foundation::Empty {
         bail!(
             "{} has an empty disk and cluster.join: this version cannot add a node to a running chat, only \
@@ -67,7 +76,8 @@ async fn live(
 ) -> anyhow::Result<()> {
     let mut signals = StopSignals::new().context("cannot listen for signals")?;
     let secret = Secret::new(settings.peer.secret.reveal());
-    let desk = Desk::new(settings.node.name.clone(), listed(&settings), Ledger(store))?;
+    let supersedes = store.supersedes()?;
+    let desk = Desk::new(settings.node.name.clone(), listed(&settings), supersedes, Ledger(store))?;
     let peer_edge = Arc::new(PeerEdge::new(secret.clone(), desk.clone()));
     let peer_server = serve_peers(&peer_edge, peer_listener)?;
     let gate = Arc::new(Gate::new(metrics.clone(), settings.limits.frame_bytes));
@@ -81,11 +91,21 @@ async fn live(
             return Ok(());
         }
     }
-    let Ledger(store) = desk.close()?;
-    let node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge).await?;
+    let Ledger(mut store) = desk.close()?;
+    if let Some(word) = superseded(&settings, &secret, &store).await? {
+        store.retire(Retirement::Superseded)?;
+        bail!(farewell(&settings.node.name, Retirement::Superseded, &word));
+    }
+    let mut node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge).await?;
     say(&format!("listening on {}", settings.http.public_url));
 
-    signals.next().await;
+    let dismissed = tokio::select! {
+        () = signals.next() => None,
+        dismissed = node.dismissed() => Some(dismissed),
+    };
+    if let Some(Dismissed { why, .. }) = dismissed {
+        node.retire(why).await;
+    }
     info!("stopping: handing over and saying goodbye");
     gate.stop();
     let drain = async {
@@ -99,7 +119,19 @@ async fn live(
         () = tokio::time::sleep(DRAIN_MAX) => warn!("stopped: the drain took too long"),
         () = signals.next() => warn!("stopped at once: asked twice"),
     }
-    Ok(())
+    match dismissed {
+        None => Ok(()),
+        Some(Dismissed { why, word, .. }) => bail!(farewell(&settings.node.name, why, &word)),
+    }
+}
+
+/// Whether another cluster came in the place of this node's meanwhile; in whose, in words. Asked before
+/// the node stands for election or serves.
+async fn superseded(settings: &Settings, secret: &Secret, store: &Store) -> anyhow::Result<Option<String>> {
+    let Foundation::Founded(record) = store.foundation()? else { return Ok(None) };
+    let members = succession::others(settings, &store.nodes()?);
+    let standing = succession::who_answers(&members, secret).await;
+    Ok(succession::successor(&standing, &record.cluster))
 }
 
 async fn stop(server: &ServerHandle) {

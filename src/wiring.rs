@@ -10,11 +10,11 @@ use anyhow::Context as _;
 use chat_actors::bus::{News, Port, Seat};
 use chat_actors::hub::Hub;
 use chat_actors::ids::RaftId;
-use chat_actors::membership::{Directory, Listed};
+use chat_actors::membership::{Directory, Listed, Retirement};
 use chat_actors::messages::consensus::{Forwarded, Propose, ReadBarrier, Standing, Step, StepDown};
-use chat_actors::messages::disk::Changed;
+use chat_actors::messages::disk::{Changed, Retire};
 use chat_actors::messages::hub::Drain;
-use chat_actors::messages::links::{Gossip, LinkState};
+use chat_actors::messages::links::{Dismissed, Gossip, LinkState};
 use chat_actors::messages::news::Role;
 use chat_actors::messages::people::Peers;
 use chat_actors::messages::reading::LogEntries;
@@ -33,6 +33,7 @@ use chat_actors::session::reply::Limits;
 use chat_actors::storage::{Opened, Storage, Store};
 use tokio::sync::{oneshot, watch};
 
+use crate::departure::Departure;
 use crate::edge::cluster_json;
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
@@ -61,6 +62,8 @@ const ELECTIONS_WITHOUT_QUORUM: u64 = 3;
 pub struct RunningNode {
     step_down: Port<StepDown>,
     drain: Port<Drain>,
+    retire: Port<Retire>,
+    dismissed: oneshot::Receiver<Dismissed>,
 }
 
 impl RunningNode {
@@ -68,6 +71,22 @@ impl RunningNode {
     pub async fn step_down(&self) {
         let (reply, done) = oneshot::channel();
         self.step_down.tell(StepDown { reply });
+        let _stopped = done.await;
+    }
+
+    /// Returns when a peer says that this node is part of its chat no more.
+    pub async fn dismissed(&mut self) -> Dismissed {
+        match (&mut self.dismissed).await {
+            Ok(dismissed) => dismissed,
+            // Who would say so is gone only with the whole process.
+            Err(_gone) => std::future::pending().await,
+        }
+    }
+
+    /// Marks the node's file, so that it serves nobody any more; returns when that is on the disk.
+    pub async fn retire(&self, why: Retirement) {
+        let (reply, done) = oneshot::channel();
+        self.retire.tell(Retire { why, reply });
         let _stopped = done.await;
     }
 
@@ -94,6 +113,7 @@ pub async fn start_node(
     let opened = store.start()?;
     let directory = directory(&opened);
     let (own, cluster) = (opened.raft_id, opened.cluster.clone());
+    let supersedes = store.supersedes()?;
     let (_keep, directory) = watch::channel(Arc::new(directory));
 
     let reader = Reader::start(store.path(), READERS)?;
@@ -104,6 +124,8 @@ pub async fn start_node(
     listeners.changed.subscribe(hub.changed.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
+    let (departure, dismissed) = Departure::begin(metrics);
+    listeners.dismissed.subscribe(departure);
 
     let consensus = start_consensus(Parts {
         store,
@@ -146,6 +168,7 @@ pub async fn start_node(
     peer_edge.open(peer::Inside {
         own,
         cluster,
+        supersedes,
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
@@ -159,7 +182,8 @@ pub async fn start_node(
             })
         }),
     });
-    Ok(RunningNode { step_down: consensus.step_down, drain: hub.drain })
+    let Consensus { step_down, retire, .. } = consensus;
+    Ok(RunningNode { step_down, drain: hub.drain, retire, dismissed })
 }
 
 fn directory(opened: &Opened) -> Directory {
@@ -197,6 +221,7 @@ pub struct Consensus {
     pub forwarded: Port<Forwarded>,
     pub standing: Port<Standing>,
     pub step_down: Port<StepDown>,
+    pub retire: Port<Retire>,
     /// To the Hubs of the other nodes.
     pub gossip: BTreeMap<RaftId, Port<Gossip>>,
 }
@@ -207,6 +232,7 @@ pub struct Listeners {
     pub changed: News<Changed>,
     pub role: News<Role>,
     pub link_state: News<LinkState>,
+    pub dismissed: News<Dismissed>,
 }
 
 /// What consensus is built from.
@@ -239,7 +265,7 @@ pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
 fn build(parts: Parts) -> anyhow::Result<Consensus> {
     let Parts { store, opened, settings, secret, log_entries, listeners, metrics } = parts;
     let node = node(&opened, &settings)?;
-    let mut failure = None;
+    let (mut failure, mut retire) = (None, None);
     let mut gossip = BTreeMap::new();
     let seat = Seat::new(&metrics, "raft_node", RAFT_MAILBOX);
     let tick = Duration::from_millis(settings.tick_ms);
@@ -249,6 +275,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             unreachable: seat.port(raft.clone().recipient()),
             died: seat.port(raft.clone().recipient()),
             state: listeners.link_state.clone(),
+            dismissed: listeners.dismissed.clone(),
         };
         let mut peers = BTreeMap::new();
         for other in opened.nodes.iter().filter(|other| other.raft_id != opened.raft_id) {
@@ -285,6 +312,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
         )
         .start_on_own_thread();
         let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
+        retire = Some(storage_seat.port(storage.clone().recipient()));
         let ports = Ports {
             append: storage_seat.port(storage.clone().recipient()),
             apply: storage_seat.port(storage.recipient()),
@@ -297,10 +325,16 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
     if let Some(error) = failure {
         return Err(error).context("a member cannot be reached");
     }
-    Ok(ways_in(&seat, &addr, gossip))
+    let retire = retire.context("storage was not started")?;
+    Ok(ways_in(&seat, &addr, gossip, retire))
 }
 
-fn ways_in(seat: &Seat, addr: &Addr<RaftNode>, gossip: BTreeMap<RaftId, Port<Gossip>>) -> Consensus {
+fn ways_in(
+    seat: &Seat,
+    addr: &Addr<RaftNode>,
+    gossip: BTreeMap<RaftId, Port<Gossip>>,
+    retire: Port<Retire>,
+) -> Consensus {
     Consensus {
         propose: seat.port(addr.clone().recipient()),
         read_barrier: seat.port(addr.clone().recipient()),
@@ -308,6 +342,7 @@ fn ways_in(seat: &Seat, addr: &Addr<RaftNode>, gossip: BTreeMap<RaftId, Port<Gos
         forwarded: seat.port(addr.clone().recipient()),
         standing: seat.port(addr.clone().recipient()),
         step_down: seat.port(addr.clone().recipient()),
+        retire,
         gossip,
     }
 }

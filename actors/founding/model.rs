@@ -111,7 +111,8 @@ fn decide(nodes: usize, node: usize, round: &[(Disk, u8)], own_run: u8) -> Decid
     let hear = |(other, (disk, run)): (usize, &(Disk, u8))| {
         let name = format!("node{}", other + 1);
         let foundation = real(nodes, *disk);
-        let answer = Answer { name: name.clone(), run: run.to_string(), members: listed(nodes), foundation };
+        let (run, members) = (run.to_string(), listed(nodes));
+        let answer = Answer { name: name.clone(), run, members, foundation, supersedes: Vec::new() };
         (name, Heard::Answer(answer))
     };
     let heard: Vec<_> = others.zip(&round[1..]).map(hear).collect();

@@ -21,7 +21,10 @@ pub(super) fn record(nodes: usize, life: u8) -> Founding {
 
 fn says(number: usize, members: Vec<Listed>, foundation: Foundation) -> (String, Heard) {
     let name = format!("node{number}");
-    (name.clone(), Heard::Answer(Answer { name, run: "0".to_owned(), members, foundation }))
+    (
+        name.clone(),
+        Heard::Answer(Answer { name, run: "0".to_owned(), members, foundation, supersedes: Vec::new() }),
+    )
 }
 
 fn request(ask: Ask) -> Request {

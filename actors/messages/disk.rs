@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, HardState};
+use tokio::sync::oneshot;
 
 use crate::chat::outcome::{Notice, Outcome, Refusal, SessionEnded};
 use crate::ids::{At, LogIndex, Origin, Term};
+use crate::membership::Retirement;
 use crate::post;
 
 /// Asks to write log entries and hard state, with an fsync. `Persisted(number)` comes after it.
@@ -63,10 +65,17 @@ pub struct Changed {
     pub ended: Arc<Vec<SessionEnded>>,
 }
 
+/// Asks to mark the file so that it serves nobody any more, with an fsync.
+pub struct Retire {
+    pub why: Retirement,
+    pub reply: oneshot::Sender<()>,
+}
+
 post! {
     Append => "append",
     Persisted => "persisted",
     Apply => "apply",
     Applied => "applied",
     Changed => "changed",
+    Retire => "retire",
 }

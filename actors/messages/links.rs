@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::command::Item;
 use crate::ids::{RaftId, RoomId, Term};
+use crate::membership::Retirement;
 use crate::post;
 
 /// Asks to carry Raft messages to the peer, in order: heartbeats, votes and reads on their own link,
@@ -57,10 +58,20 @@ pub struct LinkState {
     pub version: Option<Arc<str>>,
 }
 
+/// A peer refuses this node for good: it is part of its chat no more.
+#[derive(Clone, Debug)]
+pub struct Dismissed {
+    pub peer: RaftId,
+    pub why: Retirement,
+    /// As the peer says it.
+    pub word: String,
+}
+
 post! {
     Send => "send",
     Forward => "forward",
     Gossip => "gossip",
     Heard => "heard",
     LinkState => "link_state",
+    Dismissed => "dismissed",
 }

@@ -17,8 +17,9 @@ use super::secret::Secret;
 use super::wire::{self, Parcel};
 use crate::bus::{Envelope, News, Port};
 use crate::ids::{Boot, RaftId};
+use crate::membership::Retirement;
 use crate::messages::consensus::{Died, Unreachable};
-use crate::messages::links::{Forward, Gossip, LinkState, Send};
+use crate::messages::links::{Dismissed, Forward, Gossip, LinkState, Send};
 
 /// Heartbeats are useless when they are late, and the peer answers before its disk does.
 const URGENT_ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -55,6 +56,7 @@ pub struct PeerLinkPorts {
     pub unreachable: Port<Unreachable>,
     pub died: Port<Died>,
     pub state: News<LinkState>,
+    pub dismissed: News<Dismissed>,
 }
 
 /// Owns the outgoing HTTP connections to one peer: one for heartbeats, votes, reads and
@@ -316,6 +318,12 @@ impl PeerLink {
         }
         if *failure == Failure::PortClosed {
             self.ports.died.tell(Died { peer: self.peer });
+        }
+        if let Failure::Refused(said) = failure
+            && said.code == wire::SUPERSEDED
+        {
+            let (peer, word) = (self.peer, said.message.clone());
+            self.ports.dismissed.publish(&Dismissed { peer, why: Retirement::Superseded, word });
         }
         self.say(&failure.to_string());
         let pause = match failure {

@@ -130,6 +130,7 @@ fn link(to: SocketAddr, limits: LaneLimits) -> Link {
         unreachable: seat.port(listener.clone().recipient()),
         died: seat.port(listener.recipient()),
         state,
+        dismissed: News::default(),
     };
     let config = PeerLinkConfig {
         peer: RaftId(2),

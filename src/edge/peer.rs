@@ -49,6 +49,8 @@ pub trait FoundingDesk: Send + Sync {
 pub struct Inside {
     pub own: RaftId,
     pub cluster: String,
+    /// The clusters in whose place this one came.
+    pub supersedes: Vec<String>,
     pub step: Port<Step>,
     pub forwarded: Port<Forwarded>,
     pub heard: Port<Heard>,
@@ -91,7 +93,11 @@ impl PeerEdge {
     fn admit_peer(&self, request: &HttpRequest) -> Result<(&Inside, RaftId), Turned> {
         self.admit(request)?;
         let inside = self.inside()?;
-        if text(request, wire::CLUSTER) != Some(inside.cluster.as_str()) {
+        let cluster = text(request, wire::CLUSTER);
+        if cluster != Some(inside.cluster.as_str()) {
+            if let Some(old) = inside.supersedes.iter().find(|old| cluster == Some(old.as_str())) {
+                return Err(Turned::Superseded { old: old.clone(), new: inside.cluster.clone() });
+            }
             return Err(Turned::OtherCluster(inside.cluster.clone()));
         }
         if number(request, wire::TO) != Some(inside.own.0) {
@@ -192,6 +198,8 @@ pub enum Turned {
     NotFounded(String),
     #[error("another cluster: this node belongs to {0}")]
     OtherCluster(String),
+    #[error("cluster {new} came in the place of cluster {old}")]
+    Superseded { old: String, new: String },
     #[error("another receiver: this node has the raft id {0}")]
     OtherReceiver(RaftId),
     #[error("{0}")]
@@ -217,6 +225,7 @@ impl Turned {
             Self::WrongSecret => ("unauthorized", StatusCode::UNAUTHORIZED, false),
             Self::NotFounded(_) => ("not_founded", StatusCode::SERVICE_UNAVAILABLE, true),
             Self::OtherCluster(_) => ("other_cluster", StatusCode::CONFLICT, false),
+            Self::Superseded { .. } => (wire::SUPERSEDED, StatusCode::CONFLICT, false),
             Self::OtherReceiver(_) => ("other_receiver", StatusCode::CONFLICT, false),
             Self::BadRequest(_) => ("bad_request", StatusCode::BAD_REQUEST, false),
             Self::TooLarge(_) => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, false),

@@ -56,7 +56,7 @@ struct Node {
 
 /// Starts a node's peer port.
 fn serve(name: &str, members: &[Listed], listener: TcpListener, disk: &Disk, secret: &str) -> Node {
-    let desk = Desk::new(name, members.to_vec(), disk.clone()).unwrap();
+    let desk = Desk::new(name, members.to_vec(), Vec::new(), disk.clone()).unwrap();
     let edge = Arc::new(PeerEdge::new(Secret::new(secret), desk.clone()));
     let server = HttpServer::new(move || App::new().configure(configure(&edge)))
         .workers(1)

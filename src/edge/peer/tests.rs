@@ -13,7 +13,7 @@ use chat_actors::founding::Answer;
 use chat_actors::ids::{Boot, Origin, Term};
 use chat_actors::membership::Foundation;
 use chat_actors::messages::consensus::{Died, Unreachable};
-use chat_actors::messages::links::{Forward, Gossip, LinkState, Send, Word};
+use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::lane::LaneLimits;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts};
@@ -63,6 +63,7 @@ notes! {
     Unreachable => |news| format!("unreachable {}", news.peer),
     Died => |news| format!("died {}", news.peer),
     LinkState => |state| format!("{} {}", state.peer, if state.up { "up" } else { "down" }),
+    Dismissed => |news| format!("dismissed by {}: {:?}, {}", news.peer, news.why, news.word),
 }
 
 struct NotYet;
@@ -70,7 +71,7 @@ struct NotYet;
 impl FoundingDesk for NotYet {
     fn answer(&self) -> Result<Answer, String> {
         let (name, run) = ("node2".to_owned(), "0".to_owned());
-        Ok(Answer { name, run, members: Vec::new(), foundation: Foundation::Empty })
+        Ok(Answer { name, run, members: Vec::new(), foundation: Foundation::Empty, supersedes: Vec::new() })
     }
 
     fn obey(&self, _: &Request) -> Result<Answer, String> {
@@ -109,6 +110,7 @@ fn serve(room: usize) -> Served {
     edge.open(Inside {
         own: RaftId(2),
         cluster: "c0ffee".to_owned(),
+        supersedes: vec!["decaf".to_owned()],
         step: seat.port(inside.clone().recipient()),
         forwarded: seat.port(inside.clone().recipient()),
         heard: Seat::new(&metrics, "hub", 10).port(inside.recipient()),
@@ -140,24 +142,30 @@ impl Link {
 
 /// The link of node 1 to node 2.
 fn link(at: SocketAddr, secret: &str) -> Link {
+    link_of(at, secret, "c0ffee")
+}
+
+fn link_of(at: SocketAddr, secret: &str, cluster: &str) -> Link {
     let notes = Notes::default();
     let told = notes.clone().start();
     let seat = Seat::new(&Metrics::new(), "told", 1_000);
-    let mut state = News::default();
+    let (mut state, mut dismissed) = (News::default(), News::default());
     state.subscribe(seat.port(told.clone().recipient()));
+    dismissed.subscribe(seat.port(told.clone().recipient()));
     let config = PeerLinkConfig {
         peer: RaftId(2),
         url: format!("http://{at}"),
         secret: Secret::new(secret),
-        cluster: "c0ffee".to_owned(),
+        cluster: cluster.to_owned(),
         own: RaftId(1),
         boot: Boot(7),
         limits: LaneLimits::default(),
     };
     let ports = PeerLinkPorts {
         unreachable: seat.port(told.clone().recipient()),
-        died: seat.port(told.recipient()),
+        died: seat.port(told.clone().recipient()),
         state,
+        dismissed,
     };
     let to = PeerLink::new(config, ports).unwrap().start();
     Link { to, seat: Seat::new(&Metrics::new(), "link", 1_000), notes }
@@ -234,6 +242,16 @@ async fn a_link_with_another_secret_is_never_up() {
 }
 
 #[actix_web::test]
+async fn a_node_whose_cluster_was_superseded_is_told() {
+    let node = serve(100);
+    let link = link_of(node.at, "s", "decaf");
+    let word = "cluster c0ffee came in the place of cluster decaf";
+    link.notes.wait_for(&format!("dismissed by 2: Superseded, {word}")).await;
+    assert!(!link.notes.has("2 up"));
+    node.server.stop(false).await;
+}
+
+#[actix_web::test]
 async fn who_asks_and_whom_is_checked_before_the_body_is_read() {
     let node = serve(100);
     let right: [(&str, &str); 5] = [
@@ -246,6 +264,7 @@ async fn who_asks_and_whom_is_checked_before_the_body_is_read() {
     for (wrong, value, status, code) in [
         ("authorization", "Bearer x", "401", "\"unauthorized\""),
         (wire::CLUSTER, "bad", "409", "\"other_cluster\""),
+        (wire::CLUSTER, "decaf", "409", "\"superseded\""),
         (wire::TO, "3", "409", "\"other_receiver\""),
         (wire::FROM, "2", "400", "\"bad_request\""),
         ("content-length", "100000000", "413", "\"too_large\""),
