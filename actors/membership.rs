@@ -135,6 +135,12 @@ impl Roll {
         row.map_or_else(|| format!("raft id {id}"), |row| row.name.clone())
     }
 
+    /// Every replica, by Raft id.
+    pub fn here(&self) -> Vec<Node> {
+        let here = |listed: Listed| Some(listed.node).filter(|node| node.raft_id.0 != 0);
+        self.listed().into_iter().filter_map(here).collect()
+    }
+
     /// Everybody who is part of the chat, by Raft id; at the end those that are only written down.
     pub fn listed(&self) -> Vec<Listed> {
         let listed = |row: &NodeRow| Listed {
@@ -160,6 +166,15 @@ pub struct Admission {
     pub epoch: String,
     /// Everybody, itself included.
     pub nodes: Vec<Node>,
+}
+
+/// Why a node is part of its chat no more. Its file stays as it is, and serves nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retirement {
+    /// The members agreed to go on without it.
+    Removed,
+    /// Another cluster came in the place of its own.
+    Superseded,
 }
 
 /// The cluster as everybody on this node may know it; the node's wiring keeps it up to date and

@@ -8,12 +8,12 @@ use actix_web::HttpResponse;
 use anyhow::Context as _;
 use chat_actors::bus::{News, Port, Seat};
 use chat_actors::hub::Hub;
-use chat_actors::membership::{Directory, Roll};
+use chat_actors::membership::{Directory, Retirement, Roll};
 use chat_actors::messages::consensus::{Forwarded, Propose, ReadBarrier, Standing, Step, StepDown};
-use chat_actors::messages::disk::{Changed, MarkRemoved, Members};
+use chat_actors::messages::disk::{Changed, Members, Retire};
 use chat_actors::messages::hub::Drain;
-use chat_actors::messages::links::LinkState;
-use chat_actors::messages::members::{ChangeMembers, Fate, Stranger};
+use chat_actors::messages::links::{Dismissed, LinkState};
+use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::news::Role;
 use chat_actors::messages::people::Peers;
 use chat_actors::messages::reading::LogEntries;
@@ -33,6 +33,7 @@ use chat_actors::session::reply::Limits;
 use chat_actors::storage::{Opened, Storage, Store};
 use tokio::sync::{oneshot, watch};
 
+use crate::departure::{Departure, Parting};
 use crate::edge::cluster_json;
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
@@ -64,15 +65,15 @@ const ELECTIONS_WITHOUT_QUORUM: u64 = 3;
 pub struct RunningNode {
     step_down: Port<StepDown>,
     drain: Port<Drain>,
-    mark_removed: Port<MarkRemoved>,
-    fate: watch::Receiver<Option<Fate>>,
+    retire: Port<Retire>,
+    parting: oneshot::Receiver<Parting>,
 }
 
 /// Why clients are sent away.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
     Stops,
-    Removed,
+    Retires,
 }
 
 impl RunningNode {
@@ -88,26 +89,25 @@ impl RunningNode {
         let (reply, done) = oneshot::channel();
         let (reason, close_code) = match why {
             Leave::Stops => ("this node is stopping", GOING_AWAY),
-            Leave::Removed => ("this node was removed from the cluster", REMOVED),
+            Leave::Retires => ("this node is part of the chat no more", REMOVED),
         };
         self.drain.tell(Drain { reason: reason.to_owned(), close_code, reply });
         let _stopped = done.await;
     }
 
     /// Returns when this node cannot go on as the replica that it is.
-    pub async fn fate(&self) -> Fate {
-        let mut fate = self.fate.clone();
-        match fate.wait_for(Option::is_some).await {
-            Ok(fate) => fate.clone().expect("this was waited for"),
-            // Nobody is left who could say so.
-            Err(_) => std::future::pending().await,
+    pub async fn parting(&mut self) -> Parting {
+        match (&mut self.parting).await {
+            Ok(parting) => parting,
+            // Who would say so is gone only with the whole process.
+            Err(_gone) => std::future::pending().await,
         }
     }
 
-    /// Writes into the file that its replica was removed; returns when that is on the disk.
-    pub async fn mark_removed(&self) {
+    /// Marks the node's file, so that it serves nobody any more; returns when that is on the disk.
+    pub async fn retire(&self, why: Retirement) {
         let (reply, done) = oneshot::channel();
-        self.mark_removed.tell(MarkRemoved { reply });
+        self.retire.tell(Retire { why, reply });
         let _stopped = done.await;
     }
 }
@@ -129,7 +129,7 @@ pub async fn start_node(
     let (roll, now) = (Arc::new(opened.roll.clone()), directory(&opened));
     let (tell_directory, directory) = watch::channel(Arc::new(now));
     let (tell_roll, roll) = watch::channel(roll);
-    let (tell_fate, fate) = watch::channel(None);
+    let supersedes = store.supersedes()?;
 
     let reader = Reader::start(store.path(), READERS)?;
     let readers = Seat::new(metrics, "reader", READER_MAILBOX);
@@ -139,6 +139,9 @@ pub async fn start_node(
     listeners.changed.subscribe(hub.changed.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
+    let (dismissed, led, parting) = Departure::begin(metrics);
+    listeners.dismissed.subscribe(dismissed);
+    listeners.role.subscribe(led);
 
     let consensus = start_consensus(Parts {
         store,
@@ -151,7 +154,6 @@ pub async fn start_node(
         peers: hub.peers.clone(),
         directory: tell_directory,
         roll: tell_roll,
-        fate: tell_fate,
         metrics: metrics.clone(),
     })
     .await?;
@@ -185,6 +187,7 @@ pub async fn start_node(
     peer_edge.open(peer::Inside {
         own,
         cluster,
+        supersedes,
         roll,
         directory,
         stranger: consensus.stranger.clone(),
@@ -203,12 +206,8 @@ pub async fn start_node(
             })
         }),
     });
-    Ok(RunningNode {
-        step_down: consensus.step_down,
-        drain: hub.drain,
-        mark_removed: consensus.mark_removed,
-        fate,
-    })
+    let Consensus { step_down, retire, .. } = consensus;
+    Ok(RunningNode { step_down, drain: hub.drain, retire, parting })
 }
 
 fn directory(opened: &Opened) -> Directory {
@@ -247,7 +246,7 @@ pub struct Consensus {
     pub step_down: Port<StepDown>,
     pub change: Port<ChangeMembers>,
     pub stranger: Port<Stranger>,
-    pub mark_removed: Port<MarkRemoved>,
+    pub retire: Port<Retire>,
 }
 
 /// Who wants to hear of what happens in consensus and storage.
@@ -256,6 +255,7 @@ pub struct Listeners {
     pub changed: News<Changed>,
     pub role: News<Role>,
     pub link_state: News<LinkState>,
+    pub dismissed: News<Dismissed>,
 }
 
 /// What consensus is built from.
@@ -272,7 +272,6 @@ pub struct Parts {
     pub peers: Port<Peers>,
     pub directory: watch::Sender<Arc<Directory>>,
     pub roll: watch::Sender<Arc<Roll>>,
-    pub fate: watch::Sender<Option<Fate>>,
     pub metrics: Metrics,
 }
 
@@ -293,7 +292,7 @@ pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
 }
 
 fn build(parts: Parts) -> anyhow::Result<Consensus> {
-    let Parts { store, opened, settings, log_entries, mut listeners, metrics, .. } = parts;
+    let Parts { store, opened, settings, log_entries, listeners, metrics, .. } = parts;
     let node = node(&opened, &settings)?;
     let seat = Seat::new(&metrics, "raft_node", RAFT_MAILBOX);
     let roster_seat = Seat::new(&metrics, "roster", ROSTER_MAILBOX);
@@ -302,24 +301,21 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
     let mut others = None;
     let addr = RaftNode::create(|ctx: &mut Context<RaftNode>| {
         let raft = ctx.address();
-        let roster = Roster::create(|ctx: &mut Context<Roster>| {
-            let link = PeerLinkPorts {
-                unreachable: seat.port(raft.clone().recipient()),
-                died: seat.port(raft.clone().recipient()),
-                fate: roster_seat.port(ctx.address().recipient()),
-                state: listeners.link_state.clone(),
-            };
-            let ports = RosterPorts {
-                link,
-                links: seat.port(raft.clone().recipient()),
-                peers: parts.peers,
-                directory: parts.directory,
-                roll: parts.roll,
-                fate: parts.fate,
-            };
-            Roster::new(roster_config(&opened, parts.own_url, parts.secret, &metrics), ports)
-        });
-        listeners.role.subscribe(roster_seat.port(roster.clone().recipient()));
+        let link = PeerLinkPorts {
+            unreachable: seat.port(raft.clone().recipient()),
+            died: seat.port(raft.clone().recipient()),
+            state: listeners.link_state.clone(),
+            dismissed: listeners.dismissed.clone(),
+        };
+        let ports = RosterPorts {
+            link,
+            links: seat.port(raft.clone().recipient()),
+            peers: parts.peers,
+            directory: parts.directory,
+            roll: parts.roll,
+        };
+        let config = roster_config(&opened, parts.own_url, parts.secret, &metrics);
+        let roster = Roster::new(config, ports).start();
         let mut members = News::<Members>::default();
         members.subscribe(seat.port(raft.clone().recipient()));
         members.subscribe(roster_seat.port(roster.clone().recipient()));
@@ -337,7 +333,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             apply: storage_seat.port(storage.clone().recipient()),
             log_entries,
             role: listeners.role.clone(),
-            fate: roster_seat.port(roster.clone().recipient()),
+            dismissed: listeners.dismissed.clone(),
         };
         others = Some((roster, storage));
         RaftNode::new(node, tick, ports, metrics.clone())
@@ -352,7 +348,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
         step_down: seat.port(addr.clone().recipient()),
         change: seat.port(addr.recipient()),
         stranger: roster_seat.port(roster.recipient()),
-        mark_removed: storage_seat.port(storage.recipient()),
+        retire: storage_seat.port(storage.recipient()),
     })
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::chat::outcome::{Notice, Outcome, Refusal, SessionEnded};
 use crate::ids::{At, LogIndex, Origin, Term};
-use crate::membership::Roll;
+use crate::membership::{Retirement, Roll};
 use crate::post;
 
 /// Asks to write log entries and hard state, with an fsync. `Persisted(number)` comes after it.
@@ -75,8 +75,9 @@ pub struct Members {
     pub roll: Arc<Roll>,
 }
 
-/// Asks to write down, with an fsync, that this disk's replica was removed: it never serves again.
-pub struct MarkRemoved {
+/// Asks to mark the file so that it serves nobody any more, with an fsync.
+pub struct Retire {
+    pub why: Retirement,
     pub reply: oneshot::Sender<()>,
 }
 
@@ -87,5 +88,5 @@ post! {
     Applied => "applied",
     Changed => "changed",
     Members => "members",
-    MarkRemoved => "mark_removed",
+    Retire => "retire",
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::bus::Port;
 use crate::chat::command::Item;
 use crate::ids::{RaftId, RoomId, Term};
+use crate::membership::Retirement;
 use crate::post;
 
 /// Asks to carry Raft messages to the peer, in order: heartbeats, votes and reads on their own link,
@@ -66,10 +67,28 @@ pub struct LinkState {
     pub version: Option<Arc<str>>,
 }
 
+/// This node cannot go on as the replica that it is: a peer refuses it for good, or it sees so itself.
+#[derive(Clone, Debug)]
+pub struct Dismissed {
+    pub by: RaftId,
+    pub why: Dismissal,
+    /// As the peer says it.
+    pub word: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dismissal {
+    /// It is part of its chat no more.
+    Retired(Retirement),
+    /// Its disk went back in time: what it promised since is not on it.
+    WentBack,
+}
+
 post! {
     Send => "send",
     Forward => "forward",
     Gossip => "gossip",
     Heard => "heard",
     LinkState => "link_state",
+    Dismissed => "dismissed",
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::links::PeerPorts;
@@ -11,7 +12,8 @@ use crate::membership::Roll;
 use crate::post;
 
 /// What somebody wants changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wish {
     /// Write a name down before its node starts.
     Add {
@@ -81,34 +83,8 @@ pub struct Stranger {
     pub url: String,
 }
 
-/// A peer says that this node is not the replica any more that it was.
-#[derive(Clone, Copy, Debug)]
-pub struct Expelled {
-    pub by: RaftId,
-    pub why: Why,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// It was removed from the cluster.
-    Removed,
-    /// A later run of it was heard already.
-    WentBack,
-}
-
-/// This node cannot go on as the replica that it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It was removed. `started_late`: before it had heard of anybody who leads.
-    Removed { started_late: bool },
-    /// Its disk went back in time; the sentence says how that shows.
-    WentBack(String),
-}
-
 post! {
     ChangeMembers => "change_members",
     Links => "links",
     Stranger => "stranger",
-    Expelled => "expelled",
-    Fate => "fate",
 }

@@ -17,9 +17,9 @@ use super::secret::Secret;
 use super::wire::{self, Parcel};
 use crate::bus::{Envelope, News, Port};
 use crate::ids::{Boot, RaftId};
+use crate::membership::Retirement;
 use crate::messages::consensus::{Died, Unreachable};
-use crate::messages::links::{Forward, Gossip, LinkState, Send};
-use crate::messages::members::{Expelled, Why};
+use crate::messages::links::{Dismissal, Dismissed, Forward, Gossip, LinkState, Send};
 
 /// Heartbeats are useless when they are late, and the peer answers before its disk does.
 const URGENT_ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -57,8 +57,8 @@ pub struct PeerLinkConfig {
 pub struct PeerLinkPorts {
     pub unreachable: Port<Unreachable>,
     pub died: Port<Died>,
-    pub fate: Port<Expelled>,
     pub state: News<LinkState>,
+    pub dismissed: News<Dismissed>,
 }
 
 /// Owns the outgoing HTTP connections to one peer: one for heartbeats, votes, reads and
@@ -67,7 +67,7 @@ pub struct PeerLinkPorts {
 ///
 /// Is told `Send`, `Forward`, `Gossip`. Tells `RaftNode` `Unreachable` whenever something was lost
 /// (it may have arrived all the same), and `Died` each time the peer's port turns out to be closed;
-/// tells the `Roster` when the peer says that this node is no replica any more; tells whoever subscribed the link's state, when it changes and once a second.
+/// tells whoever subscribed when the peer says that this node is no replica any more; tells whoever subscribed the link's state, when it changes and once a second.
 /// Never waits for room, never repeats anything: what is lost is repeated by its owner.
 pub struct PeerLink {
     peer: RaftId,
@@ -293,11 +293,12 @@ impl PeerLink {
     fn heed(&self, failure: &Failure) {
         let Failure::Refused(said) = failure else { return };
         let why = match said.code.as_str() {
-            wire::REMOVED => Why::Removed,
-            wire::WENT_BACK => Why::WentBack,
+            wire::SUPERSEDED => Dismissal::Retired(Retirement::Superseded),
+            wire::REMOVED => Dismissal::Retired(Retirement::Removed),
+            wire::WENT_BACK => Dismissal::WentBack,
             _ => return,
         };
-        self.ports.fate.tell(Expelled { by: self.peer, why });
+        self.ports.dismissed.publish(&Dismissed { by: self.peer, why, word: said.message.clone() });
     }
 
     fn lost(&mut self, which: Which) {

@@ -10,11 +10,10 @@ use tracing::{error, info};
 use super::actor::{PeerLink, PeerLinkConfig, PeerLinkPorts, Stop};
 use crate::bus::{Envelope, Port, Seat};
 use crate::ids::RaftId;
-use crate::membership::{Directory, Roll};
+use crate::membership::{Directory, Retirement, Roll};
 use crate::messages::disk::Members;
-use crate::messages::links::{Gossip, PeerPorts};
-use crate::messages::members::{Expelled, Fate, Links, Stranger, Why};
-use crate::messages::news::Role;
+use crate::messages::links::{Dismissal, Dismissed, Gossip, PeerPorts};
+use crate::messages::members::{Links, Stranger};
 use crate::messages::people::Peers;
 use crate::metrics::Metrics;
 
@@ -37,21 +36,17 @@ pub struct RosterPorts {
     pub peers: Port<Peers>,
     pub directory: watch::Sender<Arc<Directory>>,
     pub roll: watch::Sender<Arc<Roll>>,
-    /// Set once, when this node cannot go on as it is.
-    pub fate: watch::Sender<Option<Fate>>,
 }
 
-/// Owns the `PeerLink`s. Is told `Members` by Storage, `Stranger` by the peer port, `Expelled` by links,
-/// `Fate` by `RaftNode`, `Role`. Tells `RaftNode` and `Hub` the ports of the links, the HTTP edges who is
-/// there, and the node's life when it must end. Lives on `RaftNode`'s thread; never waits.
+/// Owns the `PeerLink`s. Is told `Members` by Storage and `Stranger` by the peer port. Tells `RaftNode` and
+/// `Hub` the ports of the links, the HTTP edges who is there, and whoever subscribed when this node is not.
+/// Lives on `RaftNode`'s thread; never waits.
 pub struct Roster {
     config: RosterConfig,
     ports: RosterPorts,
     links: BTreeMap<RaftId, Link>,
     /// Peers of which this node has not applied yet that they exist.
     strangers: BTreeMap<RaftId, String>,
-    /// A leader was known in this run.
-    led: bool,
 }
 
 struct Link {
@@ -65,7 +60,7 @@ struct Link {
 impl Roster {
     /// To be made on the thread of the links.
     pub fn new(config: RosterConfig, ports: RosterPorts) -> Self {
-        Self { config, ports, links: BTreeMap::new(), strangers: BTreeMap::new(), led: false }
+        Self { config, ports, links: BTreeMap::new(), strangers: BTreeMap::new() }
     }
 
     fn own(&self) -> RaftId {
@@ -137,17 +132,6 @@ impl Roster {
         let directory = Directory { nodes, ..self.config.directory.clone() };
         self.ports.directory.send_replace(Arc::new(directory));
     }
-
-    /// The first word counts.
-    fn end(&self, fate: Fate) {
-        self.ports.fate.send_if_modified(|set| {
-            let first = set.is_none();
-            if first {
-                *set = Some(fate);
-            }
-            first
-        });
-    }
 }
 
 impl Actor for Roster {
@@ -168,7 +152,9 @@ impl Handler<Envelope<Members>> for Roster {
         self.tell_directory();
         self.follow();
         if removed {
-            self.end(Fate::Removed { started_late: false });
+            let why = Dismissal::Retired(Retirement::Removed);
+            let word = "the members agreed to go on without it".to_owned();
+            self.ports.link.dismissed.publish(&Dismissed { by: self.own(), why, word });
         }
     }
 }
@@ -181,36 +167,5 @@ impl Handler<Envelope<Stranger>> for Roster {
         if self.strangers.insert(id, url.clone()).as_ref() != Some(&url) {
             self.follow();
         }
-    }
-}
-
-impl Handler<Envelope<Role>> for Roster {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<Role>, _: &mut Self::Context) {
-        let (role, _handling) = envelope.open();
-        self.led |= role.leader.is_some();
-    }
-}
-
-impl Handler<Envelope<Expelled>> for Roster {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<Expelled>, _: &mut Self::Context) {
-        let (Expelled { by, why }, _handling) = envelope.open();
-        let by = self.links.get(&by).map_or_else(|| format!("raft id {by}"), |link| link.name.clone());
-        self.end(match why {
-            Why::Removed => Fate::Removed { started_late: !self.led },
-            Why::WentBack => Fate::WentBack(format!("{by} has heard a later run of this node already")),
-        });
-    }
-}
-
-impl Handler<Envelope<Fate>> for Roster {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<Fate>, _: &mut Self::Context) {
-        let (fate, _handling) = envelope.open();
-        self.end(fate);
     }
 }

@@ -128,9 +128,9 @@ fn link(to: SocketAddr, limits: LaneLimits) -> Link {
     state.subscribe(seat.port(listener.clone().recipient()));
     let ports = PeerLinkPorts {
         unreachable: seat.port(listener.clone().recipient()),
-        died: seat.port(listener.clone().recipient()),
-        fate: seat.port(listener.recipient()),
+        died: seat.port(listener.recipient()),
         state,
+        dismissed: News::default(),
     };
     let config = PeerLinkConfig {
         peer: RaftId(2),

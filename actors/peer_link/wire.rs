@@ -28,6 +28,9 @@ pub const URL: &str = "chat-url";
 /// The program that the answering node runs.
 pub const VERSION: &str = "chat-version";
 
+/// The code of a refusal for good: the answering node's cluster came in the place of the sender's.
+pub const SUPERSEDED: &str = "superseded";
+
 /// A parcel that is larger is refused before it is read.
 pub const PARCEL_BYTES_MAX: usize = 32 * 1024 * 1024;
 

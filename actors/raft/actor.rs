@@ -4,7 +4,7 @@
 //! - **Is told** Propose, Step, Forwarded, ReadBarrier, Persisted, Applied, Members, Unreachable, Died, StepDown,
 //!   Standing, ChangeMembers, Links.
 //! - **Tells** Append and Apply → Storage, Send and Forward → peers, role and quorum → whoever subscribed,
-//!   Fate → Roster.
+//!   Dismissed → whoever subscribed.
 //! - **Never** touches the disk or a socket, and never waits: what needs time comes back as news.
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,8 +23,8 @@ use crate::messages::consensus::{
     Died, Forwarded, NotDone, Propose, ReadBarrier, Standing, Step, StepDown, Unreachable,
 };
 use crate::messages::disk::{Append, Applied, Apply, Members, Persisted};
-use crate::messages::links::{Forward, PeerPorts, Send};
-use crate::messages::members::{ChangeMembers, Fate, Links, Settled};
+use crate::messages::links::{Dismissal, Dismissed, Forward, PeerPorts, Send};
+use crate::messages::members::{ChangeMembers, Links, Settled};
 use crate::messages::news::Role;
 use crate::messages::reading::LogEntries;
 use crate::metrics::Metrics;
@@ -49,7 +49,7 @@ pub struct Ports {
     pub apply: Port<Apply>,
     pub log_entries: Port<LogEntries>,
     pub role: News<Role>,
-    pub fate: Port<Fate>,
+    pub dismissed: News<Dismissed>,
 }
 
 /// See the module.
@@ -375,8 +375,9 @@ impl RaftNode {
         for wanted in todo.wanted {
             self.fetch(wanted, ctx);
         }
-        if let Some(how) = todo.went_back {
-            self.ports.fate.tell(Fate::WentBack(how));
+        if let Some(word) = todo.went_back {
+            let by = self.node.core().leadership().leader.unwrap_or_default();
+            self.ports.dismissed.publish(&Dismissed { by, why: Dismissal::WentBack, word });
         }
         if let Some(role) = todo.role {
             self.announce(role);

@@ -1,7 +1,7 @@
 //! The actor that owns the store.
 //!
 //! **Owns** the only writing connection, on a thread of its own. **Is told** [`Append`], [`Apply`] and
-//! [`MarkRemoved`].
+//! [`Retire`].
 //! **Tells** `RaftNode` what is [`Persisted`] and [`Applied`], and whoever subscribed what
 //! [`Changed`]. **Never** reports what is not on the disk, never runs a job before an earlier append,
 //! never waits for another actor.
@@ -23,7 +23,7 @@ use super::store::{Store, StoreError};
 use super::write_back::WriteBack;
 use crate::bus::{Envelope, News, Port};
 use crate::essential;
-use crate::messages::disk::{Append, Applied, Apply, Changed, Committed, MarkRemoved, Members, Persisted};
+use crate::messages::disk::{Append, Applied, Apply, Changed, Committed, Members, Persisted, Retire};
 use crate::metrics::Metrics;
 
 /// How long an append that comes in may have to wait for what is being applied.
@@ -173,12 +173,12 @@ impl Handler<Envelope<Apply>> for Storage {
     }
 }
 
-impl Handler<Envelope<MarkRemoved>> for Storage {
+impl Handler<Envelope<Retire>> for Storage {
     type Result = ();
 
-    fn handle(&mut self, letter: Envelope<MarkRemoved>, _: &mut Self::Context) {
-        let (MarkRemoved { reply }, _handling) = letter.open();
-        insist(&mut self.store, Store::mark_removed);
+    fn handle(&mut self, letter: Envelope<Retire>, _: &mut Self::Context) {
+        let (Retire { why, reply }, _handling) = letter.open();
+        insist(&mut self.store, |store| store.retire(why));
         let _gone = reply.send(());
     }
 }

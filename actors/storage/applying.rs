@@ -97,6 +97,17 @@ impl Store {
         })
     }
 
+    /// Applies entries within a transaction of the caller's, all of them, and writes how far the rows
+    /// are. Nobody waits for the outcomes.
+    pub(super) fn apply_whole(&mut self, entries: &[Committed]) -> Result<(), StoreError> {
+        let mut unheard = Gathered::default();
+        for entry in entries {
+            self.apply_entry(entry, Care::Savepoints, &mut unheard)?;
+        }
+        let index = entries.last().map_or(self.standing.applied, |entry| entry.index);
+        self.write_position(index).map(|_| ())
+    }
+
     fn apply_entry(
         &mut self,
         entry: &Committed,

@@ -51,6 +51,7 @@ impl Store {
         })?;
         let Some(record) = record else { return Ok(Foundation::Empty) };
         let founding = serde_json::from_str(&record).map_err(FoundingError::Unreadable)?;
+        // A retired file was founded; whoever may not serve it asks for its retirement first.
         Ok(if state == "proposed" { Foundation::Proposed(founding) } else { Foundation::Founded(founding) })
     }
 

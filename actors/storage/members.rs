@@ -46,6 +46,16 @@ impl Store {
         Ok(())
     }
 
+    /// The replica that this file is.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn raft_id(&self) -> Result<RaftId, StoreError> {
+        self.sql(|conn| {
+            conn.query_row("SELECT raft_id FROM raft_state", [], |row| number(row, 0).map(RaftId))
+        })
+    }
+
     /// The id that was drawn with this file; `None` while none was.
     ///
     /// # Errors
@@ -91,26 +101,6 @@ impl Store {
         });
         done?;
         Ok(())
-    }
-
-    /// This replica was removed from its chat: the file says so for good, with an fsync.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn mark_removed(&mut self) -> Result<(), StoreError> {
-        self.transaction(Synchronous::Full, |store| {
-            store.run("UPDATE raft_state SET foundation = 'removed' WHERE foundation = 'founded'")
-        })
-    }
-
-    /// Whether it was.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn is_removed(&self) -> Result<bool, StoreError> {
-        self.sql(|conn| {
-            conn.query_row("SELECT foundation = 'removed' FROM raft_state", [], |row| row.get(0))
-        })
     }
 }
 
@@ -230,16 +220,5 @@ mod tests {
         assert_eq!(store.foundation().unwrap(), Foundation::Founded(admission.record()));
         let roll = store.roll().unwrap();
         assert!(roll.is_voter(RaftId(1)) && !roll.is_voter(RaftId(7)) && roll.is_here(RaftId(7)));
-    }
-
-    #[test]
-    fn a_removed_file_says_so() {
-        let dir = TestDir::new();
-        let (mut store, _) = started(&dir);
-        assert!(!store.is_removed().unwrap());
-        store.mark_removed().unwrap();
-        assert!(store.is_removed().unwrap());
-        drop(store);
-        assert!(Store::open(&dir.data(), "node1").unwrap().start().is_err());
     }
 }

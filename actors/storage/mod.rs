@@ -11,16 +11,22 @@
 //!   - [`applying`]: committed entries into rows.
 //!   - [`tables`]: the rows, as `chat::tables` wants them.
 //!   - [`canon`]: all rows in their canonical order.
+//!   - [`check`]: whether the file of a stopped node is whole.
+//!   - [`rebirth`]: the file becomes a cluster of its own.
+//!   - [`retirement`]: a file whose node is part of its chat no more.
 //! - [`write_back`]: copies the WAL back beside the writer.
 //! - [`actor`]: the thread that owns the store.
 
 pub mod actor;
 pub mod applying;
 pub mod canon;
+pub mod check;
 pub mod founding;
 pub mod log;
 pub mod members;
 pub mod open;
+pub mod rebirth;
+pub mod retirement;
 pub mod schema;
 pub mod set_aside;
 pub mod start;
@@ -32,8 +38,10 @@ pub mod write_back;
 
 pub use actor::Storage;
 pub use applying::Piece;
+pub use check::{CheckFailed, Whole};
 pub use founding::FoundingError;
 pub use open::OpenError;
+pub use rebirth::{NewCluster, Outlook, RebirthError};
 pub use set_aside::{set_aside, suspect};
 pub use start::{Opened, StartError, TermRun};
 pub use store::{Store, StoreError};

@@ -8,7 +8,7 @@ use super::store::{Standing, Store, StoreError, Synchronous};
 use crate::chat_db::entries;
 use crate::chat_db::rows::{at, number};
 use crate::ids::{At, Boot, LogIndex, RaftId, Term};
-use crate::membership::{Listed, Node, Roll};
+use crate::membership::{Node, Roll};
 
 /// What a node is and where it stands, as of its start.
 #[derive(Clone, Debug)]
@@ -50,8 +50,6 @@ pub struct TermRun {
 pub enum StartError {
     #[error("no chat was founded on this disk")]
     NotFounded,
-    #[error("this node was removed from its chat: empty its data_dir, and it may join anew")]
-    Removed,
     #[error("chat.db is damaged: it names no members (conf_state): {RESCUE}")]
     NoMembers,
     #[error("chat.db is damaged: its members cannot be read ({source}): {RESCUE}")]
@@ -83,17 +81,24 @@ pub enum StartError {
 const RESCUE: &str = "keep a copy of data_dir, then empty it, and the node rejoins as a new replica";
 
 /// The one row of `raft_state`.
-struct State {
-    foundation: String,
-    cluster: String,
+pub(super) struct State {
+    pub foundation: String,
+    pub cluster: String,
     epoch: String,
     raft_id: RaftId,
     boot: Boot,
     hard_state: HardState,
-    cut: (LogIndex, Term),
-    applied: LogIndex,
-    at: At,
+    pub cut: (LogIndex, Term),
+    pub applied: LogIndex,
+    pub at: At,
     conf_state: Vec<u8>,
+}
+
+/// What the checks found out by the way.
+pub(super) struct Examined {
+    conf_state: ConfState,
+    terms: Vec<TermRun>,
+    pub last: LogIndex,
 }
 
 impl Store {
@@ -120,28 +125,23 @@ impl Store {
         Ok(opened)
     }
 
-    fn look(&self) -> Result<Opened, StartError> {
+    /// Everybody in the chat, by Raft id.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+        Ok(self.roll()?.here())
+    }
+
+    /// What Raft may use, checked; changes nothing.
+    pub(super) fn look(&self) -> Result<Opened, StartError> {
         let state = self.sql(read_state)?;
-        if state.foundation == "removed" {
-            return Err(StartError::Removed);
-        }
         if state.foundation != "founded" {
             return Err(StartError::NotFounded);
         }
-        let conf_state = ConfState::parse_from_bytes(&state.conf_state)
-            .map_err(|source| StartError::BadMembers { source })?;
-        if conf_state.voters.is_empty() {
-            return Err(StartError::NoMembers);
-        }
-        let (terms, last) = self.walk_log(state.cut)?;
-        check_positions(&state, last)?;
-        let (term, log_term) = (Term(state.hard_state.term), terms.last().map_or(Term(0), |run| run.term));
-        if term < log_term {
-            return Err(StartError::TermBehindLog { term, log: log_term });
-        }
+        let Examined { conf_state, terms, last } = self.examine(&state)?;
         let roll = self.roll()?;
-        let here = |listed: Listed| Some(listed.node).filter(|node| node.raft_id.0 != 0);
-        let nodes = roll.listed().into_iter().filter_map(here).collect();
+        let nodes = roll.here();
         let unapplied = self.sql(|conn| entries::read(conn, state.applied.next(), last.next(), u64::MAX))?;
         Ok(Opened {
             node: self.node.clone(),
@@ -160,6 +160,22 @@ impl Store {
             last,
             unapplied,
         })
+    }
+
+    /// Checks log, commit, applied and configuration against each other.
+    pub(super) fn examine(&self, state: &State) -> Result<Examined, StartError> {
+        let conf_state = ConfState::parse_from_bytes(&state.conf_state)
+            .map_err(|source| StartError::BadMembers { source })?;
+        if conf_state.voters.is_empty() {
+            return Err(StartError::NoMembers);
+        }
+        let (terms, last) = self.walk_log(state.cut)?;
+        check_positions(state, last)?;
+        let (term, log_term) = (Term(state.hard_state.term), terms.last().map_or(Term(0), |run| run.term));
+        if term < log_term {
+            return Err(StartError::TermBehindLog { term, log: log_term });
+        }
+        Ok(Examined { conf_state, terms, last })
     }
 
     /// The terms of the whole log and its last index; that no entry is missing, and none out of order.
@@ -211,7 +227,7 @@ fn check_positions(state: &State, last: LogIndex) -> Result<(), StartError> {
     Ok(())
 }
 
-fn read_state(conn: &Connection) -> rusqlite::Result<State> {
+pub(super) fn read_state(conn: &Connection) -> rusqlite::Result<State> {
     conn.query_row(
         "SELECT foundation, coalesce(cluster, ''), coalesce(epoch, ''), raft_id, boot, term, vote,
              commit_index, cut_index, cut_term, applied_index, applied_at, conf_state FROM raft_state",

@@ -86,8 +86,19 @@ impl Store {
     /// # Errors
     /// Each variant of [`OpenError`] says what is wrong and what to do.
     pub fn open(data_dir: &Path, node: &str) -> Result<Self, OpenError> {
-        let open = open::open(data_dir, node)?;
-        Ok(Self {
+        Ok(Self::on(open::open(data_dir, node)?, node))
+    }
+
+    /// Opens the directory of a stopped node to look at its file: nothing is made or changed.
+    ///
+    /// # Errors
+    /// Each variant of [`OpenError`] says what is wrong and what to do.
+    pub fn open_to_look(data_dir: &Path, node: &str) -> Result<Self, OpenError> {
+        Ok(Self::on(open::open_to_look(data_dir, node)?, node))
+    }
+
+    fn on(open: open::OpenFile, node: &str) -> Self {
+        Self {
             tables: SqlTables::new(open.conn),
             path: open.path,
             node: node.to_owned(),
@@ -95,7 +106,7 @@ impl Store {
             synchronous: Synchronous::Full,
             jobs_since_look: 0,
             _lock: open.lock,
-        })
+        }
     }
 
     /// The file, for readers to open.
