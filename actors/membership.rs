@@ -164,6 +164,9 @@ pub struct Admission {
     pub raft_id: RaftId,
     pub cluster: String,
     pub epoch: String,
+    /// The clusters in whose place this one came.
+    #[serde(default)]
+    pub supersedes: Vec<String>,
     /// Everybody, itself included.
     pub nodes: Vec<Node>,
 }

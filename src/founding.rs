@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use awc::Client;
-use chat_actors::founding::{Answer, Deed, Drawn, Heard, Listed, Request, Step, join, left, next_without, obey};
+use chat_actors::founding::{
+    Answer, Deed, Drawn, Heard, Listed, Request, Step, join, left, next_without, obey,
+};
 use chat_actors::membership::{Admission, Foundation, Founding};
 use chat_actors::messages::members::Wish;
 use chat_actors::peer_link::Secret;

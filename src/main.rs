@@ -161,7 +161,17 @@ mod tests {
 
     #[test]
     fn help_and_version_everywhere() {
-        for command in [&[][..], &["demo"], &["serve"], &["status"], &["members"], &["transfer-leader"], &["check"], &["recover"], &["bench"]] {
+        for command in [
+            &[][..],
+            &["demo"],
+            &["serve"],
+            &["status"],
+            &["members"],
+            &["transfer-leader"],
+            &["check"],
+            &["recover"],
+            &["bench"],
+        ] {
             for flag in ["--help", "--version"] {
                 let error =
                     Arguments::try_parse_from([&["replicated-chat"], command, &[flag]].concat()).unwrap_err();

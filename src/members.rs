@@ -88,7 +88,12 @@ pub fn run(arguments: &MembersArguments) -> anyhow::Result<()> {
         What::List { json } => return list(&settings, *json),
         What::Found { without } => {
             let given_up = GivenUp { without: without.clone(), passed_on: false };
-            return tell(actix::System::new().block_on(post(&settings, FOUND_PATH, &given_up, Instant::now()))?);
+            return tell(actix::System::new().block_on(post(
+                &settings,
+                FOUND_PATH,
+                &given_up,
+                Instant::now(),
+            ))?);
         }
         What::Add { name, peer, public, learner } => {
             check(name, peer, public)?;

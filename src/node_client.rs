@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use awc::{Client, SendClientRequest};
 use awc::http::Version;
+use awc::{Client, SendClientRequest};
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -76,7 +76,8 @@ pub async fn post(
     json: Vec<u8>,
     timeout: Duration,
 ) -> Result<Answer, String> {
-    exchange(client.post(url).bearer_auth(secret).content_type("application/json").send_body(json), timeout).await
+    exchange(client.post(url).bearer_auth(secret).content_type("application/json").send_body(json), timeout)
+        .await
 }
 
 async fn exchange(sending: SendClientRequest, timeout: Duration) -> Result<Answer, String> {

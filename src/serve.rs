@@ -21,10 +21,10 @@ use futures_util::future::join_all;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{info, warn};
 
+use crate::departure::Parting;
 use crate::edge::gate::Gate;
 use crate::edge::peer::{self, PeerEdge};
 use crate::edge::people;
-use crate::departure::Parting;
 use crate::founding::{Book, Desk, Identity, digits, found};
 use crate::settings::{BindAddress, Settings};
 use crate::signals::StopSignals;

@@ -1,5 +1,7 @@
 //! Builds one node: its actors, and who has a port to whom. The one place that knows them all.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +17,8 @@ use chat_actors::messages::hub::Drain;
 use chat_actors::messages::links::{Dismissed, LinkState};
 use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::news::Role;
-use chat_actors::messages::people::Peers;
-use chat_actors::messages::reading::LogEntries;
+use chat_actors::messages::people::{Peers, Replaced};
+use chat_actors::messages::reading::{LogEntries, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::passwords::Passwords;
 use chat_actors::peer_link::lane::LaneLimits;
@@ -30,7 +32,8 @@ use chat_actors::reader::Reader;
 use chat_actors::session::Executor;
 use chat_actors::session::executor::{Config as SessionSettings, Ports as SessionPorts};
 use chat_actors::session::reply::Limits;
-use chat_actors::storage::{Opened, Storage, Store};
+use chat_actors::state_fetch::{StateFetch, StateFetchConfig, StateFetchPorts};
+use chat_actors::storage::{Opened, Storage, Store, schema};
 use tokio::sync::{oneshot, watch};
 
 use crate::departure::{Departure, Parting};
@@ -45,6 +48,9 @@ const STORAGE_MAILBOX: usize = 4_096;
 const ROSTER_MAILBOX: usize = 1_024;
 const READER_MAILBOX: usize = 4_096;
 const READERS: u32 = 2;
+/// Questions of other nodes, which are answered beside those of people.
+const STATE_MAILBOX: usize = 64;
+const FETCH_MAILBOX: usize = 64;
 const HASHERS: usize = 2;
 
 /// The server pings its clients so often; they are told, and may take a longer silence for death.
@@ -133,10 +139,13 @@ pub async fn start_node(
 
     let reader = Reader::start(store.path(), READERS)?;
     let readers = Seat::new(metrics, "reader", READER_MAILBOX);
+    let state_reader = Reader::start(store.path(), 1)?;
+    let state_readers = Seat::new(metrics, "state_reader", STATE_MAILBOX);
     let hub = Hub::new(opened.at, directory.clone()).start();
     let hub = Hub::ports(&hub, metrics);
     let mut listeners = Listeners::default();
     listeners.changed.subscribe(hub.changed.clone());
+    listeners.replaced.subscribe(hub.replaced.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
     let (dismissed, led, parting) = Departure::begin(metrics);
@@ -150,6 +159,8 @@ pub async fn start_node(
         own_url: settings.peer.url.to_string(),
         secret: secret.clone(),
         log_entries: readers.port(reader.clone().recipient()),
+        tables_at: state_readers.port(state_reader.clone().recipient()),
+        data_dir: settings.node.data_dir.clone(),
         listeners,
         peers: hub.peers.clone(),
         directory: tell_directory,
@@ -196,6 +207,7 @@ pub async fn start_node(
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
+        state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
             Box::pin(async move {
@@ -253,6 +265,7 @@ pub struct Consensus {
 #[derive(Clone, Default)]
 pub struct Listeners {
     pub changed: News<Changed>,
+    pub replaced: News<Replaced>,
     pub role: News<Role>,
     pub link_state: News<LinkState>,
     pub dismissed: News<Dismissed>,
@@ -267,6 +280,8 @@ pub struct Parts {
     pub own_url: String,
     pub secret: Secret,
     pub log_entries: Port<LogEntries>,
+    pub tables_at: Port<TablesAt>,
+    pub data_dir: PathBuf,
     pub listeners: Listeners,
     /// `Hub`.
     pub peers: Port<Peers>,
@@ -292,11 +307,12 @@ pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
 }
 
 fn build(parts: Parts) -> anyhow::Result<Consensus> {
-    let Parts { store, opened, settings, log_entries, listeners, metrics, .. } = parts;
+    let Parts { store, opened, settings, log_entries, tables_at, data_dir, listeners, metrics, .. } = parts;
     let node = node(&opened, &settings)?;
     let seat = Seat::new(&metrics, "raft_node", RAFT_MAILBOX);
     let roster_seat = Seat::new(&metrics, "roster", ROSTER_MAILBOX);
     let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
+    let fetch_seat = Seat::new(&metrics, "state_fetch", FETCH_MAILBOX);
     let tick = Duration::from_millis(settings.tick_ms);
     let mut others = None;
     let addr = RaftNode::create(|ctx: &mut Context<RaftNode>| {
@@ -307,9 +323,27 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             state: listeners.link_state.clone(),
             dismissed: listeners.dismissed.clone(),
         };
+        let state_fetch = StateFetch::start_on_own_thread(
+            StateFetchConfig {
+                secret: parts.secret.clone(),
+                cluster: opened.cluster.clone(),
+                own: opened.raft_id,
+                boot: opened.boot,
+                data_dir,
+                format: schema::FORMAT,
+                sources: BTreeMap::new(),
+            },
+            StateFetchPorts {
+                tables_at,
+                fetched: seat.port(raft.clone().recipient()),
+                here: seat.port(raft.clone().recipient()),
+                metrics: metrics.clone(),
+            },
+        );
         let ports = RosterPorts {
             link,
             links: seat.port(raft.clone().recipient()),
+            sources: fetch_seat.port(state_fetch.clone().recipient()),
             peers: parts.peers,
             directory: parts.directory,
             roll: parts.roll,
@@ -321,16 +355,19 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
         members.subscribe(roster_seat.port(roster.clone().recipient()));
         let storage = Storage::new(
             store,
+            settings.log_keep_entries * 2,
             seat.port(raft.clone().recipient()),
             seat.port(raft.recipient()),
-            listeners.changed.clone(),
-            members,
+            (listeners.changed.clone(), listeners.replaced.clone(), members),
             &metrics,
         )
         .start_on_own_thread();
         let ports = Ports {
             append: storage_seat.port(storage.clone().recipient()),
             apply: storage_seat.port(storage.clone().recipient()),
+            compact: storage_seat.port(storage.clone().recipient()),
+            fetch_state: fetch_seat.port(state_fetch.clone().recipient()),
+            fetch_over: fetch_seat.port(state_fetch.recipient()),
             log_entries,
             role: listeners.role.clone(),
             dismissed: listeners.dismissed.clone(),
@@ -372,6 +409,7 @@ fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
         election_ticks: settings.election_ticks,
         heartbeat_ticks: settings.heartbeat_ticks,
         fixed_election_tick: None,
+        log_keep_entries: settings.log_keep_entries,
     };
     let ticks = |time: Duration| {
         let tick_ms = u128::from(settings.tick_ms.max(1));

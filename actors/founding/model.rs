@@ -112,7 +112,14 @@ fn decide(nodes: usize, node: usize, round: &[(Disk, u8)], own_run: u8) -> Decid
         let name = format!("node{}", other + 1);
         let foundation = real(nodes, *disk);
         let (run, members) = (run.to_string(), listed(nodes));
-        let answer = Answer { name: name.clone(), run, members, foundation, supersedes: Vec::new(), disk: String::new() };
+        let answer = Answer {
+            name: name.clone(),
+            run,
+            members,
+            foundation,
+            supersedes: Vec::new(),
+            disk: String::new(),
+        };
         (name, Heard::Answer(answer))
     };
     let heard: Vec<_> = others.zip(&round[1..]).map(hear).collect();

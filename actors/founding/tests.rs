@@ -23,7 +23,14 @@ fn says(number: usize, members: Vec<Listed>, foundation: Foundation) -> (String,
     let name = format!("node{number}");
     (
         name.clone(),
-        Heard::Answer(Answer { name, run: "0".to_owned(), members, foundation, supersedes: Vec::new(), disk: String::new() }),
+        Heard::Answer(Answer {
+            name,
+            run: "0".to_owned(),
+            members,
+            foundation,
+            supersedes: Vec::new(),
+            disk: String::new(),
+        }),
     )
 }
 
@@ -147,7 +154,8 @@ fn what_was_asked_of_an_earlier_run_is_refused() {
 
 #[test]
 fn two_living_chats_are_told_apart() {
-    let (one, two) = (says(1, listed(3), Foundation::Founded(record(3, 1))), Foundation::Founded(record(3, 2)));
+    let (one, two) =
+        (says(1, listed(3), Foundation::Founded(record(3, 1))), Foundation::Founded(record(3, 2)));
     let heard = [one.clone(), says(2, listed(3), two.clone())];
     let step = next("node3", &listed(3), &Foundation::Empty, &heard, &drawn(3));
     assert!(sentence(step).contains("list only nodes of one"));
@@ -185,10 +193,7 @@ fn a_chat_is_founded_without_whom_the_operator_gave_up() {
     assert_eq!(record.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["node2", "node3"]);
     let Step::Ask(asks) = next("node2", &[three], &Foundation::Proposed(record)) else { panic!("it asks") };
     assert_eq!(asks[0].1.without, without);
-    assert!(matches!(
-        obey("node3", "0", &listed(3), &Foundation::Empty, &asks[0].1),
-        Ok(Deed::Store(_))
-    ));
+    assert!(matches!(obey("node3", "0", &listed(3), &Foundation::Empty, &asks[0].1), Ok(Deed::Store(_))));
     let unasked = Request { without: Vec::new(), ..asks[0].1.clone() };
     assert!(obey("node3", "0", &listed(3), &Foundation::Empty, &unasked).is_err());
 }

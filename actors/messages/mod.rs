@@ -10,6 +10,7 @@
 //! - [`passwords`]: sessions ↔ the password hashers.
 //! - [`people`]: anybody ↔ `Hub`: who is here, and how the cluster looks.
 //! - [`reading`]: questions to `Reader`.
+//! - [`transfer`]: `RaftNode` ↔ `StateFetch`.
 
 pub mod consensus;
 pub mod disk;
@@ -20,3 +21,4 @@ pub mod news;
 pub mod passwords;
 pub mod people;
 pub mod reading;
+pub mod transfer;

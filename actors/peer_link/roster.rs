@@ -15,6 +15,7 @@ use crate::messages::disk::Members;
 use crate::messages::links::{Dismissal, Dismissed, Gossip, PeerPorts};
 use crate::messages::members::{Links, Stranger};
 use crate::messages::people::Peers;
+use crate::messages::transfer::Sources;
 use crate::metrics::Metrics;
 
 const LINK_MAILBOX: usize = 1_024;
@@ -32,6 +33,8 @@ pub struct RosterPorts {
     pub link: PeerLinkPorts,
     /// `RaftNode`.
     pub links: Port<Links>,
+    /// `StateFetch`.
+    pub sources: Port<Sources>,
     /// `Hub`.
     pub peers: Port<Peers>,
     pub directory: watch::Sender<Arc<Directory>>,
@@ -39,7 +42,7 @@ pub struct RosterPorts {
 }
 
 /// Owns the `PeerLink`s. Is told `Members` by Storage and `Stranger` by the peer port. Tells `RaftNode` and
-/// `Hub` the ports of the links, the HTTP edges who is there, and whoever subscribed when this node is not.
+/// `Hub` the ports of the links, `StateFetch` whom to ask, the HTTP edges who is there, and whoever subscribed when this node is not.
 /// Lives on `RaftNode`'s thread; never waits.
 pub struct Roster {
     config: RosterConfig,
@@ -105,6 +108,8 @@ impl Roster {
         }
         let peers = self.links.iter().map(|(&id, link)| (id, link.ports.clone())).collect();
         self.ports.links.tell(Links { peers });
+        let urls = self.links.iter().map(|(&id, link)| (id, link.url.clone())).collect();
+        self.ports.sources.tell(Sources { urls });
         let links = self.links.iter().map(|(&id, link)| (id, link.gossip.clone())).collect();
         self.ports.peers.tell(Peers { links });
     }

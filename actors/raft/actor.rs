@@ -2,9 +2,9 @@
 //!
 //! - **Owns** the [`Node`] (the `RawNode`, the log's recent tail, who waits for which outcome).
 //! - **Is told** Propose, Step, Forwarded, ReadBarrier, Persisted, Applied, Members, Unreachable, Died, StepDown,
-//!   Standing, ChangeMembers, Links.
-//! - **Tells** Append and Apply → Storage, Send and Forward → peers, role and quorum → whoever subscribed,
-//!   Dismissed → whoever subscribed.
+//!   Standing, ChangeMembers, Links, Fetched, StateHere.
+//! - **Tells** Append, Apply and Compact → Storage, FetchState and FetchOver → StateFetch, Send and Forward → peers,
+//!   role and quorum, Dismissed → whoever subscribed.
 //! - **Never** touches the disk or a socket, and never waits: what needs time comes back as news.
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,13 +20,14 @@ use crate::bus::{Envelope, News, NotSent, Port};
 use crate::chat::outcome::Outcome;
 use crate::ids::{LogIndex, RaftId};
 use crate::messages::consensus::{
-    Died, Forwarded, NotDone, Propose, ReadBarrier, Standing, Step, StepDown, Unreachable,
+    ClusterView, Died, Forwarded, NotDone, Propose, ReadBarrier, Standing, Step, StepDown, Unreachable,
 };
-use crate::messages::disk::{Append, Applied, Apply, Members, Persisted};
+use crate::messages::disk::{Append, Applied, Apply, Compact, Members, Persisted};
 use crate::messages::links::{Dismissal, Dismissed, Forward, PeerPorts, Send};
 use crate::messages::members::{ChangeMembers, Links, Settled};
 use crate::messages::news::Role;
 use crate::messages::reading::LogEntries;
+use crate::messages::transfer::{FetchOver, FetchState, Fetched, StateHere, Transfer};
 use crate::metrics::Metrics;
 
 /// A peer whose process died: how long each further survivor waits before it stands for election.
@@ -47,6 +48,9 @@ const STEP_DOWN_TICKS_MAX: u32 = 20;
 pub struct Ports {
     pub append: Port<Append>,
     pub apply: Port<Apply>,
+    pub compact: Port<Compact>,
+    pub fetch_state: Port<FetchState>,
+    pub fetch_over: Port<FetchOver>,
     pub log_entries: Port<LogEntries>,
     pub role: News<Role>,
     pub dismissed: News<Dismissed>,
@@ -66,6 +70,7 @@ pub struct RaftNode {
     wishes: HashMap<u64, oneshot::Sender<Settled>>,
     fetches: usize,
     going: Option<Going>,
+    transfer: Option<Transfer>,
     /// A `Drive` is on its way; inputs since the last one.
     drive_queued: bool,
     inputs: usize,
@@ -98,6 +103,7 @@ impl RaftNode {
             wishes: HashMap::new(),
             fetches: 0,
             going: None,
+            transfer: None,
             drive_queued: false,
             inputs: 0,
             leader: None,
@@ -280,7 +286,30 @@ impl Handler<Envelope<Standing>> for RaftNode {
 
     fn handle(&mut self, envelope: Envelope<Standing>, _ctx: &mut Self::Context) {
         let (Standing { reply }, _handling) = envelope.open();
-        answer(reply, self.node.view());
+        answer(reply, ClusterView { transfer: self.transfer, ..self.node.view() });
+    }
+}
+
+impl Handler<Envelope<Fetched>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Fetched>, _ctx: &mut Self::Context) {
+        let (Fetched { transfer }, _handling) = envelope.open();
+        if self.node.core().lacks_state() {
+            self.transfer = Some(transfer);
+        }
+    }
+}
+
+impl Handler<Envelope<StateHere>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<StateHere>, ctx: &mut Self::Context) {
+        let (StateHere { install }, _handling) = envelope.open();
+        let index = install.position.index;
+        let verdict = self.node.state_here(install);
+        info!(%index, ?verdict, "state was fetched");
+        self.wake(ctx);
     }
 }
 
@@ -378,6 +407,16 @@ impl RaftNode {
         if let Some(word) = todo.went_back {
             let by = self.node.core().leadership().leader.unwrap_or_default();
             self.ports.dismissed.publish(&Dismissed { by, why: Dismissal::WentBack, word });
+        }
+        if let Some(to) = todo.compact {
+            self.ports.compact.tell(Compact { to });
+        }
+        if let Some(offer) = todo.fetch {
+            self.ports.fetch_state.tell(FetchState { offer });
+        }
+        if todo.fetch_over {
+            self.transfer = None;
+            self.ports.fetch_over.tell(FetchOver);
         }
         if let Some(role) = todo.role {
             self.announce(role);

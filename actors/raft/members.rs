@@ -272,14 +272,15 @@ fn add(roll: &Roll, name: &str, peer: &str, public: &str, learner: bool) -> Verd
 
 /// Who of the voters that would be left is down, when no majority of them would be up.
 fn down_without(roll: &Roll, sight: &impl Sight, gone: RaftId) -> Option<String> {
-    let left: Vec<RaftId> =
-        roll.conf.voters.iter().copied().map(RaftId).filter(|&id| id != gone).collect();
+    let left: Vec<RaftId> = roll.conf.voters.iter().copied().map(RaftId).filter(|&id| id != gone).collect();
     let down: Vec<RaftId> = left.iter().copied().filter(|&id| !sight.is_up(id)).collect();
     let names = |ids: &[RaftId]| ids.iter().map(|&id| roll.name_of(id)).collect::<Vec<_>>().join(", ");
     let no_majority = (left.len() - down.len()) * 2 <= left.len();
     no_majority.then(|| match down.is_empty() {
         true => "it is the last voter".to_owned(),
-        false => format!("of those left ({}) no majority would be up: {} is down", names(&left), names(&down)),
+        false => {
+            format!("of those left ({}) no majority would be up: {} is down", names(&left), names(&down))
+        }
     })
 }
 
@@ -330,7 +331,9 @@ fn promote(roll: &Roll, sight: &impl Sight, name: &str) -> Verdict {
     let Some(id) = roll.id_of(name) else {
         let says = format!("{name} becomes a voter once it has joined and caught up: start it");
         return match row {
-            Some(row) => Verdict::Change { turns: Vec::new(), goal: Goal { row: Some(row), says, ..Goal::default() } },
+            Some(row) => {
+                Verdict::Change { turns: Vec::new(), goal: Goal { row: Some(row), says, ..Goal::default() } }
+            }
             None => done(says),
         };
     };

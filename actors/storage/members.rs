@@ -61,7 +61,8 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn disk(&self) -> Result<Option<String>, StoreError> {
-        let disk: String = self.sql(|conn| conn.query_row("SELECT disk FROM raft_state", [], |row| row.get(0)))?;
+        let disk: String =
+            self.sql(|conn| conn.query_row("SELECT disk FROM raft_state", [], |row| row.get(0)))?;
         Ok(Some(disk).filter(|disk| !disk.is_empty()))
     }
 
@@ -89,13 +90,14 @@ impl Store {
             Foundation::Founded(held) => return Err(FoundingError::Founded { cluster: held.cluster }),
         }
         let text = serde_json::to_string(&record).map_err(FoundingError::Unreadable)?;
+        let supersedes = serde_json::to_string(&admission.supersedes).map_err(FoundingError::Unreadable)?;
         let done: Result<usize, StoreError> = self.transaction(Synchronous::Full, |store| {
             store.sql(|conn| {
                 conn.execute(
                     "UPDATE raft_state SET foundation = 'founded', founding = ?1, cluster = ?2, epoch = ?3,
                          raft_id = ?4, term = 0, vote = 0, commit_index = 0, cut_index = 0, cut_term = 0,
-                         applied_index = 0, applied_at = 0, conf_state = x''",
-                    params![text, record.cluster, record.epoch, int(admission.raft_id.0)],
+                         applied_index = 0, applied_at = 0, conf_state = x'', supersedes = ?5",
+                    params![text, record.cluster, record.epoch, int(admission.raft_id.0), supersedes],
                 )
             })
         });
@@ -194,7 +196,11 @@ mod tests {
                 || false,
             )
             .unwrap();
-        assert_eq!(piece.changed.unwrap().at, At(opened.at.0 + 2), "leaving a joint configuration takes none");
+        assert_eq!(
+            piece.changed.unwrap().at,
+            At(opened.at.0 + 2),
+            "leaving a joint configuration takes none"
+        );
         let roll = piece.members.unwrap().roll;
         assert_eq!((roll.row("node4"), &roll.conf), (Some(&here), &conf));
         assert_eq!((roll.highest(), roll.listed().len()), (RaftId(4), 4));
@@ -212,12 +218,19 @@ mod tests {
         assert_eq!(store.disk().unwrap().as_deref(), Some("d4"));
         let mut nodes = founding().nodes;
         nodes.push(crate::membership::Node { name: "node4".into(), raft_id: RaftId(7), ..nodes[0].clone() });
-        let admission = Admission { raft_id: RaftId(7), cluster: "c".into(), epoch: "e".into(), nodes };
+        let admission = Admission {
+            raft_id: RaftId(7),
+            cluster: "c".into(),
+            epoch: "e".into(),
+            supersedes: vec!["b".into()],
+            nodes,
+        };
         store.admit(&admission).unwrap();
         store.admit(&admission).unwrap();
         let other = Admission { cluster: "d".into(), ..admission.clone() };
         assert!(matches!(store.admit(&other), Err(FoundingError::Founded { .. })));
         assert_eq!(store.foundation().unwrap(), Foundation::Founded(admission.record()));
+        assert_eq!(store.supersedes().unwrap(), ["b"]);
         let roll = store.roll().unwrap();
         assert!(roll.is_voter(RaftId(1)) && !roll.is_voter(RaftId(7)) && roll.is_here(RaftId(7)));
     }

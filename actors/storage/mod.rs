@@ -8,6 +8,7 @@
 //!   - [`members`]: nodes that come and go, and what this file is to them.
 //!   - [`start`]: what Raft begins with, checked.
 //!   - [`log`]: entries and hard state, each append with its fsync.
+//!   - [`install`]: the state of another replica in the place of this one's.
 //!   - [`applying`]: committed entries into rows.
 //!   - [`tables`]: the rows, as `chat::tables` wants them.
 //!   - [`canon`]: all rows in their canonical order.
@@ -22,6 +23,7 @@ pub mod applying;
 pub mod canon;
 pub mod check;
 pub mod founding;
+pub mod install;
 pub mod log;
 pub mod members;
 pub mod open;
@@ -36,6 +38,7 @@ pub mod tables;
 pub(crate) mod testing;
 pub mod write_back;
 
+pub use crate::chat_db::pages;
 pub use actor::Storage;
 pub use applying::Piece;
 pub use check::{CheckFailed, Whole};

@@ -29,7 +29,8 @@ use chat_actors::raft::node::{Handed, Node, Todo};
 use chat_actors::raft::proposals::Patience;
 use raft::eraftpb::{ConfState, Entry, HardState, Message};
 
-const PATIENCE: Patience = Patience { deadline_ticks: 100, repeat_ticks: 20, no_quorum_ticks: 30, promote_ticks: 100 };
+const PATIENCE: Patience =
+    Patience { deadline_ticks: 100, repeat_ticks: 20, no_quorum_ticks: 30, promote_ticks: 100 };
 
 #[derive(Default)]
 pub struct Stage {
@@ -170,6 +171,7 @@ impl Stage {
             election_ticks: 10,
             heartbeat_ticks: 2,
             fixed_election_tick: Some(actor.election_tick),
+            log_keep_entries: 1_000_000,
         };
         let node = Node::new(&config, Boot(actor.boot), PATIENCE, start).expect("a good configuration");
         actor.node = Some(node);

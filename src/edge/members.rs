@@ -170,7 +170,11 @@ impl Asking<'_> {
     fn admission(&self, raft_id: RaftId, nodes: Vec<chat_actors::membership::Node>) -> Done {
         let directory = self.inside.directory.borrow();
         let (cluster, epoch) = (directory.cluster.clone(), directory.epoch.clone());
-        Done { says: String::new(), admission: Some(Admission { raft_id, cluster, epoch, nodes }) }
+        let supersedes = self.inside.supersedes.clone();
+        Done {
+            says: String::new(),
+            admission: Some(Admission { raft_id, cluster, epoch, supersedes, nodes }),
+        }
     }
 
     /// Why the old disk of a name may still be there; `None` when its address no longer answers with it.
@@ -191,7 +195,9 @@ impl Asking<'_> {
 pub const NO_MAJORITY: &str = "no majority of the nodes answers: nothing can be changed";
 
 fn unknown() -> Turned {
-    Turned::Unknown("it is not known whether the change was made: look at the members, and repeat it".to_owned())
+    Turned::Unknown(
+        "it is not known whether the change was made: look at the members, and repeat it".to_owned(),
+    )
 }
 
 /// Posts JSON to another node, and reads what it says when it is done.

@@ -112,14 +112,18 @@ fn adding() {
         (add("node4", "http://other:1", false), "[]: node4 is written down: start it, and it joins"),
         (add("node5", "http://node2:1", false), "refused: node2 has that address: give node5 one of its own"),
         (add("node2", "http://node2:1", false), "done: node2 is part of the chat already"),
-        (add("node2", "http://node2:1", true), "refused: node2 is a voter: remove it first to make it a learner"),
+        (
+            add("node2", "http://node2:1", true),
+            "refused: node2 is a voter: remove it first to make it a learner",
+        ),
     ] {
         assert_eq!(sentence(judge(&wish, &cluster, &all_up())), expected, "{wish:?}");
     }
     // A name that was removed keeps its highest id, so that none is given twice.
     cluster.rows[2].removed = true;
     cluster.conf.learners.clear();
-    let Verdict::Change { goal, .. } = judge(&add("node3", "http://node3:1", true), &cluster, &all_up()) else {
+    let Verdict::Change { goal, .. } = judge(&add("node3", "http://node3:1", true), &cluster, &all_up())
+    else {
         panic!("it may come back");
     };
     assert_eq!(goal.row, Some(NodeRow { learner: true, disk: None, ..row("node3", Some(3)) }));
@@ -163,11 +167,7 @@ fn joining() {
         (join("node4", "new", None), &without_3, "[Learner(RaftId(4))]: "),
         (join("node3", "new", Some(3)), &without_3, "[Gone(RaftId(3)), Learner(RaftId(4))]: "),
         (join("node2", "new", Some(2)), &without_3, "later: node2 is part of the chat, and answers"),
-        (
-            join("node3", "new", None),
-            &without_3,
-            "AskOld { raft_id: RaftId(3), peer: \"http://node3:1\" }",
-        ),
+        (join("node3", "new", None), &without_3, "AskOld { raft_id: RaftId(3), peer: \"http://node3:1\" }"),
         (
             join("node3", "new", Some(3)),
             &alone,

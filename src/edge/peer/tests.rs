@@ -10,10 +10,12 @@ use actix_web::{App, HttpServer};
 use chat_actors::bus::{Envelope, News, Seat};
 use chat_actors::chat::command::Item;
 use chat_actors::founding::Answer;
+use chat_actors::ids::At;
 use chat_actors::ids::{Boot, Origin, Term};
 use chat_actors::membership::{Foundation, NodeRow};
 use chat_actors::messages::consensus::{Died, Unreachable};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
+use chat_actors::messages::reading::{StatePage, StatePageAnswer};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::lane::LaneLimits;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts};
@@ -60,6 +62,12 @@ notes! {
     Step => |step| format!("step {:?}", step.messages.iter().map(|message| message.index).collect::<Vec<_>>()),
     Forwarded => |forwarded| format!("forwarded by {} to the leader of {}: {}", forwarded.from, forwarded.term, forwarded.items.len()),
     Heard => |heard| format!("heard from {}: {:?}", heard.from, heard.word),
+    StatePage => |ask| {
+        let behind = ask.horizon > At(50);
+        let answer = if behind { StatePageAnswer::Behind(At(50)) } else { StatePageAnswer::Page("page".into()) };
+        ask.reply.send(Ok(answer)).ok();
+        format!("state after {}, {} bytes", ask.after, ask.bytes_max)
+    },
     Unreachable => |news| format!("unreachable {}", news.peer),
     Died => |news| format!("died {}", news.peer),
     LinkState => |state| format!("{} {}", state.peer, if state.up { "up" } else { "down" }),
@@ -73,7 +81,14 @@ struct NotYet;
 impl FoundingDesk for NotYet {
     fn answer(&self) -> Result<Answer, String> {
         let (name, run) = ("node2".to_owned(), "0".to_owned());
-        Ok(Answer { name, run, members: Vec::new(), foundation: Foundation::Empty, supersedes: Vec::new(), disk: String::new() })
+        Ok(Answer {
+            name,
+            run,
+            members: Vec::new(),
+            foundation: Foundation::Empty,
+            supersedes: Vec::new(),
+            disk: String::new(),
+        })
     }
 
     fn obey(&self, _: &Request) -> Result<Answer, String> {
@@ -139,7 +154,8 @@ fn serve(room: usize) -> Served {
         seen: Seen::default(),
         step: seat.port(inside.clone().recipient()),
         forwarded: seat.port(inside.clone().recipient()),
-        heard: Seat::new(&metrics, "hub", 10).port(inside.recipient()),
+        heard: Seat::new(&metrics, "hub", 10).port(inside.clone().recipient()),
+        state_page: Seat::new(&metrics, "reader", 10).port(inside.recipient()),
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
     });
     Served { at, server: handle, notes }
