@@ -144,6 +144,16 @@ pub fn next_without(
     if !listed.iter().any(|member| member.name == own) {
         return Step::TakeNoPart(format!("cluster.members does not list {own}"));
     }
+    let stranger = |(name, heard): &(String, Heard)| {
+        let (_, record, answer) = founded(name, heard).filter(|(name, _, answer)| answer.name != **name)?;
+        Some(format!(
+            "cluster.members lists {name}, but {} of the living cluster {} answers in its place",
+            answer.name, record.cluster
+        ))
+    };
+    if let Some(sentence) = heard.iter().find_map(stranger) {
+        return Step::TakeNoPart(sentence);
+    }
     if let Some(step) = beside(own, foundation, heard) {
         return step;
     }

@@ -271,6 +271,9 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             Step::Join { cluster, via } => {
+                let word =
+                    format!("the disk of {own_name} is empty: joining the living cluster {cluster} anew");
+                log.say(&word, false);
                 let doors: Vec<&Listed> =
                     others.iter().copied().filter(|member| via.contains(&member.name)).collect();
                 let sentence = match asker.ask_to_join(&desk.who, &doors).await {
@@ -319,9 +322,9 @@ impl WaitLog {
             return;
         }
         if warning {
-            warn!("the chat is not founded: {sentence}");
+            warn!("not part of a chat: {sentence}");
         } else {
-            info!("the chat is not founded yet: {sentence}");
+            info!("not part of a chat yet: {sentence}");
         }
         self.said = Some((sentence.to_owned(), Instant::now()));
     }

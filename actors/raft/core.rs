@@ -7,14 +7,15 @@
 //! A snapshot that a leader offers is held back until its rows are here ([`Core::state_here`]); raft
 //! hears of it then, with the position of what came. See [`super::snapshots`].
 
+mod changes;
+
 use bytes::Bytes;
 use protobuf::Message as _;
-use raft::eraftpb::{
-    ConfChange, ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState, Entry,
-    EntryType, Message, MessageType,
-};
+use raft::eraftpb::{ConfChange, ConfChangeV2, ConfState, Entry, EntryType, Message, MessageType};
 use raft::{INVALID_ID, RawNode, ReadOnlyOption, StateRole};
 use tracing::debug;
+
+pub use changes::Turn;
 
 use super::log_view::{LogStart, LogView, Wanted};
 use super::snapshots::Snapshots;
@@ -59,14 +60,6 @@ pub struct Leadership {
     pub term: Term,
     pub leader: Option<RaftId>,
     pub leads: bool,
-}
-
-/// What becomes of a replica in a change of members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    Voter(RaftId),
-    Learner(RaftId),
-    Gone(RaftId),
 }
 
 /// A proposal that Raft did not take: it does not lead, hands over, or has too much uncommitted.
@@ -226,46 +219,6 @@ impl Core {
             return Err(NotTaken);
         }
         Ok((Term(self.node.raft.term), LogIndex(self.node.raft.raft_log.last_index())))
-    }
-
-    /// Proposes a change of members, as leader: through a joint configuration, which is left by itself.
-    /// `row` is the encoded `NodeRow` that changes with it; it alone changes when there are no `changes`.
-    ///
-    /// # Errors
-    /// [`NotTaken`]: it does not lead, hands over, or an earlier change is not done.
-    pub fn propose_members(&mut self, changes: &[Turn], row: Vec<u8>) -> Result<(), NotTaken> {
-        if !self.leadership().leads || self.is_transferring() || self.is_changing() {
-            return Err(NotTaken);
-        }
-        if changes.is_empty() {
-            return self.node.propose(row, Vec::new()).map_err(|_| NotTaken);
-        }
-        let single = |turn: &Turn| {
-            let (id, kind) = match *turn {
-                Turn::Voter(id) => (id, ConfChangeType::AddNode),
-                Turn::Learner(id) => (id, ConfChangeType::AddLearnerNode),
-                Turn::Gone(id) => (id, ConfChangeType::RemoveNode),
-            };
-            ConfChangeSingle { node_id: id.0, change_type: kind, ..ConfChangeSingle::default() }
-        };
-        let change = ConfChangeV2 {
-            transition: ConfChangeTransition::Implicit,
-            changes: changes.iter().map(single).collect::<Vec<_>>().into(),
-            ..ConfChangeV2::default()
-        };
-        self.node.propose_conf_change(row, change).map_err(|_| NotTaken)
-    }
-
-    /// A change of members is under way, as far as this node knows; or may be, early in a term.
-    pub fn is_changing(&self) -> bool {
-        self.node.raft.has_pending_conf()
-            || !self.node.store().conf_state().voters_outgoing.is_empty()
-            || !self.has_applied_in_term()
-    }
-
-    /// Hands leadership to that voter.
-    pub fn transfer_to(&mut self, peer: RaftId) {
-        self.node.transfer_leader(peer.0);
     }
 
     /// Asks for the point of the order that a linearizable read must see. It may never be answered.
