@@ -143,8 +143,11 @@ impl Roll {
 
     /// Everybody who is part of the chat, by Raft id; at the end those that are only written down.
     pub fn listed(&self) -> Vec<Listed> {
+        // In a joint configuration who gains a vote does not have it for good.
+        let votes =
+            |id: RaftId| self.is_voter(id) && (!self.is_joint() || self.conf.voters_outgoing.contains(&id.0));
         let listed = |row: &NodeRow| Listed {
-            learner: !row.raft_id.is_some_and(|id| self.is_voter(id)),
+            learner: !row.raft_id.is_some_and(votes),
             node: Node {
                 name: row.name.clone(),
                 raft_id: self.id_of(&row.name).unwrap_or_default(),

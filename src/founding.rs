@@ -228,6 +228,7 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
     let all_others = desk.others();
     let drawn = draw()?;
     let mut log = WaitLog::default();
+    let mut joining: Option<String> = None;
     loop {
         let own = desk.foundation()?;
         let without = lock(&desk.without).clone();

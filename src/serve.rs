@@ -57,7 +57,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     if let Some(why) = store.retirement()? {
         let word = match why {
             Retirement::Superseded => "another cluster came in the place of the one in its data_dir",
-            Retirement::Removed => "it was removed from the chat in its data_dir",
+            Retirement::Removed => "the chat in its data_dir goes on without it",
         };
         bail!(farewell(&settings.node.name, why, word));
     }
