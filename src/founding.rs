@@ -272,9 +272,10 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             Step::Join { cluster, via } => {
-                let word =
-                    format!("the disk of {own_name} is empty: joining the living cluster {cluster} anew");
-                log.say(&word, false);
+                if joining.as_ref() != Some(&cluster) {
+                    info!("the disk of {own_name} is empty: joining the living cluster {cluster} anew");
+                    joining = Some(cluster.clone());
+                }
                 let doors: Vec<&Listed> =
                     others.iter().copied().filter(|member| via.contains(&member.name)).collect();
                 let sentence = match asker.ask_to_join(&desk.who, &doors).await {

@@ -14,20 +14,26 @@
 //! | `die NODE` · `stand NODE` | a process is gone, and the others notice; its turn to stand comes |
 //! | `vanish NODE` · `start NODE` | a process is gone, and nobody notices; it starts on what it had written |
 //! | `step_down NODE` | it is going |
+//! | `begin NODE TICK` | a node that is no member yet, on the disk that founders begin with |
+//! | `join LEADER NODE` · `promote LEADER NODE` · `remove LEADER NODE` · `lead LEADER NODE` | somebody asks the leader for that |
+//! | `members NODE` | who is in the cluster, as that node has applied it |
 //! | `status` | how all of them stand |
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chat_actors::chat::command::{Batch, Change, Command};
 use chat_actors::chat::outcome::{Done, Outcome};
 use chat_actors::ids::{At, Boot, Origin, RaftId, RoomId, Term};
+use chat_actors::membership::{NodeRow, Roll};
 use chat_actors::messages::consensus::NotDone;
 use chat_actors::messages::disk::{Append, Committed, Payload};
+use chat_actors::messages::members::{Settled, Wish};
 use chat_actors::raft::core::Config;
 use chat_actors::raft::log_view::LogStart;
 use chat_actors::raft::node::{Handed, Node, Todo};
 use chat_actors::raft::proposals::Patience;
-use raft::eraftpb::{ConfState, Entry, HardState, Message};
+use raft::eraftpb::{ConfChangeSingle, ConfChangeV2, ConfState, Entry, EntryType, HardState, Message};
 
 const PATIENCE: Patience =
     Patience { deadline_ticks: 100, repeat_ticks: 20, no_quorum_ticks: 30, promote_ticks: 100 };
@@ -39,6 +45,8 @@ pub struct Stage {
     said: Vec<String>,
     /// Only what came of it is told, not each message.
     briefly: bool,
+    /// What every disk begins with.
+    founding: Roll,
 }
 
 /// A node with its disk.
@@ -52,11 +60,47 @@ struct Actor {
     append: Option<Append>,
     apply: Vec<Committed>,
     stands: Option<Term>,
+    roll: Roll,
 }
 
 enum Parcel {
     Raft(Message),
     Commands { from: u64, handed: Handed },
+}
+
+impl Actor {
+    fn new(tick: &str, roll: Roll) -> Self {
+        Self {
+            node: None,
+            election_tick: tick.parse().expect("ticks"),
+            boot: 0,
+            hard_state: HardState { term: 1, commit: 1, ..HardState::default() },
+            log: Vec::new(),
+            applied: 1,
+            append: None,
+            apply: Vec::new(),
+            stands: None,
+            roll,
+        }
+    }
+
+    /// Whether it says who the members are.
+    fn takes_members(&mut self, what: &Payload) -> bool {
+        let row = match what {
+            Payload::Conf(conf, row) => {
+                self.roll.conf = conf.clone();
+                row
+            }
+            Payload::Node(row) => row,
+            Payload::Batch(_) | Payload::Empty => return false,
+        };
+        if !row.is_empty() {
+            let row = NodeRow::decode(row).expect("a row");
+            self.roll.rows.retain(|known| known.name != row.name);
+            self.roll.rows.push(row);
+        }
+        true
+    }
 }
 
 impl Parcel {
@@ -109,6 +153,9 @@ impl Stage {
             "vanish" => self.vanish(number(1)),
             "start" => self.start(number(1)),
             "step_down" => self.step_down(number(1)),
+            "begin" => self.begin(number(1), words[2]),
+            "join" | "promote" | "remove" | "lead" => self.wish(number(1), words[0], words[2]),
+            "members" => self.members(number(1)),
             "status" => self.status(),
             _ => panic!("{step}: no such step"),
         }
@@ -120,20 +167,12 @@ impl Stage {
     }
 
     fn found(&mut self, ticks: &[&str]) {
-        for (id, tick) in (1..).zip(ticks) {
-            let hard_state = HardState { term: 1, commit: 1, ..HardState::default() };
-            let actor = Actor {
-                node: None,
-                election_tick: tick.parse().expect("ticks"),
-                boot: 0,
-                hard_state,
-                log: Vec::new(),
-                applied: 1,
-                append: None,
-                apply: Vec::new(),
-                stands: None,
-            };
-            self.actors.insert(id, actor);
+        let row = |id: u64| NodeRow { disk: None, ..row(id) };
+        let founders: Vec<u64> = (1..).zip(ticks).map(|(id, _)| id).collect();
+        let conf = ConfState { voters: founders.clone(), ..ConfState::default() };
+        self.founding = Roll { rows: founders.iter().map(|&id| row(id)).collect(), conf };
+        for (id, tick) in founders.into_iter().zip(ticks) {
+            self.actors.insert(id, Actor::new(tick, self.founding.clone()));
         }
         for id in self.ids() {
             self.start(id);
@@ -141,12 +180,44 @@ impl Stage {
         self.said.clear();
     }
 
+    fn begin(&mut self, id: u64, tick: &str) {
+        self.actors.insert(id, Actor::new(tick, self.founding.clone()));
+        self.start(id);
+    }
+
+    fn wish(&mut self, leader: u64, what: &str, node: &str) {
+        let name = format!("node{node}");
+        let NodeRow { peer, public, .. } = row(node.parse().expect("a node's number"));
+        let wish = match what {
+            "join" => Wish::Join { name, peer, public, disk: format!("disk{node}"), gone: None },
+            "promote" => Wish::Promote { name },
+            "remove" => Wish::Remove { name },
+            _ => Wish::Lead { name },
+        };
+        let mut said = None;
+        self.with(leader, |node| said = node.wish(&wish).err());
+        if let Some(settled) = said {
+            self.say(format!("{leader}: at once, {}", settled_text(&settled)));
+        }
+    }
+
+    fn members(&mut self, id: u64) {
+        let conf = &self.actors[&id].roll.conf;
+        let sorted = |ids: &[u64]| ids.iter().copied().collect::<std::collections::BTreeSet<_>>();
+        let (voters, learners) = (sorted(&conf.voters), sorted(&conf.learners));
+        let voters_outgoing = sorted(&conf.voters_outgoing);
+        let old = match voters_outgoing.is_empty() {
+            true => String::new(),
+            false => format!(", until now {voters_outgoing:?}"),
+        };
+        self.say(format!("{id}: voters {voters:?}{old}, learners {learners:?}"));
+    }
+
     fn ids(&self) -> Vec<u64> {
         self.actors.keys().copied().collect()
     }
 
     fn start(&mut self, id: u64) {
-        let voters = self.ids();
         let actor = self.actor(id);
         actor.boot += 1;
         let mut hard_state = actor.hard_state.clone();
@@ -159,7 +230,7 @@ impl Stage {
         }
         let start = LogStart {
             hard_state,
-            conf_state: ConfState { voters, ..ConfState::default() },
+            conf_state: actor.roll.conf.clone(),
             applied: actor.applied,
             cut: (1, 1),
             term_runs,
@@ -173,7 +244,8 @@ impl Stage {
             fixed_election_tick: Some(actor.election_tick),
             log_keep_entries: 1_000_000,
         };
-        let node = Node::new(&config, Boot(actor.boot), PATIENCE, start).expect("a good configuration");
+        let mut node = Node::new(&config, Boot(actor.boot), PATIENCE, start).expect("a good configuration");
+        node.members(Arc::new(actor.roll.clone()));
         actor.node = Some(node);
         self.with(id, |_| {});
     }
@@ -220,6 +292,9 @@ impl Stage {
         }
         for (number, outcome) in todo.outcomes {
             self.say(format!("{id}: proposal {number} is {}", outcome_text(&outcome)));
+        }
+        if let Some((_, settled)) = todo.settled {
+            self.say(format!("{id}: {}", settled_text(&settled)));
         }
         for (number, answer) in todo.reads {
             let applied = self.actor(id).applied;
@@ -304,7 +379,13 @@ impl Stage {
                 (item.origin, Ok(Outcome { at: At(entry.index.0), duplicate: false, done: Done::Plain }))
             }));
         }
-        self.actor(id).applied = last.0;
+        let actor = self.actor(id);
+        actor.applied = last.0;
+        let changed = entries.iter().filter(|entry| actor.takes_members(&entry.what)).count() > 0;
+        let roll = Arc::new(actor.roll.clone());
+        if changed && let Some(node) = &mut actor.node {
+            node.members(roll);
+        }
         let mine = Boot(self.actor(id).boot);
         outcomes.retain(|(origin, _)| origin.node.0 == id && origin.boot == mine);
         self.with(id, |node| node.applied(last, outcomes));
@@ -381,6 +462,28 @@ fn status_text(id: u64, actor: &Actor) -> String {
     )
 }
 
+fn row(id: u64) -> NodeRow {
+    NodeRow {
+        name: format!("node{id}"),
+        raft_id: Some(RaftId(id)),
+        disk: Some(format!("disk{id}")),
+        peer: format!("http://node{id}"),
+        public: format!("http://public{id}"),
+        learner: false,
+        removed: false,
+    }
+}
+
+fn settled_text(settled: &Settled) -> String {
+    match settled {
+        Settled::Done(says) => format!("done, {says}"),
+        Settled::Refused(why) => format!("refused, {why}"),
+        Settled::Later(why) => format!("later, {why}"),
+        Settled::Joined { raft_id, .. } => format!("a replica joined as {raft_id}"),
+        other => format!("{other:?}"),
+    }
+}
+
 fn outcome_text(outcome: &Result<Outcome, NotDone>) -> String {
     match outcome {
         Ok(outcome) => format!("done at {}", outcome.at),
@@ -423,10 +526,22 @@ fn message_text(message: &Message) -> String {
 
 fn entries_text(entries: &[Entry]) -> String {
     let one = |entry: &Entry| match entry.data.is_empty() {
+        _ if entry.get_entry_type() == EntryType::EntryConfChangeV2 => {
+            format!("entry {}/{} ({}), ", entry.index, entry.term, change_text(&entry.data))
+        }
         true => format!("entry {}/{} (empty), ", entry.index, entry.term),
         false => format!("entry {}/{} {}, ", entry.index, entry.term, batch_text(&entry.data)),
     };
     entries.iter().map(one).collect()
+}
+
+/// A change of members; without data it leaves the joint configuration.
+fn change_text(data: &[u8]) -> String {
+    let mut change = ConfChangeV2::default();
+    protobuf::Message::merge_from_bytes(&mut change, data).expect("a change of members");
+    let one = |single: &ConfChangeSingle| format!("{:?} {}", single.get_change_type(), single.node_id);
+    let all: Vec<_> = change.changes.iter().map(one).collect();
+    if all.is_empty() { "leave".to_owned() } else { all.join(", ") }
 }
 
 fn batch_text(data: &[u8]) -> String {
