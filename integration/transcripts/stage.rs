@@ -3,6 +3,7 @@
 //!
 //! | step | does |
 //! |---|---|
+//! | `keep COUNT` | how many applied entries the nodes keep in their logs; before they are founded |
 //! | `nodes TICK…` | founds a cluster; each node stands for election after so many silent ticks |
 //! | `propose NODE TEXT` · `read NODE` | somebody asks that node |
 //! | `tick NODE COUNT` | its clock |
@@ -17,6 +18,7 @@
 //! | `begin NODE TICK` | a node that is no member yet, on the disk that founders begin with |
 //! | `join LEADER NODE` · `promote LEADER NODE` · `remove LEADER NODE` · `lead LEADER NODE` | somebody asks the leader for that |
 //! | `members NODE` | who is in the cluster, as that node has applied it |
+//! | `fetch NODE FROM` | the rows of that node, as they are now, have come to one that was offered state |
 //! | `status` | how all of them stand |
 
 use std::collections::BTreeMap;
@@ -24,16 +26,19 @@ use std::sync::Arc;
 
 use chat_actors::chat::command::{Batch, Change, Command};
 use chat_actors::chat::outcome::{Done, Outcome};
-use chat_actors::ids::{At, Boot, Origin, RaftId, RoomId, Term};
+use chat_actors::chat_db::pages::Position;
+use chat_actors::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Term};
 use chat_actors::membership::{NodeRow, Roll};
 use chat_actors::messages::consensus::NotDone;
-use chat_actors::messages::disk::{Append, Committed, Payload};
+use chat_actors::messages::disk::{Append, Committed, Install, Payload};
 use chat_actors::messages::members::{Settled, Wish};
 use chat_actors::raft::core::Config;
 use chat_actors::raft::log_view::LogStart;
 use chat_actors::raft::node::{Handed, Node, Todo};
 use chat_actors::raft::proposals::Patience;
+use protobuf::Message as _;
 use raft::eraftpb::{ConfChangeSingle, ConfChangeV2, ConfState, Entry, EntryType, HardState, Message};
+use serde_bytes::ByteBuf;
 
 const PATIENCE: Patience =
     Patience { deadline_ticks: 100, repeat_ticks: 20, no_quorum_ticks: 30, promote_ticks: 100 };
@@ -47,6 +52,7 @@ pub struct Stage {
     briefly: bool,
     /// What every disk begins with.
     founding: Roll,
+    log_keep_entries: Option<u64>,
 }
 
 /// A node with its disk.
@@ -55,6 +61,8 @@ struct Actor {
     election_tick: usize,
     boot: u64,
     hard_state: HardState,
+    /// The entry before the log's first: index and term.
+    cut: (u64, u64),
     log: Vec<Entry>,
     applied: u64,
     append: Option<Append>,
@@ -75,6 +83,7 @@ impl Actor {
             election_tick: tick.parse().expect("ticks"),
             boot: 0,
             hard_state: HardState { term: 1, commit: 1, ..HardState::default() },
+            cut: (1, 1),
             log: Vec::new(),
             applied: 1,
             append: None,
@@ -135,6 +144,8 @@ impl Stage {
             |place: usize| -> u64 { words[place].parse().unwrap_or_else(|_| panic!("{step}: a number")) };
         let link = || (words.len() == 3).then(|| (number(1), number(2)));
         match words[0] {
+            "keep" => self.log_keep_entries = Some(number(1)),
+            "fetch" => self.fetch(number(1), number(2)),
             "nodes" => self.found(&words[1..]),
             "propose" => self.propose(number(1), &words[2..].join(" ")),
             "read" => self.read(number(1)),
@@ -218,6 +229,7 @@ impl Stage {
     }
 
     fn start(&mut self, id: u64) {
+        let log_keep_entries = self.log_keep_entries.unwrap_or(1_000);
         let actor = self.actor(id);
         actor.boot += 1;
         let mut hard_state = actor.hard_state.clone();
@@ -232,17 +244,17 @@ impl Stage {
             hard_state,
             conf_state: actor.roll.conf.clone(),
             applied: actor.applied,
-            cut: (1, 1),
+            cut: actor.cut,
             term_runs,
             tail: actor.log.clone(),
-            last: 1 + actor.log.len() as u64,
+            last: actor.cut.0 + actor.log.len() as u64,
         };
         let config = Config {
             id: RaftId(id),
             election_ticks: 10,
             heartbeat_ticks: 2,
             fixed_election_tick: Some(actor.election_tick),
-            log_keep_entries: 1_000_000,
+            log_keep_entries,
         };
         let mut node = Node::new(&config, Boot(actor.boot), PATIENCE, start).expect("a good configuration");
         node.members(Arc::new(actor.roll.clone()));
@@ -289,6 +301,18 @@ impl Stage {
                 self.say(format!("{id} may apply {}", entries.join(", ")));
             }
             self.actor(id).apply.extend(todo.apply);
+        }
+        if let Some(to) = todo.compact {
+            self.forget(id, to.0);
+        }
+        if let Some(offer) = todo.fetch {
+            self.say(format!(
+                "{id} is to fetch the state as of {} or later, offered by {}",
+                offer.index, offer.from
+            ));
+        }
+        if todo.fetch_over {
+            self.say(format!("{id} needs no more state"));
         }
         for (number, outcome) in todo.outcomes {
             self.say(format!("{id}: proposal {number} is {}", outcome_text(&outcome)));
@@ -359,11 +383,16 @@ impl Stage {
     fn persist(&mut self, id: u64) {
         let actor = self.actor(id);
         let Some(append) = actor.append.take() else { return };
+        if let Some(install) = append.snapshot {
+            actor.cut = (install.position.index.0, install.position.term.0);
+            actor.log.clear();
+        }
         if let Some(first) = append.entries.first() {
-            actor.log.truncate(first.index as usize - 2);
+            actor.log.truncate((first.index - actor.cut.0) as usize - 1);
             actor.log.extend(append.entries);
         }
         actor.hard_state = append.hard_state;
+        actor.applied = actor.applied.max(actor.cut.0);
         self.with(id, |node| node.persisted(append.number));
     }
 
@@ -405,6 +434,35 @@ impl Stage {
             }
         }
         self.briefly = false;
+    }
+
+    fn forget(&mut self, id: u64, to: u64) {
+        let actor = self.actor(id);
+        let forgotten: Vec<_> = actor.log.drain(..(to - actor.cut.0) as usize).collect();
+        actor.cut = forgotten.last().map_or(actor.cut, |last| (last.index, last.term));
+        if !self.briefly {
+            self.say(format!("{id} forgets its log up to {to}"));
+        }
+    }
+
+    /// What a fetch of that node's rows brings, as of now.
+    fn fetch(&mut self, id: u64, from: u64) {
+        let roll = self.actor(from).roll.clone();
+        let source = self.actor(from);
+        let entry = source.log.iter().find(|entry| entry.index == source.applied);
+        let position = Position {
+            index: LogIndex(source.applied),
+            term: Term(entry.map_or(source.cut.1, |entry| entry.term)),
+            known_term: Term(source.hard_state.term),
+            conf_state: ByteBuf::from(roll.conf.write_to_bytes().expect("it can be encoded")),
+            ..Position::default()
+        };
+        let index = position.index;
+        self.actor(id).roll = roll;
+        let mut verdict = None;
+        self.with(id, |node| verdict = Some(node.state_here(Install { position, pages: 1 })));
+        let verdict = verdict.expect("a node that lives");
+        self.say(format!("{id} has the state as of {index}: {verdict:?}"));
     }
 
     fn vanish(&mut self, id: u64) {
@@ -493,7 +551,10 @@ fn outcome_text(outcome: &Result<Outcome, NotDone>) -> String {
 
 fn append_text(append: &Append) -> String {
     let HardState { term, vote, commit, .. } = append.hard_state;
-    format!("{}term {term}, vote {vote}, commit {commit}", entries_text(&append.entries))
+    let state =
+        append.snapshot.as_ref().map(|install| format!("the state as of {}, ", install.position.index));
+    let entries = entries_text(&append.entries);
+    format!("{}{entries}term {term}, vote {vote}, commit {commit}", state.unwrap_or_default())
 }
 
 fn committed_text(entry: &Committed) -> String {
@@ -513,6 +574,10 @@ fn message_text(message: &Message) -> String {
         if value > 0 {
             text += &format!(", {name} {value}");
         }
+    }
+    if message.get_snapshot().get_metadata().index > 0 {
+        let metadata = message.get_snapshot().get_metadata();
+        text += &format!(", of the state as of {} of term {}", metadata.index, metadata.term);
     }
     if message.reject {
         text += ", rejected";
