@@ -9,6 +9,7 @@
 mod accounts;
 mod away;
 mod chaos;
+mod copies;
 mod demo;
 mod edges;
 mod first_message;
