@@ -305,9 +305,10 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
         }
         let storage = Storage::new(
             store,
+            u64::MAX / 4,
             seat.port(raft.clone().recipient()),
             seat.port(raft.clone().recipient()),
-            listeners.changed.clone(),
+            (listeners.changed.clone(), News::default()),
             &metrics,
         )
         .start_on_own_thread();

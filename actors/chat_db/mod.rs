@@ -2,8 +2,12 @@
 //!
 //! - [`rows`]: columns into rows, and numbers into columns.
 //! - [`entries`]: the Raft log's columns into entries.
+//! - [`pages`]: the replicated rows in pages by `at`, for lagging replicas and for copies.
+//! - [`incoming`]: such pages on their way in, as files.
 //! - [`pragma`]: settings of a connection, read back.
 
 pub mod entries;
+pub mod incoming;
+pub mod pages;
 pub mod pragma;
 pub mod rows;

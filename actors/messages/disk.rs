@@ -7,6 +7,7 @@ use raft::eraftpb::{ConfState, Entry, HardState};
 use tokio::sync::oneshot;
 
 use crate::chat::outcome::{Notice, Outcome, Refusal, SessionEnded};
+use crate::chat_db::pages::Position;
 use crate::ids::{At, LogIndex, Origin, Term};
 use crate::membership::Retirement;
 use crate::post;
@@ -15,9 +16,21 @@ use crate::post;
 pub struct Append {
     /// The youngest `Ready` in it.
     pub number: u64,
+    /// Before everything else: the tables of another replica take the place of these, and the log
+    /// begins behind them.
+    pub snapshot: Option<Install>,
     /// They replace whatever the log holds from their first index on.
     pub entries: Vec<Entry>,
     pub hard_state: HardState,
+}
+
+/// State that was fetched (`chat_db::incoming`) and is to be installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Install {
+    /// What the last page said of itself.
+    pub position: Position,
+    /// Pages from 1 on.
+    pub pages: u64,
 }
 
 /// Everything up to this `Ready` is on the disk.
@@ -29,6 +42,13 @@ pub struct Persisted {
 /// Asks to apply committed entries, in order, behind all that was asked before.
 pub struct Apply {
     pub entries: Vec<Committed>,
+}
+
+/// Allows to forget log entries up to `to`: none of them is needed any more. Done in small steps,
+/// between other work.
+#[derive(Clone, Copy, Debug)]
+pub struct Compact {
+    pub to: LogIndex,
 }
 
 /// One committed entry.
@@ -75,6 +95,7 @@ post! {
     Append => "append",
     Persisted => "persisted",
     Apply => "apply",
+    Compact => "compact",
     Applied => "applied",
     Changed => "changed",
     Retire => "retire",

@@ -2,11 +2,13 @@
 //!
 //! Each carries its `reply`; an answer that nobody waits for any more is dropped.
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::chat::command::TokenHash;
 use crate::chat::objects::{Event, Message, Room, User};
 use crate::chat::tables::UserRow;
+use crate::chat_db::pages::Position;
 use crate::ids::{At, LogIndex, RoomId, Seq};
 use crate::post;
 
@@ -127,7 +129,30 @@ pub struct LogEntries {
     pub reply: Answer<Vec<raft::eraftpb::Entry>>,
 }
 
+/// The replicated rows behind `after`, as of now, as an encoded page (`chat_db::pages`) of about
+/// `bytes_max` bytes.
+pub struct StatePage {
+    pub after: At,
+    /// The highest `at` of any source so far: one that is behind it must not answer.
+    pub horizon: At,
+    pub bytes_max: usize,
+    pub reply: Answer<StatePageAnswer>,
+}
+
+pub enum StatePageAnswer {
+    Page(Bytes),
+    /// This node has applied no further than this.
+    Behind(At),
+}
+
+/// Where the tables stand.
+pub struct TablesAt {
+    pub reply: Answer<Position>,
+}
+
 post! {
+    StatePage => "state_page",
+    TablesAt => "tables_at",
     SessionOf => "session_of",
     Account => "account",
     Home => "home",

@@ -428,7 +428,8 @@ impl Core {
     fn gather(&mut self, number: u64, entries: Vec<Entry>, messages: Vec<Message>) {
         let hard_state = self.node.store().hard_state().clone();
         let Some((append, held)) = &mut self.next else {
-            self.next = Some((Append { number, entries, hard_state }, Held { number, messages }));
+            self.next =
+                Some((Append { number, snapshot: None, entries, hard_state }, Held { number, messages }));
             return;
         };
         append.number = number;

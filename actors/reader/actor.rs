@@ -15,7 +15,7 @@ use super::view::View;
 use crate::bus::Envelope;
 use crate::messages::reading::{
     Account, Answer, History, Home, LogEntries, Members, OneMessage, Pull, ReadFailed, Rooms, SessionOf,
-    Users,
+    StatePage, TablesAt, Users,
 };
 
 /// One of the threads that answer; they share a mailbox.
@@ -78,6 +78,8 @@ answers! {
     Members: |view, ask| view.members(&ask.user, ask.room);
     OneMessage: |view, ask| view.message(&ask.user, ask.room, ask.seq);
     LogEntries: |view, ask| view.log_entries(ask.from, ask.to, ask.bytes_max);
+    StatePage: |view, ask| view.state_page(ask.after, ask.horizon, ask.bytes_max);
+    TablesAt: |view, _ask| view.position();
 }
 
 #[cfg(test)]

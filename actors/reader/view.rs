@@ -10,9 +10,10 @@ use crate::chat::objects::{Message, Room, RoomKind, User};
 use crate::chat::rules;
 use crate::chat::tables::{MemberRow, UserRow};
 use crate::chat_db::entries;
+use crate::chat_db::pages::{self, PageError, Position};
 use crate::chat_db::rows::{self, columns, int, number};
 use crate::ids::{At, LogIndex, RoomId, Seq};
-use crate::messages::reading::{HistoryPage, HomeRoom, HomeView, PageOf};
+use crate::messages::reading::{HistoryPage, HomeRoom, HomeView, PageOf, StatePageAnswer};
 
 /// The tables as of one moment: a read transaction that is open.
 pub struct View<'c> {
@@ -205,6 +206,23 @@ impl<'c> View<'c> {
         bytes_max: u64,
     ) -> Result<Vec<raft::eraftpb::Entry>> {
         entries::read(self.conn, from, to, bytes_max)
+    }
+
+    /// The replicated rows behind `after`, encoded, unless this node is behind `horizon`.
+    pub fn state_page(&self, after: At, horizon: At, bytes_max: usize) -> Result<StatePageAnswer> {
+        if self.at < horizon.max(after) {
+            return Ok(StatePageAnswer::Behind(self.at));
+        }
+        let page = pages::read(self.conn, after, bytes_max).and_then(|page| page.encode());
+        match page {
+            Ok(bytes) => Ok(StatePageAnswer::Page(bytes.into())),
+            Err(PageError::Sqlite(error)) => Err(error),
+            Err(other) => Err(rusqlite::Error::UserFunctionError(other.into())),
+        }
+    }
+
+    pub fn position(&self) -> Result<Position> {
+        pages::position(self.conn)
     }
 
     fn is_member(&self, room: RoomId, user: &str) -> Result<bool> {

@@ -1,9 +1,9 @@
 //! The actor that owns the store.
 //!
 //! **Owns** the only writing connection, on a thread of its own. **Is told** [`Append`], [`Apply`] and
-//! [`Retire`].
+//! [`Compact`], [`Retire`].
 //! **Tells** `RaftNode` what is [`Persisted`] and [`Applied`], and whoever subscribed what
-//! [`Changed`]. **Never** reports what is not on the disk, never runs a job before an earlier append,
+//! [`Changed`], or that the tables were [`Replaced`]. **Never** reports what is not on the disk, never runs a job before an earlier append,
 //! never waits for another actor.
 //!
 //! Appends go first: what is to be applied waits in a queue, and is worked off in short pieces with
@@ -23,11 +23,15 @@ use super::store::{Store, StoreError};
 use super::write_back::WriteBack;
 use crate::bus::{Envelope, News, Port};
 use crate::essential;
-use crate::messages::disk::{Append, Applied, Apply, Changed, Committed, Persisted, Retire};
+use crate::ids::LogIndex;
+use crate::messages::disk::{Append, Applied, Apply, Changed, Committed, Compact, Persisted, Retire};
+use crate::messages::people::Replaced;
 use crate::metrics::Metrics;
 
 /// How long an append that comes in may have to wait for what is being applied.
 const PIECE_MAX: Duration = Duration::from_millis(1);
+/// Log entries forgotten in one transaction.
+const COMPACTED_AT_ONCE_MAX: u64 = 128;
 /// Pause between two tries on a full disk.
 const FULL_PAUSE: Duration = Duration::from_millis(200);
 /// Between two warnings about it.
@@ -39,10 +43,15 @@ pub struct Storage {
     persisted: Port<Persisted>,
     applied: Port<Applied>,
     changed: News<Changed>,
+    replaced: News<Replaced>,
     metrics: Metrics,
+    /// Applied entries that the log may hold.
+    entries_max: u64,
+    /// Entries up to here may be forgotten.
+    compact_to: LogIndex,
     /// Committed and not yet applied, in order.
     waiting: VecDeque<Committed>,
-    /// An [`ApplyMore`] is in the mailbox.
+    /// A [`GoOn`] is in the mailbox.
     will_go_on: bool,
     /// Copies the WAL back beside this thread; without it this thread does it all.
     write_back: Option<WriteBack>,
@@ -50,20 +59,21 @@ pub struct Storage {
     writing_back: bool,
 }
 
-/// Tells itself to go on applying, behind what came in meanwhile.
-struct ApplyMore;
+/// Tells itself to go on applying and compacting, behind what came in meanwhile.
+struct GoOn;
 
-impl Message for ApplyMore {
+impl Message for GoOn {
     type Result = ();
 }
 
 impl Storage {
-    /// `store` is started.
+    /// `store` is started; the log holds at most `entries_max` applied entries.
     pub fn new(
         store: Store,
+        entries_max: u64,
         persisted: Port<Persisted>,
         applied: Port<Applied>,
-        changed: News<Changed>,
+        (changed, replaced): (News<Changed>, News<Replaced>),
         metrics: &Metrics,
     ) -> Self {
         let write_back = WriteBack::start(store.path());
@@ -75,7 +85,10 @@ impl Storage {
             persisted,
             applied,
             changed,
+            replaced,
             metrics: metrics.clone(),
+            entries_max,
+            compact_to: LogIndex(0),
             waiting: VecDeque::new(),
             will_go_on: false,
             write_back: write_back.ok(),
@@ -107,9 +120,43 @@ impl Storage {
     }
 
     fn go_on_later(&mut self, ctx: &mut Context<Self>) {
-        if !self.will_go_on && !self.waiting.is_empty() {
+        // What waits for room in the log goes on when more of it may be forgotten.
+        let applies = !self.waiting.is_empty() && self.store.room_to_apply(self.entries_max) > 0;
+        let compacts = self.store.cut() < self.compact_to;
+        if !self.will_go_on && (applies || compacts) {
             self.will_go_on = true;
-            ctx.address().do_send(ApplyMore);
+            ctx.address().do_send(GoOn);
+        }
+    }
+
+    /// Forgets a few entries; says how many.
+    fn compact(&mut self) -> u64 {
+        let (before, to) = (self.store.cut(), self.compact_to);
+        if before >= to {
+            return 0;
+        }
+        let cut = insist(&mut self.store, |store| store.compact(to, COMPACTED_AT_ONCE_MAX));
+        if cut == before {
+            // Not applied yet: it is asked again when it is.
+            self.compact_to = cut;
+        }
+        cut.0 - before.0
+    }
+
+    fn apply(&mut self, entries_max: u64) {
+        let waiting = self.waiting.make_contiguous();
+        let entries = usize::try_from(entries_max).unwrap_or(usize::MAX).min(waiting.len());
+        if entries == 0 {
+            return;
+        }
+        let piece = insist(&mut self.store, |store| {
+            let started = Instant::now();
+            store.apply(&waiting[..entries], || started.elapsed() >= PIECE_MAX)
+        });
+        self.waiting.drain(..piece.entries);
+        self.applied.tell(piece.applied);
+        if let Some(changed) = piece.changed {
+            self.changed.publish(&changed);
         }
     }
 }
@@ -153,7 +200,14 @@ impl Handler<Envelope<Append>> for Storage {
         let (append, _handling) = letter.open();
         let started = Instant::now();
         insist(&mut self.store, |store| store.append(&append));
+        if let Some(install) = &append.snapshot {
+            info!(index = %install.position.index, at = %self.store.at(), "the state of another replica is installed");
+            self.replaced.publish(&Replaced { at: self.store.at() });
+        }
         self.persisted.tell(Persisted { number: append.number });
+        if append.snapshot.is_some() {
+            insist(&mut self.store, Store::cut_wal);
+        }
         self.metrics.storage_commit_seconds.observe(started.elapsed().as_secs_f64());
         self.metrics.storage_batch_entries.observe(append.entries.len() as f64);
         self.tend_wal();
@@ -180,21 +234,24 @@ impl Handler<Envelope<Retire>> for Storage {
     }
 }
 
-impl Handler<ApplyMore> for Storage {
+impl Handler<Envelope<Compact>> for Storage {
     type Result = ();
 
-    fn handle(&mut self, _: ApplyMore, ctx: &mut Self::Context) {
+    fn handle(&mut self, letter: Envelope<Compact>, ctx: &mut Self::Context) {
+        let (Compact { to }, _handling) = letter.open();
+        self.compact_to = self.compact_to.max(to);
+        self.go_on_later(ctx);
+    }
+}
+
+impl Handler<GoOn> for Storage {
+    type Result = ();
+
+    fn handle(&mut self, _: GoOn, ctx: &mut Self::Context) {
         self.will_go_on = false;
-        let waiting = self.waiting.make_contiguous();
-        let piece = insist(&mut self.store, |store| {
-            let started = Instant::now();
-            store.apply(waiting, || started.elapsed() >= PIECE_MAX)
-        });
-        self.waiting.drain(..piece.entries);
-        self.applied.tell(piece.applied);
-        if let Some(changed) = piece.changed {
-            self.changed.publish(&changed);
-        }
+        let forgotten = self.compact();
+        // A log that is over its bound already (it may have been lowered) grows no further.
+        self.apply(self.store.room_to_apply(self.entries_max).max(forgotten));
         self.tend_wal();
         self.go_on_later(ctx);
     }
@@ -251,7 +308,8 @@ mod tests {
             changed.subscribe(port(&metrics, listener.clone().recipient()));
             let (persisted, applied) =
                 (port(&metrics, listener.clone().recipient()), port(&metrics, listener.recipient()));
-            let storage = Storage::new(store, persisted, applied, changed, &metrics).start_on_own_thread();
+            let storage = Storage::new(store, 100, persisted, applied, (changed, News::default()), &metrics)
+                .start_on_own_thread();
             let asks: (Port<Append>, Port<Apply>) =
                 (port(&metrics, storage.clone().recipient()), port(&metrics, storage.recipient()));
 

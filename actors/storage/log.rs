@@ -4,13 +4,14 @@ use protobuf::ProtobufEnum;
 use raft::eraftpb::Entry;
 use rusqlite::{Connection, params};
 
-use super::store::{Store, StoreError, Synchronous};
+use super::store::{Standing, Store, StoreError, Synchronous};
 use crate::chat_db::rows::int;
 use crate::ids::LogIndex;
 use crate::messages::disk::Append;
 
 impl Store {
-    /// Writes entries and hard state. When it returns they are on the disk.
+    /// Installs a snapshot, if there is one, then writes entries and hard state, in one transaction.
+    /// When it returns they are on the disk.
     ///
     /// # Errors
     /// [`StoreError::Full`]: nothing is written, try again. Others: the process must end.
@@ -19,12 +20,18 @@ impl Store {
     /// When the entries leave a hole in the log or would replace applied ones: a bug in the caller.
     pub fn append(&mut self, append: &Append) -> Result<(), StoreError> {
         assert_ne!(self.standing.boot.0, 0, "the store was started");
-        let last = self.standing.last;
+        let before = match &append.snapshot {
+            Some(install) => self.after_install(install),
+            None => self.standing,
+        };
         if let Some(first) = append.entries.first() {
-            assert!(first.index <= last.next().0, "entries follow the log: no hole");
-            assert!(first.index > self.standing.applied.0, "entries that were applied are never replaced");
+            assert!(first.index <= before.last.next().0, "entries follow the log: no hole");
+            assert!(first.index > before.applied.0, "entries that were applied are never replaced");
         }
         let last: Result<LogIndex, StoreError> = self.transaction(Synchronous::Full, |store| {
+            if let Some(install) = &append.snapshot {
+                store.install(install)?;
+            }
             store.sql(|conn| {
                 let state = &append.hard_state;
                 // What was applied since this was asked for may have raised the commit already.
@@ -32,10 +39,13 @@ impl Store {
                     "UPDATE raft_state SET term = ?1, vote = ?2, commit_index = max(commit_index, ?3)",
                 )?
                 .execute([int(state.term), int(state.vote), int(state.commit)])?;
-                write_entries(conn, last, &append.entries)
+                write_entries(conn, before.last, &append.entries)
             })
         });
-        self.standing.last = last?;
+        self.standing = Standing { last: last?, ..before };
+        if append.snapshot.is_some() {
+            self.tables.restart(self.standing.at);
+        }
         Ok(())
     }
 

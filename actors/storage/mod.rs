@@ -6,6 +6,7 @@
 //!   - [`founding`]: how the file becomes part of a chat.
 //!   - [`start`]: what Raft begins with, checked.
 //!   - [`log`]: entries and hard state, each append with its fsync.
+//!   - [`install`]: the state of another replica in the place of this one's.
 //!   - [`applying`]: committed entries into rows.
 //!   - [`tables`]: the rows, as `chat::tables` wants them.
 //!   - [`canon`]: all rows in their canonical order.
@@ -20,6 +21,7 @@ pub mod applying;
 pub mod canon;
 pub mod check;
 pub mod founding;
+pub mod install;
 pub mod log;
 pub mod open;
 pub mod rebirth;
@@ -32,6 +34,7 @@ pub mod tables;
 pub(crate) mod testing;
 pub mod write_back;
 
+pub use crate::chat_db::pages;
 pub use actor::Storage;
 pub use applying::Piece;
 pub use check::{CheckFailed, Whole};

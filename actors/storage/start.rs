@@ -162,10 +162,12 @@ impl Store {
     pub(super) fn examine(&self, state: &State) -> Result<Examined, StartError> {
         let conf_state = ConfState::parse_from_bytes(&state.conf_state)
             .map_err(|source| StartError::BadMembers { source })?;
-        if conf_state.voters.is_empty() {
+        let (terms, last) = self.walk_log(state.cut)?;
+        // Who joins knows of nobody until it has been sent the state.
+        let joins = (state.applied, last) == (LogIndex(0), LogIndex(0));
+        if conf_state.voters.is_empty() && !joins {
             return Err(StartError::NoMembers);
         }
-        let (terms, last) = self.walk_log(state.cut)?;
         check_positions(state, last)?;
         let (term, log_term) = (Term(state.hard_state.term), terms.last().map_or(Term(0), |run| run.term));
         if term < log_term {

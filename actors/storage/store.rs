@@ -39,6 +39,9 @@ pub enum StoreError {
     /// A committed entry that this program cannot read: the process ends.
     #[error("log entry {index} cannot be applied: {source}")]
     Unreadable { index: LogIndex, source: FormatError },
+    /// State that was fetched is not what it was when it came: the process ends, and it is fetched anew.
+    #[error("the state that was fetched cannot be installed: {0}")]
+    Incoming(String),
 }
 
 /// The node's file, open for writing; holds the lock on its directory.
@@ -107,6 +110,21 @@ impl Store {
             jobs_since_look: 0,
             _lock: open.lock,
         }
+    }
+
+    /// How many entries may be applied before the log holds more than `entries_max` applied ones.
+    pub fn room_to_apply(&self, entries_max: u64) -> u64 {
+        (self.standing.cut.0 + entries_max).saturating_sub(self.standing.applied.0)
+    }
+
+    /// The last `at` that was applied.
+    pub fn at(&self) -> At {
+        self.standing.at
+    }
+
+    /// The entry before the log's first.
+    pub fn cut(&self) -> LogIndex {
+        self.standing.cut
     }
 
     /// The file, for readers to open.
@@ -220,6 +238,19 @@ impl Store {
         let (busy, Wal { frames, written_back }) = done?;
         if busy {
             tracing::debug!(frames, written_back, "readers keep the WAL from beginning anew");
+        }
+        Ok(())
+    }
+
+    /// Gives back what a long transaction took: the WAL is written back and cut. Readers that are in
+    /// the way leave it for later.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn cut_wal(&mut self) -> Result<(), StoreError> {
+        let (busy, Wal { frames, written_back }) = self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        if busy {
+            tracing::debug!(frames, written_back, "readers keep the WAL from being cut");
         }
         Ok(())
     }

@@ -67,6 +67,16 @@ pub fn started(dir: &TestDir) -> (Store, Opened) {
     (store, opened)
 }
 
+/// A store that joins that chat: with its raft id, and nothing else.
+pub fn joining(dir: &TestDir) -> (Store, Opened) {
+    let mut store = Store::open(&dir.data(), "node4").unwrap();
+    let Founding { cluster, epoch, .. } = founding();
+    let sql = "UPDATE raft_state SET foundation = 'founded', cluster = ?1, epoch = ?2, raft_id = 4";
+    store.conn().execute(sql, [cluster, epoch]).unwrap();
+    let opened = store.start().unwrap();
+    (store, opened)
+}
+
 pub fn entry(index: u64, term: u64, data: &[u8]) -> Entry {
     Entry { index, term, data: Bytes::copy_from_slice(data), ..Entry::default() }
 }
@@ -74,7 +84,7 @@ pub fn entry(index: u64, term: u64, data: &[u8]) -> Entry {
 pub fn append(entries: Vec<Entry>, state: Option<(u64, u64, u64)>) -> Append {
     let (term, vote, commit) = state.unwrap_or((1, 0, 1));
     let hard_state = HardState { term, vote, commit, ..HardState::default() };
-    Append { number: 1, entries, hard_state }
+    Append { number: 1, snapshot: None, entries, hard_state }
 }
 
 /// A batch of commands, asked for by node 1 in its first run.
