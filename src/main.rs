@@ -6,7 +6,7 @@
 //! - `founding`: how the listed members become one chat.
 //! - `succession`: whether another cluster came in the place of this node's.
 //! - `departure`: how a running node hears that it is part of its chat no more.
-//! - `copies`: `check`, `recover`: the commands on a node's file.
+//! - `copies`: `backup`, `restore`, `recover`, `check`: the commands on a node's file.
 //! - `edge`: the doors: HTTP for people and for the other nodes.
 //! - `demo`: a cluster on this machine, as child processes.
 //! - `status`: the cluster as one node sees it.
@@ -73,6 +73,10 @@ enum Command {
     },
     /// Show the cluster as one node sees it
     Status(status::StatusArguments),
+    /// Copy the chat from a running node into a file
+    Backup(copies::BackupArguments),
+    /// Make a new chat from a copy, on a stopped node with an empty data_dir
+    Restore(copies::RestoreArguments),
     /// Check the file of a stopped node
     Check(copies::CheckArguments),
     /// Make a new one-node cluster from the one survivor of a lost majority
@@ -115,6 +119,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             serve::run(settings)
         }
         Command::Status(arguments) => status::run(&arguments),
+        Command::Backup(arguments) => copies::backup(&arguments),
+        Command::Restore(arguments) => copies::restore(&arguments),
         Command::Check(arguments) => copies::check(&arguments),
         Command::Recover(arguments) => copies::recover(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
@@ -153,7 +159,17 @@ mod tests {
 
     #[test]
     fn help_and_version_everywhere() {
-        for command in [&[][..], &["demo"], &["serve"], &["status"], &["check"], &["recover"], &["bench"]] {
+        for command in [
+            &[][..],
+            &["demo"],
+            &["serve"],
+            &["status"],
+            &["backup"],
+            &["restore"],
+            &["check"],
+            &["recover"],
+            &["bench"],
+        ] {
             for flag in ["--help", "--version"] {
                 let error =
                     Arguments::try_parse_from([&["replicated-chat"], command, &[flag]].concat()).unwrap_err();

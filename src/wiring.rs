@@ -35,6 +35,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::departure::Departure;
 use crate::edge::cluster_json;
+use crate::edge::copies::CopyPorts;
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
 use crate::settings::{RaftSettings, Registration, Settings};
@@ -149,7 +150,7 @@ pub async fn start_node(
         history: readers.port(reader.clone().recipient()),
         users: readers.port(reader.clone().recipient()),
         rooms: readers.port(reader.clone().recipient()),
-        members: readers.port(reader.recipient()),
+        members: readers.port(reader.clone().recipient()),
         passwords: Passwords::open(HASHERS, metrics),
         typing: hub.typing.clone(),
         online: hub.online.clone(),
@@ -172,6 +173,11 @@ pub async fn start_node(
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
+        copies: CopyPorts {
+            barrier: consensus.read_barrier.clone(),
+            tables_at: readers.port(reader.clone().recipient()),
+            state_page: readers.port(reader.clone().recipient()),
+        },
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
             Box::pin(async move {

@@ -100,7 +100,7 @@ impl Store {
         Ok(Self::on(open::open_to_look(data_dir, node)?, node))
     }
 
-    fn on(open: open::OpenFile, node: &str) -> Self {
+    pub(super) fn on(open: open::OpenFile, node: &str) -> Self {
         Self {
             tables: SqlTables::new(open.conn),
             path: open.path,

@@ -1,10 +1,13 @@
-//! Copies of a chat and new chats out of them: `check`, `recover`.
+//! Copies of a chat and new chats out of them: `check`, `backup`, `restore`, `recover`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use crate::cluster::client::{new_id, password_of};
 use crate::cluster::program::{Run, run};
 use crate::cluster::{Client, Cluster, text};
 
@@ -183,4 +186,118 @@ async fn a_running_member_of_a_superseded_cluster_stops() {
     assert_eq!(ann.closed().await.code, Some(1001));
     cluster.nodes[1].start();
     assert_eq!(cluster.nodes[1].ended().await.code, Some(1));
+}
+
+/// Loses all disks and restores the copy on the node at `place`, which then runs.
+async fn restore_after_fire(cluster: &mut Cluster, place: usize, copy: &str) {
+    for node in &mut cluster.nodes {
+        if node.is_up() {
+            node.kill();
+        }
+        node.wipe();
+    }
+    let restored = command(cluster, "restore", place, &[copy]).await;
+    assert_done(&restored, &["holds the chat of cluster", "start it with"]);
+    checked(cluster, place).await;
+    cluster.nodes[place].start();
+    let node = &cluster.nodes[place];
+    cluster.wait_for("the restored node", async || node.is_ready().await.then_some(())).await;
+}
+
+#[actix::test]
+async fn a_backup_becomes_a_new_chat() {
+    let mut cluster = Cluster::start(3).await;
+    let (mut ann, room) = chatting(&cluster, 0).await;
+    let mut bob = cluster.register(2, "bob").await;
+    bob.ok("join", json!({"room": room})).await;
+    let id = new_id();
+    let sent = json!({"room": room, "text": "said once"});
+    assert_eq!(ann.ask_as(&id, "send", sent.clone()).await["seq"], 6);
+    // Also what has just been acknowledged elsewhere is in it.
+    let made = command(&cluster, "backup", 2, &["chat.copy"]).await;
+    assert_done(&made, &["chat.copy: cluster ", "digest "]);
+    assert_eq!(made.stdout.lines().count(), 1);
+    let file = cluster.folder.path().join("chat.copy");
+    let before = fs::read(&file).unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(ann.send(room, "too late for the copy").await, 7);
+    let again = command(&cluster, "backup", 2, &["chat.copy"]).await;
+    assert_failed(&again, &["chat.copy is there already"]);
+    let copies: Vec<_> =
+        fs::read_dir(cluster.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!copies.iter().any(|name| name.to_string_lossy().contains("unfinished")), "{copies:?}");
+    assert_eq!(fs::read(&file).unwrap(), before);
+
+    let elsewhere = command(&cluster, "restore", 0, &["chat.copy"]).await;
+    assert_failed(&elsewhere, &["in use by another process"]);
+    cluster.nodes[0].terminate().await;
+    assert_failed(&command(&cluster, "restore", 0, &["chat.copy"]).await, &["holds a chat already"]);
+    cluster.nodes[0].wipe();
+    let beside = command(&cluster, "restore", 0, &["chat.copy"]).await;
+    assert_failed(&beside, &["belongs to the living cluster"]);
+    assert!(!cluster.nodes[0].data_dir().exists());
+    cluster.nodes[0].start();
+
+    let (token, position) = (ann.token.clone(), ann.position());
+    restore_after_fire(&mut cluster, 1, "chat.copy").await;
+    let mut again = cluster.client(1).await;
+    again.refused("hello", json!({"token": token}), "unauthorized").await;
+    let mut again = cluster.client(1).await;
+    let fields = json!({"name": "ann", "password": password_of("ann"), "cursor": position["cursor"], "epoch": position["epoch"]});
+    let welcome = again.ok("login", fields).await;
+    assert_eq!(welcome["resumed"], false, "{welcome}");
+    assert_ne!(welcome["epoch"], position["epoch"]);
+    let texts: Vec<Value> =
+        messages(&mut again, room).await.iter().map(|message| message["text"].clone()).collect();
+    assert_eq!(texts, ["message 1", "message 2", "message 3", "message 4", "message 5", "said once"]);
+    // What makes repeats repeats is in the copy as well.
+    let repeated = again.ask_as(&id, "send", sent).await;
+    assert_eq!((&repeated["seq"], &repeated["duplicate"]), (&json!(6), &json!(true)), "{repeated}");
+    assert_eq!(again.send(room, "after the fire").await, 7);
+    assert_eq!(cluster.nodes[1].status().await.unwrap()["nodes"].as_array().unwrap().len(), 1);
+}
+
+#[actix::test]
+async fn a_damaged_copy_makes_nothing() {
+    let mut cluster = Cluster::start(1).await;
+    let (_ann, _) = chatting(&cluster, 0).await;
+    assert_done(&command(&cluster, "backup", 0, &["good.copy"]).await, &["good.copy"]);
+    cluster.nodes[0].terminate().await;
+    cluster.nodes[0].wipe();
+    let good = fs::read(cluster.folder.path().join("good.copy")).unwrap();
+    let mut flipped = good.clone();
+    let middle = good.len() / 2;
+    flipped[middle] ^= 1;
+    let cut = good[..middle].to_vec();
+    for (bytes, word) in [(flipped, "damaged"), (cut, "bad.copy"), (b"Dear diary".to_vec(), "is not a copy")]
+    {
+        fs::write(cluster.folder.path().join("bad.copy"), bytes).unwrap();
+        assert_failed(&command(&cluster, "restore", 0, &["bad.copy"]).await, &["bad.copy", word]);
+        assert!(!cluster.nodes[0].data_dir().exists());
+    }
+    assert_failed(&command(&cluster, "restore", 0, &["missing.copy"]).await, &["cannot read missing.copy"]);
+    assert_done(&command(&cluster, "restore", 0, &["good.copy"]).await, &["holds the chat"]);
+    assert_failed(&command(&cluster, "restore", 0, &["good.copy"]).await, &["holds a chat already"]);
+}
+
+#[actix::test]
+async fn a_backup_without_a_majority_or_without_a_node() {
+    let mut cluster = Cluster::start(3).await;
+    let (_ann, room) = chatting(&cluster, 0).await;
+    cluster.wait_until_equal().await;
+    for place in [1, 2] {
+        cluster.nodes[place].kill();
+    }
+    let made = command(&cluster, "backup", 0, &["alone.copy"]).await;
+    assert_done(&made, &["alone.copy", "no majority: this is what node1 has"]);
+    assert!(made.stderr.contains("no majority"), "{}", made.stderr);
+    cluster.nodes[0].kill();
+    let nobody = command(&cluster, "backup", 0, &["none.copy"]).await;
+    assert_failed(&nobody, &["node1 does not answer at", "start it"]);
+    assert!(nobody.took < Duration::from_secs(5), "{:?}", nobody.took);
+    assert!(!cluster.folder.path().join("none.copy").exists());
+    restore_after_fire(&mut cluster, 0, "alone.copy").await;
+    let mut ann = cluster.client(0).await;
+    ann.login("ann").await;
+    assert_eq!(messages(&mut ann, room).await.len(), 5);
 }

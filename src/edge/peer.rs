@@ -20,6 +20,8 @@ use chat_actors::peer_link::wire::{self, PARCEL_BYTES_MAX, Parcel, Refused};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 
+use super::copies::{self, CopyPorts};
+
 pub const FOUNDING_PATH: &str = "/peer/founding";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const FOUNDING_BYTES_MAX: usize = 1024 * 1024;
@@ -54,6 +56,7 @@ pub struct Inside {
     pub step: Port<Step>,
     pub forwarded: Port<Forwarded>,
     pub heard: Port<Heard>,
+    pub copies: CopyPorts,
     pub cluster_answer: ClusterAnswer,
 }
 
@@ -85,7 +88,7 @@ impl PeerEdge {
         }
     }
 
-    fn inside(&self) -> Result<&Inside, Turned> {
+    pub(super) fn inside(&self) -> Result<&Inside, Turned> {
         self.inside.get().ok_or_else(|| Turned::NotFounded(self.desk.waiting_for()))
     }
 
@@ -124,6 +127,8 @@ pub fn configure(edge: &Arc<PeerEdge>) -> impl FnOnce(&mut web::ServiceConfig) +
             .route(FOUNDING_PATH, web::get().to(founding))
             .route(FOUNDING_PATH, web::post().to(found))
             .route("/api/v1/cluster", web::get().to(cluster))
+            .route(copies::BARRIER_PATH, web::get().to(copies::barrier))
+            .route(copies::PAGE_PATH, web::get().to(copies::page))
             .default_service(web::to(nowhere));
     }
 }

@@ -12,8 +12,9 @@ use chat_actors::chat::command::Item;
 use chat_actors::founding::Answer;
 use chat_actors::ids::{Boot, Origin, Term};
 use chat_actors::membership::Foundation;
-use chat_actors::messages::consensus::{Died, Unreachable};
+use chat_actors::messages::consensus::{Died, ReadBarrier, Unreachable};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
+use chat_actors::messages::reading::{StatePage, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::lane::LaneLimits;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts};
@@ -61,6 +62,9 @@ notes! {
     Forwarded => |forwarded| format!("forwarded by {} to the leader of {}: {}", forwarded.from, forwarded.term, forwarded.items.len()),
     Heard => |heard| format!("heard from {}: {:?}", heard.from, heard.word),
     Unreachable => |news| format!("unreachable {}", news.peer),
+    ReadBarrier => |_| "read barrier".to_owned(),
+    TablesAt => |_| "tables at".to_owned(),
+    StatePage => |_| "state page".to_owned(),
     Died => |news| format!("died {}", news.peer),
     LinkState => |state| format!("{} {}", state.peer, if state.up { "up" } else { "down" }),
     Dismissed => |news| format!("dismissed by {}: {:?}, {}", news.peer, news.why, news.word),
@@ -113,7 +117,12 @@ fn serve(room: usize) -> Served {
         supersedes: vec!["decaf".to_owned()],
         step: seat.port(inside.clone().recipient()),
         forwarded: seat.port(inside.clone().recipient()),
-        heard: Seat::new(&metrics, "hub", 10).port(inside.recipient()),
+        heard: Seat::new(&metrics, "hub", 10).port(inside.clone().recipient()),
+        copies: CopyPorts {
+            barrier: seat.port(inside.clone().recipient()),
+            tables_at: seat.port(inside.clone().recipient()),
+            state_page: seat.port(inside.recipient()),
+        },
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
     });
     Served { at, server: handle, notes }
