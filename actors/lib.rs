@@ -15,6 +15,7 @@
 //! - [`raft`]: consensus; the pure core around `RawNode`, and the actor on its own thread.
 //! - [`reader`]: questions to the tables.
 //! - [`session`]: one client, and the requests that it and HTTP share.
+//! - [`state_fetch`]: the state of another replica on its way to this disk.
 //! - [`storage`]: the one writer of `chat.db`.
 
 pub mod bus;
@@ -32,4 +33,5 @@ pub mod peer_link;
 pub mod raft;
 pub mod reader;
 pub mod session;
+pub mod state_fetch;
 pub mod storage;

@@ -1,6 +1,7 @@
 //! Builds one node: its actors, and who has a port to whom. The one place that knows them all.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use chat_actors::messages::disk::{Changed, Retire};
 use chat_actors::messages::hub::Drain;
 use chat_actors::messages::links::{Dismissed, Gossip, LinkState};
 use chat_actors::messages::news::Role;
-use chat_actors::messages::people::Peers;
-use chat_actors::messages::reading::LogEntries;
+use chat_actors::messages::people::{Peers, Replaced};
+use chat_actors::messages::reading::{LogEntries, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::passwords::Passwords;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts, Secret};
@@ -30,7 +31,8 @@ use chat_actors::reader::Reader;
 use chat_actors::session::Executor;
 use chat_actors::session::executor::{Config as SessionSettings, Ports as SessionPorts};
 use chat_actors::session::reply::Limits;
-use chat_actors::storage::{Opened, Storage, Store};
+use chat_actors::state_fetch::{StateFetch, StateFetchConfig, StateFetchPorts};
+use chat_actors::storage::{Opened, Storage, Store, schema};
 use tokio::sync::{oneshot, watch};
 
 use crate::departure::Departure;
@@ -46,6 +48,9 @@ const STORAGE_MAILBOX: usize = 4_096;
 const LINK_MAILBOX: usize = 1_024;
 const READER_MAILBOX: usize = 4_096;
 const READERS: u32 = 2;
+/// Questions of other nodes, which are answered beside those of people.
+const STATE_MAILBOX: usize = 64;
+const FETCH_MAILBOX: usize = 64;
 const HASHERS: usize = 2;
 
 /// The server pings its clients so often; they are told, and may take a longer silence for death.
@@ -119,10 +124,13 @@ pub async fn start_node(
 
     let reader = Reader::start(store.path(), READERS)?;
     let readers = Seat::new(metrics, "reader", READER_MAILBOX);
+    let state_reader = Reader::start(store.path(), 1)?;
+    let state_readers = Seat::new(metrics, "state_reader", STATE_MAILBOX);
     let hub = Hub::new(opened.at, directory.clone()).start();
     let hub = Hub::ports(&hub, metrics);
     let mut listeners = Listeners::default();
     listeners.changed.subscribe(hub.changed.clone());
+    listeners.replaced.subscribe(hub.replaced.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
     let (departure, dismissed) = Departure::begin(metrics);
@@ -134,6 +142,8 @@ pub async fn start_node(
         settings: settings.raft.clone(),
         secret: secret.clone(),
         log_entries: readers.port(reader.clone().recipient()),
+        tables_at: state_readers.port(state_reader.clone().recipient()),
+        data_dir: settings.node.data_dir.clone(),
         listeners,
         metrics: metrics.clone(),
     })
@@ -175,9 +185,9 @@ pub async fn start_node(
         heard: hub.heard.clone(),
         copies: CopyPorts {
             barrier: consensus.read_barrier.clone(),
-            tables_at: readers.port(reader.clone().recipient()),
-            state_page: readers.port(reader.clone().recipient()),
+            tables_at: state_readers.port(state_reader.clone().recipient()),
         },
+        state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
             Box::pin(async move {
@@ -236,6 +246,7 @@ pub struct Consensus {
 #[derive(Clone, Default)]
 pub struct Listeners {
     pub changed: News<Changed>,
+    pub replaced: News<Replaced>,
     pub role: News<Role>,
     pub link_state: News<LinkState>,
     pub dismissed: News<Dismissed>,
@@ -248,6 +259,8 @@ pub struct Parts {
     pub settings: RaftSettings,
     pub secret: Secret,
     pub log_entries: Port<LogEntries>,
+    pub tables_at: Port<TablesAt>,
+    pub data_dir: PathBuf,
     pub listeners: Listeners,
     pub metrics: Metrics,
 }
@@ -269,8 +282,10 @@ pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
 }
 
 fn build(parts: Parts) -> anyhow::Result<Consensus> {
-    let Parts { store, opened, settings, secret, log_entries, listeners, metrics } = parts;
+    let Parts { store, opened, settings, secret, log_entries, tables_at, data_dir, listeners, metrics } =
+        parts;
     let node = node(&opened, &settings)?;
+    let others = || opened.nodes.iter().filter(|other| other.raft_id != opened.raft_id);
     let (mut failure, mut retire) = (None, None);
     let mut gossip = BTreeMap::new();
     let seat = Seat::new(&metrics, "raft_node", RAFT_MAILBOX);
@@ -284,7 +299,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             dismissed: listeners.dismissed.clone(),
         };
         let mut peers = BTreeMap::new();
-        for other in opened.nodes.iter().filter(|other| other.raft_id != opened.raft_id) {
+        for other in others() {
             let config = PeerLinkConfig {
                 peer: other.raft_id,
                 url: other.peer.clone(),
@@ -311,18 +326,39 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
         }
         let storage = Storage::new(
             store,
-            u64::MAX / 4,
+            settings.log_keep_entries * 2,
             seat.port(raft.clone().recipient()),
             seat.port(raft.clone().recipient()),
-            (listeners.changed.clone(), News::default()),
+            (listeners.changed.clone(), listeners.replaced.clone()),
             &metrics,
         )
         .start_on_own_thread();
+        let state_fetch = StateFetch::start_on_own_thread(
+            StateFetchConfig {
+                secret: secret.clone(),
+                cluster: opened.cluster.clone(),
+                own: opened.raft_id,
+                boot: opened.boot,
+                data_dir,
+                format: schema::FORMAT,
+                sources: others().map(|other| (other.raft_id, other.peer.clone())).collect(),
+            },
+            StateFetchPorts {
+                tables_at,
+                fetched: seat.port(raft.clone().recipient()),
+                here: seat.port(raft.clone().recipient()),
+                metrics: metrics.clone(),
+            },
+        );
+        let fetch_seat = Seat::new(&metrics, "state_fetch", FETCH_MAILBOX);
         let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
         retire = Some(storage_seat.port(storage.clone().recipient()));
         let ports = Ports {
             append: storage_seat.port(storage.clone().recipient()),
-            apply: storage_seat.port(storage.recipient()),
+            apply: storage_seat.port(storage.clone().recipient()),
+            compact: storage_seat.port(storage.recipient()),
+            fetch_state: fetch_seat.port(state_fetch.clone().recipient()),
+            fetch_over: fetch_seat.port(state_fetch.recipient()),
             log_entries,
             role: listeners.role.clone(),
             peers,
@@ -360,6 +396,7 @@ fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
         election_ticks: settings.election_ticks,
         heartbeat_ticks: settings.heartbeat_ticks,
         fixed_election_tick: None,
+        log_keep_entries: settings.log_keep_entries,
     };
     let ticks = |time: Duration| {
         let tick_ms = u128::from(settings.tick_ms.max(1));

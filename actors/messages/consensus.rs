@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use crate::chat::command::{Command, Item};
 use crate::chat::outcome::{Outcome, Refusal};
 use crate::ids::{LogIndex, RaftId, Term};
+use crate::messages::transfer::Transfer;
 use crate::post;
 
 /// Asks for a change. The answer comes once it is applied here, refused, or its fate cannot be known.
@@ -77,6 +78,8 @@ pub struct ClusterView {
     pub commit: LogIndex,
     /// As the leader knows them; empty elsewhere.
     pub peers: Vec<PeerProgress>,
+    /// State that is on its way to this node.
+    pub transfer: Option<Transfer>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

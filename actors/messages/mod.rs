@@ -9,6 +9,7 @@
 //! - [`passwords`]: sessions ↔ the password hashers.
 //! - [`people`]: anybody ↔ `Hub`: who is here, and how the cluster looks.
 //! - [`reading`]: questions to `Reader`.
+//! - [`transfer`]: `RaftNode` ↔ `StateFetch`.
 
 pub mod consensus;
 pub mod disk;
@@ -18,3 +19,4 @@ pub mod news;
 pub mod passwords;
 pub mod people;
 pub mod reading;
+pub mod transfer;

@@ -2,6 +2,7 @@
 //!
 //! `POST /peer/parcel` carries a [`Parcel`] and is answered 204 once it is queued.
 //! `GET /peer/hold` is answered with a body that ends when the process does.
+//! `GET /peer/state?after=AT&horizon=AT&bytes=N` is answered with a page of state (`chat_db::pages`).
 
 use protobuf::Message as _;
 use raft::eraftpb::{Message, MessageType};
@@ -14,6 +15,7 @@ use crate::messages::links::Word;
 
 pub const PARCEL_PATH: &str = "/peer/parcel";
 pub const HOLD_PATH: &str = "/peer/hold";
+pub const STATE_PATH: &str = "/peer/state";
 
 /// The cluster that the sender belongs to.
 pub const CLUSTER: &str = "chat-cluster";

@@ -1,8 +1,9 @@
 //! `RaftNode`: the actor that gives consensus a thread and a clock.
 //!
 //! - **Owns** the [`Node`] (the `RawNode`, the log's recent tail, who waits for which outcome).
-//! - **Is told** Propose, Step, Forwarded, ReadBarrier, Persisted, Applied, Unreachable, Died, StepDown, Standing.
-//! - **Tells** Append and Apply → Storage, Send and Forward → peers, role and quorum → whoever subscribed.
+//! - **Is told** Propose, Step, Forwarded, ReadBarrier, Persisted, Applied, Unreachable, Died, StepDown,
+//!   Standing, Fetched, StateHere.
+//! - **Tells** Append, Apply and Compact → Storage, FetchState and FetchOver → StateFetch, Send and Forward → peers, role and quorum → whoever subscribed.
 //! - **Never** touches the disk or a socket, and never waits: what needs time comes back as news.
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,12 +19,13 @@ use crate::bus::{Envelope, News, NotSent, Port};
 use crate::chat::outcome::Outcome;
 use crate::ids::{LogIndex, RaftId};
 use crate::messages::consensus::{
-    Died, Forwarded, NotDone, Propose, ReadBarrier, Standing, Step, StepDown, Unreachable,
+    ClusterView, Died, Forwarded, NotDone, Propose, ReadBarrier, Standing, Step, StepDown, Unreachable,
 };
-use crate::messages::disk::{Append, Applied, Apply, Persisted};
+use crate::messages::disk::{Append, Applied, Apply, Compact, Persisted};
 use crate::messages::links::{Forward, Send};
 use crate::messages::news::Role;
 use crate::messages::reading::LogEntries;
+use crate::messages::transfer::{FetchOver, FetchState, Fetched, StateHere, Transfer};
 use crate::metrics::Metrics;
 
 /// A peer whose process died: how long each further survivor waits before it stands for election.
@@ -51,6 +53,9 @@ pub struct Peer {
 pub struct Ports {
     pub append: Port<Append>,
     pub apply: Port<Apply>,
+    pub compact: Port<Compact>,
+    pub fetch_state: Port<FetchState>,
+    pub fetch_over: Port<FetchOver>,
     pub log_entries: Port<LogEntries>,
     pub role: News<Role>,
     pub peers: BTreeMap<RaftId, Peer>,
@@ -68,6 +73,7 @@ pub struct RaftNode {
     reads: HashMap<u64, oneshot::Sender<Result<(), NotDone>>>,
     fetches: usize,
     going: Option<Going>,
+    transfer: Option<Transfer>,
     /// A `Drive` is on its way; inputs since the last one.
     drive_queued: bool,
     inputs: usize,
@@ -98,6 +104,7 @@ impl RaftNode {
             reads: HashMap::new(),
             fetches: 0,
             going: None,
+            transfer: None,
             drive_queued: false,
             inputs: 0,
             leader: None,
@@ -235,7 +242,30 @@ impl Handler<Envelope<Standing>> for RaftNode {
 
     fn handle(&mut self, envelope: Envelope<Standing>, _ctx: &mut Self::Context) {
         let (Standing { reply }, _handling) = envelope.open();
-        answer(reply, self.node.view());
+        answer(reply, ClusterView { transfer: self.transfer, ..self.node.view() });
+    }
+}
+
+impl Handler<Envelope<Fetched>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Fetched>, _ctx: &mut Self::Context) {
+        let (Fetched { transfer }, _handling) = envelope.open();
+        if self.node.core().lacks_state() {
+            self.transfer = Some(transfer);
+        }
+    }
+}
+
+impl Handler<Envelope<StateHere>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<StateHere>, ctx: &mut Self::Context) {
+        let (StateHere { install }, _handling) = envelope.open();
+        let index = install.position.index;
+        let verdict = self.node.state_here(install);
+        info!(%index, ?verdict, "state was fetched");
+        self.wake(ctx);
     }
 }
 
@@ -324,6 +354,16 @@ impl RaftNode {
         }
         for wanted in todo.wanted {
             self.fetch(wanted, ctx);
+        }
+        if let Some(to) = todo.compact {
+            self.ports.compact.tell(Compact { to });
+        }
+        if let Some(offer) = todo.fetch {
+            self.ports.fetch_state.tell(FetchState { offer });
+        }
+        if todo.fetch_over {
+            self.transfer = None;
+            self.ports.fetch_over.tell(FetchOver);
         }
         if let Some(role) = todo.role {
             self.announce(role);

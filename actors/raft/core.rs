@@ -3,6 +3,9 @@
 //!
 //! After any inputs, [`Core::drive`] tells what is to be done. At most one append is on its way to the
 //! disk; what comes meanwhile merges into one that waits, so every fsync carries all there is.
+//!
+//! A snapshot that a leader offers is held back until its rows are here ([`Core::state_here`]); raft
+//! hears of it then, with the position of what came. See [`super::snapshots`].
 
 use protobuf::Message as _;
 use raft::eraftpb::{ConfChange, ConfChangeV2, ConfState, Entry, EntryType, Message, MessageType};
@@ -10,8 +13,10 @@ use raft::{INVALID_ID, RawNode, ReadOnlyOption, StateRole};
 use tracing::debug;
 
 use super::log_view::{LogStart, LogView, Wanted};
+use super::snapshots::Snapshots;
 use crate::ids::{LogIndex, RaftId, Term};
 use crate::messages::disk::{Append, Committed, Payload};
+use crate::messages::transfer::Offer;
 
 /// How Raft is tuned. Ticks, not times: the actor has the clock.
 #[derive(Clone, Debug)]
@@ -21,6 +26,8 @@ pub struct Config {
     pub heartbeat_ticks: usize,
     /// The simulation fixes raft-rs's own dice: the first tick at which this node may stand.
     pub fixed_election_tick: Option<usize>,
+    /// Applied entries that stay in the log, for peers that are behind.
+    pub log_keep_entries: u64,
 }
 
 /// What is to be done, in this order.
@@ -36,6 +43,8 @@ pub struct Outputs {
     pub reads: Vec<(Vec<u8>, LogIndex)>,
     /// Old entries to be read from the disk; answered by [`Core::fetched`].
     pub wanted: Vec<Wanted>,
+    /// State to be fetched; answered by [`Core::state_here`].
+    pub offered: Option<Offer>,
 }
 
 /// Who leads, as this node believes.
@@ -66,15 +75,23 @@ const FOUNDER_STANDS_EVERY: u64 = 2;
 
 /// See the module.
 pub struct Core {
-    node: RawNode<LogView>,
+    pub(super) node: RawNode<LogView>,
     /// The append that is on the disk's way, by the number of its youngest `Ready`, with what may be
     /// sent once it is there.
     writing: Option<Held>,
     /// What gathers behind it.
     next: Option<(Append, Held)>,
-    applied: u64,
+    pub(super) applied: u64,
+    /// The last entry that was handed out to be applied.
+    handed_out: u64,
+    /// Committed, and held back until the term in which that became known is on the disk: whoever
+    /// reads the tables sees no older term beside them.
+    held_back: Vec<Committed>,
+    held_back_term: u64,
+    durable_term: u64,
+    pub(super) snapshots: Snapshots,
     election_ticks: u64,
-    ticks: u64,
+    pub(super) ticks: u64,
     /// The tick at which each peer was heard last in the present term.
     heard: Vec<(RaftId, u64)>,
     /// The first of those who founded the chat stands at once, so that nobody waits for the dice.
@@ -86,6 +103,9 @@ pub struct Core {
 struct Held {
     number: u64,
     messages: Vec<Message>,
+    term: u64,
+    /// The state that is installed with it.
+    installs: Option<u64>,
 }
 
 impl Core {
@@ -111,12 +131,18 @@ impl Core {
             max_election_tick: config.fixed_election_tick.map_or(0, |tick| tick + 1),
             ..raft::Config::default()
         };
+        let durable_term = start.hard_state.term;
         let node = RawNode::new(&raft_config, LogView::new(start), &super::logger())?;
         Ok(Self {
             node,
             writing: None,
             next: None,
             applied,
+            handed_out: applied,
+            held_back: Vec::new(),
+            held_back_term: 0,
+            durable_term,
+            snapshots: Snapshots::new(config),
             election_ticks: config.election_ticks as u64,
             ticks: 0,
             heard: Vec::new(),
@@ -128,6 +154,11 @@ impl Core {
     /// One tick of the clock.
     pub fn tick(&mut self) {
         self.ticks += 1;
+        // Until a snapshot is on the disk raft-rs cannot look at its unapplied entries, as whoever
+        // stands for election must.
+        if self.snapshots.installing().is_some() {
+            return;
+        }
         self.node.tick();
         if self.founder && self.ticks.is_multiple_of(FOUNDER_STANDS_EVERY) {
             self.found();
@@ -137,13 +168,19 @@ impl Core {
             debug!("no majority heard from within the election timeout: stepping down");
             self.forget_leader();
         }
+        self.offer_again();
     }
 
     /// A message from a peer. What raft-rs would panic on is refused here.
     pub fn step(&mut self, message: Message) {
         let kind = message.get_msg_type();
-        if kind == MessageType::MsgPropose || kind == MessageType::MsgSnapshot {
+        let stands = kind == MessageType::MsgTimeoutNow && self.snapshots.installing().is_some();
+        if kind == MessageType::MsgPropose || stands {
             debug!(?kind, from = message.from, "message refused");
+            return;
+        }
+        if kind == MessageType::MsgSnapshot && message.get_snapshot().get_metadata().index > self.commit().0 {
+            self.hold(message);
             return;
         }
         if kind == MessageType::MsgHeartbeat && message.commit > self.node.raft.raft_log.last_index() {
@@ -221,7 +258,8 @@ impl Core {
     /// Stands for election if nobody leads in this term by now, after [`Core::leader_died`].
     pub fn stand(&mut self, term: Term) {
         let now = self.leadership();
-        if now.term == term && now.leader.is_none() && self.node.raft.state == StateRole::Follower {
+        let is_free = now.leader.is_none() && self.snapshots.installing().is_none();
+        if now.term == term && is_free && self.node.raft.state == StateRole::Follower {
             // Cannot fail: a hup is a local message that every role takes.
             let _never = self.node.campaign();
         }
@@ -237,13 +275,18 @@ impl Core {
         out.messages.extend(written.messages);
         // The number of the youngest Ready that rode along, with or without anything to write.
         self.node.on_persist_ready(written.number);
+        self.durable_term = written.term;
+        if let Some(index) = written.installs {
+            self.snapshots.installed();
+            self.applied(LogIndex(index));
+        }
     }
 
     /// The tables hold everything up to `index`. Follow with [`Core::drive`].
     pub fn applied(&mut self, index: LogIndex) {
         self.applied = index.0;
         self.node.advance_apply_to(index.0);
-        self.node.mut_store().trim(index.0);
+        self.node.mut_store().set_applied(index.0);
         let raft = &self.node.raft;
         let leaves_joint = raft.state == StateRole::Leader
             && !self.node.store().conf_state().voters_outgoing.is_empty()
@@ -266,10 +309,20 @@ impl Core {
     /// Handles every `Ready` there is and says what is to be done.
     pub fn drive(&mut self, out: &mut Outputs) {
         while self.node.has_ready() {
+            // A snapshot comes alone: behind all that was written and applied before it.
+            let installs = self.node.snap().map(|snapshot| snapshot.get_metadata().index);
+            if installs.is_some() && !self.is_idle() {
+                break;
+            }
             let mut ready = self.node.ready();
             let number = ready.number();
             out.messages.extend(ready.take_messages());
-            assert!(ready.snapshot().is_empty(), "snapshots are refused before they reach raft");
+            if installs.is_some() {
+                let metadata = ready.snapshot().get_metadata();
+                let (index, term) = (metadata.index, metadata.term);
+                self.node.mut_store().restore(index, term, metadata.get_conf_state());
+                self.handed_out = index;
+            }
             let entries = ready.take_entries();
             self.node.mut_store().append(&entries);
             // A hard state of which only the commit is new need not be written for itself: it rides
@@ -286,14 +339,25 @@ impl Core {
             self.node.advance_append_async(ready);
 
             for entry in committed {
+                self.handed_out = entry.index;
                 let committed = self.admit(entry);
-                out.apply.push(committed);
+                self.held_back.push(committed);
+                self.held_back_term = self.node.raft.term;
             }
             if must_write {
                 self.gather(number, entries, held);
             } else {
                 self.ride_along(number, held, out);
             }
+            if installs.is_some()
+                && let Some((append, held)) = self.next.take()
+            {
+                self.writing = Some(Held { installs, ..held });
+                out.append = Some(Append { snapshot: self.snapshots.installing().cloned(), ..append });
+            }
+        }
+        if self.durable_term >= self.held_back_term {
+            out.apply.append(&mut self.held_back);
         }
         if self.writing.is_none()
             && let Some((append, held)) = self.next.take()
@@ -302,6 +366,7 @@ impl Core {
             out.append = Some(append);
         }
         out.wanted.extend(self.node.mut_store().take_wanted());
+        out.offered = self.snapshots.take_news().or(out.offered);
     }
 
     pub fn leadership(&self) -> Leadership {
@@ -398,22 +463,22 @@ impl Core {
                 let mut change = ConfChange::default();
                 change.merge_from_bytes(&entry.data).expect("a committed conf change was written by raft-rs");
                 let adopted = self.node.apply_conf_change(&change);
-                self.adopt(adopted)
+                self.adopt(entry.index, adopted)
             }
             EntryType::EntryConfChangeV2 => {
                 let mut change = ConfChangeV2::default();
                 change.merge_from_bytes(&entry.data).expect("a committed conf change was written by raft-rs");
                 let adopted = self.node.apply_conf_change(&change);
-                self.adopt(adopted)
+                self.adopt(entry.index, adopted)
             }
         };
         Committed { index: LogIndex(entry.index), term: Term(entry.term), what }
     }
 
-    fn adopt(&mut self, adopted: raft::Result<ConfState>) -> Payload {
+    fn adopt(&mut self, index: u64, adopted: raft::Result<ConfState>) -> Payload {
         match adopted {
             Ok(conf_state) => {
-                self.node.mut_store().set_conf_state(&conf_state);
+                self.node.mut_store().set_conf_state(index, &conf_state);
                 Payload::Conf(conf_state)
             }
             Err(error) => {
@@ -427,11 +492,13 @@ impl Core {
     /// durable later than an entry after it.
     fn gather(&mut self, number: u64, entries: Vec<Entry>, messages: Vec<Message>) {
         let hard_state = self.node.store().hard_state().clone();
+        let term = hard_state.term;
         let Some((append, held)) = &mut self.next else {
-            self.next =
-                Some((Append { number, snapshot: None, entries, hard_state }, Held { number, messages }));
+            let held = Held { number, messages, term, installs: None };
+            self.next = Some((Append { number, snapshot: None, entries, hard_state }, held));
             return;
         };
+        held.term = term;
         append.number = number;
         append.hard_state = hard_state;
         held.number = number;
@@ -453,6 +520,11 @@ impl Core {
         }
     }
 
+    /// Nothing is on its way to the disk or the tables.
+    fn is_idle(&self) -> bool {
+        self.writing.is_none() && self.next.is_none() && self.applied == self.handed_out
+    }
+
     /// Pre-votes until the others are there to answer; over with the first term that anybody begins.
     fn found(&mut self) {
         self.founder = (self.last_index().0, self.node.raft.term) == FOUNDATION;
@@ -468,7 +540,7 @@ impl Core {
         self.node.raft.become_follower(term, INVALID_ID);
     }
 
-    fn hear(&mut self, peer: RaftId) {
+    pub(super) fn hear(&mut self, peer: RaftId) {
         match self.heard.iter_mut().find(|(of, _)| *of == peer) {
             Some((_, tick)) => *tick = self.ticks,
             None => self.heard.push((peer, self.ticks)),

@@ -37,6 +37,11 @@ pub struct Wanted {
 pub struct LogView {
     hard_state: HardState,
     conf_state: ConfState,
+    applied: u64,
+    /// As of `applied`.
+    applied_conf_state: ConfState,
+    /// Handed out and not applied yet, each with its index.
+    conf_states_ahead: VecDeque<(u64, ConfState)>,
     cut: (u64, u64),
     term_runs: Vec<(u64, u64)>,
     tail: VecDeque<Entry>,
@@ -62,6 +67,9 @@ impl LogView {
         let tail_bytes = start.tail.iter().map(size).sum();
         Self {
             hard_state: start.hard_state,
+            applied: start.applied,
+            applied_conf_state: start.conf_state.clone(),
+            conf_states_ahead: VecDeque::new(),
             conf_state: start.conf_state,
             cut: start.cut,
             term_runs: start.term_runs,
@@ -99,21 +107,57 @@ impl LogView {
         self.hard_state = hard_state.clone();
     }
 
-    pub fn set_conf_state(&mut self, conf_state: &ConfState) {
+    /// The configuration as of an entry that is handed out.
+    pub fn set_conf_state(&mut self, index: u64, conf_state: &ConfState) {
         self.conf_state = conf_state.clone();
+        self.conf_states_ahead.push_back((index, conf_state.clone()));
     }
 
-    /// Forgets the oldest applied entries when more are in memory than the bounds allow.
-    pub fn trim(&mut self, applied: u64) {
+    /// The tables hold everything up to `applied`. Forgets the oldest applied entries when more are in
+    /// memory than the bounds allow.
+    pub fn set_applied(&mut self, applied: u64) {
+        self.applied = applied;
+        while let Some((_, conf_state)) = self.conf_states_ahead.pop_front_if(|(index, _)| *index <= applied)
+        {
+            self.applied_conf_state = conf_state;
+        }
         while self.tail_bytes > TAIL_BYTES_MAX || self.tail.len() > TAIL_ENTRIES_MAX {
-            match self.tail.front() {
-                Some(entry) if entry.index <= applied => {
-                    self.tail_bytes -= size(entry);
-                    self.tail.pop_front();
-                }
-                _ => break,
+            if !self.forget_first_up_to(applied) {
+                break;
             }
         }
+    }
+
+    /// Cuts the log behind `to`, an applied entry: from here on nobody is sent what lies before.
+    ///
+    /// # Panics
+    /// When it is not applied.
+    pub fn cut_to(&mut self, to: u64) {
+        assert!(to <= self.applied, "only what is applied is cut off");
+        let Some(term) = self.term_of(to).filter(|_| to > self.cut.0) else { return };
+        self.cut = (to, term);
+        while self.forget_first_up_to(to) {}
+        // The run that holds the entry after the cut stays.
+        let stays = self.term_runs.partition_point(|&(start, _)| start <= to + 1).saturating_sub(1);
+        self.term_runs.drain(..stays);
+    }
+
+    /// The log begins anew behind a snapshot.
+    pub fn restore(&mut self, index: u64, term: u64, conf_state: &ConfState) {
+        self.cut = (index, term);
+        self.last = index;
+        self.term_runs.clear();
+        self.tail.clear();
+        self.tail_bytes = 0;
+        self.fetched.clear();
+        self.conf_state = conf_state.clone();
+        self.conf_states_ahead = VecDeque::from([(index, conf_state.clone())]);
+    }
+
+    fn forget_first_up_to(&mut self, index: u64) -> bool {
+        let forgotten = self.tail.pop_front_if(|entry| entry.index <= index);
+        self.tail_bytes -= forgotten.as_ref().map_or(0, size);
+        forgotten.is_some()
     }
 
     /// What Raft asked for and must be read from the disk.
@@ -132,6 +176,11 @@ impl LogView {
 
     pub fn conf_state(&self) -> &ConfState {
         &self.conf_state
+    }
+
+    /// The entry before the first one.
+    pub fn cut(&self) -> u64 {
+        self.cut.0
     }
 
     /// The term of an entry that the log has (or of its cut).
@@ -214,9 +263,18 @@ impl Storage for LogView {
         Ok(self.last)
     }
 
-    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        // The log is never cut in this version, so every peer can be brought up from it.
-        Err(StorageError::SnapshotTemporarilyUnavailable.into())
+    /// Only where this node stands: whoever is sent it fetches the rows by themselves.
+    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+        let term = self.term_of(self.applied).filter(|_| self.applied > 0 && self.applied >= request_index);
+        let Some(term) = term else {
+            return Err(StorageError::SnapshotTemporarilyUnavailable.into());
+        };
+        let mut snapshot = Snapshot::default();
+        let metadata = snapshot.mut_metadata();
+        metadata.index = self.applied;
+        metadata.term = term;
+        metadata.set_conf_state(self.applied_conf_state.clone());
+        Ok(snapshot)
     }
 }
 
@@ -278,10 +336,51 @@ mod tests {
     }
 
     #[test]
+    fn what_is_cut_off_is_compacted_and_a_snapshot_says_where_the_tables_stand() {
+        let mut view = view();
+        let voters = |voters: &[u64]| ConfState { voters: voters.to_vec(), ..ConfState::default() };
+        view.set_conf_state(3, &voters(&[1, 2]));
+        view.set_conf_state(4, &voters(&[1, 2, 3]));
+        view.set_applied(3);
+        view.cut_to(3);
+        view.cut_to(2);
+        assert_eq!((view.first_index().unwrap(), view.first_in_memory()), (4, 4));
+        let terms: Vec<_> = (2..=5).map(|index| view.term_of(index)).collect();
+        assert_eq!(terms, [None, Some(1), Some(2), None]);
+        assert!(matches!(
+            view.entries(3, 5, None, GetEntriesContext::empty(true)),
+            Err(raft::Error::Store(StorageError::Compacted))
+        ));
+        let metadata = view.snapshot(0, 2).unwrap().take_metadata();
+        assert_eq!((metadata.index, metadata.term), (3, 1));
+        assert_eq!(metadata.get_conf_state().voters, [1, 2]);
+
+        view.restore(9, 3, &voters(&[4]));
+        assert_eq!((view.first_index().unwrap(), view.last_index().unwrap()), (10, 9));
+        assert_eq!((view.term_of(9), view.term_of(4)), (Some(3), None));
+        view.set_applied(9);
+        view.append(&[entry(10, 4)]);
+        assert_eq!(view.term_of(10), Some(4));
+        assert_eq!(view.snapshot(0, 2).unwrap().get_metadata().get_conf_state().voters, [4]);
+    }
+
+    #[test]
+    fn an_empty_log_has_no_snapshot() {
+        let mut view = LogView::new(LogStart::default());
+        assert!(view.snapshot(0, 2).is_err());
+        assert_eq!(
+            (view.first_index().unwrap(), view.last_index().unwrap(), view.term_of(0)),
+            (1, 0, Some(0))
+        );
+        view.append(&[entry(1, 1)]);
+        assert_eq!(view.term_of(1), Some(1));
+    }
+
+    #[test]
     fn what_is_not_in_memory_is_wanted_and_found_once_fetched() {
         let mut view = view();
         view.tail_bytes = TAIL_BYTES_MAX + 149;
-        view.trim(3);
+        view.set_applied(3);
         assert_eq!(view.first_in_memory(), 4, "two were forgotten, the unapplied one stays");
         assert!(view.entries(2, 5, None, GetEntriesContext::empty(true)).is_err());
         let wanted = view.take_wanted();

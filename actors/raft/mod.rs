@@ -1,6 +1,7 @@
 //! Consensus: a pure core around TiKV's `RawNode`, and the actor that gives it a thread.
 //!
 //! - [`core`]: inputs in, outputs out; the order in which a `Ready` must be handled.
+//! - [`snapshots`]: the core's part that keeps the log short, and helps whoever is behind its beginning.
 //! - [`log_view`]: the log as `RawNode` sees it, in memory.
 //! - [`proposals`]: who waits for which outcome, and where each command has been handed.
 //! - [`reads`]: who waits for which point of the order (ReadIndex).
@@ -15,5 +16,6 @@ mod logging;
 pub mod node;
 pub mod proposals;
 pub mod reads;
+pub mod snapshots;
 
 pub use logging::logger;

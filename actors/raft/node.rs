@@ -5,13 +5,15 @@ use crate::chat::command::{Command, Item};
 use crate::chat::outcome::{Outcome, Refusal};
 use crate::ids::{Boot, LogIndex, Origin, RaftId, Term};
 use crate::messages::consensus::{ClusterView, NotDone, PeerProgress};
-use crate::messages::disk::{Append, Committed};
+use crate::messages::disk::{Append, Committed, Install};
 use crate::messages::news::Role;
+use crate::messages::transfer::Offer;
 
 use super::core::{Config, Core, Outputs};
 use super::log_view::{LogStart, Wanted};
 use super::proposals::{Patience, Proposals};
 use super::reads::Reads;
+use super::snapshots::Verdict;
 
 /// What is to be done after inputs.
 #[derive(Default)]
@@ -21,6 +23,12 @@ pub struct Todo {
     pub append: Option<Append>,
     pub apply: Vec<Committed>,
     pub wanted: Vec<Wanted>,
+    /// The disk may forget log entries up to here.
+    pub compact: Option<LogIndex>,
+    /// State to be fetched, answered by [`Node::state_here`] …
+    pub fetch: Option<Offer>,
+    /// … or not needed any more.
+    pub fetch_over: bool,
     /// To the leader of the present term, in order.
     pub forward: Option<Handed>,
     pub outcomes: Vec<(u64, Result<Outcome, NotDone>)>,
@@ -49,6 +57,7 @@ pub struct Node {
     role: Role,
     ticks: u64,
     quorum_tick: u64,
+    fetch_over: bool,
     /// This node is going: it stands for no election any more.
     leaving: bool,
 }
@@ -71,6 +80,7 @@ impl Node {
             role,
             ticks: 0,
             quorum_tick: 0,
+            fetch_over: false,
             leaving: false,
         })
     }
@@ -126,11 +136,30 @@ impl Node {
     }
 
     pub fn persisted(&mut self, number: u64) {
+        let before = self.core.applied_index();
         self.core.persisted(number, &mut self.out);
+        if self.core.applied_index() > before {
+            self.installed();
+        }
+    }
+
+    /// State was fetched.
+    pub fn state_here(&mut self, install: Install) -> Verdict {
+        let verdict = self.core.state_here(install);
+        self.fetch_over |= verdict == Verdict::NotNeeded;
+        verdict
+    }
+
+    /// The tables are those of another replica now: what the commands in between came to is not known.
+    fn installed(&mut self) {
+        self.fetch_over = true;
+        let lost = self.proposals.forget_handed_on();
+        self.outcomes.extend(lost.into_iter().map(|number| (number, Err(NotDone::Unknown))));
     }
 
     pub fn applied(&mut self, index: LogIndex, outcomes: Vec<(Origin, Result<Outcome, Refusal>)>) {
         self.core.applied(index);
+        self.fetch_over |= self.core.needs_no_state();
         for (origin, outcome) in outcomes {
             if let Some(number) = self.proposals.settle(origin) {
                 self.outcomes.push((number, outcome.map_err(|refusal| NotDone::Refused(Box::new(refusal)))));
@@ -187,6 +216,9 @@ impl Node {
         todo.append = out.append;
         todo.apply = out.apply;
         todo.wanted = out.wanted;
+        todo.compact = self.core.cut_log();
+        todo.fetch = out.offered;
+        todo.fetch_over = std::mem::take(&mut self.fetch_over);
         todo.outcomes = std::mem::take(&mut self.outcomes);
         todo.reads = std::mem::take(&mut self.read_answers);
         todo.role = self.role_change();
@@ -214,6 +246,7 @@ impl Node {
             applied: self.core.applied_index(),
             commit: self.core.commit(),
             peers: peers.collect(),
+            transfer: None,
         }
     }
 

@@ -125,6 +125,13 @@ impl Proposals {
         self.own.remove(&origin.number).map(|_| origin.number)
     }
 
+    /// The tables moved on without showing what came of each command: whatever was handed on may have
+    /// taken effect, and its outcome will not come. It is handed on no more.
+    pub fn forget_handed_on(&mut self) -> Vec<u64> {
+        let lost = self.own.extract_if(.., |_, waiting| waiting.handed_tick.is_some());
+        lost.map(|(number, _)| number).collect()
+    }
+
     /// The way to the leader lost something: everything unanswered is handed on again, not before the
     /// next tick, so that a way that stays broken is not flooded.
     pub fn hand_on_again(&mut self) {
@@ -288,6 +295,22 @@ mod tests {
         assert_eq!(numbers(&leader), [3, 1, 2, 1], "nobody waits for what an earlier run asked");
         leader.relay(Term(6), vec![item(2, 1)]);
         assert_eq!(numbers(&leader), [1], "what the earlier term did not propose is handed on again");
+    }
+
+    #[test]
+    fn what_was_handed_on_before_the_tables_were_replaced_is_not_handed_on_again() {
+        let patience = Patience { deadline_ticks: 9, repeat_ticks: 1, no_quorum_ticks: 9 };
+        let mut node = Proposals::new((RaftId(1), Boot(1)), patience);
+        node.handed_for = (Term(1), Some(RaftId(2)));
+        for _ in 0..2 {
+            node.ask(Vec::new(), 0).unwrap();
+        }
+        assert_eq!(node.take_own(0, 1 << 20).len(), 2);
+        node.ask(Vec::new(), 0).unwrap();
+        assert_eq!(node.forget_handed_on(), [1, 2]);
+        node.next = 0;
+        let again: Vec<_> = node.take_own(1, 1 << 20).iter().map(|item| item.origin.number).collect();
+        assert_eq!(again, [3]);
     }
 
     #[test]

@@ -47,6 +47,7 @@ impl World {
             election_ticks: ELECTION_TICKS,
             heartbeat_ticks: HEARTBEAT_TICKS,
             fixed_election_tick: Some(tick),
+            log_keep_entries: 1_000_000,
         };
         let start = at.disk.log_start(self.knobs.keep_in_memory);
         let node = Node::new(&config, boot, self.knobs.patience, start).expect("the configuration is good");

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod away;
+mod catching_up;
 mod chaos;
 mod copies;
 mod demo;

@@ -170,6 +170,7 @@ impl Stage {
             election_ticks: 10,
             heartbeat_ticks: 2,
             fixed_election_tick: Some(actor.election_tick),
+            log_keep_entries: 1_000_000,
         };
         let node = Node::new(&config, Boot(actor.boot), PATIENCE, start).expect("a good configuration");
         actor.node = Some(node);

@@ -7,27 +7,25 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::bus::Port;
-use chat_actors::chat_db::pages::PAGE_BYTES;
 use chat_actors::ids::At;
 use chat_actors::messages::consensus::ReadBarrier;
-use chat_actors::messages::reading::{Answer, StatePage, StatePageAnswer, TablesAt};
+use chat_actors::messages::reading::{Answer, TablesAt};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::peer::{PeerEdge, Turned};
+use super::peer::{PeerEdge, Turned, WhichPage, page_of};
 
 pub const BARRIER_PATH: &str = "/peer/barrier";
 pub const PAGE_PATH: &str = "/peer/copy";
 
 /// How long a majority may take to say how far it is; whoever asks must have an answer within 5 s.
 const BARRIER_MAX: Duration = Duration::from_secs(3);
-const PAGE_MAX: Duration = Duration::from_secs(4);
+const POSITION_MAX: Duration = Duration::from_secs(4);
 
 /// Whom the door asks.
 pub struct CopyPorts {
     pub barrier: Port<ReadBarrier>,
     pub tables_at: Port<TablesAt>,
-    pub state_page: Port<StatePage>,
 }
 
 /// How far this node has applied, and whether that is everything that was acknowledged before.
@@ -37,14 +35,7 @@ pub struct Barrier {
     pub at: At,
 }
 
-/// Which page.
-#[derive(Deserialize)]
-pub struct Asked {
-    after: u64,
-    horizon: u64,
-}
-
-pub async fn barrier(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
+pub(super) async fn barrier(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
     edge.admit(&request)?;
     let ports = &edge.inside()?.copies;
     let (reply, passed) = oneshot::channel();
@@ -55,22 +46,14 @@ pub async fn barrier(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<
     Ok(HttpResponse::Ok().json(Barrier { majority, at: position.at }))
 }
 
-pub async fn page(
+/// The same pages that a lagging node is sent.
+pub(super) async fn page(
     edge: web::Data<PeerEdge>,
     request: HttpRequest,
-    asked: web::Query<Asked>,
+    which: web::Query<WhichPage>,
 ) -> Result<HttpResponse, Turned> {
     edge.admit(&request)?;
-    let (after, horizon) = (At(asked.after), At(asked.horizon));
-    let question = |reply| StatePage { after, horizon, bytes_max: PAGE_BYTES, reply };
-    match read(&edge.inside()?.copies.state_page, question).await? {
-        StatePageAnswer::Page(bytes) => {
-            Ok(HttpResponse::Ok().content_type("application/octet-stream").body(bytes))
-        }
-        StatePageAnswer::Behind(at) => {
-            Err(Turned::Failed(format!("it has only applied as far as at {at}, and {horizon} is asked for")))
-        }
-    }
+    page_of(edge.inside()?, &which).await
 }
 
 async fn read<M, T>(port: &Port<M>, question: impl FnOnce(Answer<T>) -> M) -> Result<T, Turned>
@@ -79,7 +62,7 @@ where
 {
     let (reply, answer) = oneshot::channel();
     port.tell(question(reply));
-    match tokio::time::timeout(PAGE_MAX, answer).await {
+    match tokio::time::timeout(POSITION_MAX, answer).await {
         Ok(Ok(Ok(found))) => Ok(found),
         Ok(Ok(Err(failed))) => Err(Turned::Failed(failed.to_string())),
         Ok(Err(_gone)) => Err(Turned::Stopping),

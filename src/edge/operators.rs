@@ -48,6 +48,15 @@ struct NodeAnswer<'a> {
     lag: Option<u64>,
     ms: Option<f64>,
     version: Option<&'a str>,
+    /// State on its way to this node, of which the log of nobody goes back far enough any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transfer: Option<TransferAnswer>,
+}
+
+#[derive(Serialize)]
+struct TransferAnswer {
+    at: u64,
+    of: u64,
 }
 
 /// The JSON of `GET /api/v1/cluster`; `None` while the node stops.
@@ -89,6 +98,10 @@ fn node<'a>(
         matched: progress.map(|progress| progress.matched.0),
         lag: progress.map(|progress| progress.lag),
         ms: round_trip_us.map(|us| us as f64 / 1_000.0),
+        transfer: standing
+            .transfer
+            .filter(|_| here)
+            .map(|transfer| TransferAnswer { at: transfer.at.0, of: transfer.of.0 }),
         version: if here { Some(VERSION) } else { link.and_then(|link| link.version.as_deref()) },
     }
 }
@@ -134,6 +147,9 @@ pub async fn ready(gate: web::Data<Gate>) -> HttpResponse {
     match standing {
         ClusterView { quorum: false, .. } => not_ready("no majority of the nodes answers"),
         ClusterView { leader: None, .. } => not_ready("no leader is known"),
+        ClusterView { transfer: Some(transfer), .. } => {
+            not_ready(&format!("catching up: the state has come up to {} of {}", transfer.at, transfer.of))
+        }
         _ if behind > CAUGHT_UP_LAG => not_ready(&format!("catching up: {behind} entries behind")),
         _ => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
     }

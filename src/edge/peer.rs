@@ -11,14 +11,18 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::{Bytes, BytesMut};
 use chat_actors::bus::{NotSent, Port, Post};
+use chat_actors::chat_db::pages::PAGE_BYTES;
 use chat_actors::founding::{Answer, Request};
-use chat_actors::ids::RaftId;
+use chat_actors::ids::{At, RaftId};
 use chat_actors::messages::consensus::{Forwarded, Step};
 use chat_actors::messages::links::Heard;
+use chat_actors::messages::reading::{StatePage, StatePageAnswer};
 use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::wire::{self, PARCEL_BYTES_MAX, Parcel, Refused};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
+use serde::Deserialize;
+use tokio::sync::oneshot;
 
 use super::copies::{self, CopyPorts};
 
@@ -57,6 +61,7 @@ pub struct Inside {
     pub forwarded: Port<Forwarded>,
     pub heard: Port<Heard>,
     pub copies: CopyPorts,
+    pub state_page: Port<StatePage>,
     pub cluster_answer: ClusterAnswer,
 }
 
@@ -124,6 +129,7 @@ pub fn configure(edge: &Arc<PeerEdge>) -> impl FnOnce(&mut web::ServiceConfig) +
         app.app_data(edge)
             .route(wire::PARCEL_PATH, web::post().to(parcel))
             .route(wire::HOLD_PATH, web::get().to(hold))
+            .route(wire::STATE_PATH, web::get().to(state))
             .route(FOUNDING_PATH, web::get().to(founding))
             .route(FOUNDING_PATH, web::post().to(found))
             .route("/api/v1/cluster", web::get().to(cluster))
@@ -165,6 +171,46 @@ async fn hold(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpRes
     let mut response = HttpResponse::Ok();
     response.content_type("application/octet-stream").insert_header((wire::VERSION, VERSION));
     Ok(response.streaming(beats))
+}
+
+#[derive(Deserialize)]
+pub(super) struct WhichPage {
+    after: u64,
+    #[serde(default)]
+    horizon: u64,
+    #[serde(default = "page_bytes")]
+    bytes: usize,
+}
+
+fn page_bytes() -> usize {
+    PAGE_BYTES
+}
+
+/// The replicated rows behind an `at`, for a replica that lags behind every log.
+async fn state(
+    edge: web::Data<PeerEdge>,
+    request: HttpRequest,
+    which: web::Query<WhichPage>,
+) -> Result<HttpResponse, Turned> {
+    let (inside, _) = edge.admit_peer(&request)?;
+    page_of(inside, &which).await
+}
+
+/// The page of state that is asked for, as it stands.
+pub(super) async fn page_of(inside: &Inside, which: &WhichPage) -> Result<HttpResponse, Turned> {
+    let (reply, answer) = oneshot::channel();
+    let WhichPage { after, horizon, bytes } = *which;
+    let question =
+        StatePage { after: At(after), horizon: At(horizon), bytes_max: bytes.min(PAGE_BYTES), reply };
+    queue(&inside.state_page, question)?;
+    match answer.await {
+        Ok(Ok(StatePageAnswer::Page(page))) => {
+            Ok(HttpResponse::Ok().content_type("application/octet-stream").body(page))
+        }
+        Ok(Ok(StatePageAnswer::Behind(at))) => Err(Turned::Behind(at)),
+        Ok(Err(error)) => Err(Turned::Failed(error.to_string())),
+        Err(_dropped) => Err(Turned::Stopping),
+    }
 }
 
 async fn founding(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
@@ -217,6 +263,8 @@ pub enum Turned {
     Busy,
     #[error("the node is stopping")]
     Stopping,
+    #[error("this node has applied no further than {0}")]
+    Behind(At),
     #[error("{0}")]
     Failed(String),
     #[error("there is nothing at {0}")]
@@ -236,6 +284,7 @@ impl Turned {
             Self::TooLarge(_) => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, false),
             Self::Conflict(_) => ("conflict", StatusCode::CONFLICT, false),
             Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE, true),
+            Self::Behind(_) => ("behind", StatusCode::SERVICE_UNAVAILABLE, true),
             Self::Stopping => ("stopping", StatusCode::SERVICE_UNAVAILABLE, true),
             Self::Failed(_) => ("internal", StatusCode::INTERNAL_SERVER_ERROR, true),
             Self::Nowhere(_) => ("not_found", StatusCode::NOT_FOUND, false),

@@ -10,11 +10,12 @@ use actix_web::{App, HttpServer};
 use chat_actors::bus::{Envelope, News, Seat};
 use chat_actors::chat::command::Item;
 use chat_actors::founding::Answer;
+use chat_actors::ids::At;
 use chat_actors::ids::{Boot, Origin, Term};
 use chat_actors::membership::Foundation;
 use chat_actors::messages::consensus::{Died, ReadBarrier, Unreachable};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
-use chat_actors::messages::reading::{StatePage, TablesAt};
+use chat_actors::messages::reading::{StatePage, StatePageAnswer, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::lane::LaneLimits;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts};
@@ -61,10 +62,15 @@ notes! {
     Step => |step| format!("step {:?}", step.messages.iter().map(|message| message.index).collect::<Vec<_>>()),
     Forwarded => |forwarded| format!("forwarded by {} to the leader of {}: {}", forwarded.from, forwarded.term, forwarded.items.len()),
     Heard => |heard| format!("heard from {}: {:?}", heard.from, heard.word),
+    StatePage => |ask| {
+        let behind = ask.horizon > At(50);
+        let answer = if behind { StatePageAnswer::Behind(At(50)) } else { StatePageAnswer::Page("page".into()) };
+        ask.reply.send(Ok(answer)).ok();
+        format!("state after {}, {} bytes", ask.after, ask.bytes_max)
+    },
     Unreachable => |news| format!("unreachable {}", news.peer),
     ReadBarrier => |_| "read barrier".to_owned(),
     TablesAt => |_| "tables at".to_owned(),
-    StatePage => |_| "state page".to_owned(),
     Died => |news| format!("died {}", news.peer),
     LinkState => |state| format!("{} {}", state.peer, if state.up { "up" } else { "down" }),
     Dismissed => |news| format!("dismissed by {}: {:?}, {}", news.peer, news.why, news.word),
@@ -121,8 +127,8 @@ fn serve(room: usize) -> Served {
         copies: CopyPorts {
             barrier: seat.port(inside.clone().recipient()),
             tables_at: seat.port(inside.clone().recipient()),
-            state_page: seat.port(inside.recipient()),
         },
+        state_page: Seat::new(&metrics, "reader", 10).port(inside.recipient()),
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
     });
     Served { at, server: handle, notes }

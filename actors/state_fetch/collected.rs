@@ -1,0 +1,157 @@
+//! Which pages of state have come, and which one is wanted next.
+//!
+//! Each page goes on where the last one ended, from whatever source, as long as that source is not
+//! behind any earlier one: a row that moved in between would be in neither page.
+
+use crate::chat_db::pages::{Header, Position};
+use crate::ids::{At, LogIndex};
+use crate::messages::disk::Install;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collected {
+    /// The tables that the pages are for stood here or further when the first one was asked for.
+    base: At,
+    after: At,
+    horizon: At,
+    pages: u64,
+    /// What the last page said, when nothing lay behind it.
+    whole: Option<Position>,
+}
+
+/// Why a page does not go on where the others ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error("it is of another cluster")]
+    OtherCluster,
+    #[error("it begins at {from}, {after} was asked for")]
+    Elsewhere { from: At, after: At },
+    #[error("its source is at {at}, behind {horizon}, where an earlier one was")]
+    Behind { at: At, horizon: At },
+    #[error("it brings nothing and is not the end")]
+    Empty,
+}
+
+impl Collected {
+    /// Nothing yet, for tables that stand there.
+    pub fn nothing(at: At) -> Self {
+        Self { base: at, after: at, horizon: at, pages: 0, whole: None }
+    }
+
+    /// What an earlier run of this process has collected, if it is of use for these tables.
+    pub fn again(heads: impl Iterator<Item = Header>, own: &Position) -> Self {
+        let mut heads = heads.peekable();
+        let Some(base) = heads.peek().map(|first| first.from) else { return Self::nothing(own.at) };
+        let mut collected = Self::nothing(base);
+        for head in heads {
+            if collected.take(&head, own).is_err() {
+                break;
+            }
+        }
+        if base > own.at || collected.after <= own.at { Self::nothing(own.at) } else { collected }
+    }
+
+    /// Behind which `at` the next page begins.
+    pub fn after(&self) -> At {
+        self.after
+    }
+
+    /// No source may be behind this.
+    pub fn horizon(&self) -> At {
+        self.horizon
+    }
+
+    pub fn pages(&self) -> u64 {
+        self.pages
+    }
+
+    /// Adds the next page.
+    ///
+    /// # Errors
+    /// [`Unfit`]: it is to be asked for again, or elsewhere.
+    pub fn take(&mut self, head: &Header, own: &Position) -> Result<(), Unfit> {
+        let position = &head.position;
+        if (&position.cluster, &position.epoch) != (&own.cluster, &own.epoch) {
+            return Err(Unfit::OtherCluster);
+        }
+        if head.from != self.after {
+            return Err(Unfit::Elsewhere { from: head.from, after: self.after });
+        }
+        if position.at < self.horizon {
+            return Err(Unfit::Behind { at: position.at, horizon: self.horizon });
+        }
+        if head.up_to <= head.from && !head.end {
+            return Err(Unfit::Empty);
+        }
+        (self.after, self.horizon) = (head.up_to, position.at);
+        self.pages += 1;
+        self.whole = head.end.then(|| position.clone());
+        Ok(())
+    }
+
+    /// What to install, when these pages bring the tables as far as that entry.
+    pub fn install(&self, index: LogIndex) -> Option<Install> {
+        let position = self.whole.clone().filter(|position| position.index >= index)?;
+        Some(Install { position, pages: self.pages })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(at: u64) -> Position {
+        Position { cluster: "c".into(), epoch: "e".into(), at: At(at), ..Position::default() }
+    }
+
+    fn head(from: u64, up_to: u64, source_at: u64) -> Header {
+        Header {
+            layout: 1,
+            format: 1,
+            from: At(from),
+            up_to: At(up_to),
+            end: up_to == source_at,
+            position: Position { index: LogIndex(source_at + 100), ..own(source_at) },
+            rows: 1,
+            compression: "lz4".into(),
+            bytes: 1,
+        }
+    }
+
+    #[test]
+    fn pages_follow_each_other_and_no_source_is_behind_an_earlier_one() {
+        let mut collected = Collected::nothing(At(5));
+        for (page, fits) in [
+            (head(6, 10, 50), Err(Unfit::Elsewhere { from: At(6), after: At(5) })),
+            (head(5, 5, 50), Err(Unfit::Empty)),
+            (head(5, 20, 50), Ok(())),
+            (head(20, 40, 49), Err(Unfit::Behind { at: At(49), horizon: At(50) })),
+            (head(20, 40, 60), Ok(())),
+        ] {
+            assert_eq!(collected.take(&page, &own(5)), fits, "{page:?}");
+        }
+        assert_eq!(collected.take(&head(40, 60, 60), &Position::default()), Err(Unfit::OtherCluster));
+        assert_eq!(collected.install(LogIndex(1)), None);
+        collected.take(&head(40, 60, 60), &own(5)).unwrap();
+        assert_eq!(collected.install(LogIndex(161)), None, "it does not bring the tables so far");
+        let install = collected.install(LogIndex(160)).unwrap();
+        assert_eq!((install.pages, install.position.at), (3, At(60)));
+        // Then it goes on: a page without rows may be all there is.
+        collected.take(&head(60, 60, 60), &own(5)).unwrap();
+        assert_eq!(collected.install(LogIndex(160)).map(|install| install.pages), Some(4));
+    }
+
+    #[test]
+    fn what_an_earlier_run_collected_is_used_if_it_fits_these_tables() {
+        let pages = [head(5, 20, 50), head(20, 40, 60), head(44, 50, 60)];
+        for (own_at, after, count) in [(5, 40, 2), (30, 40, 2), (4, 4, 0), (40, 40, 0), (90, 90, 0)] {
+            let collected = Collected::again(pages.iter().cloned(), &own(own_at));
+            assert_eq!((collected.after(), collected.pages()), (At(after), count), "own at {own_at}");
+        }
+        assert_eq!(Collected::again(std::iter::empty(), &own(7)), Collected::nothing(At(7)));
+        assert_eq!(
+            Collected::again(pages.into_iter(), &Position { at: At(5), ..Position::default() }).pages(),
+            0
+        );
+    }
+}

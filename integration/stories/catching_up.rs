@@ -1,0 +1,196 @@
+//! Nodes that were away for longer than the log is kept.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cluster::client::new_id;
+use crate::cluster::tables::{open, read};
+use crate::cluster::{Client, Cluster, number};
+
+/// Entries that are kept; whoever misses more is sent the state.
+const KEEP: u64 = 50;
+
+fn settings() -> String {
+    format!("[raft]\nlog_keep_entries = {KEEP}\n[limits]\nmessages_per_second = 0")
+}
+
+/// Writes messages, a few at a time, so that they are many entries.
+async fn write(client: &mut Client, room: u64, messages: usize, bytes: usize) {
+    // Nothing that could be compressed much.
+    let text: String = (0..bytes).map(|_| rand::random_range('a'..='z')).collect();
+    let mut left = messages;
+    while left > 0 {
+        let ids: Vec<String> = (0..left.min(4)).map(|_| new_id()).collect();
+        for id in &ids {
+            client.post(id, "send", json!({"room": room, "text": text})).await;
+        }
+        for id in &ids {
+            assert_eq!(client.reply(id).await["ok"], true);
+        }
+        left -= ids.len();
+    }
+}
+
+/// The log of every node holds at most twice as many applied entries as are kept.
+fn assert_log_is_short(cluster: &Cluster) {
+    for node in &cluster.nodes {
+        let held: u64 = open(&node.data_dir())
+            .query_row(
+                "SELECT count(*) FROM raft_log, raft_state WHERE log_index <= applied_index",
+                [],
+                |row| row.get::<_, i64>(0).map(i64::unsigned_abs),
+            )
+            .unwrap();
+        assert!(held <= 2 * KEEP, "{} holds {held} applied entries", node.name);
+    }
+}
+
+/// How often state was installed, by what a node said.
+fn transfers(log: &str) -> usize {
+    log.matches("the state of another replica is installed").count()
+}
+
+#[actix::test]
+async fn a_node_that_missed_more_than_the_log_holds_gets_what_changed() {
+    let mut cluster = Cluster::start_with(3, &settings()).await;
+    let leader = cluster.leader().await;
+    let goes = (leader + 1) % 3;
+    let mut ann = cluster.register(leader, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    let mut bob = cluster.register(goes, "bob").await;
+    bob.ok("join", json!({"room": room})).await;
+    write(&mut ann, room, 600, 2_000).await;
+    cluster.wait_until_equal().await;
+    assert_log_is_short(&cluster);
+    let position = {
+        let mut again = cluster.client(goes).await;
+        again.hello(&bob.token, json!({})).await;
+        again.position()
+    };
+
+    cluster.nodes[goes].kill();
+    write(&mut ann, room, 300, 100).await;
+    ann.ok("edit", json!({"room": room, "seq": 5, "text": "edited meanwhile"})).await;
+    cluster.nodes[goes].start();
+    cluster.wait_until_ready().await;
+    cluster.equal_tables().await;
+    assert_eq!(transfers(&cluster.nodes[goes].log()), 1, "{}", cluster.nodes[goes].log_tail());
+    assert_log_is_short(&cluster);
+    assert!(!cluster.nodes[goes].data_dir().join("incoming").exists());
+    // 300 messages of 100 bytes and an edit, not 600 of 2000.
+    let moved = received(&cluster, goes).await;
+    assert!(moved < 100_000, "{moved} bytes of state for a delta");
+    eprintln!("a delta of 301 changed rows among 900 took {moved} bytes");
+
+    // Who was on it goes on where he was.
+    let mut again = cluster.client(goes).await;
+    again.hello(&bob.token, position).await;
+    for seq in (601..=900).chain([5]) {
+        assert_eq!(again.event(json!({"ev": "message"})).await["seq"], seq);
+    }
+}
+
+/// Bytes of state that a node has received since it was started.
+async fn received(cluster: &Cluster, place: usize) -> u64 {
+    let metrics = cluster.nodes[place].metrics().await;
+    let line = metrics.lines().find(|line| line.starts_with("chat_state_received_bytes_total"));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap()
+}
+
+#[actix::test]
+async fn killed_again_and_again_while_it_receives_it_ends_equal() {
+    let mut cluster = Cluster::start_with(3, &settings()).await;
+    let leader = cluster.leader().await;
+    let goes = (leader + 1) % 3;
+    let mut ann = cluster.register(leader, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    cluster.wait_until_equal().await;
+    cluster.nodes[goes].kill();
+    // Some ten pages.
+    write(&mut ann, room, 1_300, 8_000).await;
+    let mut pages_left = 0;
+    for round in 0..8_u64 {
+        cluster.nodes[goes].start();
+        // From before its first page to after the install.
+        let incoming = cluster.nodes[goes].data_dir().join("incoming");
+        let wanted = usize::try_from(round).unwrap();
+        let seen = cluster
+            .wait_for("pages of state, or the end of it", async || {
+                let pages = fs::read_dir(&incoming).map_or(0, Iterator::count);
+                let done = transfers(&cluster.nodes[goes].log()) > 0;
+                (pages >= wanted || done).then_some(pages)
+            })
+            .await;
+        actix::clock::sleep(Duration::from_millis(rand::random_range(0..30))).await;
+        cluster.nodes[goes].kill();
+        pages_left = pages_left.max(seen);
+        write(&mut ann, room, 60, 10).await;
+    }
+    cluster.nodes[goes].start();
+    write(&mut ann, room, 60, 10).await;
+    cluster.wait_until_ready().await;
+    let tables = cluster.equal_tables().await;
+    assert_eq!(tables["messages"].len(), 1_300 + 8 * 60 + 60);
+    assert_log_is_short(&cluster);
+    let log = cluster.nodes[goes].log();
+    let resumed = log.matches("going on with what came before").count();
+    eprintln!(
+        "{resumed} of 9 starts went on with earlier pages (up to {pages_left}), {} installs",
+        transfers(&log)
+    );
+    assert!(transfers(&log) >= 1, "{}", cluster.nodes[goes].log_tail());
+}
+
+#[actix::test]
+async fn two_that_lag_at_once_catch_up_while_others_write() {
+    let mut cluster = Cluster::start_with(5, &settings()).await;
+    let leader = cluster.leader().await;
+    let (one, other) = ((leader + 1) % 5, (leader + 2) % 5);
+    let mut ann = cluster.register(leader, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    write(&mut ann, room, 40, 500).await;
+    cluster.nodes[one].kill();
+    write(&mut ann, room, 200, 500).await;
+    cluster.nodes[other].kill();
+    write(&mut ann, room, 200, 500).await;
+    cluster.nodes[one].start();
+    cluster.nodes[other].start();
+    write(&mut ann, room, 300, 500).await;
+    assert_log_is_short(&cluster);
+    cluster.wait_until_ready().await;
+    let tables = cluster.equal_tables().await;
+    assert_eq!(tables["messages"].len(), 740);
+    for place in [one, other] {
+        assert!(transfers(&cluster.nodes[place].log()) > 0, "{}", cluster.nodes[place].log_tail());
+    }
+    assert_log_is_short(&cluster);
+}
+
+/// A node stands still, and its clients with it; what it missed is installed under them.
+#[actix::test]
+async fn who_is_connected_while_state_is_installed_misses_nothing() {
+    let mut cluster = Cluster::start_with(3, &settings()).await;
+    let leader = cluster.leader().await;
+    let stands = (leader + 1) % 3;
+    let mut ann = cluster.register(leader, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    let mut bob = cluster.register(stands, "bob").await;
+    bob.ok("join", json!({"room": room})).await;
+    write(&mut ann, room, 10, 10).await;
+    for seq in 1..=10 {
+        assert_eq!(number(&bob.event(json!({"ev": "message"})).await, "seq"), seq);
+    }
+    cluster.nodes[stands].pause();
+    write(&mut ann, room, 400, 10).await;
+    cluster.nodes[stands].resume();
+    write(&mut ann, room, 40, 10).await;
+    for seq in 11..=450 {
+        assert_eq!(number(&bob.event(json!({"ev": "message"})).await, "seq"), seq);
+    }
+    bob.send(room, "and it goes on").await;
+    assert!(transfers(&cluster.nodes[stands].log()) > 0, "{}", cluster.nodes[stands].log_tail());
+    cluster.equal_tables().await;
+    assert_eq!(read(&cluster.nodes[stands].data_dir())["messages"].len(), 451);
+}
