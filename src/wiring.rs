@@ -292,10 +292,12 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
     let tick = Duration::from_millis(settings.tick_ms);
     let addr = RaftNode::create(|ctx: &mut Context<RaftNode>| {
         let raft = ctx.address();
+        let mut link_state = listeners.link_state.clone();
+        link_state.subscribe(seat.port(raft.clone().recipient()));
         let links = PeerLinkPorts {
             unreachable: seat.port(raft.clone().recipient()),
             died: seat.port(raft.clone().recipient()),
-            state: listeners.link_state.clone(),
+            state: link_state,
             dismissed: listeners.dismissed.clone(),
         };
         let mut peers = BTreeMap::new();
@@ -416,5 +418,8 @@ fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
         tail: opened.unapplied.clone(),
         last: opened.last.0,
     };
-    Node::new(&config, opened.boot, patience, start).context("raft cannot start from what chat.db holds")
+    let node = Node::new(&config, opened.boot, patience, start);
+    let mut node = node.context("raft cannot start from what chat.db holds")?;
+    node.reached(opened.level);
+    Ok(node)
 }

@@ -56,6 +56,8 @@ pub struct LinkState {
     pub round_trip_us: Option<u64>,
     /// The program that the peer runs; `None` until it said so.
     pub version: Option<Arc<str>>,
+    /// The highest format level of commands that it reads; `None` until it said so.
+    pub level: Option<u8>,
 }
 
 /// A peer refuses this node for good: it is part of its chat no more.

@@ -4,6 +4,7 @@
 //! - [`snapshots`]: the core's part that keeps the log short, and helps whoever is behind its beginning.
 //! - [`log_view`]: the log as `RawNode` sees it, in memory.
 //! - [`proposals`]: who waits for which outcome, and where each command has been handed.
+//! - [`levels`]: which formats of commands may be proposed.
 //! - [`reads`]: who waits for which point of the order (ReadIndex).
 //! - [`node`]: all of these together; still pure, and what the simulation runs.
 //! - [`actor`]: `RaftNode`, the thin actor around it.
@@ -11,6 +12,7 @@
 
 pub mod actor;
 pub mod core;
+pub mod levels;
 pub mod log_view;
 mod logging;
 pub mod node;

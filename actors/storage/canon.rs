@@ -114,6 +114,7 @@ mod tests {
                     let piece = store.apply(rest, || dice.percent(50)).unwrap();
                     rest = &rest[piece.entries..];
                     found.outcomes.extend(piece.applied.outcomes);
+                    found.level = found.level.max(piece.applied.level);
                     if let Some(changed) = piece.changed {
                         found.notices.extend(changed.notices.iter().cloned());
                         found.ended.extend(changed.ended.iter().cloned());

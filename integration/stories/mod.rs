@@ -28,3 +28,4 @@ mod rooms;
 mod starting;
 mod status;
 mod stopping;
+mod upgrades;

@@ -11,6 +11,7 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::{Bytes, BytesMut};
 use chat_actors::bus::{NotSent, Port, Post};
+use chat_actors::chat::command::LEVEL;
 use chat_actors::chat_db::pages::PAGE_BYTES;
 use chat_actors::founding::{Answer, Request};
 use chat_actors::ids::{At, RaftId};
@@ -170,6 +171,7 @@ async fn hold(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpRes
     });
     let mut response = HttpResponse::Ok();
     response.content_type("application/octet-stream").insert_header((wire::VERSION, VERSION));
+    response.insert_header((wire::LEVEL, LEVEL.to_string()));
     Ok(response.streaming(beats))
 }
 
