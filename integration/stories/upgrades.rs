@@ -141,16 +141,17 @@ async fn what_cannot_be_read_is_never_skipped() {
 #[actix::test]
 async fn five_nodes_are_replaced_one_after_the_other() {
     let mut cluster = Cluster::start_with(5, "[limits]\nmessages_per_second = 0").await;
-    let chatters = begin_to_chat(&mut cluster, 5, Duration::from_millis(20)).await;
+    let chatters = begin_to_chat(&mut cluster, 5, Duration::from_millis(5)).await;
     wait_for_progress(&cluster, &chatters).await;
     chatters.iter().for_each(Chatter::forget_gap);
     for place in 0..5 {
         let ended = cluster.nodes[place].terminate().await;
         assert_eq!(ended.code, Some(0), "{}", cluster.nodes[place].log_tail());
+        wait_for_progress(&cluster, &chatters).await;
         cluster.nodes[place].start();
         cluster.wait_until_ready().await;
+        wait_for_progress(&cluster, &chatters).await;
     }
-    wait_for_progress(&cluster, &chatters).await;
     for chatter in &chatters {
         chatter.stop_writing();
     }
