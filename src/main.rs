@@ -9,6 +9,7 @@
 //! - `copies`: `backup`, `restore`, `recover`, `check`: the commands on a node's file.
 //! - `edge`: the doors: HTTP for people and for the other nodes.
 //! - `demo`: a cluster on this machine, as child processes.
+//! - `members`: who is in the cluster, and who leads it.
 //! - `status`: the cluster as one node sees it.
 //! - `bench`: load over the real WebSocket endpoint.
 //! - `children`, `local_cluster`: the child processes of `demo` and `bench`, their files and ports.
@@ -30,6 +31,7 @@ mod failure;
 mod founding;
 mod local_cluster;
 mod logs;
+mod members;
 mod node_client;
 mod open_files;
 mod serve;
@@ -77,6 +79,10 @@ enum Command {
     Backup(copies::BackupArguments),
     /// Make a new chat from a copy, on a stopped node with an empty data_dir
     Restore(copies::RestoreArguments),
+    /// Change who is in the cluster
+    Members(members::MembersArguments),
+    /// Move leadership to another node
+    TransferLeader(members::TransferArguments),
     /// Check the file of a stopped node
     Check(copies::CheckArguments),
     /// Make a new one-node cluster from the one survivor of a lost majority
@@ -121,6 +127,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Status(arguments) => status::run(&arguments),
         Command::Backup(arguments) => copies::backup(&arguments),
         Command::Restore(arguments) => copies::restore(&arguments),
+        Command::Members(arguments) => members::run(&arguments),
+        Command::TransferLeader(arguments) => members::transfer(&arguments),
         Command::Check(arguments) => copies::check(&arguments),
         Command::Recover(arguments) => copies::recover(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
@@ -166,6 +174,8 @@ mod tests {
             &["status"],
             &["backup"],
             &["restore"],
+            &["members"],
+            &["transfer-leader"],
             &["check"],
             &["recover"],
             &["bench"],

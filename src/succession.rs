@@ -94,7 +94,7 @@ pub fn farewell(node: &str, why: Retirement, word: &str) -> String {
             )
         }
         Retirement::Removed => {
-            format!("{node} serves nobody: {word}; empty its data_dir, and it may join anew")
+            format!("{node} was removed and serves nobody: {word}; empty its data_dir, and it may join anew")
         }
     }
 }

@@ -5,24 +5,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Arbiter, AsyncContext, Context};
+use actix::{Actor, Arbiter, AsyncContext as _, Context};
 use actix_web::HttpResponse;
 use anyhow::Context as _;
 use chat_actors::bus::{News, Port, Seat};
 use chat_actors::hub::Hub;
-use chat_actors::ids::RaftId;
-use chat_actors::membership::{Directory, Listed, Retirement};
+use chat_actors::membership::{Directory, Retirement, Roll};
 use chat_actors::messages::consensus::{Forwarded, Propose, ReadBarrier, Standing, Step, StepDown};
-use chat_actors::messages::disk::{Changed, Retire};
+use chat_actors::messages::disk::{Changed, Members, Retire};
 use chat_actors::messages::hub::Drain;
-use chat_actors::messages::links::{Dismissed, Gossip, LinkState};
+use chat_actors::messages::links::{Dismissed, LinkState};
+use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::news::Role;
 use chat_actors::messages::people::{Peers, Replaced};
 use chat_actors::messages::reading::{LogEntries, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::passwords::Passwords;
-use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts, Secret};
-use chat_actors::raft::actor::{Peer, Ports, RaftNode};
+use chat_actors::peer_link::lane::LaneLimits;
+use chat_actors::peer_link::{PeerLinkConfig, PeerLinkPorts, Roster, RosterConfig, RosterPorts, Secret};
+use chat_actors::raft::actor::{Ports, RaftNode};
 use chat_actors::raft::core::Config;
 use chat_actors::raft::log_view::LogStart;
 use chat_actors::raft::node::Node;
@@ -35,7 +36,7 @@ use chat_actors::state_fetch::{StateFetch, StateFetchConfig, StateFetchPorts};
 use chat_actors::storage::{Opened, Storage, Store, schema};
 use tokio::sync::{oneshot, watch};
 
-use crate::departure::Departure;
+use crate::departure::{Departure, Parting};
 use crate::edge::cluster_json;
 use crate::edge::copies::CopyPorts;
 use crate::edge::gate::{self, Gate};
@@ -45,7 +46,7 @@ use crate::settings::{RaftSettings, Registration, Settings};
 /// Messages that may wait for an actor before whoever can be put off is.
 const RAFT_MAILBOX: usize = 8_192;
 const STORAGE_MAILBOX: usize = 4_096;
-const LINK_MAILBOX: usize = 1_024;
+const ROSTER_MAILBOX: usize = 1_024;
 const READER_MAILBOX: usize = 4_096;
 const READERS: u32 = 2;
 /// Questions of other nodes, which are answered beside those of people.
@@ -56,11 +57,14 @@ const HASHERS: usize = 2;
 /// The server pings its clients so often; they are told, and may take a longer silence for death.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const GOING_AWAY: u16 = 1001;
+const REMOVED: u16 = 4001;
 
 /// An outcome that is not known after so long is answered as such: clients are promised 5 s.
 const DEADLINE: Duration = Duration::from_millis(4_500);
 /// What was handed to a leader and not heard of is handed on again.
 const REPEAT: Duration = Duration::from_millis(1_000);
+/// A learner that has been caught up for so long becomes a voter.
+const STABLE: Duration = Duration::from_secs(10);
 /// Election timeouts without a majority, after which nobody is kept waiting for one.
 const ELECTIONS_WITHOUT_QUORUM: u64 = 3;
 
@@ -69,7 +73,14 @@ pub struct RunningNode {
     step_down: Port<StepDown>,
     drain: Port<Drain>,
     retire: Port<Retire>,
-    dismissed: oneshot::Receiver<Dismissed>,
+    parting: oneshot::Receiver<Parting>,
+}
+
+/// Why clients are sent away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    Stops,
+    Retires,
 }
 
 impl RunningNode {
@@ -80,10 +91,21 @@ impl RunningNode {
         let _stopped = done.await;
     }
 
-    /// Returns when a peer says that this node is part of its chat no more.
-    pub async fn dismissed(&mut self) -> Dismissed {
-        match (&mut self.dismissed).await {
-            Ok(dismissed) => dismissed,
+    /// Tells every client where else to go; returns when they have gone.
+    pub async fn farewell(&self, why: Leave) {
+        let (reply, done) = oneshot::channel();
+        let (reason, close_code) = match why {
+            Leave::Stops => ("this node is stopping", GOING_AWAY),
+            Leave::Retires => ("this node is part of the chat no more", REMOVED),
+        };
+        self.drain.tell(Drain { reason: reason.to_owned(), close_code, reply });
+        let _stopped = done.await;
+    }
+
+    /// Returns when this node cannot go on as the replica that it is.
+    pub async fn parting(&mut self) -> Parting {
+        match (&mut self.parting).await {
+            Ok(parting) => parting,
             // Who would say so is gone only with the whole process.
             Err(_gone) => std::future::pending().await,
         }
@@ -93,13 +115,6 @@ impl RunningNode {
     pub async fn retire(&self, why: Retirement) {
         let (reply, done) = oneshot::channel();
         self.retire.tell(Retire { why, reply });
-        let _stopped = done.await;
-    }
-
-    /// Tells every client where else to go; returns when they have gone.
-    pub async fn farewell(&self) {
-        let (reply, done) = oneshot::channel();
-        self.drain.tell(Drain { reason: "this node is stopping".to_owned(), close_code: GOING_AWAY, reply });
         let _stopped = done.await;
     }
 }
@@ -117,10 +132,11 @@ pub async fn start_node(
     peer_edge: &PeerEdge,
 ) -> anyhow::Result<RunningNode> {
     let opened = store.start()?;
-    let directory = directory(&opened);
     let (own, cluster) = (opened.raft_id, opened.cluster.clone());
+    let (roll, now) = (Arc::new(opened.roll.clone()), directory(&opened));
+    let (tell_directory, directory) = watch::channel(Arc::new(now));
+    let (tell_roll, roll) = watch::channel(roll);
     let supersedes = store.supersedes()?;
-    let (_keep, directory) = watch::channel(Arc::new(directory));
 
     let reader = Reader::start(store.path(), READERS)?;
     let readers = Seat::new(metrics, "reader", READER_MAILBOX);
@@ -133,22 +149,26 @@ pub async fn start_node(
     listeners.replaced.subscribe(hub.replaced.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
-    let (departure, dismissed) = Departure::begin(metrics);
-    listeners.dismissed.subscribe(departure);
+    let (dismissed, led, parting) = Departure::begin(metrics);
+    listeners.dismissed.subscribe(dismissed);
+    listeners.role.subscribe(led);
 
     let consensus = start_consensus(Parts {
         store,
         opened,
         settings: settings.raft.clone(),
+        own_url: settings.peer.url.to_string(),
         secret: secret.clone(),
         log_entries: readers.port(reader.clone().recipient()),
         tables_at: state_readers.port(state_reader.clone().recipient()),
         data_dir: settings.node.data_dir.clone(),
         listeners,
+        peers: hub.peers.clone(),
+        directory: tell_directory,
+        roll: tell_roll,
         metrics: metrics.clone(),
     })
     .await?;
-    hub.peers.tell(Peers { links: consensus.gossip.clone() });
 
     let ports = SessionPorts {
         propose: consensus.propose.clone(),
@@ -171,7 +191,7 @@ pub async fn start_node(
         executor,
         standing: consensus.standing.clone(),
         hub: hub.clone(),
-        directory,
+        directory: directory.clone(),
         ping_every: PING_EVERY,
     };
     let inside = Arc::new(inside);
@@ -180,6 +200,11 @@ pub async fn start_node(
         own,
         cluster,
         supersedes,
+        roll,
+        directory,
+        stranger: consensus.stranger.clone(),
+        change: consensus.change.clone(),
+        seen: peer::Seen::default(),
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
@@ -199,16 +224,15 @@ pub async fn start_node(
         }),
     });
     let Consensus { step_down, retire, .. } = consensus;
-    Ok(RunningNode { step_down, drain: hub.drain, retire, dismissed })
+    Ok(RunningNode { step_down, drain: hub.drain, retire, parting })
 }
 
 fn directory(opened: &Opened) -> Directory {
-    let nodes = opened.nodes.iter().map(|node| Listed { node: node.clone(), learner: false });
     Directory {
         cluster: opened.cluster.clone(),
         epoch: opened.epoch.clone(),
         node: opened.node.clone(),
-        nodes: nodes.collect(),
+        nodes: opened.roll.listed(),
     }
 }
 
@@ -237,9 +261,9 @@ pub struct Consensus {
     pub forwarded: Port<Forwarded>,
     pub standing: Port<Standing>,
     pub step_down: Port<StepDown>,
+    pub change: Port<ChangeMembers>,
+    pub stranger: Port<Stranger>,
     pub retire: Port<Retire>,
-    /// To the Hubs of the other nodes.
-    pub gossip: BTreeMap<RaftId, Port<Gossip>>,
 }
 
 /// Who wants to hear of what happens in consensus and storage.
@@ -257,11 +281,17 @@ pub struct Parts {
     pub store: Store,
     pub opened: Opened,
     pub settings: RaftSettings,
+    /// Where this node's own peer port is.
+    pub own_url: String,
     pub secret: Secret,
     pub log_entries: Port<LogEntries>,
     pub tables_at: Port<TablesAt>,
     pub data_dir: PathBuf,
     pub listeners: Listeners,
+    /// `Hub`.
+    pub peers: Port<Peers>,
+    pub directory: watch::Sender<Arc<Directory>>,
+    pub roll: watch::Sender<Arc<Roll>>,
     pub metrics: Metrics,
 }
 
@@ -282,68 +312,33 @@ pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
 }
 
 fn build(parts: Parts) -> anyhow::Result<Consensus> {
-    let Parts { store, opened, settings, secret, log_entries, tables_at, data_dir, listeners, metrics } =
-        parts;
+    let Parts { store, opened, settings, log_entries, tables_at, data_dir, listeners, metrics, .. } = parts;
     let node = node(&opened, &settings)?;
-    let others = || opened.nodes.iter().filter(|other| other.raft_id != opened.raft_id);
-    let (mut failure, mut retire) = (None, None);
-    let mut gossip = BTreeMap::new();
     let seat = Seat::new(&metrics, "raft_node", RAFT_MAILBOX);
+    let roster_seat = Seat::new(&metrics, "roster", ROSTER_MAILBOX);
+    let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
+    let fetch_seat = Seat::new(&metrics, "state_fetch", FETCH_MAILBOX);
     let tick = Duration::from_millis(settings.tick_ms);
+    let mut others = None;
     let addr = RaftNode::create(|ctx: &mut Context<RaftNode>| {
         let raft = ctx.address();
         let mut link_state = listeners.link_state.clone();
         link_state.subscribe(seat.port(raft.clone().recipient()));
-        let links = PeerLinkPorts {
+        let link = PeerLinkPorts {
             unreachable: seat.port(raft.clone().recipient()),
             died: seat.port(raft.clone().recipient()),
             state: link_state,
             dismissed: listeners.dismissed.clone(),
         };
-        let mut peers = BTreeMap::new();
-        for other in others() {
-            let config = PeerLinkConfig {
-                peer: other.raft_id,
-                url: other.peer.clone(),
-                secret: secret.clone(),
-                cluster: opened.cluster.clone(),
-                own: opened.raft_id,
-                boot: opened.boot,
-                limits: chat_actors::peer_link::lane::LaneLimits::default(),
-            };
-            match PeerLink::new(config, links.clone()) {
-                Ok(link) => {
-                    let link = link.start();
-                    let seat = Seat::new(&metrics, "peer_link", LINK_MAILBOX);
-                    let peer = Peer {
-                        name: other.name.clone(),
-                        send: seat.port(link.clone().recipient()),
-                        forward: seat.port(link.clone().recipient()),
-                    };
-                    peers.insert(other.raft_id, peer);
-                    gossip.insert(other.raft_id, seat.port(link.recipient()));
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
-        let storage = Storage::new(
-            store,
-            settings.log_keep_entries * 2,
-            seat.port(raft.clone().recipient()),
-            seat.port(raft.clone().recipient()),
-            (listeners.changed.clone(), listeners.replaced.clone()),
-            &metrics,
-        )
-        .start_on_own_thread();
         let state_fetch = StateFetch::start_on_own_thread(
             StateFetchConfig {
-                secret: secret.clone(),
+                secret: parts.secret.clone(),
                 cluster: opened.cluster.clone(),
                 own: opened.raft_id,
                 boot: opened.boot,
                 data_dir,
                 format: schema::FORMAT,
-                sources: others().map(|other| (other.raft_id, other.peer.clone())).collect(),
+                sources: BTreeMap::new(),
             },
             StateFetchPorts {
                 tables_at,
@@ -352,44 +347,67 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
                 metrics: metrics.clone(),
             },
         );
-        let fetch_seat = Seat::new(&metrics, "state_fetch", FETCH_MAILBOX);
-        let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
-        retire = Some(storage_seat.port(storage.clone().recipient()));
+        let ports = RosterPorts {
+            link,
+            links: seat.port(raft.clone().recipient()),
+            sources: fetch_seat.port(state_fetch.clone().recipient()),
+            peers: parts.peers,
+            directory: parts.directory,
+            roll: parts.roll,
+        };
+        let config = roster_config(&opened, parts.own_url, parts.secret, &metrics);
+        let roster = Roster::new(config, ports).start();
+        let mut members = News::<Members>::default();
+        members.subscribe(seat.port(raft.clone().recipient()));
+        members.subscribe(roster_seat.port(roster.clone().recipient()));
+        let storage = Storage::new(
+            store,
+            settings.log_keep_entries * 2,
+            seat.port(raft.clone().recipient()),
+            seat.port(raft.recipient()),
+            (listeners.changed.clone(), listeners.replaced.clone(), members),
+            &metrics,
+        )
+        .start_on_own_thread();
         let ports = Ports {
             append: storage_seat.port(storage.clone().recipient()),
             apply: storage_seat.port(storage.clone().recipient()),
-            compact: storage_seat.port(storage.recipient()),
+            compact: storage_seat.port(storage.clone().recipient()),
             fetch_state: fetch_seat.port(state_fetch.clone().recipient()),
             fetch_over: fetch_seat.port(state_fetch.recipient()),
             log_entries,
             role: listeners.role.clone(),
-            peers,
+            dismissed: listeners.dismissed.clone(),
         };
+        others = Some((roster, storage));
         RaftNode::new(node, tick, ports, metrics.clone())
     });
-    if let Some(error) = failure {
-        return Err(error).context("a member cannot be reached");
-    }
-    let retire = retire.context("storage was not started")?;
-    Ok(ways_in(&seat, &addr, gossip, retire))
-}
-
-fn ways_in(
-    seat: &Seat,
-    addr: &Addr<RaftNode>,
-    gossip: BTreeMap<RaftId, Port<Gossip>>,
-    retire: Port<Retire>,
-) -> Consensus {
-    Consensus {
+    let (roster, storage) = others.context("consensus was not built")?;
+    Ok(Consensus {
         propose: seat.port(addr.clone().recipient()),
         read_barrier: seat.port(addr.clone().recipient()),
         step: seat.port(addr.clone().recipient()),
         forwarded: seat.port(addr.clone().recipient()),
         standing: seat.port(addr.clone().recipient()),
         step_down: seat.port(addr.clone().recipient()),
-        retire,
-        gossip,
-    }
+        change: seat.port(addr.recipient()),
+        stranger: roster_seat.port(roster.recipient()),
+        retire: storage_seat.port(storage.recipient()),
+    })
+}
+
+fn roster_config(opened: &Opened, own_url: String, secret: Secret, metrics: &Metrics) -> RosterConfig {
+    let link = PeerLinkConfig {
+        peer: opened.raft_id,
+        url: own_url.clone(),
+        secret,
+        cluster: opened.cluster.clone(),
+        own: opened.raft_id,
+        own_url,
+        boot: opened.boot,
+        limits: LaneLimits::default(),
+    };
+    RosterConfig { link, directory: directory(opened), metrics: metrics.clone() }
 }
 
 fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
@@ -408,6 +426,7 @@ fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
         deadline_ticks: ticks(DEADLINE),
         repeat_ticks: ticks(REPEAT),
         no_quorum_ticks: ELECTIONS_WITHOUT_QUORUM * settings.election_ticks as u64,
+        promote_ticks: ticks(STABLE),
     };
     let start = LogStart {
         hard_state: opened.hard_state.clone(),
@@ -421,5 +440,6 @@ fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
     let node = Node::new(&config, opened.boot, patience, start);
     let mut node = node.context("raft cannot start from what chat.db holds")?;
     node.reached(opened.level);
+    node.members(Arc::new(opened.roll.clone()));
     Ok(node)
 }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::chat::outcome::{Notice, Outcome, Refusal, SessionEnded};
 use crate::chat_db::pages::Position;
 use crate::ids::{At, LogIndex, Origin, Term};
-use crate::membership::Retirement;
+use crate::membership::{Retirement, Roll};
 use crate::post;
 
 /// Asks to write log entries and hard state, with an fsync. `Persisted(number)` comes after it.
@@ -65,8 +65,11 @@ pub enum Payload {
     Empty,
     /// An encoded `chat::command::Batch`.
     Batch(Bytes),
-    /// The configuration as of this entry.
-    Conf(ConfState),
+    /// The configuration as of this entry, and the encoded `membership::NodeRow` that changes with it;
+    /// none when a joint configuration is left.
+    Conf(ConfState, Bytes),
+    /// An encoded `membership::NodeRow` that changes alone: a node is written down before it is here.
+    Node(Bytes),
 }
 
 /// Applied up to `index`, and stored. For `RaftNode`.
@@ -87,6 +90,13 @@ pub struct Changed {
     pub ended: Arc<Vec<SessionEnded>>,
 }
 
+/// Members have changed: everybody as of the applied position. For whoever subscribed; `RaftNode` is
+/// told before the `Applied` that goes with it.
+#[derive(Clone, Debug)]
+pub struct Members {
+    pub roll: Arc<Roll>,
+}
+
 /// Asks to mark the file so that it serves nobody any more, with an fsync.
 pub struct Retire {
     pub why: Retirement,
@@ -100,5 +110,6 @@ post! {
     Compact => "compact",
     Applied => "applied",
     Changed => "changed",
+    Members => "members",
     Retire => "retire",
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bus::Port;
 use crate::chat::command::Item;
 use crate::ids::{RaftId, RoomId, Term};
 use crate::membership::Retirement;
@@ -20,6 +21,14 @@ pub struct Send {
 pub struct Forward {
     pub term: Term,
     pub items: Vec<Item>,
+}
+
+/// One peer, as `RaftNode` needs it.
+#[derive(Clone)]
+pub struct PeerPorts {
+    pub name: String,
+    pub send: Port<Send>,
+    pub forward: Port<Forward>,
 }
 
 /// Asks to carry passing news about people to the peer; lost when the peer is not there.
@@ -60,13 +69,21 @@ pub struct LinkState {
     pub level: Option<u8>,
 }
 
-/// A peer refuses this node for good: it is part of its chat no more.
+/// This node cannot go on as the replica that it is: a peer refuses it for good, or it sees so itself.
 #[derive(Clone, Debug)]
 pub struct Dismissed {
-    pub peer: RaftId,
-    pub why: Retirement,
+    pub by: RaftId,
+    pub why: Dismissal,
     /// As the peer says it.
     pub word: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dismissal {
+    /// It is part of its chat no more.
+    Retired(Retirement),
+    /// Its disk went back in time: what it promised since is not on it.
+    WentBack,
 }
 
 post! {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::fut::ActorFutureExt as _;
-use actix::{Actor, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use actix::{Actor, ActorContext as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use awc::{ClientResponse, FrozenClientRequest};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -20,7 +20,7 @@ use crate::chat::command::LEVEL_FIRST;
 use crate::ids::{Boot, RaftId};
 use crate::membership::Retirement;
 use crate::messages::consensus::{Died, Unreachable};
-use crate::messages::links::{Dismissed, Forward, Gossip, LinkState, Send};
+use crate::messages::links::{Dismissal, Dismissed, Forward, Gossip, LinkState, Send};
 
 /// Heartbeats are useless when they are late, and the peer answers before its disk does.
 const URGENT_ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -47,6 +47,8 @@ pub struct PeerLinkConfig {
     pub secret: Secret,
     pub cluster: String,
     pub own: RaftId,
+    /// Where this node's own peer port is.
+    pub own_url: String,
     pub boot: Boot,
     pub limits: LaneLimits,
 }
@@ -66,7 +68,7 @@ pub struct PeerLinkPorts {
 ///
 /// Is told `Send`, `Forward`, `Gossip`. Tells `RaftNode` `Unreachable` whenever something was lost
 /// (it may have arrived all the same), and `Died` each time the peer's port turns out to be closed;
-/// tells whoever subscribed the link's state, when it changes and once a second.
+/// tells whoever subscribed when the peer says that this node is no replica any more; tells whoever subscribed the link's state, when it changes and once a second.
 /// Never waits for room, never repeats anything: what is lost is repeated by its owner.
 pub struct PeerLink {
     peer: RaftId,
@@ -196,6 +198,21 @@ impl Handler<Envelope<Gossip>> for PeerLink {
     }
 }
 
+/// The peer is none any more.
+pub(super) struct Stop;
+
+impl Message for Stop {
+    type Result = ();
+}
+
+impl Handler<Stop> for PeerLink {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
 /// Sends what waits. Runs when the mailbox is drained, so that one POST carries all that came together.
 struct Flush(Which);
 
@@ -267,11 +284,24 @@ impl PeerLink {
                 }
                 Err(failure) => {
                     debug!(peer = %link.peer, ?which, %failure, "a parcel is lost");
+                    link.heed(&failure);
                     link.lost(which);
                 }
             }
             link.pump(which, ctx);
         }));
+    }
+
+    /// A refusal that says what became of this node.
+    fn heed(&self, failure: &Failure) {
+        let Failure::Refused(said) = failure else { return };
+        let why = match said.code.as_str() {
+            wire::SUPERSEDED => Dismissal::Retired(Retirement::Superseded),
+            wire::REMOVED => Dismissal::Retired(Retirement::Removed),
+            wire::WENT_BACK => Dismissal::WentBack,
+            _ => return,
+        };
+        self.ports.dismissed.publish(&Dismissed { by: self.peer, why, word: said.message.clone() });
     }
 
     fn lost(&mut self, which: Which) {
@@ -321,14 +351,9 @@ impl PeerLink {
             self.round_trip = None;
             self.publish();
         }
+        self.heed(failure);
         if *failure == Failure::PortClosed {
             self.ports.died.tell(Died { peer: self.peer });
-        }
-        if let Failure::Refused(said) = failure
-            && said.code == wire::SUPERSEDED
-        {
-            let (peer, word) = (self.peer, said.message.clone());
-            self.ports.dismissed.publish(&Dismissed { peer, why: Retirement::Superseded, word });
         }
         self.say(&failure.to_string());
         let pause = match failure {
@@ -393,6 +418,7 @@ fn asking(config: &PeerLinkConfig, request: awc::ClientRequest) -> Result<Frozen
         .insert_header(("authorization", config.secret.bearer()))
         .insert_header((wire::CLUSTER, config.cluster.as_str()))
         .insert_header((wire::FROM, config.own.to_string()))
+        .insert_header((wire::URL, config.own_url.as_str()))
         .insert_header((wire::BOOT, config.boot.to_string()))
         .insert_header((wire::TO, config.peer.to_string()))
         .freeze()

@@ -138,6 +138,7 @@ fn link(to: SocketAddr, limits: LaneLimits) -> Link {
         secret: Secret::new("a secret"),
         cluster: "c0ffee".to_owned(),
         own: RaftId(1),
+        own_url: "http://own".to_owned(),
         boot: Boot(1),
         limits,
     };

@@ -41,6 +41,8 @@ pub struct Patience {
     pub repeat_ticks: u64,
     /// For a majority to come back before everything is refused at once.
     pub no_quorum_ticks: u64,
+    /// For a learner to stay caught up before it becomes a voter.
+    pub promote_ticks: u64,
 }
 
 /// See the module.
@@ -330,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_leader_takes_each_number_once_a_term() {
-        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1 };
+        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1, promote_ticks: 1 };
         let mut leader = Proposals::new((RaftId(1), Boot(1)), patience);
         leader.relay(Term(5), vec![item(1, 3), item(1, 1), item(1, 3)], may);
         leader.relay(Term(5), vec![item(1, 1), item(1, 2)], may);
@@ -359,7 +361,7 @@ mod tests {
 
     #[test]
     fn who_may_wait_is_bounded() {
-        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1 };
+        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1, promote_ticks: 1 };
         let mut node = Proposals::new((RaftId(1), Boot(1)), patience);
         for _ in 0..WAITING_MAX {
             node.ask(Vec::new(), LEVEL_FIRST, 0).unwrap();

@@ -1,7 +1,7 @@
 //! The actor that owns the store.
 //!
 //! **Owns** the only writing connection, on a thread of its own. **Is told** [`Append`], [`Apply`] and
-//! [`Compact`], [`Retire`].
+//! [`Compact`] and [`Retire`].
 //! **Tells** `RaftNode` what is [`Persisted`] and [`Applied`], and whoever subscribed what
 //! [`Changed`], or that the tables were [`Replaced`]. **Never** reports what is not on the disk, never runs a job before an earlier append,
 //! never waits for another actor.
@@ -13,6 +13,7 @@
 //! with the file ends the process.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,9 @@ use super::write_back::WriteBack;
 use crate::bus::{Envelope, News, Port};
 use crate::essential;
 use crate::ids::LogIndex;
-use crate::messages::disk::{Append, Applied, Apply, Changed, Committed, Compact, Persisted, Retire};
+use crate::messages::disk::{
+    Append, Applied, Apply, Changed, Committed, Compact, Members, Persisted, Retire,
+};
 use crate::messages::people::Replaced;
 use crate::metrics::Metrics;
 
@@ -43,6 +46,7 @@ pub struct Storage {
     persisted: Port<Persisted>,
     applied: Port<Applied>,
     changed: News<Changed>,
+    members: News<Members>,
     replaced: News<Replaced>,
     metrics: Metrics,
     /// Applied entries that the log may hold.
@@ -73,7 +77,7 @@ impl Storage {
         entries_max: u64,
         persisted: Port<Persisted>,
         applied: Port<Applied>,
-        (changed, replaced): (News<Changed>, News<Replaced>),
+        (changed, replaced, members): (News<Changed>, News<Replaced>, News<Members>),
         metrics: &Metrics,
     ) -> Self {
         let write_back = WriteBack::start(store.path());
@@ -85,6 +89,7 @@ impl Storage {
             persisted,
             applied,
             changed,
+            members,
             replaced,
             metrics: metrics.clone(),
             entries_max,
@@ -154,6 +159,9 @@ impl Storage {
             store.apply(&waiting[..entries], || started.elapsed() >= PIECE_MAX)
         });
         self.waiting.drain(..piece.entries);
+        if let Some(members) = piece.members {
+            self.members.publish(&members);
+        }
         self.applied.tell(piece.applied);
         if let Some(changed) = piece.changed {
             self.changed.publish(&changed);
@@ -202,6 +210,8 @@ impl Handler<Envelope<Append>> for Storage {
         insist(&mut self.store, |store| store.append(&append));
         if let Some(install) = &append.snapshot {
             info!(index = %install.position.index, at = %self.store.at(), "the state of another replica is installed");
+            let roll = insist(&mut self.store, |store| store.roll());
+            self.members.publish(&Members { roll: Arc::new(roll) });
             self.replaced.publish(&Replaced { at: self.store.at() });
         }
         self.persisted.tell(Persisted { number: append.number });
@@ -308,8 +318,15 @@ mod tests {
             changed.subscribe(port(&metrics, listener.clone().recipient()));
             let (persisted, applied) =
                 (port(&metrics, listener.clone().recipient()), port(&metrics, listener.recipient()));
-            let storage = Storage::new(store, 100, persisted, applied, (changed, News::default()), &metrics)
-                .start_on_own_thread();
+            let storage = Storage::new(
+                store,
+                100,
+                persisted,
+                applied,
+                (changed, News::default(), News::default()),
+                &metrics,
+            )
+            .start_on_own_thread();
             let asks: (Port<Append>, Port<Apply>) =
                 (port(&metrics, storage.clone().recipient()), port(&metrics, storage.recipient()));
 

@@ -15,7 +15,7 @@ use crate::chat::command::{Command, Item};
 use crate::chat::outcome::Effect;
 use crate::chat_db::rows::int;
 use crate::ids::{At, LogIndex};
-use crate::messages::disk::{Applied, Changed, Committed, Payload};
+use crate::messages::disk::{Applied, Changed, Committed, Members, Payload};
 
 /// What one piece of work brought about.
 pub struct Piece {
@@ -24,6 +24,8 @@ pub struct Piece {
     pub applied: Applied,
     /// When the position among changes moved, or a session ended.
     pub changed: Option<Changed>,
+    /// When members changed.
+    pub members: Option<Members>,
 }
 
 /// How a piece treats a command that fails as none can.
@@ -82,7 +84,13 @@ impl Store {
         self.standing.at = at;
         let Gathered { outcomes, notices, ended, level } = gathered;
         let moved = at != before || !ended.is_empty();
+        let of_members = |entry: &Committed| matches!(entry.what, Payload::Conf(..) | Payload::Node(_));
+        let members = match entries[..done].iter().any(of_members) {
+            true => Some(Members { roll: Arc::new(self.roll()?) }),
+            false => None,
+        };
         Ok(Piece {
+            members,
             entries: done,
             applied: Applied { index, outcomes, level },
             changed: moved.then(|| Changed { at, notices: Arc::new(notices), ended: Arc::new(ended) }),
@@ -108,12 +116,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         let data = match &entry.what {
             Payload::Empty => return Ok(()),
-            Payload::Conf(conf_state) => {
-                return self.sql(|conn| {
+            Payload::Conf(conf_state, row) => {
+                self.sql(|conn| {
                     let bytes = founding::encode(conf_state)?;
-                    conn.prepare_cached("UPDATE raft_state SET conf_state = ?1")?.execute([bytes]).map(|_| ())
-                });
+                    conn.prepare_cached("UPDATE raft_state SET conf_state = ?1")?.execute([bytes])
+                })?;
+                return if row.is_empty() { Ok(()) } else { self.write_node(entry.index, row) };
             }
+            Payload::Node(row) => return self.write_node(entry.index, row),
             Payload::Batch(data) => data,
         };
         let here = Here { node: self.standing.raft_id, boot: self.standing.boot };

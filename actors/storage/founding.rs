@@ -1,9 +1,12 @@
 //! How a file becomes part of a chat: nothing, a record proposed, a chat founded.
 
+use std::path::PathBuf;
+
 use protobuf::Message;
 use raft::eraftpb::ConfState;
 use rusqlite::params;
 
+use super::set_aside::was_set_aside;
 use super::store::{Store, StoreError, Synchronous};
 use crate::chat_db::rows::int;
 use crate::ids::{At, LogIndex, Term};
@@ -24,6 +27,11 @@ pub enum FoundingError {
     NothingProposed,
     #[error("the founding does not list this node, {node}: name it in cluster.members on every node")]
     NotListed { node: String },
+    #[error(
+        "a chat was on this disk and is set aside in {dir}: this node founds no other; start the nodes that \
+         have that chat, or empty the whole directory to begin anew"
+    )]
+    SetAside { dir: PathBuf },
     #[error("the founding record on this disk cannot be read: {0}")]
     Unreadable(serde_json::Error),
     #[error(transparent)]
@@ -50,7 +58,8 @@ impl Store {
     /// Stores a record, with an fsync. From then on any other is refused; the same one again is fine.
     ///
     /// # Errors
-    /// [`FoundingError::Founded`], [`FoundingError::Another`], [`FoundingError::NotListed`].
+    /// [`FoundingError::Founded`], [`FoundingError::Another`], [`FoundingError::NotListed`],
+    /// [`FoundingError::SetAside`].
     pub fn propose_founding(&mut self, founding: &Founding) -> Result<(), FoundingError> {
         match self.foundation()? {
             Foundation::Empty => {}
@@ -62,6 +71,11 @@ impl Store {
         }
         if !founding.nodes.iter().any(|node| node.name == self.node) {
             return Err(FoundingError::NotListed { node: self.node.clone() });
+        }
+        if let Some(dir) = self.path.parent()
+            && was_set_aside(dir).unwrap_or(true)
+        {
+            return Err(FoundingError::SetAside { dir: dir.to_owned() });
         }
         let record = serde_json::to_string(founding).map_err(FoundingError::Unreadable)?;
         self.write_foundation("UPDATE raft_state SET foundation = 'proposed', founding = ?1", [record])

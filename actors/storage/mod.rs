@@ -3,7 +3,9 @@
 //! - [`schema`]: the tables, and how a file comes from one format to the next.
 //! - [`store`]: the pure core: functions on one connection.
 //!   - [`open`]: the directory, its lock, the pragmas; every reason not to open it.
+//!   - [`set_aside`]: what is done with a file that cannot be trusted.
 //!   - [`founding`]: how the file becomes part of a chat.
+//!   - [`members`]: nodes that come and go, and what this file is to them.
 //!   - [`start`]: what Raft begins with, checked.
 //!   - [`log`]: entries and hard state, each append with its fsync.
 //!   - [`install`]: the state of another replica in the place of this one's.
@@ -26,11 +28,13 @@ pub mod copy;
 pub mod founding;
 pub mod install;
 pub mod log;
+pub mod members;
 pub mod open;
 pub mod rebirth;
 pub mod restore;
 pub mod retirement;
 pub mod schema;
+pub mod set_aside;
 pub mod start;
 pub mod store;
 pub mod tables;
@@ -45,5 +49,6 @@ pub use check::{CheckFailed, Whole};
 pub use founding::FoundingError;
 pub use open::OpenError;
 pub use rebirth::{NewCluster, Outlook, RebirthError};
+pub use set_aside::{set_aside, suspect};
 pub use start::{Opened, StartError, TermRun};
 pub use store::{Store, StoreError};

@@ -10,6 +10,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use super::schema::{self, APPLICATION_ID, FORMAT, PAGE_BYTES};
+use super::set_aside::{set_aside, suspicion};
 use crate::chat::command::LEVEL;
 use crate::chat_db::pragma;
 
@@ -46,6 +47,8 @@ pub enum OpenError {
     NewerLevel { path: PathBuf, found: i64 },
     #[error("{path}: the setting {pragma} did not take: it is {found}; is this an unusual file system?")]
     Setting { path: PathBuf, pragma: &'static str, found: String },
+    #[error("cannot set the suspect file in {dir} aside: {source}: this node needs another disk")]
+    SetAside { dir: PathBuf, source: io::Error },
     #[error("cannot open {path}: {source}")]
     Sqlite { path: PathBuf, source: rusqlite::Error },
 }
@@ -61,6 +64,7 @@ pub(super) struct OpenFile {
 pub(super) fn open(data_dir: &Path, node: &str) -> Result<OpenFile, OpenError> {
     make_directory(data_dir)?;
     let lock = take_lock(data_dir)?;
+    set_suspect_aside(data_dir).map_err(|source| OpenError::SetAside { dir: data_dir.to_owned(), source })?;
     let path = data_dir.join(FILE);
     let conn = open_chat(&path, data_dir, node)?;
     Ok(OpenFile { conn, path, lock })
@@ -130,6 +134,15 @@ fn take_lock(dir: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
         Err(TryLockError::Error(source)) => Err(OpenError::Unwritable { path, source }),
     }
+}
+
+/// A file that an earlier run found untrustworthy is not opened: the node begins with an empty one.
+fn set_suspect_aside(dir: &Path) -> io::Result<()> {
+    if let Some(reason) = suspicion(dir)? {
+        let aside = set_aside(dir, &reason)?;
+        tracing::warn!(aside = %aside.display(), reason, "the file was suspect: set aside, beginning with an empty one");
+    }
+    Ok(())
 }
 
 fn open_chat(path: &Path, dir: &Path, node: &str) -> Result<Connection, OpenError> {

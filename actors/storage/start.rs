@@ -8,7 +8,7 @@ use super::store::{Standing, Store, StoreError, Synchronous};
 use crate::chat_db::entries;
 use crate::chat_db::rows::{at, number};
 use crate::ids::{At, Boot, LogIndex, RaftId, Term};
-use crate::membership::Node;
+use crate::membership::{Node, Roll};
 
 /// What a node is and where it stands, as of its start.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Opened {
     pub epoch: String,
     /// Everybody in the chat, by Raft id.
     pub nodes: Vec<Node>,
+    /// Everybody who is or was in the chat, as of `applied`.
+    pub roll: Roll,
     /// This run of the process: on the disk already.
     pub boot: Boot,
     pub hard_state: HardState,
@@ -130,7 +132,7 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn nodes(&self) -> Result<Vec<Node>, StoreError> {
-        self.sql(read_nodes)
+        Ok(self.roll()?.here())
     }
 
     /// What Raft may use, checked; changes nothing.
@@ -140,7 +142,8 @@ impl Store {
             return Err(StartError::NotFounded);
         }
         let Examined { conf_state, terms, last } = self.examine(&state)?;
-        let nodes = self.sql(read_nodes)?;
+        let roll = self.roll()?;
+        let nodes = roll.here();
         let level = self.sql(|conn| conn.query_row("SELECT level FROM raft_state", [], |row| row.get(0)))?;
         let unapplied = self.sql(|conn| entries::read(conn, state.applied.next(), last.next(), u64::MAX))?;
         Ok(Opened {
@@ -149,6 +152,7 @@ impl Store {
             cluster: state.cluster,
             epoch: state.epoch,
             nodes,
+            roll,
             boot: state.boot,
             hard_state: state.hard_state,
             conf_state,
@@ -255,21 +259,6 @@ pub(super) fn read_state(conn: &Connection) -> rusqlite::Result<State> {
             })
         },
     )
-}
-
-fn read_nodes(conn: &Connection) -> rusqlite::Result<Vec<Node>> {
-    let mut statement = conn.prepare(
-        "SELECT name, raft_id, peer, public FROM nodes WHERE raft_id IS NOT NULL AND NOT removed ORDER BY raft_id",
-    )?;
-    let nodes = statement.query_map([], |row| {
-        Ok(Node {
-            name: row.get(0)?,
-            raft_id: RaftId(number(row, 1)?),
-            peer: row.get(2)?,
-            public: row.get(3)?,
-        })
-    })?;
-    nodes.collect()
 }
 
 #[cfg(test)]

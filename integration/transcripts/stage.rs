@@ -29,7 +29,8 @@ use chat_actors::raft::node::{Handed, Node, Todo};
 use chat_actors::raft::proposals::Patience;
 use raft::eraftpb::{ConfState, Entry, HardState, Message};
 
-const PATIENCE: Patience = Patience { deadline_ticks: 100, repeat_ticks: 20, no_quorum_ticks: 30 };
+const PATIENCE: Patience =
+    Patience { deadline_ticks: 100, repeat_ticks: 20, no_quorum_ticks: 30, promote_ticks: 100 };
 
 #[derive(Default)]
 pub struct Stage {
@@ -396,7 +397,7 @@ fn committed_text(entry: &Committed) -> String {
     match &entry.what {
         Payload::Batch(data) => format!("{} {}", entry.index, batch_text(data)),
         Payload::Empty => format!("{} (empty)", entry.index),
-        Payload::Conf(_) => format!("{} (members)", entry.index),
+        Payload::Conf(..) | Payload::Node(_) => format!("{} (members)", entry.index),
     }
 }
 

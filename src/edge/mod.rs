@@ -8,6 +8,7 @@
 //! - `api`: the same ops, one request at a time.
 //! - `openapi`: the description of those for programs.
 //! - `origin`: which pages may talk to us.
+//! - `members`: changes of members, carried to the leader.
 //! - `operators`: cluster, health, metrics.
 //! - `page`: the page itself, built into the program.
 //! - `peer`: the other nodes' door.
@@ -17,6 +18,7 @@ mod api;
 pub mod copies;
 mod frames;
 pub mod gate;
+pub mod members;
 mod openapi;
 mod operators;
 mod origin;

@@ -3,7 +3,8 @@
 //! The secret is checked before anything else, then the cluster, then whom the request is for; only
 //! then is the body read. Until the chat is founded, founding alone is answered.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -13,17 +14,21 @@ use bytes::{Bytes, BytesMut};
 use chat_actors::bus::{NotSent, Port, Post};
 use chat_actors::chat::command::LEVEL;
 use chat_actors::chat_db::pages::PAGE_BYTES;
-use chat_actors::founding::{Answer, Request};
+use chat_actors::founding::{Answer, Listed, Request};
 use chat_actors::ids::{At, RaftId};
+use chat_actors::membership::{Directory, Roll};
 use chat_actors::messages::consensus::{Forwarded, Step};
 use chat_actors::messages::links::Heard;
+use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::reading::{StatePage, StatePageAnswer};
 use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::wire::{self, PARCEL_BYTES_MAX, Parcel, Refused};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+
+use super::members;
 
 use super::copies::{self, CopyPorts};
 
@@ -50,6 +55,13 @@ pub trait FoundingDesk: Send + Sync {
 
     /// What this node waits for before the chat exists.
     fn waiting_for(&self) -> String;
+
+    /// The operator gives members up: the chat is to be founded without them. Where to ask instead, when
+    /// another member would found it.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    fn give_up(&self, without: &[String]) -> Result<Option<Listed>, String>;
 }
 
 /// What is behind the door once the chat exists.
@@ -58,12 +70,33 @@ pub struct Inside {
     pub cluster: String,
     /// The clusters in whose place this one came.
     pub supersedes: Vec<String>,
+    pub roll: watch::Receiver<Arc<Roll>>,
+    pub directory: watch::Receiver<Arc<Directory>>,
+    pub stranger: Port<Stranger>,
+    pub change: Port<ChangeMembers>,
+    pub seen: Seen,
     pub step: Port<Step>,
     pub forwarded: Port<Forwarded>,
     pub heard: Port<Heard>,
     pub copies: CopyPorts,
     pub state_page: Port<StatePage>,
     pub cluster_answer: ClusterAnswer,
+}
+
+/// The highest run of each replica that was heard here.
+#[derive(Default)]
+pub struct Seen(Mutex<BTreeMap<RaftId, u64>>);
+
+impl Seen {
+    /// Whether this is not an earlier run than one that was heard already: its disk went back in time then.
+    fn goes_on(&self, id: RaftId, boot: u64) -> bool {
+        // A panic elsewhere leaves the map whole.
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let highest = seen.entry(id).or_default();
+        let goes_on = boot >= *highest;
+        *highest = boot.max(*highest);
+        goes_on
+    }
 }
 
 /// The peer port's state, shared by its workers.
@@ -94,6 +127,14 @@ impl PeerEdge {
         }
     }
 
+    pub(super) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    pub(super) fn desk(&self) -> &dyn FoundingDesk {
+        &*self.desk
+    }
+
     pub(super) fn inside(&self) -> Result<&Inside, Turned> {
         self.inside.get().ok_or_else(|| Turned::NotFounded(self.desk.waiting_for()))
     }
@@ -109,14 +150,40 @@ impl PeerEdge {
             }
             return Err(Turned::OtherCluster(inside.cluster.clone()));
         }
-        if number(request, wire::TO) != Some(inside.own.0) {
-            return Err(Turned::OtherReceiver(inside.own));
-        }
         let sender = number(request, wire::FROM).ok_or_else(|| bad("the sender is not named"))?;
         if sender == inside.own.0 {
             return Err(bad("a parcel from this node to itself"));
         }
-        Ok((inside, RaftId(sender)))
+        let sender = RaftId(sender);
+        inside.know(request, sender)?;
+        if number(request, wire::TO) != Some(inside.own.0) {
+            return Err(Turned::OtherReceiver(inside.own));
+        }
+        Ok((inside, sender))
+    }
+}
+
+impl Inside {
+    /// Whether the sender is one of us, on a disk that did not go back in time. One whose id is higher than
+    /// any known here is: this node lags, and needs its address.
+    fn know(&self, request: &HttpRequest, sender: RaftId) -> Result<(), Turned> {
+        let (removed, new) = {
+            let roll = self.roll.borrow();
+            (roll.was_removed(sender), sender > roll.highest())
+        };
+        if removed {
+            return Err(Turned::Removed(sender));
+        }
+        if let Some(boot) = number(request, wire::BOOT)
+            && !self.seen.goes_on(sender, boot)
+        {
+            return Err(Turned::WentBack(sender));
+        }
+        if new && let Some(url) = text(request, wire::URL) {
+            // It asks again when there is no room now.
+            let _busy = self.stranger.offer(Stranger { id: sender, url: url.to_owned() });
+        }
+        Ok(())
     }
 }
 
@@ -133,6 +200,8 @@ pub fn configure(edge: &Arc<PeerEdge>) -> impl FnOnce(&mut web::ServiceConfig) +
             .route(wire::STATE_PATH, web::get().to(state))
             .route(FOUNDING_PATH, web::get().to(founding))
             .route(FOUNDING_PATH, web::post().to(found))
+            .route(members::PATH, web::post().to(members::change))
+            .route(members::FOUND_PATH, web::post().to(members::found))
             .route("/api/v1/cluster", web::get().to(cluster))
             .route(copies::BARRIER_PATH, web::get().to(copies::barrier))
             .route(copies::PAGE_PATH, web::get().to(copies::page))
@@ -255,6 +324,14 @@ pub enum Turned {
     Superseded { old: String, new: String },
     #[error("another receiver: this node has the raft id {0}")]
     OtherReceiver(RaftId),
+    #[error("the node with the raft id {0} was removed from this chat")]
+    Removed(RaftId),
+    #[error("the disk of raft id {0} went back in time: a later run of it was heard here")]
+    WentBack(RaftId),
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("{0}")]
+    Unknown(String),
     #[error("{0}")]
     BadRequest(String),
     #[error("more than {0} bytes")]
@@ -282,6 +359,10 @@ impl Turned {
             Self::OtherCluster(_) => ("other_cluster", StatusCode::CONFLICT, false),
             Self::Superseded { .. } => (wire::SUPERSEDED, StatusCode::CONFLICT, false),
             Self::OtherReceiver(_) => ("other_receiver", StatusCode::CONFLICT, false),
+            Self::Removed(_) => (wire::REMOVED, StatusCode::GONE, false),
+            Self::WentBack(_) => (wire::WENT_BACK, StatusCode::GONE, false),
+            Self::Unavailable(_) => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, true),
+            Self::Unknown(_) => ("timeout", StatusCode::GATEWAY_TIMEOUT, true),
             Self::BadRequest(_) => ("bad_request", StatusCode::BAD_REQUEST, false),
             Self::TooLarge(_) => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, false),
             Self::Conflict(_) => ("conflict", StatusCode::CONFLICT, false),
@@ -305,7 +386,7 @@ impl ResponseError for Turned {
     }
 }
 
-fn bad(reason: impl std::fmt::Display) -> Turned {
+pub(super) fn bad(reason: impl std::fmt::Display) -> Turned {
     Turned::BadRequest(reason.to_string())
 }
 
@@ -325,7 +406,11 @@ fn queue<M: Post>(port: &Port<M>, message: M) -> Result<(), Turned> {
 }
 
 /// Reads a body whose length is known beforehand, so that a larger one is refused unread.
-async fn read(request: &HttpRequest, mut body: web::Payload, bytes_max: usize) -> Result<Bytes, Turned> {
+pub(super) async fn read(
+    request: &HttpRequest,
+    mut body: web::Payload,
+    bytes_max: usize,
+) -> Result<Bytes, Turned> {
     let length = request
         .headers()
         .get(CONTENT_LENGTH)

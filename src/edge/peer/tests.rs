@@ -12,7 +12,7 @@ use chat_actors::chat::command::Item;
 use chat_actors::founding::Answer;
 use chat_actors::ids::At;
 use chat_actors::ids::{Boot, Origin, Term};
-use chat_actors::membership::Foundation;
+use chat_actors::membership::{Foundation, NodeRow};
 use chat_actors::messages::consensus::{Died, ReadBarrier, Unreachable};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
 use chat_actors::messages::reading::{StatePage, StatePageAnswer, TablesAt};
@@ -73,7 +73,9 @@ notes! {
     TablesAt => |_| "tables at".to_owned(),
     Died => |news| format!("died {}", news.peer),
     LinkState => |state| format!("{} {}", state.peer, if state.up { "up" } else { "down" }),
-    Dismissed => |news| format!("dismissed by {}: {:?}, {}", news.peer, news.why, news.word),
+    ChangeMembers => |change| format!("wants {:?}", change.wish),
+    Stranger => |stranger| format!("stranger {} at {}", stranger.id, stranger.url),
+    Dismissed => |news| format!("dismissed by {}: {:?}, {}", news.by, news.why, news.word),
 }
 
 struct NotYet;
@@ -81,7 +83,14 @@ struct NotYet;
 impl FoundingDesk for NotYet {
     fn answer(&self) -> Result<Answer, String> {
         let (name, run) = ("node2".to_owned(), "0".to_owned());
-        Ok(Answer { name, run, members: Vec::new(), foundation: Foundation::Empty, supersedes: Vec::new() })
+        Ok(Answer {
+            name,
+            run,
+            members: Vec::new(),
+            foundation: Foundation::Empty,
+            supersedes: Vec::new(),
+            disk: String::new(),
+        })
     }
 
     fn obey(&self, _: &Request) -> Result<Answer, String> {
@@ -91,12 +100,31 @@ impl FoundingDesk for NotYet {
     fn waiting_for(&self) -> String {
         "waiting for node3".to_owned()
     }
+
+    fn give_up(&self, _: &[String]) -> Result<Option<Listed>, String> {
+        Err("not today".to_owned())
+    }
 }
 
 struct Served {
     at: SocketAddr,
     server: ServerHandle,
     notes: Notes,
+}
+
+/// Nodes 1 and 2; there was a node 3.
+fn roll() -> Roll {
+    let row = |id: u64| NodeRow {
+        name: format!("node{id}"),
+        raft_id: Some(RaftId(id)),
+        disk: None,
+        peer: format!("http://node{id}"),
+        public: format!("http://node{id}"),
+        learner: false,
+        removed: id == 3,
+    };
+    let conf = raft::eraftpb::ConfState { voters: vec![1, 2], ..Default::default() };
+    Roll { rows: (1..=3).map(row).collect(), conf }
 }
 
 /// Node 2 of the cluster `c0ffee`, whose `RaftNode` has room for so many messages.
@@ -121,6 +149,11 @@ fn serve(room: usize) -> Served {
         own: RaftId(2),
         cluster: "c0ffee".to_owned(),
         supersedes: vec!["decaf".to_owned()],
+        roll: tokio::sync::watch::channel(Arc::new(roll())).1,
+        directory: tokio::sync::watch::channel(Arc::default()).1,
+        stranger: seat.port(inside.clone().recipient()),
+        change: seat.port(inside.clone().recipient()),
+        seen: Seen::default(),
         step: seat.port(inside.clone().recipient()),
         forwarded: seat.port(inside.clone().recipient()),
         heard: Seat::new(&metrics, "hub", 10).port(inside.clone().recipient()),
@@ -173,12 +206,13 @@ fn link_of(at: SocketAddr, secret: &str, cluster: &str) -> Link {
         secret: Secret::new(secret),
         cluster: cluster.to_owned(),
         own: RaftId(1),
+        own_url: "http://own".to_owned(),
         boot: Boot(7),
         limits: LaneLimits::default(),
     };
     let ports = PeerLinkPorts {
         unreachable: seat.port(told.clone().recipient()),
-        died: seat.port(told.clone().recipient()),
+        died: seat.port(told.recipient()),
         state,
         dismissed,
     };
@@ -261,7 +295,7 @@ async fn a_node_whose_cluster_was_superseded_is_told() {
     let node = serve(100);
     let link = link_of(node.at, "s", "decaf");
     let word = "cluster c0ffee came in the place of cluster decaf";
-    link.notes.wait_for(&format!("dismissed by 2: Superseded, {word}")).await;
+    link.notes.wait_for(&format!("dismissed by 2: Retired(Superseded), {word}")).await;
     assert!(!link.notes.has("2 up"));
     node.server.stop(false).await;
 }
@@ -282,6 +316,7 @@ async fn who_asks_and_whom_is_checked_before_the_body_is_read() {
         (wire::CLUSTER, "decaf", "409", "\"superseded\""),
         (wire::TO, "3", "409", "\"other_receiver\""),
         (wire::FROM, "2", "400", "\"bad_request\""),
+        (wire::FROM, "3", "410", "\"removed\""),
         ("content-length", "100000000", "413", "\"too_large\""),
     ] {
         let headers = right.map(|(name, was)| (name, if name == wrong { value } else { was }));
