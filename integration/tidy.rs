@@ -16,6 +16,7 @@ const CORES: &[&str] = &[
     "actors/founding.rs",
     "actors/hub/shelf.rs",
     "actors/raft/core",
+    "actors/raft/levels.rs",
     "actors/raft/log_view.rs",
     "actors/raft/members",
     "actors/raft/node.rs",

@@ -6,7 +6,7 @@
 //! - `founding`: how the listed members become one chat.
 //! - `succession`: whether another cluster came in the place of this node's.
 //! - `departure`: how a running node hears that it is part of its chat no more.
-//! - `copies`: `check`, `recover`: the commands on a node's file.
+//! - `copies`: `backup`, `restore`, `recover`, `check`: the commands on a node's file.
 //! - `edge`: the doors: HTTP for people and for the other nodes.
 //! - `demo`: a cluster on this machine, as child processes.
 //! - `members`: who is in the cluster, and who leads it.
@@ -75,6 +75,10 @@ enum Command {
     },
     /// Show the cluster as one node sees it
     Status(status::StatusArguments),
+    /// Copy the chat from a running node into a file
+    Backup(copies::BackupArguments),
+    /// Make a new chat from a copy, on a stopped node with an empty data_dir
+    Restore(copies::RestoreArguments),
     /// Change who is in the cluster
     Members(members::MembersArguments),
     /// Move leadership to another node
@@ -121,6 +125,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             serve::run(settings)
         }
         Command::Status(arguments) => status::run(&arguments),
+        Command::Backup(arguments) => copies::backup(&arguments),
+        Command::Restore(arguments) => copies::restore(&arguments),
         Command::Members(arguments) => members::run(&arguments),
         Command::TransferLeader(arguments) => members::transfer(&arguments),
         Command::Check(arguments) => copies::check(&arguments),
@@ -166,6 +172,8 @@ mod tests {
             &["demo"],
             &["serve"],
             &["status"],
+            &["backup"],
+            &["restore"],
             &["members"],
             &["transfer-leader"],
             &["check"],

@@ -38,6 +38,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::departure::{Departure, Parting};
 use crate::edge::cluster_json;
+use crate::edge::copies::CopyPorts;
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
 use crate::settings::{RaftSettings, Registration, Settings};
@@ -179,7 +180,7 @@ pub async fn start_node(
         history: readers.port(reader.clone().recipient()),
         users: readers.port(reader.clone().recipient()),
         rooms: readers.port(reader.clone().recipient()),
-        members: readers.port(reader.recipient()),
+        members: readers.port(reader.clone().recipient()),
         passwords: Passwords::open(HASHERS, metrics),
         typing: hub.typing.clone(),
         online: hub.online.clone(),
@@ -207,6 +208,10 @@ pub async fn start_node(
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
+        copies: CopyPorts {
+            barrier: consensus.read_barrier.clone(),
+            tables_at: state_readers.port(state_reader.clone().recipient()),
+        },
         state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
@@ -317,10 +322,12 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
     let mut others = None;
     let addr = RaftNode::create(|ctx: &mut Context<RaftNode>| {
         let raft = ctx.address();
+        let mut link_state = listeners.link_state.clone();
+        link_state.subscribe(seat.port(raft.clone().recipient()));
         let link = PeerLinkPorts {
             unreachable: seat.port(raft.clone().recipient()),
             died: seat.port(raft.clone().recipient()),
-            state: listeners.link_state.clone(),
+            state: link_state,
             dismissed: listeners.dismissed.clone(),
         };
         let state_fetch = StateFetch::start_on_own_thread(
@@ -432,6 +439,7 @@ fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
     };
     let node = Node::new(&config, opened.boot, patience, start);
     let mut node = node.context("raft cannot start from what chat.db holds")?;
+    node.reached(opened.level);
     node.members(Arc::new(opened.roll.clone()));
     Ok(node)
 }

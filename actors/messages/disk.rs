@@ -77,6 +77,8 @@ pub struct Applied {
     pub index: LogIndex,
     /// Of the commands that this run of this node asked for, in order.
     pub outcomes: Vec<(Origin, Result<Outcome, Refusal>)>,
+    /// The highest format level of a command among them; 0 without any.
+    pub level: u8,
 }
 
 /// What changed, for whoever tells people. Follows the order of `at` without a hole.

@@ -65,6 +65,8 @@ pub struct LinkState {
     pub round_trip_us: Option<u64>,
     /// The program that the peer runs; `None` until it said so.
     pub version: Option<Arc<str>>,
+    /// The highest format level of commands that it reads; `None` until it said so.
+    pub level: Option<u8>,
 }
 
 /// This node cannot go on as the replica that it is: a peer refuses it for good, or it sees so itself.

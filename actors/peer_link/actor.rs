@@ -16,6 +16,7 @@ use super::lane::{Cargo, Full, Lane, LaneLimits, Next};
 use super::secret::Secret;
 use super::wire::{self, Parcel};
 use crate::bus::{Envelope, News, Port};
+use crate::chat::command::LEVEL_FIRST;
 use crate::ids::{Boot, RaftId};
 use crate::membership::Retirement;
 use crate::messages::consensus::{Died, Unreachable};
@@ -80,6 +81,7 @@ pub struct PeerLink {
     up: bool,
     round_trip: Option<Duration>,
     version: Option<Arc<str>>,
+    level: Option<u8>,
     /// What the log said last about the peer.
     said: Option<String>,
 }
@@ -124,6 +126,7 @@ impl PeerLink {
             up: false,
             round_trip: None,
             version: None,
+            level: None,
             said: None,
             ports,
         })
@@ -322,8 +325,10 @@ impl PeerLink {
     /// The peer is there. When its response ends the process is gone, or the network: the next try tells.
     fn held(&mut self, response: ClientResponse, ctx: &mut Context<Self>) {
         self.hold_failures = 0;
-        let version = response.headers().get(wire::VERSION).and_then(|version| version.to_str().ok());
-        self.version = version.map(Arc::from);
+        let told = |name| response.headers().get(name).and_then(|told| told.to_str().ok());
+        self.version = told(wire::VERSION).map(Arc::from);
+        // One that does not say is from before there was more than one.
+        self.level = Some(told(wire::LEVEL).and_then(|level| level.parse().ok()).unwrap_or(LEVEL_FIRST));
         self.append.lane.recovered();
         self.urgent.lane.recovered();
         self.say(CONNECTED);
@@ -380,6 +385,7 @@ impl PeerLink {
             up: self.up,
             round_trip_us,
             version: self.version.clone(),
+            level: self.level,
         });
     }
 

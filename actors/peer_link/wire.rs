@@ -29,6 +29,8 @@ pub const TO: &str = "chat-to";
 pub const URL: &str = "chat-url";
 /// The program that the answering node runs.
 pub const VERSION: &str = "chat-version";
+/// The highest format level of commands that the answering node reads.
+pub const LEVEL: &str = "chat-level";
 
 /// The code of a refusal for good: the answering node's cluster came in the place of the sender's.
 pub const SUPERSEDED: &str = "superseded";

@@ -1,7 +1,7 @@
 //! `RaftNode`: the actor that gives consensus a thread and a clock.
 //!
 //! - **Owns** the [`Node`] (the `RawNode`, the log's recent tail, who waits for which outcome).
-//! - **Is told** Propose, Step, Forwarded, ReadBarrier, Persisted, Applied, Members, Unreachable, Died, StepDown,
+//! - **Is told** Propose, Step, Forwarded, ReadBarrier, Persisted, Applied, Members, LinkState, Unreachable, Died, StepDown,
 //!   Standing, ChangeMembers, Links, Fetched, StateHere.
 //! - **Tells** Append, Apply and Compact → Storage, FetchState and FetchOver → StateFetch, Send and Forward → peers,
 //!   role and quorum, Dismissed → whoever subscribed.
@@ -23,7 +23,7 @@ use crate::messages::consensus::{
     ClusterView, Died, Forwarded, NotDone, Propose, ReadBarrier, Standing, Step, StepDown, Unreachable,
 };
 use crate::messages::disk::{Append, Applied, Apply, Compact, Members, Persisted};
-use crate::messages::links::{Dismissal, Dismissed, Forward, PeerPorts, Send};
+use crate::messages::links::{Dismissal, Dismissed, Forward, LinkState, PeerPorts, Send};
 use crate::messages::members::{ChangeMembers, Links, Settled};
 use crate::messages::news::Role;
 use crate::messages::reading::LogEntries;
@@ -133,7 +133,15 @@ impl Handler<Envelope<Propose>> for RaftNode {
                 self.proposals.insert(number, (reply, Instant::now()));
                 self.wake(ctx);
             }
-            Err(why) => answer(reply, Err(why)),
+            Err(why) => {
+                if let NotDone::TooNew { member } = why {
+                    warn!(
+                        member = self.name(member),
+                        "a kind of change that this member is not known to read"
+                    );
+                }
+                answer(reply, Err(why));
+            }
         }
     }
 }
@@ -174,7 +182,8 @@ impl Handler<Envelope<Applied>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Applied>, ctx: &mut Self::Context) {
-        let (Applied { index, outcomes }, _handling) = envelope.open();
+        let (Applied { index, outcomes, level }, _handling) = envelope.open();
+        self.node.reached(level);
         self.node.applied(index, outcomes);
         self.wake(ctx);
     }
@@ -219,6 +228,17 @@ impl Handler<Envelope<Died>> for RaftNode {
             });
         }
         self.wake(ctx);
+    }
+}
+
+impl Handler<Envelope<LinkState>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<LinkState>, _ctx: &mut Self::Context) {
+        let (LinkState { peer, level, .. }, _handling) = envelope.open();
+        if let Some(level) = level {
+            self.node.reads_up_to(peer, level);
+        }
     }
 }
 

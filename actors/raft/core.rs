@@ -399,6 +399,11 @@ impl Core {
         }
     }
 
+    /// Everybody in the configuration as this node knows it, learners too.
+    pub fn members(&self) -> impl Iterator<Item = RaftId> + '_ {
+        self.node.raft.prs().iter().map(|(id, _)| RaftId(*id))
+    }
+
     pub fn commit(&self) -> LogIndex {
         LogIndex(self.node.raft.raft_log.committed)
     }

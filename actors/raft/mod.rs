@@ -5,6 +5,7 @@
 //! - [`log_view`]: the log as `RawNode` sees it, in memory.
 //! - [`members`]: who is in the cluster, and what may be changed about it.
 //! - [`proposals`]: who waits for which outcome, and where each command has been handed.
+//! - [`levels`]: which formats of commands may be proposed.
 //! - [`reads`]: who waits for which point of the order (ReadIndex).
 //! - [`node`]: all of these together; still pure, and what the simulation runs.
 //! - [`actor`]: `RaftNode`, the thin actor around it.
@@ -12,6 +13,7 @@
 
 pub mod actor;
 pub mod core;
+pub mod levels;
 pub mod log_view;
 mod logging;
 pub mod members;

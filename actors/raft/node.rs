@@ -14,6 +14,7 @@ use crate::messages::news::Role;
 use crate::messages::transfer::Offer;
 
 use super::core::{Config, Core, Outputs};
+use super::levels::Levels;
 use super::log_view::{LogStart, Wanted};
 use super::members::Members;
 use super::proposals::{Patience, Proposals};
@@ -58,6 +59,7 @@ pub struct Handed {
 pub struct Node {
     core: Core,
     proposals: Proposals,
+    levels: Levels,
     reads: Reads,
     members: Members,
     patience: Patience,
@@ -82,6 +84,7 @@ impl Node {
         Ok(Self {
             core,
             proposals: Proposals::new(origin, patience),
+            levels: Levels::default(),
             reads: Reads::new(origin, patience.deadline_ticks),
             members: Members::new(Arc::default(), patience.promote_ticks, patience.deadline_ticks),
             patience,
@@ -99,13 +102,18 @@ impl Node {
     /// Takes a command in; the number comes back with its outcome.
     ///
     /// # Errors
-    /// When it is refused at once: too much waits, or there has been no majority for a while.
+    /// When it is refused at once: too much waits, there has been no majority for a while, or a member is
+    /// not known to read it.
     pub fn propose(&mut self, command: &Command) -> Result<u64, NotDone> {
         if self.ticks_without_quorum() > self.patience.no_quorum_ticks {
             return Err(NotDone::Unavailable);
         }
+        let level = command.change.level();
+        if let Some(member) = self.levels.obstacle(level, self.core.id(), self.core.members()) {
+            return Err(NotDone::TooNew { member });
+        }
         let bytes = command.encode().expect("a command in memory can always be encoded");
-        self.proposals.ask(bytes, self.ticks)
+        self.proposals.ask(bytes, level, self.ticks)
     }
 
     /// Takes a linearizable read in; the number comes back when this node has applied far enough.
@@ -117,6 +125,16 @@ impl Node {
             return Err(NotDone::Unavailable);
         }
         self.reads.ask(self.ticks)
+    }
+
+    /// A command of this level was applied here.
+    pub fn reached(&mut self, level: u8) {
+        self.levels.reach(level);
+    }
+
+    /// A peer says that it reads commands up to this level.
+    pub fn reads_up_to(&mut self, peer: RaftId, level: u8) {
+        self.levels.hear(peer, level);
     }
 
     /// Begins a change of members; the number comes back when it is settled.
@@ -144,7 +162,8 @@ impl Node {
     pub fn forwarded(&mut self, term: Term, items: Vec<Item>) {
         let now = self.core.leadership();
         if now.leads && now.term == term {
-            self.proposals.relay(term, items);
+            let may = |level| self.levels.obstacle(level, self.core.id(), self.core.members()).is_none();
+            self.proposals.relay(term, items, may);
         }
     }
 

@@ -11,7 +11,7 @@ use super::founding;
 use super::store::{Store, StoreError, Synchronous, is_surprise};
 use super::tables::SqlTables;
 use crate::chat::batch::{BatchFailed, Gathered, Here, apply_batch_with, apply_item, internal};
-use crate::chat::command::Item;
+use crate::chat::command::{Command, Item};
 use crate::chat::outcome::Effect;
 use crate::chat_db::rows::int;
 use crate::ids::{At, LogIndex};
@@ -78,11 +78,11 @@ impl Store {
                     break;
                 }
             }
-            store.write_position(index).map(|at| (done, index, at))
+            store.write_position(index, gathered.level).map(|at| (done, index, at))
         })?;
         self.standing.applied = index;
         self.standing.at = at;
-        let Gathered { outcomes, notices, ended } = gathered;
+        let Gathered { outcomes, notices, ended, level } = gathered;
         let moved = at != before || !ended.is_empty();
         let of_members = |entry: &Committed| matches!(entry.what, Payload::Conf(..) | Payload::Node(_));
         let members = match entries[..done].iter().any(of_members) {
@@ -92,7 +92,7 @@ impl Store {
         Ok(Piece {
             members,
             entries: done,
-            applied: Applied { index, outcomes },
+            applied: Applied { index, outcomes, level },
             changed: moved.then(|| Changed { at, notices: Arc::new(notices), ended: Arc::new(ended) }),
         })
     }
@@ -105,7 +105,7 @@ impl Store {
             self.apply_entry(entry, Care::Savepoints, &mut unheard)?;
         }
         let index = entries.last().map_or(self.standing.applied, |entry| entry.index);
-        self.write_position(index).map(|_| ())
+        self.write_position(index, unheard.level).map(|_| ())
     }
 
     fn apply_entry(
@@ -138,8 +138,8 @@ impl Store {
         }
     }
 
-    /// Writes how far the rows are, with them.
-    fn write_position(&mut self, index: LogIndex) -> Result<At, StoreError> {
+    /// Writes how far the rows are, with them, and the highest level of a command among them.
+    fn write_position(&mut self, index: LogIndex, level: u8) -> Result<At, StoreError> {
         let settled = self.tables.settle();
         settled.map_err(|error| self.judge(error))?;
         let at = self.tables.position();
@@ -147,19 +147,24 @@ impl Store {
             // What is applied is committed; Raft writes a new commit only along with an append.
             conn.prepare_cached(
                 "UPDATE raft_state SET applied_index = ?1, applied_at = ?2,
-                     commit_index = max(commit_index, ?1)",
+                     commit_index = max(commit_index, ?1), level = max(level, ?3)",
             )?
-            .execute(params![int(index.0), int(at.0)])
+            .execute(params![int(index.0), int(at.0), level])
         })?;
         Ok(at)
     }
 }
 
 /// Applies one command so that nothing else is lost with it.
-fn apply_alone(tables: &mut SqlTables, time_ms: u64, item: &Item) -> rusqlite::Result<Effect> {
+fn apply_alone(
+    tables: &mut SqlTables,
+    time_ms: u64,
+    item: &Item,
+    command: &Command,
+) -> rusqlite::Result<Effect> {
     let before = tables.position();
     tables.conn.execute_batch("SAVEPOINT command")?;
-    let done = apply_item(tables, time_ms, item).and_then(|effect| tables.settle().map(|()| effect));
+    let done = apply_item(tables, time_ms, item, command).and_then(|effect| tables.settle().map(|()| effect));
     let effect = match done {
         Err(error) if is_surprise(&error) => {
             tracing::error!(%error, origin = ?item.origin, "a command failed that cannot fail");

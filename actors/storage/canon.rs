@@ -1,6 +1,6 @@
 //! All replicated rows of the chat in their canonical order: what replicas are compared by.
 
-use rusqlite::Result;
+use rusqlite::{Connection, Result};
 
 use super::store::{Store, StoreError};
 use crate::chat::digest;
@@ -14,35 +14,7 @@ impl Store {
     /// What SQLite says.
     pub fn rows(&self) -> Result<Vec<Row>, StoreError> {
         let mut all = Vec::new();
-        let mut add = |sql: &str, read: fn(&rusqlite::Row<'_>) -> Result<Row>| {
-            self.sql(|conn| {
-                for row in conn.prepare(sql)?.query_map([], read)? {
-                    all.push(row?);
-                }
-                Ok(())
-            })
-        };
-        add(concat!("SELECT ", columns!(user), " FROM users ORDER BY name"), |row| {
-            rows::user(row).map(Row::User)
-        })?;
-        add(concat!("SELECT ", columns!(room), " FROM rooms ORDER BY room"), |row| {
-            rows::room(row).map(Row::Room)
-        })?;
-        add(concat!("SELECT ", columns!(member), " FROM members ORDER BY room, user"), |row| {
-            rows::member(row).map(Row::Member)
-        })?;
-        add(concat!("SELECT ", columns!(read), " FROM reads ORDER BY room, user"), |row| {
-            rows::read(row).map(Row::Read)
-        })?;
-        add(concat!("SELECT ", columns!(message), " FROM messages ORDER BY room, seq"), |row| {
-            rows::message_row(row).map(Row::Message)
-        })?;
-        add(concat!("SELECT ", columns!(session), " FROM sessions ORDER BY token_hash"), |row| {
-            rows::session(row).map(Row::Session)
-        })?;
-        add(concat!("SELECT ", columns!(outcome), " FROM outcomes ORDER BY user, id"), |row| {
-            rows::outcome(row).map(Row::Outcome)
-        })?;
+        self.sql(|conn| each_row(conn, |row| all.push(row)))?;
         Ok(all)
     }
 
@@ -51,8 +23,48 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn digest(&self) -> Result<[u8; 32], StoreError> {
-        Ok(digest::of_rows(&self.rows()?))
+        self.sql(digest_of)
     }
+}
+
+/// The digest of the rows that a connection sees; holds one of them at a time.
+pub(super) fn digest_of(conn: &Connection) -> Result<[u8; 32]> {
+    let mut canon = digest::begin_rows();
+    each_row(conn, |row| {
+        canon.row(&row);
+    })?;
+    Ok(canon.finish())
+}
+
+/// Gives all rows, in the order of their keys.
+fn each_row(conn: &Connection, mut take: impl FnMut(Row)) -> Result<()> {
+    let mut each = |sql: &str, read: fn(&rusqlite::Row<'_>) -> Result<Row>| {
+        for row in conn.prepare(sql)?.query_map([], read)? {
+            take(row?);
+        }
+        Ok(())
+    };
+    each(concat!("SELECT ", columns!(user), " FROM users ORDER BY name"), |row| {
+        rows::user(row).map(Row::User)
+    })?;
+    each(concat!("SELECT ", columns!(room), " FROM rooms ORDER BY room"), |row| {
+        rows::room(row).map(Row::Room)
+    })?;
+    each(concat!("SELECT ", columns!(member), " FROM members ORDER BY room, user"), |row| {
+        rows::member(row).map(Row::Member)
+    })?;
+    each(concat!("SELECT ", columns!(read), " FROM reads ORDER BY room, user"), |row| {
+        rows::read(row).map(Row::Read)
+    })?;
+    each(concat!("SELECT ", columns!(message), " FROM messages ORDER BY room, seq"), |row| {
+        rows::message_row(row).map(Row::Message)
+    })?;
+    each(concat!("SELECT ", columns!(session), " FROM sessions ORDER BY token_hash"), |row| {
+        rows::session(row).map(Row::Session)
+    })?;
+    each(concat!("SELECT ", columns!(outcome), " FROM outcomes ORDER BY user, id"), |row| {
+        rows::outcome(row).map(Row::Outcome)
+    })
 }
 
 #[cfg(test)]
@@ -102,6 +114,7 @@ mod tests {
                     let piece = store.apply(rest, || dice.percent(50)).unwrap();
                     rest = &rest[piece.entries..];
                     found.outcomes.extend(piece.applied.outcomes);
+                    found.level = found.level.max(piece.applied.level);
                     if let Some(changed) = piece.changed {
                         found.notices.extend(changed.notices.iter().cloned());
                         found.ended.extend(changed.ended.iter().cloned());

@@ -13,6 +13,8 @@
 //!   - [`tables`]: the rows, as `chat::tables` wants them.
 //!   - [`canon`]: all rows in their canonical order.
 //!   - [`check`]: whether the file of a stopped node is whole.
+//!   - [`copy`]: one file with everything replicated, sealed.
+//!   - [`restore`]: a copy becomes a node's file.
 //!   - [`rebirth`]: the file becomes a cluster of its own.
 //!   - [`retirement`]: a file whose node is part of its chat no more.
 //! - [`write_back`]: copies the WAL back beside the writer.
@@ -22,12 +24,14 @@ pub mod actor;
 pub mod applying;
 pub mod canon;
 pub mod check;
+pub mod copy;
 pub mod founding;
 pub mod install;
 pub mod log;
 pub mod members;
 pub mod open;
 pub mod rebirth;
+pub mod restore;
 pub mod retirement;
 pub mod schema;
 pub mod set_aside;

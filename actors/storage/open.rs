@@ -99,6 +99,12 @@ pub(super) fn open_to_look(data_dir: &Path, node: &str) -> Result<OpenFile, Open
     }
 }
 
+/// Takes a directory for a file that is to be made in it; makes the directory when it is not there.
+pub(super) fn take_directory(dir: &Path) -> Result<File, OpenError> {
+    make_directory(dir)?;
+    take_lock(dir)
+}
+
 fn make_directory(dir: &Path) -> Result<(), OpenError> {
     let unwritable = |source| OpenError::Unwritable { path: dir.to_owned(), source };
     if dir.is_dir() {

@@ -28,6 +28,8 @@ pub struct Opened {
     pub conf_state: ConfState,
     pub applied: LogIndex,
     pub at: At,
+    /// The highest format level of a command that was applied.
+    pub level: u8,
     /// The entry before the log's first.
     pub cut: (LogIndex, Term),
     /// The terms of the cut and of every entry after it, by rising index.
@@ -142,6 +144,7 @@ impl Store {
         let Examined { conf_state, terms, last } = self.examine(&state)?;
         let roll = self.roll()?;
         let nodes = roll.here();
+        let level = self.sql(|conn| conn.query_row("SELECT level FROM raft_state", [], |row| row.get(0)))?;
         let unapplied = self.sql(|conn| entries::read(conn, state.applied.next(), last.next(), u64::MAX))?;
         Ok(Opened {
             node: self.node.clone(),
@@ -155,6 +158,7 @@ impl Store {
             conf_state,
             applied: state.applied,
             at: state.at,
+            level,
             cut: state.cut,
             terms,
             last,

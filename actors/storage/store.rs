@@ -37,7 +37,10 @@ pub enum StoreError {
     #[error("a statement failed that cannot fail: {0}")]
     Surprise(rusqlite::Error),
     /// A committed entry that this program cannot read: the process ends.
-    #[error("log entry {index} cannot be applied: {source}")]
+    #[error(
+        "log entry {index} cannot be applied: {source}; it is not skipped, since the replicas would part: run the \
+         program that wrote it, or a newer one"
+    )]
     Unreadable { index: LogIndex, source: FormatError },
     /// State that was fetched is not what it was when it came: the process ends, and it is fetched anew.
     #[error("the state that was fetched cannot be installed: {0}")]
@@ -100,7 +103,7 @@ impl Store {
         Ok(Self::on(open::open_to_look(data_dir, node)?, node))
     }
 
-    fn on(open: open::OpenFile, node: &str) -> Self {
+    pub(super) fn on(open: open::OpenFile, node: &str) -> Self {
         Self {
             tables: SqlTables::new(open.conn),
             path: open.path,

@@ -12,8 +12,10 @@
 //! - `operators`: cluster, health, metrics.
 //! - `page`: the page itself, built into the program.
 //! - `peer`: the other nodes' door.
+//! - `copies`: what a copy of the chat is made of, behind that door.
 
 mod api;
+pub mod copies;
 mod frames;
 pub mod gate;
 pub mod members;

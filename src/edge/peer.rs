@@ -12,6 +12,7 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::{Bytes, BytesMut};
 use chat_actors::bus::{NotSent, Port, Post};
+use chat_actors::chat::command::LEVEL;
 use chat_actors::chat_db::pages::PAGE_BYTES;
 use chat_actors::founding::{Answer, Listed, Request};
 use chat_actors::ids::{At, RaftId};
@@ -28,6 +29,8 @@ use serde::Deserialize;
 use tokio::sync::{oneshot, watch};
 
 use super::members;
+
+use super::copies::{self, CopyPorts};
 
 pub const FOUNDING_PATH: &str = "/peer/founding";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -75,6 +78,7 @@ pub struct Inside {
     pub step: Port<Step>,
     pub forwarded: Port<Forwarded>,
     pub heard: Port<Heard>,
+    pub copies: CopyPorts,
     pub state_page: Port<StatePage>,
     pub cluster_answer: ClusterAnswer,
 }
@@ -199,6 +203,8 @@ pub fn configure(edge: &Arc<PeerEdge>) -> impl FnOnce(&mut web::ServiceConfig) +
             .route(members::PATH, web::post().to(members::change))
             .route(members::FOUND_PATH, web::post().to(members::found))
             .route("/api/v1/cluster", web::get().to(cluster))
+            .route(copies::BARRIER_PATH, web::get().to(copies::barrier))
+            .route(copies::PAGE_PATH, web::get().to(copies::page))
             .default_service(web::to(nowhere));
     }
 }
@@ -234,11 +240,12 @@ async fn hold(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpRes
     });
     let mut response = HttpResponse::Ok();
     response.content_type("application/octet-stream").insert_header((wire::VERSION, VERSION));
+    response.insert_header((wire::LEVEL, LEVEL.to_string()));
     Ok(response.streaming(beats))
 }
 
 #[derive(Deserialize)]
-struct WhichPage {
+pub(super) struct WhichPage {
     after: u64,
     #[serde(default)]
     horizon: u64,
@@ -257,6 +264,11 @@ async fn state(
     which: web::Query<WhichPage>,
 ) -> Result<HttpResponse, Turned> {
     let (inside, _) = edge.admit_peer(&request)?;
+    page_of(inside, &which).await
+}
+
+/// The page of state that is asked for, as it stands.
+pub(super) async fn page_of(inside: &Inside, which: &WhichPage) -> Result<HttpResponse, Turned> {
     let (reply, answer) = oneshot::channel();
     let WhichPage { after, horizon, bytes } = *which;
     let question =

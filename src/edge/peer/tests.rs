@@ -13,9 +13,9 @@ use chat_actors::founding::Answer;
 use chat_actors::ids::At;
 use chat_actors::ids::{Boot, Origin, Term};
 use chat_actors::membership::{Foundation, NodeRow};
-use chat_actors::messages::consensus::{Died, Unreachable};
+use chat_actors::messages::consensus::{Died, ReadBarrier, Unreachable};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
-use chat_actors::messages::reading::{StatePage, StatePageAnswer};
+use chat_actors::messages::reading::{StatePage, StatePageAnswer, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::lane::LaneLimits;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts};
@@ -69,6 +69,8 @@ notes! {
         format!("state after {}, {} bytes", ask.after, ask.bytes_max)
     },
     Unreachable => |news| format!("unreachable {}", news.peer),
+    ReadBarrier => |_| "read barrier".to_owned(),
+    TablesAt => |_| "tables at".to_owned(),
     Died => |news| format!("died {}", news.peer),
     LinkState => |state| format!("{} {}", state.peer, if state.up { "up" } else { "down" }),
     ChangeMembers => |change| format!("wants {:?}", change.wish),
@@ -155,6 +157,10 @@ fn serve(room: usize) -> Served {
         step: seat.port(inside.clone().recipient()),
         forwarded: seat.port(inside.clone().recipient()),
         heard: Seat::new(&metrics, "hub", 10).port(inside.clone().recipient()),
+        copies: CopyPorts {
+            barrier: seat.port(inside.clone().recipient()),
+            tables_at: seat.port(inside.clone().recipient()),
+        },
         state_page: Seat::new(&metrics, "reader", 10).port(inside.recipient()),
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
     });
