@@ -35,6 +35,12 @@ pub struct Answer {
     /// The members in its settings.
     pub members: Vec<Listed>,
     pub foundation: Foundation,
+    /// The clusters in whose place its own came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supersedes: Vec<String>,
+    /// Drawn with its file.
+    #[serde(default)]
+    pub disk: String,
 }
 
 /// What became of asking one member.
@@ -65,6 +71,9 @@ pub enum Ask {
 pub struct Request {
     pub run: String,
     pub ask: Ask,
+    /// Members that the operator gave up: the chat is founded without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
 }
 
 /// What the founder has drawn, in case it founds.
@@ -92,6 +101,8 @@ pub enum Step {
     Confirm { tell: Vec<(String, Request)> },
     /// The chat exists, and this node is part of it.
     Start(Founding),
+    /// A living cluster is there, and this disk is empty: ask these of its nodes, by name, to be let in.
+    Join { cluster: String, via: Vec<String> },
     /// The chat exists, or cannot come to exist, without this node. It keeps asking, since an
     /// operator may change that; the sentence says what is wrong.
     TakeNoPart(String),
@@ -106,6 +117,19 @@ pub fn next(
     heard: &[(String, Heard)],
     drawn: &Drawn,
 ) -> Step {
+    next_without(own, listed, &[], foundation, heard, drawn)
+}
+
+/// As [`next`], when the operator gave some of the members up: the chat is founded without them.
+pub fn next_without(
+    own: &str,
+    listed: &[Listed],
+    without: &[String],
+    foundation: &Foundation,
+    heard: &[(String, Heard)],
+    drawn: &Drawn,
+) -> Step {
+    let listed = &left(listed, without)[..];
     if let Foundation::Founded(record) = foundation {
         return match record.nodes.iter().any(|node| node.name == own) {
             true => Step::Start(record.clone()),
@@ -120,16 +144,43 @@ pub fn next(
     if !listed.iter().any(|member| member.name == own) {
         return Step::TakeNoPart(format!("cluster.members does not list {own}"));
     }
-    if let Some((name, living)) = heard.iter().find_map(|(name, heard)| Some((name, founded(heard)?))) {
-        return beside(own, foundation, name, living);
+    let stranger = |(name, heard): &(String, Heard)| {
+        let (_, record, answer) = founded(name, heard).filter(|(name, _, answer)| answer.name != **name)?;
+        Some(format!(
+            "cluster.members lists {name}, but {} of the living cluster {} answers in its place",
+            answer.name, record.cluster
+        ))
+    };
+    if let Some(sentence) = heard.iter().find_map(stranger) {
+        return Step::TakeNoPart(sentence);
     }
-    if let Some(obstacle) = obstacle(own, listed, heard) {
+    if let Some(step) = beside(own, foundation, heard) {
+        return step;
+    }
+    if let Some(obstacle) = obstacle(own, listed, without, heard) {
         return Step::Wait(obstacle);
     }
     if founder.name != own {
         return Step::Wait(format!("waiting for {} to found the chat", founder.name));
     }
-    found(listed, foundation, heard, drawn)
+    match found(listed, foundation, heard, drawn) {
+        Step::Ask(asks) => Step::Ask(all_without(asks, without)),
+        Step::Confirm { tell } => Step::Confirm { tell: all_without(tell, without) },
+        step => step,
+    }
+}
+
+/// The members that the operator did not give up.
+pub fn left(listed: &[Listed], without: &[String]) -> Vec<Listed> {
+    listed.iter().filter(|member| !without.contains(&member.name)).cloned().collect()
+}
+
+fn same_members(theirs: &[Listed], ours: &[Listed], without: &[String]) -> bool {
+    left(theirs, without) == ours
+}
+
+fn all_without(asks: Vec<(String, Request)>, without: &[String]) -> Vec<(String, Request)> {
+    asks.into_iter().map(|(name, ask)| (name, Request { without: without.to_vec(), ..ask })).collect()
 }
 
 /// What a member does when it is asked.
@@ -160,7 +211,9 @@ pub fn obey(
         (Ask::Store(record), Foundation::Proposed(held) | Foundation::Founded(held)) if held == record => {
             Ok(Deed::Nothing)
         }
-        (Ask::Store(record), Foundation::Empty) if matches_settings(record, listed) => {
+        (Ask::Store(record), Foundation::Empty)
+            if matches_settings(record, &left(listed, &request.without)) =>
+        {
             Ok(Deed::Store(record.clone()))
         }
         (Ask::Store(_), Foundation::Empty) => {
@@ -187,26 +240,54 @@ pub fn obey(
     }
 }
 
+/// Decides what the node `own`, whose settings name nodes of a running cluster to join, does next: `heard` is
+/// what each of them answered, by address. It founds nothing.
+pub fn join(own: &str, foundation: &Foundation, heard: &[(String, Heard)]) -> Step {
+    if let Foundation::Founded(record) = foundation {
+        return Step::Start(record.clone());
+    }
+    if let Some(step) = beside(own, foundation, heard) {
+        return step;
+    }
+    let said = |(address, heard): &(String, Heard)| match heard {
+        Heard::Refused(why) => format!("{address}: {why}"),
+        Heard::Answer(answer) => format!("{address}: {} is not part of a chat yet", answer.name),
+        Heard::Silent => format!("{address} does not answer"),
+    };
+    let said: Vec<_> = heard.iter().map(said).collect();
+    Step::Wait(format!("waiting for a running cluster to join; {}", said.join(", ")))
+}
+
 /// Another member belongs to a chat already.
-fn beside(own: &str, foundation: &Foundation, name: &str, living: &Founding) -> Step {
-    match foundation {
+fn beside(own: &str, foundation: &Foundation, heard: &[(String, Heard)]) -> Option<Step> {
+    let all: Vec<(&String, &Founding, &Answer)> =
+        heard.iter().filter_map(|(name, heard)| founded(name, heard)).collect();
+    let superseded = |cluster: &String| all.iter().any(|(.., answer)| answer.supersedes.contains(cluster));
+    let living: Vec<_> = all.iter().filter(|(_, record, _)| !superseded(&record.cluster)).collect();
+    let (name, record, _) = living.first()?;
+    if let Some((other, theirs, _)) = living.iter().find(|(_, theirs, _)| theirs.cluster != record.cluster) {
+        return Some(Step::TakeNoPart(format!(
+            "{name} belongs to the living cluster {}, and {other} to the living cluster {}: list only nodes of one",
+            record.cluster, theirs.cluster
+        )));
+    }
+    Some(match foundation {
         // Somebody who knows that all hold it has said so by confirming it.
-        Foundation::Proposed(held) if held == living => Step::Confirm { tell: Vec::new() },
+        Foundation::Proposed(held) if held == *record => Step::Confirm { tell: Vec::new() },
         Foundation::Proposed(held) => Step::TakeNoPart(format!(
             "{name} belongs to the living cluster {}, but {own} holds a record of cluster {}, which was never \
              confirmed; {own} takes no part and founds nothing",
-            living.cluster, held.cluster
+            record.cluster, held.cluster
         )),
-        Foundation::Empty | Foundation::Founded(_) => Step::TakeNoPart(format!(
-            "{name} belongs to the living cluster {}, but the disk of {own} is empty; {own} takes no part and \
-             founds nothing; if its data was moved, stop it and put the data back",
-            living.cluster
-        )),
-    }
+        Foundation::Empty | Foundation::Founded(_) => Step::Join {
+            cluster: record.cluster.clone(),
+            via: living.iter().map(|(name, ..)| (*name).clone()).collect(),
+        },
+    })
 }
 
 /// Why nothing can be done yet: somebody is silent, refuses, or has other settings.
-fn obstacle(own: &str, listed: &[Listed], heard: &[(String, Heard)]) -> Option<String> {
+fn obstacle(own: &str, listed: &[Listed], without: &[String], heard: &[(String, Heard)]) -> Option<String> {
     let others = || listed.iter().filter(|member| member.name != own);
     for member in others() {
         match said_by(heard, &member.name) {
@@ -217,11 +298,11 @@ fn obstacle(own: &str, listed: &[Listed], heard: &[(String, Heard)]) -> Option<S
                     member.peer, answer.name, member.name
                 ));
             }
-            Some(Heard::Answer(answer)) if answer.members != listed => {
+            Some(Heard::Answer(answer)) if !same_members(&answer.members, listed, without) => {
                 return Some(format!(
                     "the settings of {own} and {} differ: {}",
                     member.name,
-                    difference(own, listed, &member.name, &answer.members)
+                    difference(own, listed, &member.name, &left(&answer.members, without))
                 ));
             }
             Some(Heard::Answer(_) | Heard::Silent) | None => {}
@@ -267,7 +348,7 @@ fn requests(
             Foundation::Proposed(record) => Some(record),
             Foundation::Empty | Foundation::Founded(_) => None,
         };
-        Some((name.clone(), Request { run: answer.run.clone(), ask: ask(held)? }))
+        Some((name.clone(), Request { run: answer.run.clone(), ask: ask(held)?, without: Vec::new() }))
     };
     heard.iter().filter_map(request).collect()
 }
@@ -297,10 +378,13 @@ fn said_by<'a>(heard: &'a [(String, Heard)], name: &str) -> Option<&'a Heard> {
     heard.iter().find(|(who, _)| who == name).map(|(_, heard)| heard)
 }
 
-fn founded(heard: &Heard) -> Option<&Founding> {
+fn founded<'a>(name: &'a String, heard: &'a Heard) -> Option<(&'a String, &'a Founding, &'a Answer)> {
     match heard {
-        Heard::Answer(Answer { foundation: Foundation::Founded(record), .. }) => Some(record),
-        _ => None,
+        Heard::Answer(answer) => match &answer.foundation {
+            Foundation::Founded(record) => Some((name, record, answer)),
+            Foundation::Empty | Foundation::Proposed(_) => None,
+        },
+        Heard::Silent | Heard::Refused(_) => None,
     }
 }
 

@@ -8,19 +8,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use awc::Client;
-use chat_actors::founding::{Answer, Deed, Drawn, Heard, Listed, Request, Step, next, obey};
-use chat_actors::membership::{Foundation, Founding};
+use chat_actors::founding::{
+    Answer, Deed, Drawn, Heard, Listed, Request, Step, join, left, next_without, obey,
+};
+use chat_actors::membership::{Admission, Foundation, Founding};
+use chat_actors::messages::members::Wish;
 use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::client::{Failure, client, good};
 use futures_util::future::join_all;
 use tracing::{info, warn};
 
+use crate::edge::members::{self, Asked};
 use crate::edge::peer::{FOUNDING_PATH, FoundingDesk};
 
 /// How often the members are asked while this node waits.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often the log repeats for whom it waits.
 const REMIND_EVERY: Duration = Duration::from_secs(10);
+/// A living cluster answers a node that would join within this, or not at all.
+const JOIN_MAX: Duration = Duration::from_secs(10);
 /// A member syncs its disk before it answers.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -33,6 +39,20 @@ pub trait Book: Send + 'static {
     fn propose(&mut self, founding: &Founding) -> Result<(), Self::Error>;
     fn confirm(&mut self) -> Result<(), Self::Error>;
     fn drop(&mut self) -> Result<(), Self::Error>;
+    fn admit(&mut self, admission: &Admission) -> Result<(), Self::Error>;
+}
+
+/// Who a node is, and whom it asks.
+pub struct Identity {
+    pub own: Listed,
+    /// As the node's settings list them, in that order.
+    pub members: Vec<Listed>,
+    /// Peer URLs of a running cluster, instead.
+    pub join: Vec<String>,
+    /// The clusters in whose place the one on its disk came.
+    pub supersedes: Vec<String>,
+    /// Drawn with its file.
+    pub disk: String,
 }
 
 /// Founding cannot go on.
@@ -48,12 +68,13 @@ pub enum FoundingFailed {
 
 /// Answers for one node while there is no chat, and says which one it was afterwards.
 pub struct Desk<B> {
-    name: String,
+    who: Identity,
     /// Drawn for this run of the process.
     run: String,
-    members: Vec<Listed>,
     state: Mutex<State<B>>,
     waiting: Mutex<String>,
+    /// Members that the operator gave up.
+    without: Mutex<Vec<String>>,
 }
 
 enum State<B> {
@@ -63,17 +84,15 @@ enum State<B> {
 }
 
 impl<B: Book> Desk<B> {
-    /// `members`: as the node's settings list them, in that order.
-    ///
     /// # Errors
     /// [`FoundingFailed::Dice`].
-    pub fn new(name: impl Into<String>, members: Vec<Listed>, book: B) -> Result<Arc<Self>, FoundingFailed> {
+    pub fn new(who: Identity, book: B) -> Result<Arc<Self>, FoundingFailed> {
         Ok(Arc::new(Self {
-            name: name.into(),
+            who,
             run: digits::<8>()?,
-            members,
             state: Mutex::new(State::Open(book)),
             waiting: Mutex::new("the node is starting".to_owned()),
+            without: Mutex::default(),
         }))
     }
 
@@ -104,6 +123,26 @@ impl<B: Book> Desk<B> {
         state.write(deed)
     }
 
+    /// A living cluster has let this node in.
+    fn admit(&self, admission: &Admission) -> Result<(), FoundingFailed> {
+        match &mut *lock(&self.state) {
+            State::Open(book) => book.admit(admission).map_err(disk),
+            State::Closed(_) => Err(FoundingFailed::Closed),
+        }
+    }
+
+    /// The others that this node asks: the listed members, or the addresses that it is to join at.
+    fn others(&self) -> Vec<Listed> {
+        let door = |url: &String| Listed { name: url.clone(), peer: url.clone(), public: String::new() };
+        match self.who.members.is_empty() {
+            true => self.who.join.iter().map(door).collect(),
+            false => {
+                let others = self.who.members.iter().filter(|member| member.name != self.who.own.name);
+                others.cloned().collect()
+            }
+        }
+    }
+
     fn wait_for(&self, sentence: &str) {
         sentence.clone_into(&mut lock(&self.waiting));
     }
@@ -132,10 +171,12 @@ impl<B: Book> FoundingDesk for Desk<B> {
     fn answer(&self) -> Result<Answer, String> {
         let foundation = self.foundation().map_err(|error| error.to_string())?;
         Ok(Answer {
-            name: self.name.clone(),
+            name: self.who.own.name.clone(),
             run: self.run.clone(),
-            members: self.members.clone(),
+            members: self.who.members.clone(),
             foundation,
+            supersedes: self.who.supersedes.clone(),
+            disk: self.who.disk.clone(),
         })
     }
 
@@ -143,7 +184,7 @@ impl<B: Book> FoundingDesk for Desk<B> {
         {
             let mut state = lock(&self.state);
             let foundation = state.foundation().map_err(|error| error.to_string())?;
-            let deed = obey(&self.name, &self.run, &self.members, &foundation, request)?;
+            let deed = obey(&self.who.own.name, &self.run, &self.who.members, &foundation, request)?;
             state.write(&deed).map_err(|error| error.to_string())?;
         }
         self.answer()
@@ -151,6 +192,28 @@ impl<B: Book> FoundingDesk for Desk<B> {
 
     fn waiting_for(&self) -> String {
         lock(&self.waiting).clone()
+    }
+
+    fn give_up(&self, without: &[String]) -> Result<Option<Listed>, String> {
+        if let Foundation::Founded(record) = self.foundation().map_err(|error| error.to_string())? {
+            return Err(format!("the chat {} is founded: use members remove", record.cluster));
+        }
+        let (own, members) = (&self.who.own.name, &self.who.members);
+        let unknown = |name: &&String| !members.iter().any(|member| member.name == **name);
+        if let Some(name) = without.iter().find(unknown) {
+            return Err(format!("cluster.members of {own} does not list {name}"));
+        }
+        if without.contains(own) {
+            return Err(format!("{own} is the node that was asked: it cannot be left out"));
+        }
+        match left(members, without).into_iter().next() {
+            Some(founder) if founder.name != *own => Ok(Some(founder)),
+            _ => {
+                warn!(without = without.join(", "), "the operator gave members up");
+                *lock(&self.without) = without.to_vec();
+                Ok(None)
+            }
+        }
     }
 }
 
@@ -161,17 +224,25 @@ impl<B: Book> FoundingDesk for Desk<B> {
 /// When this node's disk fails.
 pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding, FoundingFailed> {
     let asker = Asker { client: client(ANSWER_MAX), secret: secret.clone() };
-    let others: Vec<&Listed> = desk.members.iter().filter(|member| member.name != desk.name).collect();
+    let own_name = desk.who.own.name.as_str();
+    let all_others = desk.others();
     let drawn = draw()?;
     let mut log = WaitLog::default();
+    let mut joining: Option<String> = None;
     loop {
         let own = desk.foundation()?;
+        let without = lock(&desk.without).clone();
+        let others: Vec<&Listed> = all_others.iter().filter(|other| !without.contains(&other.name)).collect();
         let heard = match own {
             // Nothing to ask any more.
             Foundation::Founded(_) => Vec::new(),
             _ => join_all(others.iter().map(|member| asker.hear(member))).await,
         };
-        match next(&desk.name, &desk.members, &own, &heard, &drawn) {
+        let step = match desk.who.members.is_empty() {
+            true => join(own_name, &own, &heard),
+            false => next_without(own_name, &desk.who.members, &without, &own, &heard, &drawn),
+        };
+        match step {
             Step::Start(record) => return Ok(record),
             Step::Store(record) => {
                 info!(cluster = record.cluster, members = record.nodes.len(), "founding a chat");
@@ -200,6 +271,30 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
                 log.say(&sentence, false);
                 tokio::time::sleep(LOOK_EVERY).await;
             }
+            Step::Join { cluster, via } => {
+                if joining.as_ref() != Some(&cluster) {
+                    info!("the disk of {own_name} is empty: joining the living cluster {cluster} anew");
+                    joining = Some(cluster.clone());
+                }
+                let doors: Vec<&Listed> =
+                    others.iter().copied().filter(|member| via.contains(&member.name)).collect();
+                let sentence = match asker.ask_to_join(&desk.who, &doors).await {
+                    Ok(admission) => {
+                        let (id, cluster) = (admission.raft_id, &admission.cluster);
+                        info!(%id, cluster, "let into the living cluster as a new replica");
+                        desk.admit(&admission)?;
+                        continue;
+                    }
+                    Err(why) => format!(
+                        "{} belongs to the living cluster {cluster}, but the disk of {own_name} is empty: asking to \
+                         join it anew; {why}",
+                        via.join(", ")
+                    ),
+                };
+                desk.wait_for(&sentence);
+                log.say(&sentence, true);
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
             Step::TakeNoPart(sentence) => {
                 desk.wait_for(&sentence);
                 log.say(&sentence, true);
@@ -207,6 +302,13 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
             }
         }
     }
+}
+
+/// Asks each of these members how far it is; who takes longer than `answer_max` is silent.
+/// Needs an actix runtime.
+pub async fn hear_all(members: &[Listed], secret: &Secret, answer_max: Duration) -> Vec<(String, Heard)> {
+    let asker = Asker { client: client(answer_max), secret: secret.clone() };
+    join_all(members.iter().map(|member| asker.hear(member))).await
 }
 
 /// Says what a node waits for: when it changes, and every ten seconds.
@@ -222,9 +324,9 @@ impl WaitLog {
             return;
         }
         if warning {
-            warn!("the chat is not founded: {sentence}");
+            warn!("not part of a chat: {sentence}");
         } else {
-            info!("the chat is not founded yet: {sentence}");
+            info!("not part of a chat yet: {sentence}");
         }
         self.said = Some((sentence.to_owned(), Instant::now()));
     }
@@ -252,6 +354,37 @@ impl Asker {
             }
         };
         (member.name.clone(), heard)
+    }
+
+    /// Asks these, one after the other, to be let in; else what they said.
+    async fn ask_to_join(&self, who: &Identity, members: &[&Listed]) -> Result<Admission, String> {
+        let wish = Wish::Join {
+            name: who.own.name.clone(),
+            peer: who.own.peer.clone(),
+            public: who.own.public.clone(),
+            disk: who.disk.clone(),
+            gone: None,
+        };
+        let asked = Asked { wish, passed_on: false };
+        let mut said = Vec::new();
+        for member in members {
+            let url = format!("{}{}", member.peer.trim_end_matches('/'), members::PATH);
+            match members::post(&url, &self.secret, &asked, JOIN_MAX).await {
+                Ok(done) => match done.admission {
+                    Some(admission) => return Ok(admission),
+                    None => said.push(format!("{}: {}", member.name, done.says)),
+                },
+                Err(Failure::NotReady(why)) if why.message.contains(members::NO_MAJORITY) => {
+                    said.push(format!(
+                        "{}: {}; if the disks of a majority are lost for good, stop what is left and run \
+                         replicated-chat recover there",
+                        member.name, why.message
+                    ));
+                }
+                Err(failure) => said.push(format!("{}: {failure}", member.name)),
+            }
+        }
+        Err(said.join("; "))
     }
 
     /// Asks all of them at once; gives the first refusal. A silent one is seen by the next look.
@@ -291,8 +424,11 @@ fn draw() -> Result<Drawn, FoundingFailed> {
     Ok(Drawn { cluster: digits::<16>()?, epoch: digits::<8>()? })
 }
 
-/// Twice as many hexadecimal digits as bytes.
-fn digits<const BYTES: usize>() -> Result<String, FoundingFailed> {
+/// Twice as many hexadecimal digits as bytes, at random.
+///
+/// # Errors
+/// [`FoundingFailed::Dice`].
+pub fn digits<const BYTES: usize>() -> Result<String, FoundingFailed> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(FoundingFailed::Dice)?;
     Ok(hex::encode(bytes))

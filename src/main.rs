@@ -4,8 +4,12 @@
 //! - `serve`: one node, started and stopped.
 //! - `wiring`: a node's actors, and who has a port to whom.
 //! - `founding`: how the listed members become one chat.
+//! - `succession`: whether another cluster came in the place of this node's.
+//! - `departure`: how a running node hears that it is part of its chat no more.
+//! - `copies`: `backup`, `restore`, `recover`, `check`: the commands on a node's file.
 //! - `edge`: the doors: HTTP for people and for the other nodes.
 //! - `demo`: a cluster on this machine, as child processes.
+//! - `members`: who is in the cluster, and who leads it.
 //! - `status`: the cluster as one node sees it.
 //! - `bench`: load over the real WebSocket endpoint.
 //! - `children`, `local_cluster`: the child processes of `demo` and `bench`, their files and ports.
@@ -19,18 +23,22 @@
 
 mod bench;
 mod children;
+mod copies;
 mod demo;
+mod departure;
 mod edge;
 mod failure;
 mod founding;
 mod local_cluster;
 mod logs;
+mod members;
 mod node_client;
 mod open_files;
 mod serve;
 mod settings;
 mod signals;
 mod status;
+mod succession;
 mod terminal;
 mod wiring;
 
@@ -67,6 +75,18 @@ enum Command {
     },
     /// Show the cluster as one node sees it
     Status(status::StatusArguments),
+    /// Copy the chat from a running node into a file
+    Backup(copies::BackupArguments),
+    /// Make a new chat from a copy, on a stopped node with an empty data_dir
+    Restore(copies::RestoreArguments),
+    /// Change who is in the cluster
+    Members(members::MembersArguments),
+    /// Move leadership to another node
+    TransferLeader(members::TransferArguments),
+    /// Check the file of a stopped node
+    Check(copies::CheckArguments),
+    /// Make a new one-node cluster from the one survivor of a lost majority
+    Recover(copies::RecoverArguments),
     /// Measure a cluster under load
     Bench(bench::BenchArguments),
 }
@@ -105,6 +125,12 @@ fn run(command: Command) -> anyhow::Result<()> {
             serve::run(settings)
         }
         Command::Status(arguments) => status::run(&arguments),
+        Command::Backup(arguments) => copies::backup(&arguments),
+        Command::Restore(arguments) => copies::restore(&arguments),
+        Command::Members(arguments) => members::run(&arguments),
+        Command::TransferLeader(arguments) => members::transfer(&arguments),
+        Command::Check(arguments) => copies::check(&arguments),
+        Command::Recover(arguments) => copies::recover(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }
 }
@@ -141,7 +167,19 @@ mod tests {
 
     #[test]
     fn help_and_version_everywhere() {
-        for command in [&[][..], &["demo"], &["serve"], &["status"], &["bench"]] {
+        for command in [
+            &[][..],
+            &["demo"],
+            &["serve"],
+            &["status"],
+            &["backup"],
+            &["restore"],
+            &["members"],
+            &["transfer-leader"],
+            &["check"],
+            &["recover"],
+            &["bench"],
+        ] {
             for flag in ["--help", "--version"] {
                 let error =
                     Arguments::try_parse_from([&["replicated-chat"], command, &[flag]].concat()).unwrap_err();

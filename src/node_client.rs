@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use awc::Client;
 use awc::http::Version;
+use awc::{Client, SendClientRequest};
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -36,6 +36,7 @@ pub struct ClusterView {
 pub struct NodeView {
     pub name: String,
     pub public: String,
+    pub peer: String,
     pub role: String,
     pub up: bool,
     pub lag: Option<u64>,
@@ -57,12 +58,31 @@ pub async fn get(
     secret: Option<&str>,
     timeout: Duration,
 ) -> Result<Answer, String> {
+    let mut request = client.get(url);
+    if let Some(secret) = secret {
+        request = request.bearer_auth(secret);
+    }
+    exchange(request.send(), timeout).await
+}
+
+/// Posts JSON to a node, with the cluster's secret.
+///
+/// # Errors
+/// Says in a few words why there is no answer.
+pub async fn post(
+    client: &Client,
+    url: &str,
+    secret: &str,
+    json: Vec<u8>,
+    timeout: Duration,
+) -> Result<Answer, String> {
+    exchange(client.post(url).bearer_auth(secret).content_type("application/json").send_body(json), timeout)
+        .await
+}
+
+async fn exchange(sending: SendClientRequest, timeout: Duration) -> Result<Answer, String> {
     let exchange = async {
-        let mut request = client.get(url);
-        if let Some(secret) = secret {
-            request = request.bearer_auth(secret);
-        }
-        let mut response = request.send().await.map_err(|error| in_few_words(&error))?;
+        let mut response = sending.await.map_err(|error| in_few_words(&error))?;
         let status = response.status().as_u16();
         let body = response.body().limit(ANSWER_BYTES_MAX).await.map_err(|error| error.to_string())?;
         Ok(Answer { status, body })

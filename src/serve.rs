@@ -1,6 +1,8 @@
 //! The life of one node: open, found, wire, serve, drain.
 
 use std::net::{TcpListener, ToSocketAddrs};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,21 +11,26 @@ use actix_web::{App, HttpServer};
 use anyhow::{Context as _, bail};
 use chat_actors::essential;
 use chat_actors::founding::Listed;
-use chat_actors::membership::{Foundation, Founding};
+use chat_actors::membership::{Admission, Foundation, Founding, Retirement};
+use chat_actors::messages::links::{Dismissal, Dismissed};
 use chat_actors::metrics::Metrics;
-use chat_actors::peer_link::Secret;
-use chat_actors::storage::{self, FoundingError, Store};
+use chat_actors::peer_link::client::{Failure, client, good};
+use chat_actors::peer_link::{Secret, wire};
+use chat_actors::storage::{FoundingError, Store, suspect};
+use futures_util::future::join_all;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{info, warn};
 
+use crate::departure::Parting;
 use crate::edge::gate::Gate;
 use crate::edge::peer::{self, PeerEdge};
 use crate::edge::people;
-use crate::founding::{Book, Desk, found};
+use crate::founding::{Book, Desk, Identity, digits, found};
 use crate::settings::{BindAddress, Settings};
 use crate::signals::StopSignals;
+use crate::succession::{self, farewell};
 use crate::terminal::say;
-use crate::wiring;
+use crate::wiring::{self, Leave};
 
 /// Connections that may wait to be accepted: everybody comes at once when a node has died.
 const BACKLOG: i32 = 1_024;
@@ -34,6 +41,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const HAND_OVER_MAX: Duration = Duration::from_millis(1_200);
 /// How long clients may take to go.
 const FAREWELL_MAX: Duration = Duration::from_millis(700);
+/// A member that does not say within this that this node was removed will say so later.
+const REMOVED_ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Links drop a connection that was idle for 30 s; the server must not be first.
 const PEER_KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -44,13 +53,16 @@ const PEER_KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     let people = listen(&settings.http.bind, "http.bind")?;
     let peers = listen(&settings.peer.bind, "peer.bind")?;
-    let store = Store::open(&settings.node.data_dir, &settings.node.name)?;
-    if settings.cluster.members.is_empty() && store.foundation()? == Foundation::Empty {
-        bail!(
-            "{} has an empty disk and cluster.join: this version cannot add a node to a running chat, only \
-             found one from cluster.members",
-            settings.node.name
-        );
+    let mut store = Store::open(&settings.node.data_dir, &settings.node.name)?;
+    if let Some(why) = store.retirement()? {
+        let word = match why {
+            Retirement::Superseded => "another cluster came in the place of the one in its data_dir",
+            Retirement::Removed => "the chat in its data_dir goes on without it",
+        };
+        bail!(farewell(&settings.node.name, why, word));
+    }
+    if store.disk()?.is_none() {
+        store.set_disk(&digits::<8>()?)?;
     }
     let metrics = Metrics::new();
     essential::watch(&metrics);
@@ -67,7 +79,18 @@ async fn live(
 ) -> anyhow::Result<()> {
     let mut signals = StopSignals::new().context("cannot listen for signals")?;
     let secret = Secret::new(settings.peer.secret.reveal());
-    let desk = Desk::new(settings.node.name.clone(), listed(&settings), Ledger(store))?;
+    let who = Identity {
+        own: Listed {
+            name: settings.node.name.clone(),
+            peer: settings.peer.url.to_string(),
+            public: settings.http.public_url.to_string(),
+        },
+        members: listed(&settings),
+        join: settings.cluster.join.iter().map(ToString::to_string).collect(),
+        supersedes: store.supersedes()?,
+        disk: store.disk()?.unwrap_or_default(),
+    };
+    let desk = Desk::new(who, Ledger(store))?;
     let peer_edge = Arc::new(PeerEdge::new(secret.clone(), desk.clone()));
     let peer_server = serve_peers(&peer_edge, peer_listener)?;
     let gate = Arc::new(Gate::new(metrics.clone(), settings.limits.frame_bytes));
@@ -81,19 +104,42 @@ async fn live(
             return Ok(());
         }
     }
-    let Ledger(store) = desk.close()?;
+    let Ledger(mut store) = desk.close()?;
+    if let Some(word) = removed(&secret, &store).await? {
+        store.retire(Retirement::Removed)?;
+        bail!(farewell(&settings.node.name, Retirement::Removed, &word));
+    }
+    if let Some(word) = superseded(&settings, &secret, &store).await? {
+        store.retire(Retirement::Superseded)?;
+        bail!(farewell(&settings.node.name, Retirement::Superseded, &word));
+    }
     let mut node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge).await?;
     say(&format!("listening on {}", settings.http.public_url));
 
-    tokio::select! {
-        () = signals.next() => {}
-        why = &mut node.damaged => return leave_aside(&settings, &node, &gate, why.ok()).await,
-    }
+    let parting = tokio::select! {
+        () = signals.next() => None,
+        parting = node.parting() => Some(parting),
+    };
+    let leave = match &parting {
+        None => Leave::Stops,
+        Some(Parting { news: Dismissed { why: Dismissal::WentBack, word, .. }, .. }) => {
+            return begin_anew(&settings, &format!("the disk went back in time: {word}"));
+        }
+        Some(Parting { news: Dismissed { why: Dismissal::Damaged, word, .. }, .. }) => {
+            gate.stop();
+            let _late = tokio::time::timeout(HAND_OVER_MAX, node.step_down()).await;
+            return begin_anew(&settings, &format!("chat.db is damaged: {word}"));
+        }
+        Some(Parting { news: Dismissed { why: Dismissal::Retired(why), .. }, .. }) => {
+            node.retire(*why).await;
+            Leave::Retires
+        }
+    };
     info!("stopping: handing over and saying goodbye");
     gate.stop();
     let drain = async {
         let _late = tokio::time::timeout(HAND_OVER_MAX, node.step_down()).await;
-        let _late = tokio::time::timeout(FAREWELL_MAX, node.farewell()).await;
+        let _late = tokio::time::timeout(FAREWELL_MAX, node.farewell(leave)).await;
         stop(&people_server).await;
         stop(&peer_server).await;
     };
@@ -102,25 +148,59 @@ async fn live(
         () = tokio::time::sleep(DRAIN_MAX) => warn!("stopped: the drain took too long"),
         () = signals.next() => warn!("stopped at once: asked twice"),
     }
-    Ok(())
+    match parting {
+        Some(Parting { news: Dismissed { why: Dismissal::Retired(why), word, .. }, in_office }) => {
+            let said = farewell(&settings.node.name, why, &word);
+            anyhow::ensure!(why == Retirement::Removed && in_office, said);
+            say(&said);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
-/// The node's file cannot be trusted: it hands over, notes that, and ends. The next start leaves the file
-/// aside.
-async fn leave_aside(
-    settings: &Settings,
-    node: &wiring::RunningNode,
-    gate: &Gate,
-    why: Option<String>,
-) -> anyhow::Result<()> {
-    gate.stop();
-    let why = why.unwrap_or_else(|| "nobody watches over it any more".to_owned());
-    let _late = tokio::time::timeout(HAND_OVER_MAX, node.step_down()).await;
-    storage::suspect(&settings.node.data_dir, &why).context("cannot note that chat.db is damaged")?;
+/// Nothing that this disk holds can be relied upon: it is set aside at once, before this node promises
+/// anything more, and the node starts again, as a new replica.
+fn begin_anew(settings: &Settings, word: &str) -> anyhow::Result<()> {
     let name = &settings.node.name;
-    bail!(
-        "chat.db of {name} is damaged ({why}): start {name} again, and it gets the chat anew from the others"
-    )
+    suspect(&settings.node.data_dir, &word).context("cannot note that the file is suspect")?;
+    tracing::error!("{word}; it is set aside, and {name} joins anew");
+    let mut again = Command::new(std::env::current_exe().context("cannot find this program")?);
+    // Returns only when it fails.
+    let error = again.args(std::env::args_os().skip(1)).exec();
+    Err(error).with_context(|| format!("{word}; start {name} again, and it joins anew"))
+}
+
+/// Whether another cluster came in the place of this node's meanwhile; in whose, in words. Asked before
+/// the node stands for election or serves.
+async fn superseded(settings: &Settings, secret: &Secret, store: &Store) -> anyhow::Result<Option<String>> {
+    let Foundation::Founded(record) = store.foundation()? else { return Ok(None) };
+    let members = succession::others(settings, &store.nodes()?);
+    let standing = succession::who_answers(&members, secret).await;
+    Ok(succession::successor(&standing, &record.cluster))
+}
+
+/// Whether the others have removed this node meanwhile, as one of them says it. Asked before the node
+/// stands for election or serves.
+async fn removed(secret: &Secret, store: &Store) -> anyhow::Result<Option<String>> {
+    let Foundation::Founded(record) = store.foundation()? else { return Ok(None) };
+    let (own, roll) = (store.raft_id()?, store.roll()?);
+    let asking = roll.here().into_iter().filter(|node| node.raft_id != own).map(|node| {
+        let client = client(REMOVED_ANSWER_MAX);
+        let request = client
+            .get(format!("{}{}", node.peer.trim_end_matches('/'), wire::HOLD_PATH))
+            .insert_header(("authorization", secret.bearer()))
+            .insert_header((wire::CLUSTER, record.cluster.as_str()))
+            .insert_header((wire::FROM, own.to_string()))
+            .insert_header((wire::TO, node.raft_id.to_string()));
+        async move {
+            match good(request.send().await).await {
+                Err(Failure::Refused(said)) if said.code == wire::REMOVED => Some(said.message),
+                _ => None,
+            }
+        }
+    });
+    Ok(join_all(asking).await.into_iter().flatten().next())
 }
 
 async fn stop(server: &ServerHandle) {
@@ -196,5 +276,9 @@ impl Book for Ledger {
 
     fn drop(&mut self) -> Result<(), FoundingError> {
         self.0.drop_founding()
+    }
+
+    fn admit(&mut self, admission: &Admission) -> Result<(), FoundingError> {
+        self.0.admit(admission)
     }
 }

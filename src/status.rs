@@ -42,7 +42,11 @@ pub fn run(arguments: &StatusArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn ask(settings: &Settings) -> anyhow::Result<bytes::Bytes> {
+/// What the node answers on `GET /api/v1/cluster`.
+///
+/// # Errors
+/// Says that it does not answer, or what it says instead.
+pub async fn ask(settings: &Settings) -> anyhow::Result<bytes::Bytes> {
     let (name, url) = (&settings.node.name, &settings.peer.url);
     let client = node_client::client();
     let secret = Some(settings.peer.secret.reveal());
@@ -72,15 +76,31 @@ fn lines(view: &ClusterView) -> Vec<String> {
         view.term,
         view.at,
     )];
-    let rows: Vec<[String; 6]> = view.nodes.iter().map(row).collect();
+    lines.extend(table(view.nodes.iter().map(row)));
+    lines
+}
+
+/// The same, with where the other nodes reach each.
+pub fn member_lines(view: &ClusterView) -> Vec<String> {
+    let mut lines: Vec<String> = lines(view).into_iter().take(1).collect();
+    lines.extend(table(view.nodes.iter().map(|node| {
+        let [name, role, up, lag, ms, public] = row(node);
+        [name, role, up, lag, ms, public, node.peer.clone()]
+    })));
+    lines
+}
+
+/// Rows with their columns one below the other.
+fn table<const COLUMNS: usize>(rows: impl Iterator<Item = [String; COLUMNS]>) -> Vec<String> {
+    let rows: Vec<_> = rows.collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
-    for row in &rows {
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    let line = |row: &[String; COLUMNS]| {
         let cells: Vec<String> =
             row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        lines.push(cells.join("  ").trim_end().to_string());
-    }
-    lines
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
 fn row(node: &NodeView) -> [String; 6] {

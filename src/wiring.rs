@@ -5,26 +5,27 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Arbiter, AsyncContext, Context};
+use actix::{Actor, Arbiter, AsyncContext as _, Context};
 use actix_web::HttpResponse;
 use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
 use chat_actors::hub::Hub;
-use chat_actors::ids::RaftId;
-use chat_actors::membership::{Directory, Listed};
-use chat_actors::messages::audit::{Counted, Electorate};
+use chat_actors::membership::{Directory, Retirement, Roll};
+use chat_actors::messages::audit::Counted;
 use chat_actors::messages::consensus::{Forwarded, Propose, ReadBarrier, Standing, Step, StepDown};
-use chat_actors::messages::disk::Changed;
+use chat_actors::messages::disk::{Changed, Members, Retire};
 use chat_actors::messages::hub::Drain;
-use chat_actors::messages::links::{Gossip, LinkState};
+use chat_actors::messages::links::{Dismissed, LinkState};
+use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::news::Role;
 use chat_actors::messages::people::{Peers, Replaced};
 use chat_actors::messages::reading::{LogEntries, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::passwords::Passwords;
-use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts, Secret};
-use chat_actors::raft::actor::{Peer, Ports, RaftNode};
+use chat_actors::peer_link::lane::LaneLimits;
+use chat_actors::peer_link::{PeerLinkConfig, PeerLinkPorts, Roster, RosterConfig, RosterPorts, Secret};
+use chat_actors::raft::actor::{Ports, RaftNode};
 use chat_actors::raft::core::Config;
 use chat_actors::raft::log_view::LogStart;
 use chat_actors::raft::node::Node;
@@ -37,7 +38,9 @@ use chat_actors::state_fetch::{StateFetch, StateFetchConfig, StateFetchPorts};
 use chat_actors::storage::{Opened, Storage, StoragePorts, Store, schema};
 use tokio::sync::{oneshot, watch};
 
+use crate::departure::{Departure, Parting};
 use crate::edge::cluster_json;
+use crate::edge::copies::CopyPorts;
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
 use crate::settings::{RaftSettings, Registration, Settings};
@@ -45,8 +48,8 @@ use crate::settings::{RaftSettings, Registration, Settings};
 /// Messages that may wait for an actor before whoever can be put off is.
 const RAFT_MAILBOX: usize = 8_192;
 const STORAGE_MAILBOX: usize = 4_096;
-const LINK_MAILBOX: usize = 1_024;
 const AUDIT_MAILBOX: usize = 1_024;
+const ROSTER_MAILBOX: usize = 1_024;
 const READER_MAILBOX: usize = 4_096;
 const READERS: u32 = 2;
 /// Questions of other nodes, which are answered beside those of people.
@@ -57,11 +60,14 @@ const HASHERS: usize = 2;
 /// The server pings its clients so often; they are told, and may take a longer silence for death.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const GOING_AWAY: u16 = 1001;
+const REMOVED: u16 = 4001;
 
 /// An outcome that is not known after so long is answered as such: clients are promised 5 s.
 const DEADLINE: Duration = Duration::from_millis(4_500);
 /// What was handed to a leader and not heard of is handed on again.
 const REPEAT: Duration = Duration::from_millis(1_000);
+/// A learner that has been caught up for so long becomes a voter.
+const STABLE: Duration = Duration::from_secs(10);
 /// Election timeouts without a majority, after which nobody is kept waiting for one.
 const ELECTIONS_WITHOUT_QUORUM: u64 = 3;
 
@@ -69,8 +75,15 @@ const ELECTIONS_WITHOUT_QUORUM: u64 = 3;
 pub struct RunningNode {
     step_down: Port<StepDown>,
     drain: Port<Drain>,
-    /// Why this node's file cannot be trusted any more, once that is found.
-    pub damaged: oneshot::Receiver<String>,
+    retire: Port<Retire>,
+    parting: oneshot::Receiver<Parting>,
+}
+
+/// Why clients are sent away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    Stops,
+    Retires,
 }
 
 impl RunningNode {
@@ -82,9 +95,29 @@ impl RunningNode {
     }
 
     /// Tells every client where else to go; returns when they have gone.
-    pub async fn farewell(&self) {
+    pub async fn farewell(&self, why: Leave) {
         let (reply, done) = oneshot::channel();
-        self.drain.tell(Drain { reason: "this node is stopping".to_owned(), close_code: GOING_AWAY, reply });
+        let (reason, close_code) = match why {
+            Leave::Stops => ("this node is stopping", GOING_AWAY),
+            Leave::Retires => ("this node is part of the chat no more", REMOVED),
+        };
+        self.drain.tell(Drain { reason: reason.to_owned(), close_code, reply });
+        let _stopped = done.await;
+    }
+
+    /// Returns when this node cannot go on as the replica that it is.
+    pub async fn parting(&mut self) -> Parting {
+        match (&mut self.parting).await {
+            Ok(parting) => parting,
+            // Who would say so is gone only with the whole process.
+            Err(_gone) => std::future::pending().await,
+        }
+    }
+
+    /// Marks the node's file, so that it serves nobody any more; returns when that is on the disk.
+    pub async fn retire(&self, why: Retirement) {
+        let (reply, done) = oneshot::channel();
+        self.retire.tell(Retire { why, reply });
         let _stopped = done.await;
     }
 }
@@ -102,9 +135,11 @@ pub async fn start_node(
     peer_edge: &PeerEdge,
 ) -> anyhow::Result<RunningNode> {
     let opened = store.start()?;
-    let directory = directory(&opened);
     let (own, cluster) = (opened.raft_id, opened.cluster.clone());
-    let (_keep, directory) = watch::channel(Arc::new(directory));
+    let (roll, now) = (Arc::new(opened.roll.clone()), directory(&opened));
+    let (tell_directory, directory) = watch::channel(Arc::new(now));
+    let (tell_roll, roll) = watch::channel(roll);
+    let supersedes = store.supersedes()?;
 
     let reader = Reader::start(store.path(), READERS)?;
     let readers = Seat::new(metrics, "reader", READER_MAILBOX);
@@ -117,30 +152,34 @@ pub async fn start_node(
     listeners.replaced.subscribe(hub.replaced.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
-    let (report, damaged) = oneshot::channel();
-    let audit = Auditor::new(store.path(), own, report).start();
-    let audit_seat = Seat::new(metrics, "auditor", AUDIT_MAILBOX);
-    listeners.replaced.subscribe(audit_seat.port(audit.clone().recipient()));
-    listeners.counted.subscribe(audit_seat.port(audit.clone().recipient()));
-    let electorate: Port<Electorate> = audit_seat.port(audit.clone().recipient());
-    electorate.tell(Electorate { voters: opened.conf_state.voters.iter().map(|&id| RaftId(id)).collect() });
+    let (dismissed, led, parting) = Departure::begin(metrics);
+    listeners.dismissed.subscribe(dismissed);
+    listeners.role.subscribe(led);
+    let auditor = Auditor::new(store.path(), own, Arc::clone(&roll.borrow()), listeners.dismissed.clone());
+    let auditor = auditor.start();
+    let audit = Seat::new(metrics, "auditor", AUDIT_MAILBOX);
+    listeners.replaced.subscribe(audit.port(auditor.clone().recipient()));
+    listeners.counted.subscribe(audit.port(auditor.clone().recipient()));
+    listeners.members.subscribe(audit.port(auditor.clone().recipient()));
+    listeners.link_state.subscribe(audit.port(auditor.clone().recipient()));
+    listeners.peers.subscribe(hub.peers.clone());
+    listeners.peers.subscribe(audit.port(auditor.clone().recipient()));
 
     let consensus = start_consensus(Parts {
         store,
         opened,
         settings: settings.raft.clone(),
+        own_url: settings.peer.url.to_string(),
         secret: secret.clone(),
         log_entries: readers.port(reader.clone().recipient()),
         tables_at: state_readers.port(state_reader.clone().recipient()),
         data_dir: settings.node.data_dir.clone(),
         listeners,
+        directory: tell_directory,
+        roll: tell_roll,
         metrics: metrics.clone(),
     })
     .await?;
-    let mut peers = News::default();
-    peers.subscribe(hub.peers.clone());
-    peers.subscribe(audit_seat.port(audit.clone().recipient()));
-    peers.publish(&Peers { links: consensus.gossip.clone() });
 
     let ports = SessionPorts {
         propose: consensus.propose.clone(),
@@ -152,7 +191,7 @@ pub async fn start_node(
         history: readers.port(reader.clone().recipient()),
         users: readers.port(reader.clone().recipient()),
         rooms: readers.port(reader.clone().recipient()),
-        members: readers.port(reader.recipient()),
+        members: readers.port(reader.clone().recipient()),
         passwords: Passwords::open(HASHERS, metrics),
         typing: hub.typing.clone(),
         online: hub.online.clone(),
@@ -163,7 +202,7 @@ pub async fn start_node(
         executor,
         standing: consensus.standing.clone(),
         hub: hub.clone(),
-        directory,
+        directory: directory.clone(),
         ping_every: PING_EVERY,
     };
     let inside = Arc::new(inside);
@@ -171,10 +210,20 @@ pub async fn start_node(
     peer_edge.open(peer::Inside {
         own,
         cluster,
+        supersedes,
+        roll,
+        directory,
+        stranger: consensus.stranger.clone(),
+        change: consensus.change.clone(),
+        seen: peer::Seen::default(),
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
-        peer_counted: audit_seat.port(audit.recipient()),
+        peer_counted: audit.port(auditor.recipient()),
+        copies: CopyPorts {
+            barrier: consensus.read_barrier.clone(),
+            tables_at: state_readers.port(state_reader.clone().recipient()),
+        },
         state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
@@ -186,16 +235,16 @@ pub async fn start_node(
             })
         }),
     });
-    Ok(RunningNode { step_down: consensus.step_down, drain: hub.drain, damaged })
+    let Consensus { step_down, retire, .. } = consensus;
+    Ok(RunningNode { step_down, drain: hub.drain, retire, parting })
 }
 
 fn directory(opened: &Opened) -> Directory {
-    let nodes = opened.nodes.iter().map(|node| Listed { node: node.clone(), learner: false });
     Directory {
         cluster: opened.cluster.clone(),
         epoch: opened.epoch.clone(),
         node: opened.node.clone(),
-        nodes: nodes.collect(),
+        nodes: opened.roll.listed(),
     }
 }
 
@@ -224,8 +273,9 @@ pub struct Consensus {
     pub forwarded: Port<Forwarded>,
     pub standing: Port<Standing>,
     pub step_down: Port<StepDown>,
-    /// To the Hubs of the other nodes.
-    pub gossip: BTreeMap<RaftId, Port<Gossip>>,
+    pub change: Port<ChangeMembers>,
+    pub stranger: Port<Stranger>,
+    pub retire: Port<Retire>,
 }
 
 /// Who wants to hear of what happens in consensus and storage.
@@ -236,6 +286,9 @@ pub struct Listeners {
     pub role: News<Role>,
     pub link_state: News<LinkState>,
     pub counted: News<Counted>,
+    pub members: News<Members>,
+    pub peers: News<Peers>,
+    pub dismissed: News<Dismissed>,
 }
 
 /// What consensus is built from.
@@ -243,11 +296,15 @@ pub struct Parts {
     pub store: Store,
     pub opened: Opened,
     pub settings: RaftSettings,
+    /// Where this node's own peer port is.
+    pub own_url: String,
     pub secret: Secret,
     pub log_entries: Port<LogEntries>,
     pub tables_at: Port<TablesAt>,
     pub data_dir: PathBuf,
     pub listeners: Listeners,
+    pub directory: watch::Sender<Arc<Directory>>,
+    pub roll: watch::Sender<Arc<Roll>>,
     pub metrics: Metrics,
 }
 
@@ -268,69 +325,33 @@ pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
 }
 
 fn build(parts: Parts) -> anyhow::Result<Consensus> {
-    let Parts { store, opened, settings, secret, log_entries, tables_at, data_dir, listeners, metrics } =
-        parts;
+    let Parts { store, opened, settings, log_entries, tables_at, data_dir, listeners, metrics, .. } = parts;
     let node = node(&opened, &settings)?;
-    let others = || opened.nodes.iter().filter(|other| other.raft_id != opened.raft_id);
-    let mut failure = None;
-    let mut gossip = BTreeMap::new();
     let seat = Seat::new(&metrics, "raft_node", RAFT_MAILBOX);
+    let roster_seat = Seat::new(&metrics, "roster", ROSTER_MAILBOX);
+    let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
+    let fetch_seat = Seat::new(&metrics, "state_fetch", FETCH_MAILBOX);
     let tick = Duration::from_millis(settings.tick_ms);
+    let mut others = None;
     let addr = RaftNode::create(|ctx: &mut Context<RaftNode>| {
         let raft = ctx.address();
-        let links = PeerLinkPorts {
+        let mut link_state = listeners.link_state.clone();
+        link_state.subscribe(seat.port(raft.clone().recipient()));
+        let link = PeerLinkPorts {
             unreachable: seat.port(raft.clone().recipient()),
             died: seat.port(raft.clone().recipient()),
-            state: listeners.link_state.clone(),
+            state: link_state,
+            dismissed: listeners.dismissed.clone(),
         };
-        let mut peers = BTreeMap::new();
-        for other in others() {
-            let config = PeerLinkConfig {
-                peer: other.raft_id,
-                url: other.peer.clone(),
-                secret: secret.clone(),
-                cluster: opened.cluster.clone(),
-                own: opened.raft_id,
-                boot: opened.boot,
-                limits: chat_actors::peer_link::lane::LaneLimits::default(),
-            };
-            match PeerLink::new(config, links.clone()) {
-                Ok(link) => {
-                    let link = link.start();
-                    let seat = Seat::new(&metrics, "peer_link", LINK_MAILBOX);
-                    let peer = Peer {
-                        name: other.name.clone(),
-                        send: seat.port(link.clone().recipient()),
-                        forward: seat.port(link.clone().recipient()),
-                    };
-                    peers.insert(other.raft_id, peer);
-                    gossip.insert(other.raft_id, seat.port(link.recipient()));
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
-        let storage = Storage::new(
-            store,
-            settings.log_keep_entries * 2,
-            StoragePorts {
-                persisted: seat.port(raft.clone().recipient()),
-                applied: seat.port(raft.clone().recipient()),
-                changed: listeners.changed.clone(),
-                replaced: listeners.replaced.clone(),
-                counted: listeners.counted.clone(),
-            },
-            &metrics,
-        )
-        .start_on_own_thread();
         let state_fetch = StateFetch::start_on_own_thread(
             StateFetchConfig {
-                secret: secret.clone(),
+                secret: parts.secret.clone(),
                 cluster: opened.cluster.clone(),
                 own: opened.raft_id,
                 boot: opened.boot,
                 data_dir,
                 format: schema::FORMAT,
-                sources: others().map(|other| (other.raft_id, other.peer.clone())).collect(),
+                sources: BTreeMap::new(),
             },
             StateFetchPorts {
                 tables_at,
@@ -339,36 +360,72 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
                 metrics: metrics.clone(),
             },
         );
-        let fetch_seat = Seat::new(&metrics, "state_fetch", FETCH_MAILBOX);
-        let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
+        let ports = RosterPorts {
+            link,
+            links: seat.port(raft.clone().recipient()),
+            sources: fetch_seat.port(state_fetch.clone().recipient()),
+            peers: listeners.peers.clone(),
+            directory: parts.directory,
+            roll: parts.roll,
+        };
+        let config = roster_config(&opened, parts.own_url, parts.secret, &metrics);
+        let roster = Roster::new(config, ports).start();
+        let mut members = listeners.members.clone();
+        members.subscribe(seat.port(raft.clone().recipient()));
+        members.subscribe(roster_seat.port(roster.clone().recipient()));
+        let storage = Storage::new(
+            store,
+            settings.log_keep_entries * 2,
+            StoragePorts {
+                persisted: seat.port(raft.clone().recipient()),
+                applied: seat.port(raft.recipient()),
+                changed: listeners.changed.clone(),
+                replaced: listeners.replaced.clone(),
+                counted: listeners.counted.clone(),
+                members,
+            },
+            &metrics,
+        )
+        .start_on_own_thread();
         let ports = Ports {
             append: storage_seat.port(storage.clone().recipient()),
             apply: storage_seat.port(storage.clone().recipient()),
-            compact: storage_seat.port(storage.recipient()),
+            compact: storage_seat.port(storage.clone().recipient()),
             fetch_state: fetch_seat.port(state_fetch.clone().recipient()),
             fetch_over: fetch_seat.port(state_fetch.recipient()),
             log_entries,
             role: listeners.role.clone(),
-            peers,
+            dismissed: listeners.dismissed.clone(),
         };
+        others = Some((roster, storage));
         RaftNode::new(node, tick, ports, metrics.clone())
     });
-    if let Some(error) = failure {
-        return Err(error).context("a member cannot be reached");
-    }
-    Ok(ways_in(&seat, &addr, gossip))
-}
-
-fn ways_in(seat: &Seat, addr: &Addr<RaftNode>, gossip: BTreeMap<RaftId, Port<Gossip>>) -> Consensus {
-    Consensus {
+    let (roster, storage) = others.context("consensus was not built")?;
+    Ok(Consensus {
         propose: seat.port(addr.clone().recipient()),
         read_barrier: seat.port(addr.clone().recipient()),
         step: seat.port(addr.clone().recipient()),
         forwarded: seat.port(addr.clone().recipient()),
         standing: seat.port(addr.clone().recipient()),
         step_down: seat.port(addr.clone().recipient()),
-        gossip,
-    }
+        change: seat.port(addr.recipient()),
+        stranger: roster_seat.port(roster.recipient()),
+        retire: storage_seat.port(storage.recipient()),
+    })
+}
+
+fn roster_config(opened: &Opened, own_url: String, secret: Secret, metrics: &Metrics) -> RosterConfig {
+    let link = PeerLinkConfig {
+        peer: opened.raft_id,
+        url: own_url.clone(),
+        secret,
+        cluster: opened.cluster.clone(),
+        own: opened.raft_id,
+        own_url,
+        boot: opened.boot,
+        limits: LaneLimits::default(),
+    };
+    RosterConfig { link, directory: directory(opened), metrics: metrics.clone() }
 }
 
 fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
@@ -387,6 +444,7 @@ fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
         deadline_ticks: ticks(DEADLINE),
         repeat_ticks: ticks(REPEAT),
         no_quorum_ticks: ELECTIONS_WITHOUT_QUORUM * settings.election_ticks as u64,
+        promote_ticks: ticks(STABLE),
     };
     let start = LogStart {
         hard_state: opened.hard_state.clone(),
@@ -397,5 +455,9 @@ fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
         tail: opened.unapplied.clone(),
         last: opened.last.0,
     };
-    Node::new(&config, opened.boot, patience, start).context("raft cannot start from what chat.db holds")
+    let node = Node::new(&config, opened.boot, patience, start);
+    let mut node = node.context("raft cannot start from what chat.db holds")?;
+    node.reached(opened.level);
+    node.members(Arc::new(opened.roll.clone()));
+    Ok(node)
 }

@@ -1,43 +1,59 @@
 //! The actor that finds damage before people do.
 //!
 //! **Owns** what the replicas last said of their rows, and the thread that counts the file anew. **Is
-//! told** `Counted` and `Replaced` by `Storage`, `PeerCounted`, `Electorate` and `Peers`. **Tells** the peers what the
-//! rows here came to, and the program, once, that this node cannot be trusted. **Never** mends anything:
-//! a node that is damaged leaves its file aside and gets the chat anew from the others.
+//! told** `Counted` and `Replaced` by `Storage`, `PeerCounted`, `Members`, `Peers` and `LinkState`. **Tells**
+//! the peers what the rows here came to, and the program, once, that this node cannot go on as the replica
+//! that it is. **Never** mends anything: a node that is damaged leaves its file aside and gets the chat
+//! anew from the others.
+//!
+//! Only ever a minority does that. Who differs from a majority is one. Who finds by itself that its file is
+//! damaged cannot know how the others are: it goes on until all of them are there, and they go one after
+//! the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::oneshot;
 use tracing::{debug, error, warn};
 
 use super::comparing::{Comparison, Verdict};
-use crate::bus::{Envelope, Port};
+use crate::bus::{Envelope, News, Port};
 use crate::chat::digest::RowsSum;
 use crate::chat_db::walk;
 use crate::ids::RaftId;
-use crate::messages::audit::{Counted, Electorate, PeerCounted};
-use crate::messages::links::{Gossip, Word};
+use crate::membership::Roll;
+use crate::messages::audit::{Counted, PeerCounted};
+use crate::messages::disk::Members;
+use crate::messages::links::{Dismissal, Dismissed, Gossip, LinkState, Word};
 use crate::messages::people::{Peers, Replaced};
 
 /// The file is counted anew so long after the start …
 const FIRST_COUNT: Duration = Duration::from_secs(10);
 /// … and then as often as this: a row that went bad on the disk is found within the hour.
 const COUNT_EVERY: Duration = Duration::from_secs(3600);
+/// How often a damaged node looks whether it may leave its file.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long each further voter waits before it does: longer than joining anew takes when little is to be
+/// fetched, and then the voters are not complete.
+const PLACE_WAITS: Duration = Duration::from_secs(20);
 
 /// See the module.
 pub struct Auditor {
     file: PathBuf,
-    comparison: Comparison,
-    peers: BTreeMap<RaftId, Port<Gossip>>,
     own: RaftId,
-    /// Until it was said.
-    damaged: Option<oneshot::Sender<String>>,
+    comparison: Comparison,
+    roll: Arc<Roll>,
+    peers: BTreeMap<RaftId, Port<Gossip>>,
+    up: BTreeSet<RaftId>,
+    dismissed: News<Dismissed>,
     counting: bool,
+    /// Why the file is damaged, and since when nothing stands against leaving it.
+    damaged: Option<(String, Option<Instant>)>,
+    said: bool,
 }
 
 /// The file was counted anew.
@@ -48,16 +64,27 @@ impl Message for CountedAnew {
 }
 
 impl Auditor {
-    /// `file` is the node's `chat.db`, opened by a store before; `damaged` is told why it cannot be trusted.
-    pub fn new(file: &Path, own: RaftId, damaged: oneshot::Sender<String>) -> Self {
-        Self {
+    /// `file` is the node's `chat.db`, opened by a store before.
+    pub fn new(file: &Path, own: RaftId, roll: Arc<Roll>, dismissed: News<Dismissed>) -> Self {
+        let mut auditor = Self {
             file: file.to_owned(),
-            comparison: Comparison::new(own),
-            peers: BTreeMap::new(),
             own,
-            damaged: Some(damaged),
+            comparison: Comparison::new(own),
+            roll: Arc::default(),
+            peers: BTreeMap::new(),
+            up: BTreeSet::new(),
+            dismissed,
             counting: false,
-        }
+            damaged: None,
+            said: false,
+        };
+        auditor.follow(roll);
+        auditor
+    }
+
+    fn follow(&mut self, roll: Arc<Roll>) {
+        self.comparison.set_voters(voters(&roll).collect());
+        self.roll = roll;
     }
 
     fn judge(&mut self, verdict: Verdict) {
@@ -67,15 +94,31 @@ impl Auditor {
                 warn!(peer = %who, %index, "another node's rows differ from those of the majority");
             }
             Verdict::WeDiffer { index } => {
-                self.give_up(&format!("the rows here differ from those of the majority as of entry {index}"));
+                self.leave(format!("the rows here differ from those of the majority as of entry {index}"));
             }
         }
     }
 
-    fn give_up(&mut self, why: &str) {
-        if let Some(damaged) = self.damaged.take() {
-            error!("this node's chat.db is damaged: {why}");
-            let _stopping = damaged.send(why.to_owned());
+    fn leave(&mut self, word: String) {
+        if !std::mem::replace(&mut self.said, true) {
+            self.dismissed.publish(&Dismissed { by: self.own, why: Dismissal::Damaged, word });
+        }
+    }
+
+    /// Leaves a file that was found damaged by itself, when every voter is there and it is this one's turn.
+    fn look(&mut self) {
+        let others = || voters(&self.roll).filter(|&voter| voter != self.own);
+        let complete = others().count() > 1 && others().all(|voter| self.up.contains(&voter));
+        let place = others().filter(|&voter| voter < self.own).count();
+        let Some((word, since)) = &mut self.damaged else { return };
+        if !complete {
+            *since = None;
+            return;
+        }
+        let waited = since.get_or_insert_with(Instant::now).elapsed();
+        if waited >= PLACE_WAITS.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)) {
+            let word = word.clone();
+            self.leave(word);
         }
     }
 
@@ -98,6 +141,7 @@ impl Actor for Auditor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_later(FIRST_COUNT, |auditor, ctx| auditor.count_anew(ctx.address()));
         ctx.run_interval(COUNT_EVERY, |auditor, ctx| auditor.count_anew(ctx.address()));
+        ctx.run_interval(LOOK_EVERY, |auditor, _| auditor.look());
     }
 }
 
@@ -125,12 +169,25 @@ impl Handler<Envelope<PeerCounted>> for Auditor {
     }
 }
 
-impl Handler<Envelope<Electorate>> for Auditor {
+impl Handler<Envelope<Members>> for Auditor {
     type Result = ();
 
-    fn handle(&mut self, envelope: Envelope<Electorate>, _: &mut Self::Context) {
-        let (Electorate { voters }, _handling) = envelope.open();
-        self.comparison.set_voters(voters);
+    fn handle(&mut self, envelope: Envelope<Members>, _: &mut Self::Context) {
+        let (Members { roll }, _handling) = envelope.open();
+        self.follow(roll);
+    }
+}
+
+impl Handler<Envelope<LinkState>> for Auditor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<LinkState>, _: &mut Self::Context) {
+        let (link, _handling) = envelope.open();
+        if link.up {
+            self.up.insert(link.peer);
+        } else {
+            self.up.remove(&link.peer);
+        }
     }
 }
 
@@ -160,9 +217,18 @@ impl Handler<CountedAnew> for Auditor {
         self.counting = false;
         match found {
             Ok(()) => debug!("the rows were counted anew: all is well"),
-            Err(why) => self.give_up(&why),
+            Err(why) => {
+                error!("chat.db is damaged: {why}");
+                if self.damaged.is_none() {
+                    self.damaged = Some((why, None));
+                }
+            }
         }
     }
+}
+
+fn voters(roll: &Roll) -> impl Iterator<Item = RaftId> {
+    roll.conf.voters.iter().map(|&id| RaftId(id))
 }
 
 /// Reads the whole file, as of one moment.

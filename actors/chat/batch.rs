@@ -21,6 +21,8 @@ pub struct Gathered {
     /// By rising `at`.
     pub notices: Vec<Notice>,
     pub ended: Vec<SessionEnded>,
+    /// The highest format level among the batches; 0 without any.
+    pub level: u8,
 }
 
 /// Why an entry could not be applied. Neither is a refusal: replicas would part.
@@ -48,7 +50,7 @@ pub fn apply_batch<T: Tables>(
     apply_batch_with(tables, data, here, gathered, apply_item)
 }
 
-/// Does so with another way to apply one item: a store wraps [`apply_item`] into a savepoint and makes
+/// Does so with another way to apply one command: a store wraps [`apply_item`] into a savepoint and makes
 /// [`internal`] of what it rolls back.
 ///
 /// # Errors
@@ -62,26 +64,30 @@ pub fn apply_batch_with<T, F>(
 ) -> Result<(), BatchFailed<T::Error>>
 where
     T: Tables,
-    F: FnMut(&mut T, u64, &Item) -> Result<Effect, T::Error>,
+    F: FnMut(&mut T, u64, &Item, &Command) -> Result<Effect, T::Error>,
 {
     let batch = Batch::decode(data)?;
-    for item in &batch.items {
-        let effect = one(tables, batch.time_ms, item).map_err(BatchFailed::Tables)?;
+    let commands = batch.items.iter().map(|item| Command::decode(&item.command));
+    let commands: Vec<Command> = commands.collect::<Result<_, _>>()?;
+    for (item, command) in batch.items.iter().zip(&commands) {
+        let effect = one(tables, batch.time_ms, item, command).map_err(BatchFailed::Tables)?;
         gathered.add(here, item.origin, effect);
     }
+    gathered.level = gathered.level.max(batch.level);
     Ok(())
 }
 
-/// Applies one item of a batch. A command that cannot be read is refused as `internal`, on every
-/// replica alike: its level says that all know its format, so it is a bug of whoever encoded it.
+/// Applies one command of a batch; the item is where it came from.
 ///
 /// # Errors
 /// When the tables fail.
-pub fn apply_item<T: Tables>(tables: &mut T, time_ms: u64, item: &Item) -> Result<Effect, T::Error> {
-    match Command::decode(&item.command) {
-        Ok(command) => apply(tables, time_ms, &command),
-        Err(_) => Ok(internal("the server could not read this change: a bug")),
-    }
+pub fn apply_item<T: Tables>(
+    tables: &mut T,
+    time_ms: u64,
+    _: &Item,
+    command: &Command,
+) -> Result<Effect, T::Error> {
+    apply(tables, time_ms, command)
 }
 
 /// The effect of a command that failed in a way that no rule foresees.
@@ -147,18 +153,21 @@ mod tests {
         }
     }
 
+    /// What no replica may skip: the others might read it.
     #[test]
-    fn a_command_that_cannot_be_read_is_refused_and_the_next_one_applied() {
+    fn a_command_that_cannot_be_read_is_an_error_before_anything_is_written() {
         let good = |step: &crate::chat::script::Step| {
             apply(&mut Model::default(), step.time_ms, &step.command).unwrap().outcome.is_ok()
         };
-        let good = Script::new(1).find(good).unwrap().command;
-        let mut gathered = Gathered::default();
-        let mut model = Model::default();
-        let items = vec![item(1, 2, 1, b"\xc1".to_vec()), item(1, 2, 2, good.encode().unwrap())];
-        apply_batch(&mut model, &batch(items), HERE, &mut gathered).unwrap();
-        assert_eq!(gathered.outcomes[0].1.as_ref().unwrap_err().code, Code::Internal);
-        assert!(gathered.outcomes[1].1.is_ok());
+        let good = Script::new(1).find(good).unwrap().command.encode().unwrap();
+        let unknown = rmp_serde::to_vec_named(&("ann", "1", "Fly")).unwrap();
+        for bad in [b"\xc1".to_vec(), unknown, Vec::new()] {
+            let (mut gathered, mut model) = (Gathered::default(), Model::default());
+            let items = vec![item(1, 2, 1, good.clone()), item(1, 2, 2, bad)];
+            let failed = apply_batch(&mut model, &batch(items), HERE, &mut gathered).unwrap_err();
+            assert!(matches!(failed, BatchFailed::Format(FormatError::Decode(_))));
+            assert_eq!((model, gathered), (Model::default(), Gathered::default()));
+        }
     }
 
     #[test]
@@ -172,14 +181,16 @@ mod tests {
 
     #[test]
     fn a_store_may_wrap_each_item() {
-        let data = batch(vec![item(1, 2, 1, vec![]), item(9, 9, 2, vec![])]);
+        let commands = Script::new(1).take(2).map(|step| step.command.encode().unwrap());
+        let items = (1..).zip(commands).map(|(number, command)| item(1, 2, number, command));
+        let data = batch(items.collect());
         let mut seen = 0;
         let mut gathered = Gathered::default();
-        apply_batch_with(&mut Model::default(), &data, HERE, &mut gathered, |_, _, _| {
+        apply_batch_with(&mut Model::default(), &data, HERE, &mut gathered, |_, _, _, _| {
             seen += 1;
             Ok(internal("rolled back"))
         })
         .unwrap();
-        assert_eq!((seen, gathered.outcomes.len()), (2, 1));
+        assert_eq!((seen, gathered.outcomes.len(), gathered.level), (2, 2, LEVEL));
     }
 }

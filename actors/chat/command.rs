@@ -1,8 +1,9 @@
 //! What the ordered list holds: commands, and the batch of them that one Raft entry carries.
 //!
 //! Formats grow by one rule: a field that is added is optional and has a default that means what its
-//! absence meant; anything else is a new variant with a new [`level`](Batch::level). Unknown variants
-//! and fields are refused, never skipped.
+//! absence meant; anything else is a new variant with a new [`level`](Change::level), which is proposed
+//! only when every member knows it. What a replica cannot read ends its process, and is never skipped:
+//! the replicas would part.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -12,6 +13,8 @@ use crate::ids::{Origin, RoomId, Seq};
 
 /// The highest format level that this program reads and writes.
 pub const LEVEL: u8 = 1;
+/// The level that every program reads.
+pub const LEVEL_FIRST: u8 = 1;
 
 /// A change that somebody asks for. Idempotent by (`user`, `id`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +129,7 @@ pub type RequestDigest = [u8; 16];
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
-    /// The format level of what is in it.
+    /// The highest format level of what is in it.
     pub level: u8,
     /// The leader's clock when it proposed this, in Unix milliseconds.
     pub time_ms: u64,
@@ -150,6 +153,30 @@ pub enum FormatError {
     Decode(#[from] rmp_serde::decode::Error),
     #[error("format level {found}, but this program knows levels up to {LEVEL}: run a newer replicated-chat")]
     Newer { found: u8 },
+}
+
+impl Change {
+    /// The format level that a program must know to read this change.
+    pub fn level(&self) -> u8 {
+        match self {
+            Self::Register { .. }
+            | Self::Login { .. }
+            | Self::Logout { .. }
+            | Self::ChangePassword { .. }
+            | Self::DeleteAccount { .. }
+            | Self::CreateRoom { .. }
+            | Self::Join { .. }
+            | Self::Leave { .. }
+            | Self::Invite { .. }
+            | Self::Remove { .. }
+            | Self::OpenDirect { .. }
+            | Self::Send { .. }
+            | Self::Edit { .. }
+            | Self::Delete { .. }
+            | Self::React { .. }
+            | Self::MarkRead { .. } => LEVEL_FIRST,
+        }
+    }
 }
 
 impl Command {

@@ -60,9 +60,14 @@ impl Canon {
     }
 }
 
+/// Begins the digest of a replica's rows, which are to come in their canonical order.
+pub fn begin_rows() -> Canon {
+    Canon::new("rows")
+}
+
 /// The digest of a replica's rows, which come in their canonical order.
 pub fn of_rows<'r>(rows: impl IntoIterator<Item = &'r Row>) -> [u8; 32] {
-    let mut canon = Canon::new("rows");
+    let mut canon = begin_rows();
     for row in rows {
         canon.row(row);
     }

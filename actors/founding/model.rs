@@ -81,7 +81,7 @@ impl Core {
                 Asked::Drop(life) => Ask::Drop { cluster: cluster(life) },
                 Asked::Confirm(life) => Ask::Confirm { cluster: cluster(life) },
             };
-            let request = Request { run: of_run.to_string(), ask };
+            let request = Request { run: of_run.to_string(), ask, without: Vec::new() };
             let (own, run) = (format!("node{}", node + 1), run.to_string());
             match (obey(&own, &run, &listed(nodes), &real(nodes, disk), &request), disk) {
                 (Ok(Deed::Store(record)), _) => Disk::Proposed(life(&record.cluster)),
@@ -111,7 +111,15 @@ fn decide(nodes: usize, node: usize, round: &[(Disk, u8)], own_run: u8) -> Decid
     let hear = |(other, (disk, run)): (usize, &(Disk, u8))| {
         let name = format!("node{}", other + 1);
         let foundation = real(nodes, *disk);
-        let answer = Answer { name: name.clone(), run: run.to_string(), members: listed(nodes), foundation };
+        let (run, members) = (run.to_string(), listed(nodes));
+        let answer = Answer {
+            name: name.clone(),
+            run,
+            members,
+            foundation,
+            supersedes: Vec::new(),
+            disk: String::new(),
+        };
         (name, Heard::Answer(answer))
     };
     let heard: Vec<_> = others.zip(&round[1..]).map(hear).collect();
@@ -131,7 +139,7 @@ fn decide(nodes: usize, node: usize, round: &[(Disk, u8)], own_run: u8) -> Decid
     let own_disk = round[0].0;
     match (next(&own, &listed(nodes), &real(nodes, own_disk), &heard, &drawn(own_run)), own_disk) {
         (Step::Wait(_) | Step::Start(_), _) => Decided::Nothing,
-        (Step::TakeNoPart(_), _) => Decided::TakeNoPart,
+        (Step::TakeNoPart(_) | Step::Join { .. }, _) => Decided::TakeNoPart,
         (Step::Store(record), _) => Decided::Write(Disk::Proposed(life(&record.cluster)), Vec::new()),
         (Step::Drop, _) => Decided::Write(Disk::Empty, Vec::new()),
         (Step::Confirm { tell }, Disk::Proposed(life)) => Decided::Write(Disk::Founded(life), asks(tell)),

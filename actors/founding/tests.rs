@@ -21,11 +21,21 @@ pub(super) fn record(nodes: usize, life: u8) -> Founding {
 
 fn says(number: usize, members: Vec<Listed>, foundation: Foundation) -> (String, Heard) {
     let name = format!("node{number}");
-    (name.clone(), Heard::Answer(Answer { name, run: "0".to_owned(), members, foundation }))
+    (
+        name.clone(),
+        Heard::Answer(Answer {
+            name,
+            run: "0".to_owned(),
+            members,
+            foundation,
+            supersedes: Vec::new(),
+            disk: String::new(),
+        }),
+    )
 }
 
 fn request(ask: Ask) -> Request {
-    Request { run: "0".to_owned(), ask }
+    Request { run: "0".to_owned(), ask, without: Vec::new() }
 }
 
 fn silent(number: usize) -> (String, Heard) {
@@ -63,12 +73,11 @@ fn only_the_first_listed_member_founds() {
 }
 
 #[test]
-fn an_empty_node_beside_a_living_chat_takes_no_part() {
+fn an_empty_node_beside_a_living_chat_joins_it() {
     let living = says(3, listed(3), Foundation::Founded(record(3, 1)));
     for own in ["node1", "node2"] {
         let step = next(own, &listed(3), &Foundation::Empty, std::slice::from_ref(&living), &drawn(2));
-        let Step::TakeNoPart(why) = step else { panic!("{step:?}") };
-        assert!(why.starts_with("node3 belongs to the living cluster c1, but the disk of"), "{why}");
+        assert_eq!(step, Step::Join { cluster: "c1".to_owned(), via: vec!["node3".to_owned()] });
     }
     let held = Foundation::Proposed(record(3, 1));
     assert_eq!(
@@ -141,4 +150,50 @@ fn what_was_asked_of_an_earlier_run_is_refused() {
     let asked = request(Ask::Store(record(2, 1)));
     assert!(obey("node2", "0", &listed(2), &Foundation::Empty, &asked).is_ok());
     assert!(obey("node2", "1", &listed(2), &Foundation::Empty, &asked).is_err());
+}
+
+#[test]
+fn two_living_chats_are_told_apart() {
+    let (one, two) =
+        (says(1, listed(3), Foundation::Founded(record(3, 1))), Foundation::Founded(record(3, 2)));
+    let heard = [one.clone(), says(2, listed(3), two.clone())];
+    let step = next("node3", &listed(3), &Foundation::Empty, &heard, &drawn(3));
+    assert!(sentence(step).contains("list only nodes of one"));
+    let (name, Heard::Answer(answer)) = says(2, listed(3), two) else { panic!("an answer") };
+    let newer = (name, Heard::Answer(Answer { supersedes: vec!["c1".to_owned()], ..answer }));
+    let step = next("node3", &listed(3), &Foundation::Empty, &[one, newer], &drawn(3));
+    assert_eq!(step, Step::Join { cluster: "c2".to_owned(), via: vec!["node2".to_owned()] });
+}
+
+#[test]
+fn a_node_that_is_to_join_founds_nothing() {
+    let empty = says(1, listed(3), Foundation::Empty);
+    let step = join("node4", &Foundation::Empty, &[empty, silent(2)]);
+    assert_eq!(
+        sentence(step),
+        "waiting for a running cluster to join; node1: node1 is not part of a chat yet, node2 does not answer"
+    );
+    let living = says(3, listed(3), Foundation::Founded(record(3, 1)));
+    let step = join("node4", &Foundation::Empty, &[silent(2), living]);
+    assert_eq!(step, Step::Join { cluster: "c1".to_owned(), via: vec!["node3".to_owned()] });
+    let here = Foundation::Founded(record(3, 1));
+    assert_eq!(join("node1", &here, &[]), Step::Start(record(3, 1)));
+}
+
+#[test]
+fn a_chat_is_founded_without_whom_the_operator_gave_up() {
+    let without = ["node1".to_owned()];
+    let next = |own: &str, heard: &[(String, Heard)], held: &Foundation| {
+        next_without(own, &listed(3), &without, held, heard, &drawn(1))
+    };
+    let three = says(3, listed(3), Foundation::Empty);
+    let Step::Store(record) = next("node2", std::slice::from_ref(&three), &Foundation::Empty) else {
+        panic!("node2 is the first that is left");
+    };
+    assert_eq!(record.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["node2", "node3"]);
+    let Step::Ask(asks) = next("node2", &[three], &Foundation::Proposed(record)) else { panic!("it asks") };
+    assert_eq!(asks[0].1.without, without);
+    assert!(matches!(obey("node3", "0", &listed(3), &Foundation::Empty, &asks[0].1), Ok(Deed::Store(_))));
+    let unasked = Request { without: Vec::new(), ..asks[0].1.clone() };
+    assert!(obey("node3", "0", &listed(3), &Foundation::Empty, &unasked).is_err());
 }

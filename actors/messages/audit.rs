@@ -1,7 +1,5 @@
 //! `Storage` and peers ↔ `Auditor`: what the rows of each replica come to.
 
-use std::collections::BTreeSet;
-
 use crate::chat::digest::RowsSum;
 use crate::ids::{LogIndex, RaftId};
 use crate::post;
@@ -21,14 +19,7 @@ pub struct PeerCounted {
     pub sum: RowsSum,
 }
 
-/// Who votes now.
-#[derive(Clone, Debug)]
-pub struct Electorate {
-    pub voters: BTreeSet<RaftId>,
-}
-
 post! {
     Counted => "counted",
     PeerCounted => "peer_counted",
-    Electorate => "electorate",
 }

@@ -25,6 +25,8 @@ pub enum NotDone {
     Unknown,
     /// Too much waits already.
     Busy,
+    /// A kind of change that this member is not known to read yet; this try will never take effect.
+    TooNew { member: RaftId },
 }
 
 /// Asks for the point of the order that a linearizable read must see (ReadIndex, Raft thesis § 6.4).

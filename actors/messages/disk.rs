@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, HardState};
+use tokio::sync::oneshot;
 
 use crate::chat::outcome::{Notice, Outcome, Refusal, SessionEnded};
 use crate::chat_db::pages::Position;
 use crate::ids::{At, LogIndex, Origin, Term};
+use crate::membership::{Retirement, Roll};
 use crate::post;
 
 /// Asks to write log entries and hard state, with an fsync. `Persisted(number)` comes after it.
@@ -63,8 +65,11 @@ pub enum Payload {
     Empty,
     /// An encoded `chat::command::Batch`.
     Batch(Bytes),
-    /// The configuration as of this entry.
-    Conf(ConfState),
+    /// The configuration as of this entry, and the encoded `membership::NodeRow` that changes with it;
+    /// none when a joint configuration is left.
+    Conf(ConfState, Bytes),
+    /// An encoded `membership::NodeRow` that changes alone: a node is written down before it is here.
+    Node(Bytes),
 }
 
 /// Applied up to `index`, and stored. For `RaftNode`.
@@ -72,6 +77,8 @@ pub struct Applied {
     pub index: LogIndex,
     /// Of the commands that this run of this node asked for, in order.
     pub outcomes: Vec<(Origin, Result<Outcome, Refusal>)>,
+    /// The highest format level of a command among them; 0 without any.
+    pub level: u8,
 }
 
 /// What changed, for whoever tells people. Follows the order of `at` without a hole.
@@ -83,6 +90,19 @@ pub struct Changed {
     pub ended: Arc<Vec<SessionEnded>>,
 }
 
+/// Members have changed: everybody as of the applied position. For whoever subscribed; `RaftNode` is
+/// told before the `Applied` that goes with it.
+#[derive(Clone, Debug)]
+pub struct Members {
+    pub roll: Arc<Roll>,
+}
+
+/// Asks to mark the file so that it serves nobody any more, with an fsync.
+pub struct Retire {
+    pub why: Retirement,
+    pub reply: oneshot::Sender<()>,
+}
+
 post! {
     Append => "append",
     Persisted => "persisted",
@@ -90,4 +110,6 @@ post! {
     Compact => "compact",
     Applied => "applied",
     Changed => "changed",
+    Members => "members",
+    Retire => "retire",
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bus::Port;
 use crate::chat::command::Item;
 use crate::chat::digest::RowsSum;
 use crate::ids::{LogIndex, RaftId, RoomId, Term};
+use crate::membership::Retirement;
 use crate::post;
 
 /// Asks to carry Raft messages to the peer, in order: heartbeats, votes and reads on their own link,
@@ -20,6 +22,14 @@ pub struct Send {
 pub struct Forward {
     pub term: Term,
     pub items: Vec<Item>,
+}
+
+/// One peer, as `RaftNode` needs it.
+#[derive(Clone)]
+pub struct PeerPorts {
+    pub name: String,
+    pub send: Port<Send>,
+    pub forward: Port<Forward>,
 }
 
 /// Asks to carry passing news about people to the peer; lost when the peer is not there.
@@ -61,6 +71,27 @@ pub struct LinkState {
     pub round_trip_us: Option<u64>,
     /// The program that the peer runs; `None` until it said so.
     pub version: Option<Arc<str>>,
+    /// The highest format level of commands that it reads; `None` until it said so.
+    pub level: Option<u8>,
+}
+
+/// This node cannot go on as the replica that it is: a peer refuses it for good, or it sees so itself.
+#[derive(Clone, Debug)]
+pub struct Dismissed {
+    pub by: RaftId,
+    pub why: Dismissal,
+    /// As the peer says it.
+    pub word: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dismissal {
+    /// It is part of its chat no more.
+    Retired(Retirement),
+    /// Its disk went back in time: what it promised since is not on it.
+    WentBack,
+    /// Its rows are not what they should be.
+    Damaged,
 }
 
 post! {
@@ -69,4 +100,5 @@ post! {
     Gossip => "gossip",
     Heard => "heard",
     LinkState => "link_state",
+    Dismissed => "dismissed",
 }

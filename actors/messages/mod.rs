@@ -6,6 +6,7 @@
 //! - [`disk`]: `RaftNode` ↔ `Storage`.
 //! - [`hub`]: sessions ↔ the Hub's shards ↔ `Hub`.
 //! - [`links`]: anybody ↔ `PeerLink`, and what comes in from peers.
+//! - [`members`]: operators and nodes that join ↔ `RaftNode`.
 //! - [`news`]: what a node's state has become, for whoever subscribed.
 //! - [`passwords`]: sessions ↔ the password hashers.
 //! - [`people`]: anybody ↔ `Hub`: who is here, and how the cluster looks.
@@ -17,6 +18,7 @@ pub mod consensus;
 pub mod disk;
 pub mod hub;
 pub mod links;
+pub mod members;
 pub mod news;
 pub mod passwords;
 pub mod people;

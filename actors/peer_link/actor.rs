@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::fut::ActorFutureExt as _;
-use actix::{Actor, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use actix::{Actor, ActorContext as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use awc::{ClientResponse, FrozenClientRequest};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -16,9 +16,11 @@ use super::lane::{Cargo, Full, Lane, LaneLimits, Next};
 use super::secret::Secret;
 use super::wire::{self, Parcel};
 use crate::bus::{Envelope, News, Port};
+use crate::chat::command::LEVEL_FIRST;
 use crate::ids::{Boot, RaftId};
+use crate::membership::Retirement;
 use crate::messages::consensus::{Died, Unreachable};
-use crate::messages::links::{Forward, Gossip, LinkState, Send};
+use crate::messages::links::{Dismissal, Dismissed, Forward, Gossip, LinkState, Send};
 
 /// Heartbeats are useless when they are late, and the peer answers before its disk does.
 const URGENT_ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -45,6 +47,8 @@ pub struct PeerLinkConfig {
     pub secret: Secret,
     pub cluster: String,
     pub own: RaftId,
+    /// Where this node's own peer port is.
+    pub own_url: String,
     pub boot: Boot,
     pub limits: LaneLimits,
 }
@@ -55,6 +59,7 @@ pub struct PeerLinkPorts {
     pub unreachable: Port<Unreachable>,
     pub died: Port<Died>,
     pub state: News<LinkState>,
+    pub dismissed: News<Dismissed>,
 }
 
 /// Owns the outgoing HTTP connections to one peer: one for heartbeats, votes, reads and
@@ -63,7 +68,7 @@ pub struct PeerLinkPorts {
 ///
 /// Is told `Send`, `Forward`, `Gossip`. Tells `RaftNode` `Unreachable` whenever something was lost
 /// (it may have arrived all the same), and `Died` each time the peer's port turns out to be closed;
-/// tells whoever subscribed the link's state, when it changes and once a second.
+/// tells whoever subscribed when the peer says that this node is no replica any more; tells whoever subscribed the link's state, when it changes and once a second.
 /// Never waits for room, never repeats anything: what is lost is repeated by its owner.
 pub struct PeerLink {
     peer: RaftId,
@@ -76,6 +81,7 @@ pub struct PeerLink {
     up: bool,
     round_trip: Option<Duration>,
     version: Option<Arc<str>>,
+    level: Option<u8>,
     /// What the log said last about the peer.
     said: Option<String>,
 }
@@ -120,6 +126,7 @@ impl PeerLink {
             up: false,
             round_trip: None,
             version: None,
+            level: None,
             said: None,
             ports,
         })
@@ -188,6 +195,21 @@ impl Handler<Envelope<Gossip>> for PeerLink {
         if self.up {
             let _lost = self.put(Which::Append, Cargo::Word(gossip.word), ctx);
         }
+    }
+}
+
+/// The peer is none any more.
+pub(super) struct Stop;
+
+impl Message for Stop {
+    type Result = ();
+}
+
+impl Handler<Stop> for PeerLink {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        ctx.stop();
     }
 }
 
@@ -262,11 +284,24 @@ impl PeerLink {
                 }
                 Err(failure) => {
                     debug!(peer = %link.peer, ?which, %failure, "a parcel is lost");
+                    link.heed(&failure);
                     link.lost(which);
                 }
             }
             link.pump(which, ctx);
         }));
+    }
+
+    /// A refusal that says what became of this node.
+    fn heed(&self, failure: &Failure) {
+        let Failure::Refused(said) = failure else { return };
+        let why = match said.code.as_str() {
+            wire::SUPERSEDED => Dismissal::Retired(Retirement::Superseded),
+            wire::REMOVED => Dismissal::Retired(Retirement::Removed),
+            wire::WENT_BACK => Dismissal::WentBack,
+            _ => return,
+        };
+        self.ports.dismissed.publish(&Dismissed { by: self.peer, why, word: said.message.clone() });
     }
 
     fn lost(&mut self, which: Which) {
@@ -290,8 +325,10 @@ impl PeerLink {
     /// The peer is there. When its response ends the process is gone, or the network: the next try tells.
     fn held(&mut self, response: ClientResponse, ctx: &mut Context<Self>) {
         self.hold_failures = 0;
-        let version = response.headers().get(wire::VERSION).and_then(|version| version.to_str().ok());
-        self.version = version.map(Arc::from);
+        let told = |name| response.headers().get(name).and_then(|told| told.to_str().ok());
+        self.version = told(wire::VERSION).map(Arc::from);
+        // One that does not say is from before there was more than one.
+        self.level = Some(told(wire::LEVEL).and_then(|level| level.parse().ok()).unwrap_or(LEVEL_FIRST));
         self.append.lane.recovered();
         self.urgent.lane.recovered();
         self.say(CONNECTED);
@@ -314,6 +351,7 @@ impl PeerLink {
             self.round_trip = None;
             self.publish();
         }
+        self.heed(failure);
         if *failure == Failure::PortClosed {
             self.ports.died.tell(Died { peer: self.peer });
         }
@@ -347,6 +385,7 @@ impl PeerLink {
             up: self.up,
             round_trip_us,
             version: self.version.clone(),
+            level: self.level,
         });
     }
 
@@ -379,6 +418,7 @@ fn asking(config: &PeerLinkConfig, request: awc::ClientRequest) -> Result<Frozen
         .insert_header(("authorization", config.secret.bearer()))
         .insert_header((wire::CLUSTER, config.cluster.as_str()))
         .insert_header((wire::FROM, config.own.to_string()))
+        .insert_header((wire::URL, config.own_url.as_str()))
         .insert_header((wire::BOOT, config.boot.to_string()))
         .insert_header((wire::TO, config.peer.to_string()))
         .freeze()

@@ -2,6 +2,7 @@
 //!
 //! - [`actor`]: `PeerLink`, which owns the outgoing HTTP connections to one peer.
 //! - [`lane`]: the pure core: what waits for one connection, what goes with the next POST, when to try again.
+//! - [`roster`]: `Roster`, who is in the cluster, and the links to them.
 //! - [`wire`]: headers, bodies and refusals, the same for both ends.
 //! - [`client`]: HTTP over kept connections without Nagle's delay.
 //! - [`secret`]: what a cluster's nodes share, compared in constant time.
@@ -9,6 +10,7 @@
 pub mod actor;
 pub mod client;
 pub mod lane;
+pub mod roster;
 pub mod secret;
 
 #[cfg(test)]
@@ -16,4 +18,5 @@ mod tests;
 pub mod wire;
 
 pub use actor::{PeerLink, PeerLinkConfig, PeerLinkPorts};
+pub use roster::{Roster, RosterConfig, RosterPorts};
 pub use secret::Secret;

@@ -130,6 +130,7 @@ fn link(to: SocketAddr, limits: LaneLimits) -> Link {
         unreachable: seat.port(listener.clone().recipient()),
         died: seat.port(listener.recipient()),
         state,
+        dismissed: News::default(),
     };
     let config = PeerLinkConfig {
         peer: RaftId(2),
@@ -137,6 +138,7 @@ fn link(to: SocketAddr, limits: LaneLimits) -> Link {
         secret: Secret::new("a secret"),
         cluster: "c0ffee".to_owned(),
         own: RaftId(1),
+        own_url: "http://own".to_owned(),
         boot: Boot(1),
         limits,
     };

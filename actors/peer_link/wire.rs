@@ -25,8 +25,15 @@ pub const FROM: &str = "chat-from";
 pub const BOOT: &str = "chat-boot";
 /// The Raft id of the node that the sender believes to be talking to.
 pub const TO: &str = "chat-to";
+/// Where the sender's own peer port is: the receiver may not know it yet.
+pub const URL: &str = "chat-url";
 /// The program that the answering node runs.
 pub const VERSION: &str = "chat-version";
+/// The highest format level of commands that the answering node reads.
+pub const LEVEL: &str = "chat-level";
+
+/// The code of a refusal for good: the answering node's cluster came in the place of the sender's.
+pub const SUPERSEDED: &str = "superseded";
 
 /// A parcel that is larger is refused before it is read.
 pub const PARCEL_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -123,6 +130,11 @@ impl Parcel {
 pub fn is_urgent(message: &Message) -> bool {
     !matches!(message.get_msg_type(), MessageType::MsgAppend | MessageType::MsgSnapshot)
 }
+
+/// The code of a refusal: the sender was a replica of this chat and is none any more.
+pub const REMOVED: &str = "removed";
+/// The code of a refusal: a later run of the sender was heard already, so its disk went back in time.
+pub const WENT_BACK: &str = "went_back";
 
 /// A refusal by the peer port, as its JSON says it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

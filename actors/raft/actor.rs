@@ -1,9 +1,10 @@
 //! `RaftNode`: the actor that gives consensus a thread and a clock.
 //!
 //! - **Owns** the [`Node`] (the `RawNode`, the log's recent tail, who waits for which outcome).
-//! - **Is told** Propose, Step, Forwarded, ReadBarrier, Persisted, Applied, Unreachable, Died, StepDown,
-//!   Standing, Fetched, StateHere.
-//! - **Tells** Append, Apply and Compact → Storage, FetchState and FetchOver → StateFetch, Send and Forward → peers, role and quorum → whoever subscribed.
+//! - **Is told** Propose, Step, Forwarded, ReadBarrier, Persisted, Applied, Members, LinkState, Unreachable, Died, StepDown,
+//!   Standing, ChangeMembers, Links, Fetched, StateHere.
+//! - **Tells** Append, Apply and Compact → Storage, FetchState and FetchOver → StateFetch, Send and Forward → peers,
+//!   role and quorum, Dismissed → whoever subscribed.
 //! - **Never** touches the disk or a socket, and never waits: what needs time comes back as news.
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,8 +22,9 @@ use crate::ids::{LogIndex, RaftId};
 use crate::messages::consensus::{
     ClusterView, Died, Forwarded, NotDone, Propose, ReadBarrier, Standing, Step, StepDown, Unreachable,
 };
-use crate::messages::disk::{Append, Applied, Apply, Compact, Persisted};
-use crate::messages::links::{Forward, Send};
+use crate::messages::disk::{Append, Applied, Apply, Compact, Members, Persisted};
+use crate::messages::links::{Dismissal, Dismissed, Forward, LinkState, PeerPorts, Send};
+use crate::messages::members::{ChangeMembers, Links, Settled};
 use crate::messages::news::Role;
 use crate::messages::reading::LogEntries;
 use crate::messages::transfer::{FetchOver, FetchState, Fetched, StateHere, Transfer};
@@ -42,13 +44,6 @@ const FETCHES_MAX: usize = 4;
 /// How long leadership may take to move before a stopping node goes without.
 const STEP_DOWN_TICKS_MAX: u32 = 20;
 
-/// One peer, as this actor needs it.
-pub struct Peer {
-    pub name: String,
-    pub send: Port<Send>,
-    pub forward: Port<Forward>,
-}
-
 /// Whom `RaftNode` tells.
 pub struct Ports {
     pub append: Port<Append>,
@@ -58,19 +53,21 @@ pub struct Ports {
     pub fetch_over: Port<FetchOver>,
     pub log_entries: Port<LogEntries>,
     pub role: News<Role>,
-    pub peers: BTreeMap<RaftId, Peer>,
+    pub dismissed: News<Dismissed>,
 }
 
 /// See the module.
 pub struct RaftNode {
     node: Node,
     ports: Ports,
+    peers: BTreeMap<RaftId, PeerPorts>,
     tick: Duration,
     metrics: Metrics,
     last_tick: Instant,
     /// Proposals whose sessions wait, with when they asked.
     proposals: HashMap<u64, (oneshot::Sender<Result<Outcome, NotDone>>, Instant)>,
     reads: HashMap<u64, oneshot::Sender<Result<(), NotDone>>>,
+    wishes: HashMap<u64, oneshot::Sender<Settled>>,
     fetches: usize,
     going: Option<Going>,
     transfer: Option<Transfer>,
@@ -97,11 +94,13 @@ impl RaftNode {
         Self {
             node,
             ports,
+            peers: BTreeMap::new(),
             tick,
             metrics,
             last_tick: Instant::now(),
             proposals: HashMap::new(),
             reads: HashMap::new(),
+            wishes: HashMap::new(),
             fetches: 0,
             going: None,
             transfer: None,
@@ -134,7 +133,15 @@ impl Handler<Envelope<Propose>> for RaftNode {
                 self.proposals.insert(number, (reply, Instant::now()));
                 self.wake(ctx);
             }
-            Err(why) => answer(reply, Err(why)),
+            Err(why) => {
+                if let NotDone::TooNew { member } = why {
+                    warn!(
+                        member = self.name(member),
+                        "a kind of change that this member is not known to read"
+                    );
+                }
+                answer(reply, Err(why));
+            }
         }
     }
 }
@@ -175,7 +182,8 @@ impl Handler<Envelope<Applied>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Applied>, ctx: &mut Self::Context) {
-        let (Applied { index, outcomes }, _handling) = envelope.open();
+        let (Applied { index, outcomes, level }, _handling) = envelope.open();
+        self.node.reached(level);
         self.node.applied(index, outcomes);
         self.wake(ctx);
     }
@@ -223,6 +231,17 @@ impl Handler<Envelope<Died>> for RaftNode {
     }
 }
 
+impl Handler<Envelope<LinkState>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<LinkState>, _ctx: &mut Self::Context) {
+        let (LinkState { peer, level, .. }, _handling) = envelope.open();
+        if let Some(level) = level {
+            self.node.reads_up_to(peer, level);
+        }
+    }
+}
+
 impl Handler<Envelope<StepDown>> for RaftNode {
     type Result = ();
 
@@ -233,6 +252,51 @@ impl Handler<Envelope<StepDown>> for RaftNode {
         }
         let going = self.going.get_or_insert(Going { replies: Vec::new(), ticks_left: STEP_DOWN_TICKS_MAX });
         going.replies.push(reply);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Envelope<Members>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Members>, ctx: &mut Self::Context) {
+        let (Members { roll }, _handling) = envelope.open();
+        self.node.members(roll);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Envelope<ChangeMembers>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<ChangeMembers>, ctx: &mut Self::Context) {
+        let (ChangeMembers { wish, reply }, _handling) = envelope.open();
+        match self.node.wish(&wish) {
+            Ok(number) => {
+                info!(?wish, "a change of members begins");
+                self.wishes.insert(number, reply);
+            }
+            Err(settled) => answer(reply, settled),
+        }
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Envelope<Links>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Links>, ctx: &mut Self::Context) {
+        let (Links { peers }, _handling) = envelope.open();
+        for (id, gone) in &self.peers {
+            if !peers.values().any(|peer| peer.name == gone.name) {
+                // It may never have been set.
+                let _unset = self.metrics.raft_peer_lag.remove_label_values(&[gone.name.as_str()]);
+            }
+            if !peers.contains_key(id) {
+                info!(peer = gone.name, %id, "no longer a peer");
+            }
+        }
+        self.peers = peers;
         self.wake(ctx);
     }
 }
@@ -321,7 +385,7 @@ impl RaftNode {
             by_peer.entry(message.to).or_default().push(message);
         }
         for (to, messages) in by_peer {
-            let sent = match self.ports.peers.get(&RaftId(to)) {
+            let sent = match self.peers.get(&RaftId(to)) {
                 Some(peer) => peer.send.offer(Send { messages }).is_ok(),
                 None => false,
             };
@@ -336,7 +400,7 @@ impl RaftNode {
             self.ports.apply.tell(Apply { entries: todo.apply });
         }
         if let Some(Handed { to, term, items }) = todo.forward
-            && let Some(peer) = self.ports.peers.get(&to)
+            && let Some(peer) = self.peers.get(&to)
             && let Err(NotSent::Full(_) | NotSent::Closed(_)) = peer.forward.offer(Forward { term, items })
         {
             self.node.unreachable(to);
@@ -352,8 +416,17 @@ impl RaftNode {
                 answer(reply, result);
             }
         }
+        if let Some((number, settled)) = todo.settled
+            && let Some(reply) = self.wishes.remove(&number)
+        {
+            answer(reply, settled);
+        }
         for wanted in todo.wanted {
             self.fetch(wanted, ctx);
+        }
+        if let Some(word) = todo.went_back {
+            let by = self.node.core().leadership().leader.unwrap_or_default();
+            self.ports.dismissed.publish(&Dismissed { by, why: Dismissal::WentBack, word });
         }
         if let Some(to) = todo.compact {
             self.ports.compact.tell(Compact { to });
@@ -437,14 +510,14 @@ impl RaftNode {
         self.metrics.raft_is_leader.set(i64::from(leads));
         self.metrics.raft_commit_index.set(signed(view.commit.0));
         self.metrics.raft_applied_index.set(signed(view.applied.0));
-        for (id, peer) in &self.ports.peers {
+        for (id, peer) in &self.peers {
             let lag = view.peers.iter().find(|of| of.peer == *id).map_or(0, |of| of.lag);
             self.metrics.raft_peer_lag.with_label_values(&[peer.name.as_str()]).set(signed(lag));
         }
     }
 
     fn name(&self, peer: RaftId) -> String {
-        match self.ports.peers.get(&peer) {
+        match self.peers.get(&peer) {
             Some(of) => of.name.clone(),
             None if peer == self.node.core().id() => "this node".to_owned(),
             None => format!("raft id {peer}"),

@@ -7,10 +7,15 @@
 //! A snapshot that a leader offers is held back until its rows are here ([`Core::state_here`]); raft
 //! hears of it then, with the position of what came. See [`super::snapshots`].
 
+mod changes;
+
+use bytes::Bytes;
 use protobuf::Message as _;
 use raft::eraftpb::{ConfChange, ConfChangeV2, ConfState, Entry, EntryType, Message, MessageType};
 use raft::{INVALID_ID, RawNode, ReadOnlyOption, StateRole};
 use tracing::debug;
+
+pub use changes::Turn;
 
 use super::candidacy::{Candidacy, Votes};
 use super::log_view::{LogStart, LogView, Wanted};
@@ -44,6 +49,8 @@ pub struct Outputs {
     pub reads: Vec<(Vec<u8>, LogIndex)>,
     /// Old entries to be read from the disk; answered by [`Core::fetched`].
     pub wanted: Vec<Wanted>,
+    /// This disk has gone back in time, says the sentence.
+    pub went_back: Option<String>,
     /// State to be fetched; answered by [`Core::state_here`].
     pub offered: Option<Offer>,
 }
@@ -176,7 +183,7 @@ impl Core {
     }
 
     /// A message from a peer. What raft-rs would panic on is refused here.
-    pub fn step(&mut self, message: Message) {
+    pub fn step(&mut self, message: Message, out: &mut Outputs) {
         let kind = message.get_msg_type();
         let stands = kind == MessageType::MsgTimeoutNow && self.snapshots.installing().is_some();
         if kind == MessageType::MsgPropose || stands {
@@ -188,12 +195,12 @@ impl Core {
             return;
         }
         if kind == MessageType::MsgHeartbeat && message.commit > self.node.raft.raft_log.last_index() {
-            // This disk has gone back in time: raft-rs would panic on it.
-            tracing::error!(
-                commit = message.commit,
-                last = self.node.raft.raft_log.last_index(),
-                "the leader knows entries of this node that its disk does not hold: heartbeat refused"
-            );
+            // raft-rs would panic on it.
+            out.went_back = Some(format!(
+                "the leader knows that this node holds its log up to entry {}, but its disk ends at entry {}",
+                message.commit,
+                self.node.raft.raft_log.last_index()
+            ));
             return;
         }
         let from = RaftId(message.from);
@@ -289,7 +296,13 @@ impl Core {
     /// The tables hold everything up to `index`. Follow with [`Core::drive`].
     pub fn applied(&mut self, index: LogIndex) {
         self.applied = index.0;
+        let last = self.node.raft.raft_log.last_index();
         self.node.advance_apply_to(index.0);
+        if self.node.raft.raft_log.last_index() > last {
+            // The entry that leaves a joint configuration: raft-rs appends it, and would send it with the
+            // answer to the next heartbeat. Until it is there two majorities are needed.
+            self.node.raft.bcast_append();
+        }
         self.node.mut_store().set_applied(index.0);
         let raft = &self.node.raft;
         let leaves_joint = raft.state == StateRole::Leader
@@ -390,6 +403,11 @@ impl Core {
         }
     }
 
+    /// Everybody in the configuration as this node knows it, learners too.
+    pub fn members(&self) -> impl Iterator<Item = RaftId> + '_ {
+        self.node.raft.prs().iter().map(|(id, _)| RaftId(*id))
+    }
+
     pub fn commit(&self) -> LogIndex {
         LogIndex(self.node.raft.raft_log.committed)
     }
@@ -461,29 +479,30 @@ impl Core {
     /// that leaves a joint configuration has none.
     fn admit(&mut self, entry: Entry) -> Committed {
         let what = match entry.get_entry_type() {
-            EntryType::EntryNormal if entry.data.is_empty() => Payload::Empty,
+            EntryType::EntryNormal if entry.data.is_empty() && entry.context.is_empty() => Payload::Empty,
+            EntryType::EntryNormal if entry.data.is_empty() => Payload::Node(entry.context.clone()),
             EntryType::EntryNormal => Payload::Batch(entry.data.clone()),
             EntryType::EntryConfChange => {
                 let mut change = ConfChange::default();
                 change.merge_from_bytes(&entry.data).expect("a committed conf change was written by raft-rs");
                 let adopted = self.node.apply_conf_change(&change);
-                self.adopt(entry.index, adopted)
+                self.adopt(entry.index, adopted, entry.context.clone())
             }
             EntryType::EntryConfChangeV2 => {
                 let mut change = ConfChangeV2::default();
                 change.merge_from_bytes(&entry.data).expect("a committed conf change was written by raft-rs");
                 let adopted = self.node.apply_conf_change(&change);
-                self.adopt(entry.index, adopted)
+                self.adopt(entry.index, adopted, entry.context.clone())
             }
         };
         Committed { index: LogIndex(entry.index), term: Term(entry.term), what }
     }
 
-    fn adopt(&mut self, index: u64, adopted: raft::Result<ConfState>) -> Payload {
+    fn adopt(&mut self, index: u64, adopted: raft::Result<ConfState>, row: Bytes) -> Payload {
         match adopted {
             Ok(conf_state) => {
                 self.node.mut_store().set_conf_state(index, &conf_state);
-                Payload::Conf(conf_state)
+                Payload::Conf(conf_state, row)
             }
             Err(error) => {
                 tracing::warn!(%error, "conf change refused by raft, alike on every node");
@@ -564,10 +583,10 @@ impl Core {
         }
     }
 
+    /// Of a joint configuration, from both.
     fn hears_majority(&self) -> bool {
-        let voters = self.voters();
-        let heard =
-            voters.iter().filter(|&&voter| voter.0 == self.node.raft.id || self.heard_lately(voter)).count();
-        heard > voters.len() / 2
+        let heard = |voter: &RaftId| voter.0 == self.node.raft.id || self.heard_lately(*voter);
+        let heard = self.voters().into_iter().filter(heard).map(|voter| voter.0).collect();
+        self.node.raft.prs().has_quorum(&heard)
     }
 }

@@ -4,7 +4,9 @@
 //! - [`core`]: inputs in, outputs out; the order in which a `Ready` must be handled.
 //! - [`snapshots`]: the core's part that keeps the log short, and helps whoever is behind its beginning.
 //! - [`log_view`]: the log as `RawNode` sees it, in memory.
+//! - [`members`]: who is in the cluster, and what may be changed about it.
 //! - [`proposals`]: who waits for which outcome, and where each command has been handed.
+//! - [`levels`]: which formats of commands may be proposed.
 //! - [`reads`]: who waits for which point of the order (ReadIndex).
 //! - [`node`]: all of these together; still pure, and what the simulation runs.
 //! - [`actor`]: `RaftNode`, the thin actor around it.
@@ -13,8 +15,10 @@
 pub mod actor;
 mod candidacy;
 pub mod core;
+pub mod levels;
 pub mod log_view;
 mod logging;
+pub mod members;
 pub mod node;
 pub mod proposals;
 pub mod reads;

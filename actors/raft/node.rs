@@ -1,16 +1,22 @@
 //! One node's consensus as a whole: the Raft core, the proposals and the reads. Pure: the actor gives
 //! it messages and time, the simulation does the same with a network and disks of its own.
 
+use std::sync::Arc;
+
 use crate::chat::command::{Command, Item};
 use crate::chat::outcome::{Outcome, Refusal};
 use crate::ids::{Boot, LogIndex, Origin, RaftId, Term};
+use crate::membership::Roll;
 use crate::messages::consensus::{ClusterView, NotDone, PeerProgress};
 use crate::messages::disk::{Append, Committed, Install};
+use crate::messages::members::{Settled, Wish};
 use crate::messages::news::Role;
 use crate::messages::transfer::Offer;
 
 use super::core::{Config, Core, Outputs};
+use super::levels::Levels;
 use super::log_view::{LogStart, Wanted};
+use super::members::Members;
 use super::proposals::{Patience, Proposals};
 use super::reads::Reads;
 use super::snapshots::Verdict;
@@ -33,8 +39,12 @@ pub struct Todo {
     pub forward: Option<Handed>,
     pub outcomes: Vec<(u64, Result<Outcome, NotDone>)>,
     pub reads: Vec<(u64, Result<(), NotDone>)>,
+    /// A change of members that somebody waits for.
+    pub settled: Option<(u64, Settled)>,
     /// Leadership or majority changed.
     pub role: Option<Role>,
+    /// The leader knows more of this node than its disk does: it must not go on as that replica.
+    pub went_back: Option<String>,
 }
 
 /// Commands on their way to a leader.
@@ -49,7 +59,9 @@ pub struct Handed {
 pub struct Node {
     core: Core,
     proposals: Proposals,
+    levels: Levels,
     reads: Reads,
+    members: Members,
     patience: Patience,
     out: Outputs,
     outcomes: Vec<(u64, Result<Outcome, NotDone>)>,
@@ -72,7 +84,9 @@ impl Node {
         Ok(Self {
             core,
             proposals: Proposals::new(origin, patience),
+            levels: Levels::default(),
             reads: Reads::new(origin, patience.deadline_ticks),
+            members: Members::new(Arc::default(), patience.promote_ticks, patience.deadline_ticks),
             patience,
             out: Outputs::default(),
             outcomes: Vec::new(),
@@ -88,13 +102,18 @@ impl Node {
     /// Takes a command in; the number comes back with its outcome.
     ///
     /// # Errors
-    /// When it is refused at once: too much waits, or there has been no majority for a while.
+    /// When it is refused at once: too much waits, there has been no majority for a while, or a member is
+    /// not known to read it.
     pub fn propose(&mut self, command: &Command) -> Result<u64, NotDone> {
         if self.ticks_without_quorum() > self.patience.no_quorum_ticks {
             return Err(NotDone::Unavailable);
         }
+        let level = command.change.level();
+        if let Some(member) = self.levels.obstacle(level, self.core.id(), self.core.members()) {
+            return Err(NotDone::TooNew { member });
+        }
         let bytes = command.encode().expect("a command in memory can always be encoded");
-        self.proposals.ask(bytes, self.ticks)
+        self.proposals.ask(bytes, level, self.ticks)
     }
 
     /// Takes a linearizable read in; the number comes back when this node has applied far enough.
@@ -108,15 +127,43 @@ impl Node {
         self.reads.ask(self.ticks)
     }
 
+    /// A command of this level was applied here.
+    pub fn reached(&mut self, level: u8) {
+        self.levels.reach(level);
+    }
+
+    /// A peer says that it reads commands up to this level.
+    pub fn reads_up_to(&mut self, peer: RaftId, level: u8) {
+        self.levels.hear(peer, level);
+    }
+
+    /// Begins a change of members; the number comes back when it is settled.
+    ///
+    /// # Errors
+    /// With what can be said at once.
+    pub fn wish(&mut self, wish: &Wish) -> Result<u64, Settled> {
+        self.members.wish(wish, &mut self.core, self.ticks)
+    }
+
+    /// Everybody, as of what is about to be reported as applied.
+    pub fn members(&mut self, roll: Arc<Roll>) {
+        self.members.replace(roll);
+    }
+
+    pub fn roll(&self) -> &Arc<Roll> {
+        self.members.roll()
+    }
+
     pub fn step(&mut self, message: raft::eraftpb::Message) {
-        self.core.step(message);
+        self.core.step(message, &mut self.out);
     }
 
     /// Commands that a follower handed to the leader of `term`.
     pub fn forwarded(&mut self, term: Term, items: Vec<Item>) {
         let now = self.core.leadership();
         if now.leads && now.term == term {
-            self.proposals.relay(term, items);
+            let may = |level| self.levels.obstacle(level, self.core.id(), self.core.members()).is_none();
+            self.proposals.relay(term, items, may);
         }
     }
 
@@ -127,6 +174,12 @@ impl Node {
         }
         if self.core.quorum() {
             self.quorum_tick = self.ticks;
+        }
+        if let Some(id) = self.members.promote(&mut self.core, self.ticks) {
+            tracing::info!(
+                node = self.members.roll().name_of(id),
+                "a learner has caught up and becomes a voter"
+            );
         }
         let without = self.ticks_without_quorum();
         let given_up = self.proposals.expire(self.ticks, without);
@@ -221,7 +274,9 @@ impl Node {
         todo.fetch_over = std::mem::take(&mut self.fetch_over);
         todo.outcomes = std::mem::take(&mut self.outcomes);
         todo.reads = std::mem::take(&mut self.read_answers);
+        todo.settled = self.members.settle(&self.core, self.ticks);
         todo.role = self.role_change();
+        todo.went_back = out.went_back;
         todo
     }
 

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_bytes::ByteBuf;
 
 use super::core::{Core, Leadership};
-use crate::chat::command::{Batch, Item, LEVEL};
+use crate::chat::command::{Batch, Command, FormatError, Item, LEVEL_FIRST};
 use crate::ids::{Boot, Origin, RaftId, Term};
 use crate::messages::consensus::NotDone;
 
@@ -41,6 +41,8 @@ pub struct Patience {
     pub repeat_ticks: u64,
     /// For a majority to come back before everything is refused at once.
     pub no_quorum_ticks: u64,
+    /// For a learner to stay caught up before it becomes a voter.
+    pub promote_ticks: u64,
 }
 
 /// See the module.
@@ -51,7 +53,8 @@ pub struct Proposals {
     own: BTreeMap<u64, Waiting>,
     /// The first number that the present leader has not been handed.
     next: u64,
-    relayed: VecDeque<Item>,
+    /// With the level of each.
+    relayed: VecDeque<(Item, u8)>,
     /// What was relayed in the present term, by its node.
     taken: BTreeMap<RaftId, Taken>,
     handed_for: (Term, Option<RaftId>),
@@ -71,6 +74,7 @@ struct Taken {
 
 struct Waiting {
     command: ByteBuf,
+    level: u8,
     asked_tick: u64,
     /// When it was handed on last, if ever: then it may take effect whatever we hear.
     handed_tick: Option<u64>,
@@ -92,27 +96,39 @@ impl Proposals {
         }
     }
 
-    /// Takes a command in; its number finds the answer.
-    pub fn ask(&mut self, command: Vec<u8>, tick: u64) -> Result<u64, NotDone> {
+    /// Takes a command in, which may be proposed as far as its level goes; its number finds the answer.
+    pub fn ask(&mut self, command: Vec<u8>, level: u8, tick: u64) -> Result<u64, NotDone> {
         if self.own.len() >= WAITING_MAX {
             return Err(NotDone::Busy);
         }
         self.last_number += 1;
-        let waiting = Waiting { command: ByteBuf::from(command), asked_tick: tick, handed_tick: None };
+        let waiting = Waiting { command: ByteBuf::from(command), level, asked_tick: tick, handed_tick: None };
         self.own.insert(self.last_number, waiting);
         Ok(self.last_number)
     }
 
     /// Takes in what a follower handed on to this leader in `term`. What is of another term or does not
-    /// fit is dropped: its node repeats it.
-    pub fn relay(&mut self, term: Term, items: Vec<Item>) {
+    /// fit is dropped: its node repeats it. So is what not everybody can read, as `may` says of a level:
+    /// in the log it would end every process that cannot.
+    pub fn relay(&mut self, term: Term, items: Vec<Item>, may: impl Fn(u8) -> bool) {
         self.enter(term);
         for item in items {
             if self.relayed.len() >= RELAYED_MAX {
                 return;
             }
+            let level = match level_of(&item) {
+                Ok(level) if may(level) => level,
+                Ok(level) => {
+                    tracing::warn!(level, node = %item.origin.node, "a change was handed on that not every member is known to read");
+                    continue;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, node = %item.origin.node, "a change was handed on that cannot be read");
+                    continue;
+                }
+            };
             if self.taken.entry(item.origin.node).or_default().take(item.origin) {
-                self.relayed.push_back(item);
+                self.relayed.push_back((item, level));
             }
         }
     }
@@ -154,7 +170,7 @@ impl Proposals {
             self.propose(core, time_ms, tick);
             return None;
         }
-        let items = self.take_own(tick, BATCH_BYTES_MAX);
+        let (items, _) = self.take_own(tick, BATCH_BYTES_MAX);
         match leader {
             Some(leader) if !items.is_empty() => Some((leader, items)),
             _ => None,
@@ -206,50 +222,59 @@ impl Proposals {
         }
         loop {
             let next = self.next;
-            let mut items = self.take_own(tick, BATCH_BYTES_MAX);
+            let (mut items, mut level) = self.take_own(tick, BATCH_BYTES_MAX);
+            let mut relayed = Vec::new();
             let own = items.len();
             let mut bytes: usize = items.iter().map(|item| item.command.len()).sum();
             while bytes < BATCH_BYTES_MAX
-                && let Some(item) = self.relayed.pop_front()
+                && let Some((item, of)) = self.relayed.pop_front()
             {
                 bytes += item.command.len();
+                level = level.max(of);
+                relayed.push(of);
                 items.push(item);
             }
             if items.is_empty() {
                 return;
             }
-            let batch = Batch { level: LEVEL, time_ms, items };
+            let batch = Batch { level, time_ms, items };
             let data = batch.encode().expect("a batch in memory can always be encoded");
             if core.propose(data).is_err() {
                 // Not taken: all stay where they were, in order.
                 self.next = next;
-                for item in batch.items.into_iter().skip(own).rev() {
-                    self.relayed.push_front(item);
+                for (item, of) in batch.items.into_iter().skip(own).zip(relayed).rev() {
+                    self.relayed.push_front((item, of));
                 }
                 return;
             }
         }
     }
 
-    /// This node's own commands from `next` on, at most so many bytes but at least one.
-    fn take_own(&mut self, tick: u64, bytes_max: usize) -> Vec<Item> {
+    /// This node's own commands from `next` on, at most so many bytes but at least one; and the highest
+    /// level among them.
+    fn take_own(&mut self, tick: u64, bytes_max: usize) -> (Vec<Item>, u8) {
         let (node, boot) = self.origin;
         if self.handed_for.1.is_none() || self.unsettled {
-            return Vec::new();
+            return (Vec::new(), LEVEL_FIRST);
         }
         let mut items = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut level) = (0, LEVEL_FIRST);
         for (&number, waiting) in self.own.range_mut(self.next..) {
             if bytes >= bytes_max {
                 break;
             }
             bytes += waiting.command.len();
+            level = level.max(waiting.level);
             waiting.handed_tick = Some(tick);
             items.push(Item { origin: Origin { node, boot, number }, command: waiting.command.clone() });
             self.next = number + 1;
         }
-        items
+        (items, level)
     }
+}
+
+fn level_of(item: &Item) -> Result<u8, FormatError> {
+    Ok(Command::decode(&item.command)?.change.level())
 }
 
 impl Taken {
@@ -274,55 +299,76 @@ impl Taken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::command::Change;
+    use crate::ids::RoomId;
 
     fn item(boot: u64, number: u64) -> Item {
         let origin = Origin { node: RaftId(2), boot: Boot(boot), number };
-        Item { origin, command: ByteBuf::new() }
+        let change = Change::Join { room: RoomId(1) };
+        let command = Command { user: "ann".into(), id: number.to_string(), change };
+        Item { origin, command: ByteBuf::from(command.encode().unwrap()) }
+    }
+
+    /// Everybody reads everything.
+    fn may(_: u8) -> bool {
+        true
+    }
+
+    #[test]
+    fn a_leader_takes_nothing_that_not_everybody_reads() {
+        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1, promote_ticks: 1 };
+        let mut leader = Proposals::new((RaftId(1), Boot(1)), patience);
+        leader.relay(Term(5), vec![item(1, 1)], |level| level > LEVEL_FIRST);
+        let garbage = Item { command: ByteBuf::from(b"\xc1".to_vec()), ..item(1, 2) };
+        leader.relay(Term(5), vec![garbage, item(1, 3)], may);
+        assert_eq!(numbers(&leader), [3]);
+        leader.relay(Term(5), vec![item(1, 1)], may);
+        assert_eq!(numbers(&leader), [3, 1], "it may come again when they do");
     }
 
     fn numbers(proposals: &Proposals) -> Vec<u64> {
-        proposals.relayed.iter().map(|item| item.origin.number).collect()
+        proposals.relayed.iter().map(|(item, _)| item.origin.number).collect()
     }
 
     #[test]
     fn a_leader_takes_each_number_once_a_term() {
-        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1 };
+        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1, promote_ticks: 1 };
         let mut leader = Proposals::new((RaftId(1), Boot(1)), patience);
-        leader.relay(Term(5), vec![item(1, 3), item(1, 1), item(1, 3)]);
-        leader.relay(Term(5), vec![item(1, 1), item(1, 2)]);
+        leader.relay(Term(5), vec![item(1, 3), item(1, 1), item(1, 3)], may);
+        leader.relay(Term(5), vec![item(1, 1), item(1, 2)], may);
         assert_eq!(numbers(&leader), [3, 1, 2]);
-        leader.relay(Term(5), vec![item(2, 1), item(1, 4)]);
+        leader.relay(Term(5), vec![item(2, 1), item(1, 4)], may);
         assert_eq!(numbers(&leader), [3, 1, 2, 1], "nobody waits for what an earlier run asked");
-        leader.relay(Term(6), vec![item(2, 1)]);
+        leader.relay(Term(6), vec![item(2, 1)], may);
         assert_eq!(numbers(&leader), [1], "what the earlier term did not propose is handed on again");
     }
 
     #[test]
     fn what_was_handed_on_before_the_tables_were_replaced_is_not_handed_on_again() {
-        let patience = Patience { deadline_ticks: 9, repeat_ticks: 1, no_quorum_ticks: 9 };
+        let patience = Patience { deadline_ticks: 9, repeat_ticks: 1, no_quorum_ticks: 9, promote_ticks: 1 };
         let mut node = Proposals::new((RaftId(1), Boot(1)), patience);
         node.handed_for = (Term(1), Some(RaftId(2)));
         for _ in 0..2 {
-            node.ask(Vec::new(), 0).unwrap();
+            node.ask(Vec::new(), LEVEL_FIRST, 0).unwrap();
         }
-        assert_eq!(node.take_own(0, 1 << 20).len(), 2);
-        node.ask(Vec::new(), 0).unwrap();
+        assert_eq!(node.take_own(0, 1 << 20).0.len(), 2);
+        node.ask(Vec::new(), LEVEL_FIRST, 0).unwrap();
         assert_eq!(node.forget_handed_on(), [1, 2]);
         node.next = 0;
-        let again: Vec<_> = node.take_own(1, 1 << 20).iter().map(|item| item.origin.number).collect();
+        let again: Vec<_> = node.take_own(1, 1 << 20).0.iter().map(|item| item.origin.number).collect();
         assert_eq!(again, [3]);
     }
 
     #[test]
     fn who_may_wait_is_bounded() {
-        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1 };
+        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1, promote_ticks: 1 };
         let mut node = Proposals::new((RaftId(1), Boot(1)), patience);
         for _ in 0..WAITING_MAX {
-            node.ask(Vec::new(), 0).unwrap();
+            node.ask(Vec::new(), LEVEL_FIRST, 0).unwrap();
         }
-        assert_eq!(node.ask(Vec::new(), 0), Err(NotDone::Busy));
+        assert_eq!(node.ask(Vec::new(), LEVEL_FIRST, 0), Err(NotDone::Busy));
         assert_eq!(node.expire(1, 0).len(), WAITING_MAX);
-        assert!(node.ask(Vec::new(), 1).is_ok());
+        assert!(node.ask(Vec::new(), LEVEL_FIRST, 1).is_ok());
     }
 
     #[test]

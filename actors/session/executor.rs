@@ -278,6 +278,11 @@ pub(super) fn not_done(not_done: NotDone) -> Problem {
         NotDone::Unavailable => Problem::unavailable(),
         NotDone::Unknown => Problem::timeout(),
         NotDone::Busy => busy(),
+        NotDone::TooNew { .. } => Problem::new(
+            Code::Unavailable,
+            "not every node is known to read this kind of change yet: it can be made once all of them run a \
+             program that does",
+        ),
     }
 }
 

@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::collected::Collected;
 use crate::bus::{Envelope, Port};
+use crate::chat::command::LEVEL;
 use crate::chat_db::incoming::Incoming;
 use crate::chat_db::pages::{self, PAGE_BYTES, PAGE_BYTES_MAX, Position};
 use crate::ids::{Boot, RaftId};
@@ -254,6 +255,12 @@ impl StateFetch {
         let head = pages::verify(bytes).map_err(|error| error.to_string())?;
         if head.format > self.config.format {
             return Err(format!("it has format {}, which this program does not know", head.format));
+        }
+        let level = head.position.level;
+        if level > u32::from(LEVEL) {
+            return Err(format!(
+                "it holds changes of level {level}, which this program does not know: run a newer one"
+            ));
         }
         let Some(collected) = &mut self.collected else { return Ok(()) };
         let mut more = collected.clone();

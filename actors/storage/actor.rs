@@ -1,7 +1,7 @@
 //! The actor that owns the store.
 //!
 //! **Owns** the only writing connection, on a thread of its own. **Is told** [`Append`], [`Apply`] and
-//! [`Compact`].
+//! [`Compact`] and [`Retire`].
 //! **Tells** `RaftNode` what is [`Persisted`] and [`Applied`], and whoever subscribed what
 //! [`Changed`], or that the tables were [`Replaced`]. **Never** reports what is not on the disk, never runs a job before an earlier append,
 //! never waits for another actor.
@@ -13,6 +13,7 @@
 //! with the file ends the process.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,9 @@ use crate::bus::{Envelope, News, Port};
 use crate::essential;
 use crate::ids::LogIndex;
 use crate::messages::audit::Counted;
-use crate::messages::disk::{Append, Applied, Apply, Changed, Committed, Compact, Persisted};
+use crate::messages::disk::{
+    Append, Applied, Apply, Changed, Committed, Compact, Members, Persisted, Retire,
+};
 use crate::messages::people::Replaced;
 use crate::metrics::Metrics;
 
@@ -45,6 +48,7 @@ pub struct StoragePorts {
     pub changed: News<Changed>,
     pub replaced: News<Replaced>,
     pub counted: News<Counted>,
+    pub members: News<Members>,
 }
 
 /// The one writer of `chat.db`.
@@ -151,6 +155,9 @@ impl Storage {
             store.apply(&waiting[..entries], || started.elapsed() >= PIECE_MAX)
         });
         self.waiting.drain(..piece.entries);
+        if let Some(members) = piece.members {
+            self.ports.members.publish(&members);
+        }
         self.ports.applied.tell(piece.applied);
         if let Some(changed) = piece.changed {
             self.ports.changed.publish(&changed);
@@ -202,6 +209,8 @@ impl Handler<Envelope<Append>> for Storage {
         insist(&mut self.store, |store| store.append(&append));
         if let Some(install) = &append.snapshot {
             info!(index = %install.position.index, at = %self.store.at(), "the state of another replica is installed");
+            let roll = insist(&mut self.store, |store| store.roll());
+            self.ports.members.publish(&Members { roll: Arc::new(roll) });
             self.ports.replaced.publish(&Replaced { at: self.store.at() });
         }
         self.ports.persisted.tell(Persisted { number: append.number });
@@ -221,6 +230,16 @@ impl Handler<Envelope<Apply>> for Storage {
         let (apply, _handling) = letter.open();
         self.waiting.extend(apply.entries);
         self.go_on_later(ctx);
+    }
+}
+
+impl Handler<Envelope<Retire>> for Storage {
+    type Result = ();
+
+    fn handle(&mut self, letter: Envelope<Retire>, _: &mut Self::Context) {
+        let (Retire { why, reply }, _handling) = letter.open();
+        insist(&mut self.store, |store| store.retire(why));
+        let _gone = reply.send(());
     }
 }
 
@@ -304,6 +323,7 @@ mod tests {
                 changed,
                 replaced: News::default(),
                 counted: News::default(),
+                members: News::default(),
             };
             let storage = Storage::new(store, 100, ports, &metrics).start_on_own_thread();
             let asks: (Port<Append>, Port<Apply>) =

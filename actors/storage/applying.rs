@@ -11,12 +11,12 @@ use super::founding;
 use super::store::{Store, StoreError, Synchronous, is_surprise};
 use super::tables::SqlTables;
 use crate::chat::batch::{BatchFailed, Gathered, Here, apply_batch_with, apply_item, internal};
-use crate::chat::command::Item;
+use crate::chat::command::{Command, Item};
 use crate::chat::digest::RowsSum;
 use crate::chat::outcome::Effect;
 use crate::chat_db::rows::int;
 use crate::ids::{At, LogIndex};
-use crate::messages::disk::{Applied, Changed, Committed, Payload};
+use crate::messages::disk::{Applied, Changed, Committed, Members, Payload};
 
 /// What one piece of work brought about.
 pub struct Piece {
@@ -27,6 +27,8 @@ pub struct Piece {
     pub changed: Option<Changed>,
     /// What the rows came to at each entry whose number says so, to be compared with other replicas.
     pub counted: Vec<(LogIndex, RowsSum)>,
+    /// When members changed.
+    pub members: Option<Members>,
 }
 
 /// At every entry whose number is a multiple of this, replicas compare what their rows come to.
@@ -86,18 +88,35 @@ impl Store {
                     break;
                 }
             }
-            store.write_position(index).map(|position| (done, index, position))
+            store.write_position(index, gathered.level).map(|position| (done, index, position))
         })?;
         self.standing.applied = index;
         (self.standing.at, self.standing.sum) = (at, sum);
-        let Gathered { outcomes, notices, ended } = gathered;
+        let Gathered { outcomes, notices, ended, level } = gathered;
         let moved = at != before || !ended.is_empty();
+        let of_members = |entry: &Committed| matches!(entry.what, Payload::Conf(..) | Payload::Node(_));
+        let members = match entries[..done].iter().any(of_members) {
+            true => Some(Members { roll: Arc::new(self.roll()?) }),
+            false => None,
+        };
         Ok(Piece {
+            members,
             entries: done,
-            applied: Applied { index, outcomes },
+            applied: Applied { index, outcomes, level },
             changed: moved.then(|| Changed { at, notices: Arc::new(notices), ended: Arc::new(ended) }),
             counted,
         })
+    }
+
+    /// Applies entries within a transaction of the caller's, all of them, and writes how far the rows
+    /// are. Nobody waits for the outcomes.
+    pub(super) fn apply_whole(&mut self, entries: &[Committed]) -> Result<(), StoreError> {
+        let mut unheard = Gathered::default();
+        for entry in entries {
+            self.apply_entry(entry, Care::Savepoints, &mut unheard)?;
+        }
+        let index = entries.last().map_or(self.standing.applied, |entry| entry.index);
+        self.write_position(index, unheard.level).map(|_| ())
     }
 
     fn apply_entry(
@@ -108,12 +127,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         let data = match &entry.what {
             Payload::Empty => return Ok(()),
-            Payload::Conf(conf_state) => {
-                return self.sql(|conn| {
+            Payload::Conf(conf_state, row) => {
+                self.sql(|conn| {
                     let bytes = founding::encode(conf_state)?;
-                    conn.prepare_cached("UPDATE raft_state SET conf_state = ?1")?.execute([bytes]).map(|_| ())
-                });
+                    conn.prepare_cached("UPDATE raft_state SET conf_state = ?1")?.execute([bytes])
+                })?;
+                return if row.is_empty() { Ok(()) } else { self.write_node(entry.index, row) };
             }
+            Payload::Node(row) => return self.write_node(entry.index, row),
             Payload::Batch(data) => data,
         };
         let here = Here { node: self.standing.raft_id, boot: self.standing.boot };
@@ -128,8 +149,8 @@ impl Store {
         }
     }
 
-    /// Writes how far the rows are, with them.
-    fn write_position(&mut self, index: LogIndex) -> Result<(At, RowsSum), StoreError> {
+    /// Writes how far the rows are, with them, and the highest level of a command among them.
+    fn write_position(&mut self, index: LogIndex, level: u8) -> Result<(At, RowsSum), StoreError> {
         let settled = self.tables.settle();
         settled.map_err(|error| self.judge(error))?;
         let (at, sum) = self.tables.position();
@@ -137,19 +158,24 @@ impl Store {
             // What is applied is committed; Raft writes a new commit only along with an append.
             conn.prepare_cached(
                 "UPDATE raft_state SET applied_index = ?1, applied_at = ?2, rows_sum = ?3,
-                     commit_index = max(commit_index, ?1)",
+                     commit_index = max(commit_index, ?1), level = max(level, ?4)",
             )?
-            .execute(params![int(index.0), int(at.0), sum.bytes()])
+            .execute(params![int(index.0), int(at.0), sum.bytes(), level])
         })?;
         Ok((at, sum))
     }
 }
 
 /// Applies one command so that nothing else is lost with it.
-fn apply_alone(tables: &mut SqlTables, time_ms: u64, item: &Item) -> rusqlite::Result<Effect> {
+fn apply_alone(
+    tables: &mut SqlTables,
+    time_ms: u64,
+    item: &Item,
+    command: &Command,
+) -> rusqlite::Result<Effect> {
     let before = tables.position();
     tables.conn.execute_batch("SAVEPOINT command")?;
-    let done = apply_item(tables, time_ms, item).and_then(|effect| tables.settle().map(|()| effect));
+    let done = apply_item(tables, time_ms, item, command).and_then(|effect| tables.settle().map(|()| effect));
     let effect = match done {
         Err(error) if is_surprise(&error) => {
             tracing::error!(%error, origin = ?item.origin, "a command failed that cannot fail");

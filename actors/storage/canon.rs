@@ -1,5 +1,7 @@
 //! All replicated rows of the chat in their canonical order: what replicas are compared by.
 
+use rusqlite::{Connection, Result};
+
 use super::store::{Store, StoreError};
 use crate::chat::digest;
 use crate::chat::tables::Row;
@@ -21,8 +23,17 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn digest(&self) -> Result<[u8; 32], StoreError> {
-        Ok(digest::of_rows(&self.rows()?))
+        self.sql(digest_of)
     }
+}
+
+/// The digest of the rows that a connection sees; holds one of them at a time.
+pub(super) fn digest_of(conn: &Connection) -> Result<[u8; 32]> {
+    let mut canon = digest::begin_rows();
+    walk::walk(conn, |row| {
+        canon.row(&row);
+    })?;
+    Ok(canon.finish())
 }
 
 #[cfg(test)]
@@ -73,6 +84,7 @@ mod tests {
                     let piece = store.apply(rest, || dice.percent(50)).unwrap();
                     rest = &rest[piece.entries..];
                     found.outcomes.extend(piece.applied.outcomes);
+                    found.level = found.level.max(piece.applied.level);
                     if let Some(changed) = piece.changed {
                         found.notices.extend(changed.notices.iter().cloned());
                         found.ended.extend(changed.ended.iter().cloned());

@@ -51,7 +51,8 @@ impl Store {
         })?;
         let Some(record) = record else { return Ok(Foundation::Empty) };
         let founding = serde_json::from_str(&record).map_err(FoundingError::Unreadable)?;
-        Ok(if state == "founded" { Foundation::Founded(founding) } else { Foundation::Proposed(founding) })
+        // A retired file was founded; whoever may not serve it asks for its retirement first.
+        Ok(if state == "proposed" { Foundation::Proposed(founding) } else { Foundation::Founded(founding) })
     }
 
     /// Stores a record, with an fsync. From then on any other is refused; the same one again is fine.

@@ -9,10 +9,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
-use crate::chat_db::pragma;
-
 use super::schema::{self, APPLICATION_ID, FORMAT, PAGE_BYTES};
 use super::set_aside::{set_aside, suspicion};
+use crate::chat::command::LEVEL;
+use crate::chat_db::pragma;
 
 /// The file that holds the Raft log and the chat.
 pub const FILE: &str = "chat.db";
@@ -37,8 +37,14 @@ pub enum OpenError {
     AnotherNode { path: PathBuf, found: String, node: String },
     #[error("{path} is not a chat: choose another data_dir, or move that file away")]
     NotAChat { path: PathBuf },
+    #[error("there is no chat at {path}: look at node.data_dir in the settings")]
+    Nothing { path: PathBuf },
     #[error("{path} has format {found}, this program knows up to {FORMAT}: run a newer replicated-chat")]
     Newer { path: PathBuf, found: i32 },
+    #[error(
+        "{path} holds changes of level {found}, this program knows up to {LEVEL}: run a newer replicated-chat"
+    )]
+    NewerLevel { path: PathBuf, found: i64 },
     #[error("{path}: the setting {pragma} did not take: it is {found}; is this an unusual file system?")]
     Setting { path: PathBuf, pragma: &'static str, found: String },
     #[error("cannot set the suspect file in {dir} aside: {source}: this node needs another disk")]
@@ -62,6 +68,41 @@ pub(super) fn open(data_dir: &Path, node: &str) -> Result<OpenFile, OpenError> {
     let path = data_dir.join(FILE);
     let conn = open_chat(&path, data_dir, node)?;
     Ok(OpenFile { conn, path, lock })
+}
+
+/// Opens the file of a stopped node to look at it. Nothing is made, migrated or changed.
+pub(super) fn open_to_look(data_dir: &Path, node: &str) -> Result<OpenFile, OpenError> {
+    let path = data_dir.join(FILE);
+    let nothing = || OpenError::Nothing { path: path.clone() };
+    if !path.exists() {
+        return Err(nothing());
+    }
+    let lock = take_lock(data_dir)?;
+    let failed = |source| explain(&path, data_dir, source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(&path, flags).map_err(failed)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    if format_of(&conn, &path, data_dir)? == 0 {
+        return Err(nothing());
+    }
+    for (name, value) in [("query_only", "on"), ("cell_size_check", "on"), ("trusted_schema", "off")] {
+        pragma::set(&conn, name, value).map_err(failed)?;
+    }
+    let node_found = conn.query_row("SELECT node FROM raft_state", [], |row| row.get(0)).optional();
+    match node_found.map_err(failed)? {
+        None => Err(nothing()),
+        Some::<String>(found) if found != node => {
+            Err(OpenError::AnotherNode { path, found, node: node.to_owned() })
+        }
+        Some(_) => Ok(OpenFile { conn, path, lock }),
+    }
+}
+
+/// Takes a directory for a file that is to be made in it; makes the directory when it is not there.
+pub(super) fn take_directory(dir: &Path) -> Result<File, OpenError> {
+    make_directory(dir)?;
+    take_lock(dir)
 }
 
 fn make_directory(dir: &Path) -> Result<(), OpenError> {
@@ -116,6 +157,7 @@ fn open_chat(path: &Path, dir: &Path, node: &str) -> Result<Connection, OpenErro
     schema::migrate(&mut conn, found).map_err(failed)?;
     forbid_clock_and_dice(&conn).map_err(failed)?;
     belongs_to(&conn, path, dir, node)?;
+    level_is_known(&conn, path, dir)?;
     Ok(conn)
 }
 
@@ -210,6 +252,17 @@ fn belongs_to(conn: &Connection, path: &Path, dir: &Path, node: &str) -> Result<
     }
 }
 
+/// A newer program has applied what this one could not read.
+fn level_is_known(conn: &Connection, path: &Path, dir: &Path) -> Result<(), OpenError> {
+    let found: i64 = conn
+        .query_row("SELECT level FROM raft_state", [], |row| row.get(0))
+        .map_err(|source| explain(path, dir, source))?;
+    match found <= i64::from(LEVEL) {
+        true => Ok(()),
+        false => Err(OpenError::NewerLevel { path: path.to_owned(), found }),
+    }
+}
+
 /// Turns what SQLite says on opening into what the operator can do.
 fn explain(path: &Path, dir: &Path, source: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
@@ -270,6 +323,16 @@ mod tests {
         drop(store);
         let refused = refusal(&dir.data(), "node1").to_string();
         assert!(refused.contains("run a newer replicated-chat"), "{refused}");
+    }
+
+    #[test]
+    fn changes_of_a_newer_level_are_refused() {
+        let dir = TestDir::new();
+        let store = Store::open(&dir.data(), "node1").unwrap();
+        store.conn().execute("UPDATE raft_state SET level = ?1", [LEVEL + 1]).unwrap();
+        drop(store);
+        let refused = refusal(&dir.data(), "node1").to_string();
+        assert!(refused.contains("changes of level") && refused.contains("run a newer"), "{refused}");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! and tells which is which. Derived columns (`rooms.last_seq`, `rooms.last_time`) follow from other
 //! replicated rows and do not move an `at`.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// `RCHT`: what `file` and a node on starting know a chat by.
@@ -200,7 +202,44 @@ ALTER TABLE raft_log ADD COLUMN checksum INTEGER;   -- NULL: written by format 1
 /// # Errors
 /// What SQLite says; the file then has the format of the last step that was done.
 pub fn migrate(conn: &mut Connection, from: i32) -> rusqlite::Result<()> {
-    for (format, step) in (1..).zip(MIGRATIONS).skip_while(|(format, _)| *format <= from) {
+    migrate_to(conn, from, MIGRATIONS)
+}
+
+/// The tables and indexes of a format, by name, as the statements that make them.
+///
+/// # Errors
+/// What SQLite says.
+pub fn shape_of_format(format: i32) -> rusqlite::Result<BTreeMap<String, String>> {
+    let mut conn = Connection::open_in_memory()?;
+    let steps = usize::try_from(format).unwrap_or_default().min(MIGRATIONS.len());
+    migrate_to(&mut conn, 0, &MIGRATIONS[..steps])?;
+    shape(&conn)
+}
+
+/// The tables and indexes of a file, by name, as the statements that make them.
+///
+/// # Errors
+/// What SQLite says.
+pub fn shape(conn: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
+    let mut statement = conn
+        .prepare("SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// The replicated tables of a file, by name.
+///
+/// # Errors
+/// What SQLite says.
+pub fn replicated(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = conn.prepare(
+        "SELECT name FROM sqlite_schema AS of WHERE type = 'table'
+             AND EXISTS (SELECT 1 FROM pragma_table_info(of.name) WHERE name = 'at') ORDER BY name",
+    )?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+fn migrate_to(conn: &mut Connection, from: i32, steps: &[&str]) -> rusqlite::Result<()> {
+    for (format, step) in (1..).zip(steps).skip_while(|(format, _)| *format <= from) {
         let transaction = Transaction::new(conn, TransactionBehavior::Immediate)?;
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -265,6 +304,20 @@ mod tests {
                 .collect();
             assert!(plan.len() == 1 && plan[0].starts_with("SEARCH"), "{table}: {plan:?}");
         }
+    }
+
+    #[test]
+    fn a_step_that_fails_halfway_leaves_the_file_as_it_was() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate_to(&mut conn, 0, &[V1]).unwrap();
+        conn.execute("INSERT INTO raft_state (one, node) VALUES (1, 'node1')", []).unwrap();
+        let before = shape(&conn).unwrap();
+        let failing = format!("{V2} UPDATE raft_state SET node = NULL;");
+        migrate_to(&mut conn, 1, &[V1, &failing]).unwrap_err();
+        let format: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!((format, shape(&conn).unwrap()), (1, before));
+        migrate(&mut conn, 1).unwrap();
+        assert_eq!(shape(&conn).unwrap(), shape_of_format(FORMAT).unwrap());
     }
 
     #[test]

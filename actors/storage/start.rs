@@ -9,7 +9,7 @@ use crate::chat::digest::RowsSum;
 use crate::chat_db::rows::{at, number};
 use crate::chat_db::{entries, walk};
 use crate::ids::{At, Boot, LogIndex, RaftId, Term};
-use crate::membership::Node;
+use crate::membership::{Node, Roll};
 
 /// What a node is and where it stands, as of its start.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Opened {
     pub epoch: String,
     /// Everybody in the chat, by Raft id.
     pub nodes: Vec<Node>,
+    /// Everybody who is or was in the chat, as of `applied`.
+    pub roll: Roll,
     /// This run of the process: on the disk already.
     pub boot: Boot,
     pub hard_state: HardState,
@@ -27,6 +29,8 @@ pub struct Opened {
     pub conf_state: ConfState,
     pub applied: LogIndex,
     pub at: At,
+    /// The highest format level of a command that was applied.
+    pub level: u8,
     /// The entry before the log's first.
     pub cut: (LogIndex, Term),
     /// The terms of the cut and of every entry after it, by rising index.
@@ -80,17 +84,24 @@ pub enum StartError {
 const RESCUE: &str = "keep a copy of data_dir, then empty it, and the node rejoins as a new replica";
 
 /// The one row of `raft_state`.
-struct State {
-    foundation: String,
-    cluster: String,
+pub(super) struct State {
+    pub foundation: String,
+    pub cluster: String,
     epoch: String,
     raft_id: RaftId,
     boot: Boot,
     hard_state: HardState,
-    cut: (LogIndex, Term),
-    applied: LogIndex,
-    at: At,
+    pub cut: (LogIndex, Term),
+    pub applied: LogIndex,
+    pub at: At,
     conf_state: Vec<u8>,
+}
+
+/// What the checks found out by the way.
+pub(super) struct Examined {
+    conf_state: ConfState,
+    terms: Vec<TermRun>,
+    pub last: LogIndex,
 }
 
 impl Store {
@@ -119,11 +130,47 @@ impl Store {
         Ok(opened)
     }
 
-    fn look(&self) -> Result<Opened, StartError> {
+    /// Everybody in the chat, by Raft id.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+        Ok(self.roll()?.here())
+    }
+
+    /// What Raft may use, checked; changes nothing.
+    pub(super) fn look(&self) -> Result<Opened, StartError> {
         let state = self.sql(read_state)?;
         if state.foundation != "founded" {
             return Err(StartError::NotFounded);
         }
+        let Examined { conf_state, terms, last } = self.examine(&state)?;
+        let roll = self.roll()?;
+        let nodes = roll.here();
+        let level = self.sql(|conn| conn.query_row("SELECT level FROM raft_state", [], |row| row.get(0)))?;
+        let unapplied = self.sql(|conn| entries::read(conn, state.applied.next(), last.next(), u64::MAX))?;
+        Ok(Opened {
+            node: self.node.clone(),
+            raft_id: state.raft_id,
+            cluster: state.cluster,
+            epoch: state.epoch,
+            nodes,
+            roll,
+            boot: state.boot,
+            hard_state: state.hard_state,
+            conf_state,
+            applied: state.applied,
+            at: state.at,
+            level,
+            cut: state.cut,
+            terms,
+            last,
+            unapplied,
+        })
+    }
+
+    /// Checks log, commit, applied and configuration against each other.
+    pub(super) fn examine(&self, state: &State) -> Result<Examined, StartError> {
         let conf_state = ConfState::parse_from_bytes(&state.conf_state)
             .map_err(|source| StartError::BadMembers { source })?;
         let (terms, last) = self.walk_log(state.cut)?;
@@ -132,29 +179,12 @@ impl Store {
         if conf_state.voters.is_empty() && !joins {
             return Err(StartError::NoMembers);
         }
-        check_positions(&state, last)?;
+        check_positions(state, last)?;
         let (term, log_term) = (Term(state.hard_state.term), terms.last().map_or(Term(0), |run| run.term));
         if term < log_term {
             return Err(StartError::TermBehindLog { term, log: log_term });
         }
-        let nodes = self.sql(read_nodes)?;
-        let unapplied = self.sql(|conn| entries::read(conn, state.applied.next(), last.next(), u64::MAX))?;
-        Ok(Opened {
-            node: self.node.clone(),
-            raft_id: state.raft_id,
-            cluster: state.cluster,
-            epoch: state.epoch,
-            nodes,
-            boot: state.boot,
-            hard_state: state.hard_state,
-            conf_state,
-            applied: state.applied,
-            at: state.at,
-            cut: state.cut,
-            terms,
-            last,
-            unapplied,
-        })
+        Ok(Examined { conf_state, terms, last })
     }
 
     /// The terms of the whole log and its last index; that no entry is missing, and none out of order.
@@ -206,7 +236,7 @@ fn check_positions(state: &State, last: LogIndex) -> Result<(), StartError> {
     Ok(())
 }
 
-fn read_state(conn: &Connection) -> rusqlite::Result<State> {
+pub(super) fn read_state(conn: &Connection) -> rusqlite::Result<State> {
     conn.query_row(
         "SELECT foundation, coalesce(cluster, ''), coalesce(epoch, ''), raft_id, boot, term, vote,
              commit_index, cut_index, cut_term, applied_index, applied_at, conf_state FROM raft_state",
@@ -235,28 +265,13 @@ fn read_state(conn: &Connection) -> rusqlite::Result<State> {
 }
 
 /// What the rows come to; counted once when a file of an earlier format has not kept it.
-fn keep_sum(conn: &Connection) -> rusqlite::Result<RowsSum> {
+pub(super) fn keep_sum(conn: &Connection) -> rusqlite::Result<RowsSum> {
     if let Some(kept) = conn.query_row("SELECT rows_sum FROM raft_state", [], |row| row.get(0))? {
         return Ok(RowsSum::from_bytes(kept));
     }
     let counted = walk::sum(conn)?;
     conn.execute("UPDATE raft_state SET rows_sum = ?1", [counted.bytes()])?;
     Ok(counted)
-}
-
-fn read_nodes(conn: &Connection) -> rusqlite::Result<Vec<Node>> {
-    let mut statement = conn.prepare(
-        "SELECT name, raft_id, peer, public FROM nodes WHERE raft_id IS NOT NULL AND NOT removed ORDER BY raft_id",
-    )?;
-    let nodes = statement.query_map([], |row| {
-        Ok(Node {
-            name: row.get(0)?,
-            raft_id: RaftId(number(row, 1)?),
-            peer: row.get(2)?,
-            public: row.get(3)?,
-        })
-    })?;
-    nodes.collect()
 }
 
 #[cfg(test)]

@@ -38,7 +38,10 @@ pub enum StoreError {
     #[error("a statement failed that cannot fail: {0}")]
     Surprise(rusqlite::Error),
     /// A committed entry that this program cannot read: the process ends.
-    #[error("log entry {index} cannot be applied: {source}")]
+    #[error(
+        "log entry {index} cannot be applied: {source}; it is not skipped, since the replicas would part: run the \
+         program that wrote it, or a newer one"
+    )]
     Unreadable { index: LogIndex, source: FormatError },
     /// State that was fetched is not what it was when it came: the process ends, and it is fetched anew.
     #[error("the state that was fetched cannot be installed: {0}")]
@@ -92,8 +95,19 @@ impl Store {
     /// # Errors
     /// Each variant of [`OpenError`] says what is wrong and what to do.
     pub fn open(data_dir: &Path, node: &str) -> Result<Self, OpenError> {
-        let open = open::open(data_dir, node)?;
-        Ok(Self {
+        Ok(Self::on(open::open(data_dir, node)?, node))
+    }
+
+    /// Opens the directory of a stopped node to look at its file: nothing is made or changed.
+    ///
+    /// # Errors
+    /// Each variant of [`OpenError`] says what is wrong and what to do.
+    pub fn open_to_look(data_dir: &Path, node: &str) -> Result<Self, OpenError> {
+        Ok(Self::on(open::open_to_look(data_dir, node)?, node))
+    }
+
+    pub(super) fn on(open: open::OpenFile, node: &str) -> Self {
+        Self {
             tables: SqlTables::new(open.conn),
             path: open.path,
             node: node.to_owned(),
@@ -101,7 +115,7 @@ impl Store {
             synchronous: Synchronous::Full,
             jobs_since_look: 0,
             _lock: open.lock,
-        })
+        }
     }
 
     /// How many entries may be applied before the log holds more than `entries_max` applied ones.

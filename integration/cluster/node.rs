@@ -70,6 +70,15 @@ impl Node {
         fs::write(self.settings_file(), text).unwrap();
     }
 
+    /// The same for a node that joins the running cluster of these.
+    pub fn write_join_settings(&self, others: &[&Node], secret: &str, more: &str) {
+        self.write_settings(&[], secret, more);
+        let text = fs::read_to_string(self.settings_file()).unwrap();
+        let urls: Vec<String> = others.iter().map(|node| format!("{:?}", node.peer_url())).collect();
+        let text = text.replace("members = [  ]", &format!("join = [ {} ]", urls.join(", ")));
+        fs::write(self.settings_file(), text).unwrap();
+    }
+
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "{} runs already", self.name);
         let file = |name| File::options().create(true).append(true).open(name).unwrap();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::folder::Folder;
 use super::node::Node;
+use super::program::{self, Run};
 use super::wait::{PATIENCE, poll};
 
 /// Its nodes are called node1, node2, … and stand at the places 0, 1, …
@@ -44,10 +45,51 @@ impl Cluster {
     /// Writes the settings of all nodes anew.
     pub fn write_settings(&self, more: &str) {
         let members: Vec<String> = self.nodes.iter().map(Node::member).collect();
-        let secret = format!("of {}", self.folder.path().display());
+        let secret = self.secret();
         for node in &self.nodes {
             node.write_settings(&members, &secret, more);
         }
+    }
+
+    pub fn secret(&self) -> String {
+        format!("of {}", self.folder.path().display())
+    }
+
+    /// One more node, that will join by way of these places; not started.
+    pub fn prepare_another(&mut self, by: &[usize], more: &str) -> usize {
+        let node = Node::new(self.folder.path(), &format!("node{}", self.nodes.len() + 1));
+        let others: Vec<&Node> = by.iter().map(|place| &self.nodes[*place]).collect();
+        node.write_join_settings(&others, &self.secret(), more);
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// Runs a command of the program on the settings of the node at `place`.
+    pub async fn command(&self, place: usize, words: &[&str]) -> Run {
+        let settings = self.nodes[place].settings_file();
+        let mut arguments = vec![words[0], settings.to_str().unwrap()];
+        arguments.extend(&words[1..]);
+        program::run(self.folder.path(), &arguments, &[]).await
+    }
+
+    /// The role of a name, as the node at `place` sees it; `None` when it is not listed, or not answered.
+    pub async fn role(&self, place: usize, name: &str) -> Option<String> {
+        let status = self.nodes[place].status().await?;
+        let nodes = status["nodes"].as_array()?.clone();
+        let found = nodes.iter().find(|node| node["name"] == name)?;
+        found["role"].as_str().map(str::to_owned)
+    }
+
+    /// Waits until so many nodes have a vote, in the eyes of the node at `place`.
+    pub async fn wait_for_voters(&self, place: usize, count: usize) {
+        let what = format!("{count} voters");
+        self.wait_for(&what, async || {
+            let status = self.nodes[place].status().await?;
+            let nodes = status["nodes"].as_array()?.clone();
+            let voters = nodes.iter().filter(|node| node["role"] != "learner").count();
+            (voters == count && nodes.iter().all(|node| node["up"] == true)).then_some(())
+        })
+        .await;
     }
 
     /// Looks until there is something to see, else fails and shows what each node said last.

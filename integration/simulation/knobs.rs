@@ -120,6 +120,7 @@ impl Knobs {
                 deadline_ticks: dice.between((8, 90)),
                 repeat_ticks: dice.between((3, 25)),
                 no_quorum_ticks: dice.between((15, 40)),
+                promote_ticks: 20,
             },
             page: dice.pick(&[1, 7, 50]),
             bounds: dice.pick(&[

@@ -62,8 +62,9 @@ pub async fn begin_to_chat(cluster: &mut Cluster, people: u64, pause: Duration) 
         rooms.push(admin.create_room(&format!("room {number}"), "public").await);
     }
     let mut clients = Vec::new();
+    let up: Vec<usize> = (0..cluster.nodes.len()).filter(|place| cluster.nodes[*place].is_up()).collect();
     for number in 0..people {
-        let place = usize::try_from(number).unwrap() % cluster.nodes.len();
+        let place = up[usize::try_from(number).unwrap() % up.len()];
         let mut client = cluster.register(place, &format!("user{number}")).await;
         let room = rooms[clients.len() % ROOMS];
         client.ok("join", json!({"room": room})).await;

@@ -8,13 +8,17 @@
 //! - `api`: the same ops, one request at a time.
 //! - `openapi`: the description of those for programs.
 //! - `origin`: which pages may talk to us.
+//! - `members`: changes of members, carried to the leader.
 //! - `operators`: cluster, health, metrics.
 //! - `page`: the page itself, built into the program.
 //! - `peer`: the other nodes' door.
+//! - `copies`: what a copy of the chat is made of, behind that door.
 
 mod api;
+pub mod copies;
 mod frames;
 pub mod gate;
+pub mod members;
 mod openapi;
 mod operators;
 mod origin;

@@ -3,7 +3,8 @@
 //! The secret is checked before anything else, then the cluster, then whom the request is for; only
 //! then is the body read. Until the chat is founded, founding alone is answered.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -11,19 +12,26 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::{Bytes, BytesMut};
 use chat_actors::bus::{NotSent, Port, Post};
+use chat_actors::chat::command::LEVEL;
 use chat_actors::chat_db::pages::PAGE_BYTES;
-use chat_actors::founding::{Answer, Request};
+use chat_actors::founding::{Answer, Listed, Request};
 use chat_actors::ids::{At, RaftId};
+use chat_actors::membership::{Directory, Roll};
 use chat_actors::messages::audit::PeerCounted;
 use chat_actors::messages::consensus::{Forwarded, Step};
 use chat_actors::messages::links::{Heard, Word};
+use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::reading::{StatePage, StatePageAnswer};
 use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::wire::{self, PARCEL_BYTES_MAX, Parcel, Refused};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+
+use super::members;
+
+use super::copies::{self, CopyPorts};
 
 pub const FOUNDING_PATH: &str = "/peer/founding";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -48,18 +56,49 @@ pub trait FoundingDesk: Send + Sync {
 
     /// What this node waits for before the chat exists.
     fn waiting_for(&self) -> String;
+
+    /// The operator gives members up: the chat is to be founded without them. Where to ask instead, when
+    /// another member would found it.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    fn give_up(&self, without: &[String]) -> Result<Option<Listed>, String>;
 }
 
 /// What is behind the door once the chat exists.
 pub struct Inside {
     pub own: RaftId,
     pub cluster: String,
+    /// The clusters in whose place this one came.
+    pub supersedes: Vec<String>,
+    pub roll: watch::Receiver<Arc<Roll>>,
+    pub directory: watch::Receiver<Arc<Directory>>,
+    pub stranger: Port<Stranger>,
+    pub change: Port<ChangeMembers>,
+    pub seen: Seen,
     pub step: Port<Step>,
     pub forwarded: Port<Forwarded>,
     pub heard: Port<Heard>,
     pub peer_counted: Port<PeerCounted>,
+    pub copies: CopyPorts,
     pub state_page: Port<StatePage>,
     pub cluster_answer: ClusterAnswer,
+}
+
+/// The highest run of each replica that was heard here.
+#[derive(Default)]
+pub struct Seen(Mutex<BTreeMap<RaftId, u64>>);
+
+impl Seen {
+    /// Whether this is not an earlier run than one that was heard already: its disk went back in time then.
+    fn goes_on(&self, id: RaftId, boot: u64) -> bool {
+        // A panic elsewhere leaves the map whole.
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let highest = seen.entry(id).or_default();
+        let goes_on = boot >= *highest;
+        *highest = boot.max(*highest);
+        goes_on
+    }
 }
 
 /// The peer port's state, shared by its workers.
@@ -90,7 +129,15 @@ impl PeerEdge {
         }
     }
 
-    fn inside(&self) -> Result<&Inside, Turned> {
+    pub(super) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    pub(super) fn desk(&self) -> &dyn FoundingDesk {
+        &*self.desk
+    }
+
+    pub(super) fn inside(&self) -> Result<&Inside, Turned> {
         self.inside.get().ok_or_else(|| Turned::NotFounded(self.desk.waiting_for()))
     }
 
@@ -98,17 +145,47 @@ impl PeerEdge {
     fn admit_peer(&self, request: &HttpRequest) -> Result<(&Inside, RaftId), Turned> {
         self.admit(request)?;
         let inside = self.inside()?;
-        if text(request, wire::CLUSTER) != Some(inside.cluster.as_str()) {
+        let cluster = text(request, wire::CLUSTER);
+        if cluster != Some(inside.cluster.as_str()) {
+            if let Some(old) = inside.supersedes.iter().find(|old| cluster == Some(old.as_str())) {
+                return Err(Turned::Superseded { old: old.clone(), new: inside.cluster.clone() });
+            }
             return Err(Turned::OtherCluster(inside.cluster.clone()));
-        }
-        if number(request, wire::TO) != Some(inside.own.0) {
-            return Err(Turned::OtherReceiver(inside.own));
         }
         let sender = number(request, wire::FROM).ok_or_else(|| bad("the sender is not named"))?;
         if sender == inside.own.0 {
             return Err(bad("a parcel from this node to itself"));
         }
-        Ok((inside, RaftId(sender)))
+        let sender = RaftId(sender);
+        inside.know(request, sender)?;
+        if number(request, wire::TO) != Some(inside.own.0) {
+            return Err(Turned::OtherReceiver(inside.own));
+        }
+        Ok((inside, sender))
+    }
+}
+
+impl Inside {
+    /// Whether the sender is one of us, on a disk that did not go back in time. One whose id is higher than
+    /// any known here is: this node lags, and needs its address.
+    fn know(&self, request: &HttpRequest, sender: RaftId) -> Result<(), Turned> {
+        let (removed, new) = {
+            let roll = self.roll.borrow();
+            (roll.was_removed(sender), sender > roll.highest())
+        };
+        if removed {
+            return Err(Turned::Removed(sender));
+        }
+        if let Some(boot) = number(request, wire::BOOT)
+            && !self.seen.goes_on(sender, boot)
+        {
+            return Err(Turned::WentBack(sender));
+        }
+        if new && let Some(url) = text(request, wire::URL) {
+            // It asks again when there is no room now.
+            let _busy = self.stranger.offer(Stranger { id: sender, url: url.to_owned() });
+        }
+        Ok(())
     }
 }
 
@@ -125,7 +202,11 @@ pub fn configure(edge: &Arc<PeerEdge>) -> impl FnOnce(&mut web::ServiceConfig) +
             .route(wire::STATE_PATH, web::get().to(state))
             .route(FOUNDING_PATH, web::get().to(founding))
             .route(FOUNDING_PATH, web::post().to(found))
+            .route(members::PATH, web::post().to(members::change))
+            .route(members::FOUND_PATH, web::post().to(members::found))
             .route("/api/v1/cluster", web::get().to(cluster))
+            .route(copies::BARRIER_PATH, web::get().to(copies::barrier))
+            .route(copies::PAGE_PATH, web::get().to(copies::page))
             .default_service(web::to(nowhere));
     }
 }
@@ -164,11 +245,12 @@ async fn hold(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpRes
     });
     let mut response = HttpResponse::Ok();
     response.content_type("application/octet-stream").insert_header((wire::VERSION, VERSION));
+    response.insert_header((wire::LEVEL, LEVEL.to_string()));
     Ok(response.streaming(beats))
 }
 
 #[derive(Deserialize)]
-struct WhichPage {
+pub(super) struct WhichPage {
     after: u64,
     #[serde(default)]
     horizon: u64,
@@ -187,6 +269,11 @@ async fn state(
     which: web::Query<WhichPage>,
 ) -> Result<HttpResponse, Turned> {
     let (inside, _) = edge.admit_peer(&request)?;
+    page_of(inside, &which).await
+}
+
+/// The page of state that is asked for, as it stands.
+pub(super) async fn page_of(inside: &Inside, which: &WhichPage) -> Result<HttpResponse, Turned> {
     let (reply, answer) = oneshot::channel();
     let WhichPage { after, horizon, bytes } = *which;
     let question =
@@ -238,8 +325,18 @@ pub enum Turned {
     NotFounded(String),
     #[error("another cluster: this node belongs to {0}")]
     OtherCluster(String),
+    #[error("cluster {new} came in the place of cluster {old}")]
+    Superseded { old: String, new: String },
     #[error("another receiver: this node has the raft id {0}")]
     OtherReceiver(RaftId),
+    #[error("the node with the raft id {0} was removed from this chat")]
+    Removed(RaftId),
+    #[error("the disk of raft id {0} went back in time: a later run of it was heard here")]
+    WentBack(RaftId),
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("{0}")]
+    Unknown(String),
     #[error("{0}")]
     BadRequest(String),
     #[error("more than {0} bytes")]
@@ -265,7 +362,12 @@ impl Turned {
             Self::WrongSecret => ("unauthorized", StatusCode::UNAUTHORIZED, false),
             Self::NotFounded(_) => ("not_founded", StatusCode::SERVICE_UNAVAILABLE, true),
             Self::OtherCluster(_) => ("other_cluster", StatusCode::CONFLICT, false),
+            Self::Superseded { .. } => (wire::SUPERSEDED, StatusCode::CONFLICT, false),
             Self::OtherReceiver(_) => ("other_receiver", StatusCode::CONFLICT, false),
+            Self::Removed(_) => (wire::REMOVED, StatusCode::GONE, false),
+            Self::WentBack(_) => (wire::WENT_BACK, StatusCode::GONE, false),
+            Self::Unavailable(_) => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, true),
+            Self::Unknown(_) => ("timeout", StatusCode::GATEWAY_TIMEOUT, true),
             Self::BadRequest(_) => ("bad_request", StatusCode::BAD_REQUEST, false),
             Self::TooLarge(_) => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, false),
             Self::Conflict(_) => ("conflict", StatusCode::CONFLICT, false),
@@ -289,7 +391,7 @@ impl ResponseError for Turned {
     }
 }
 
-fn bad(reason: impl std::fmt::Display) -> Turned {
+pub(super) fn bad(reason: impl std::fmt::Display) -> Turned {
     Turned::BadRequest(reason.to_string())
 }
 
@@ -309,7 +411,11 @@ fn queue<M: Post>(port: &Port<M>, message: M) -> Result<(), Turned> {
 }
 
 /// Reads a body whose length is known beforehand, so that a larger one is refused unread.
-async fn read(request: &HttpRequest, mut body: web::Payload, bytes_max: usize) -> Result<Bytes, Turned> {
+pub(super) async fn read(
+    request: &HttpRequest,
+    mut body: web::Payload,
+    bytes_max: usize,
+) -> Result<Bytes, Turned> {
     let length = request
         .headers()
         .get(CONTENT_LENGTH)

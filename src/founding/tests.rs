@@ -43,6 +43,11 @@ impl Book for Disk {
         Ok(())
     }
 
+    fn admit(&mut self, admission: &Admission) -> Result<(), String> {
+        *lock(&self.0) = Foundation::Founded(admission.record());
+        Ok(())
+    }
+
     fn drop(&mut self) -> Result<(), String> {
         *lock(&self.0) = Foundation::Empty;
         Ok(())
@@ -56,7 +61,15 @@ struct Node {
 
 /// Starts a node's peer port.
 fn serve(name: &str, members: &[Listed], listener: TcpListener, disk: &Disk, secret: &str) -> Node {
-    let desk = Desk::new(name, members.to_vec(), disk.clone()).unwrap();
+    let own = members.iter().find(|member| member.name == name).unwrap().clone();
+    let who = Identity {
+        own,
+        members: members.to_vec(),
+        join: Vec::new(),
+        supersedes: Vec::new(),
+        disk: format!("disk of {name}"),
+    };
+    let desk = Desk::new(who, disk.clone()).unwrap();
     let edge = Arc::new(PeerEdge::new(Secret::new(secret), desk.clone()));
     let server = HttpServer::new(move || App::new().configure(configure(&edge)))
         .workers(1)

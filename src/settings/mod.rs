@@ -18,4 +18,5 @@ mod typed;
 
 pub use address::{BindAddress, HttpUrl};
 pub use error::SettingsError;
+pub use keys::is_name;
 pub use typed::{LogFormat, LogLevel, LogSettings, RaftSettings, Registration, Settings};

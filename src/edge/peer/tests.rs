@@ -11,11 +11,11 @@ use chat_actors::bus::{Envelope, News, Seat};
 use chat_actors::chat::command::Item;
 use chat_actors::founding::Answer;
 use chat_actors::ids::{At, Boot, Origin, Term};
-use chat_actors::membership::Foundation;
+use chat_actors::membership::{Foundation, NodeRow};
 use chat_actors::messages::audit::PeerCounted;
-use chat_actors::messages::consensus::{Died, Unreachable};
-use chat_actors::messages::links::{Forward, Gossip, LinkState, Send, Word};
-use chat_actors::messages::reading::{StatePage, StatePageAnswer};
+use chat_actors::messages::consensus::{Died, ReadBarrier, Unreachable};
+use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
+use chat_actors::messages::reading::{StatePage, StatePageAnswer, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::lane::LaneLimits;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts};
@@ -70,8 +70,13 @@ notes! {
         format!("state after {}, {} bytes", ask.after, ask.bytes_max)
     },
     Unreachable => |news| format!("unreachable {}", news.peer),
+    ReadBarrier => |_| "read barrier".to_owned(),
+    TablesAt => |_| "tables at".to_owned(),
     Died => |news| format!("died {}", news.peer),
     LinkState => |state| format!("{} {}", state.peer, if state.up { "up" } else { "down" }),
+    ChangeMembers => |change| format!("wants {:?}", change.wish),
+    Stranger => |stranger| format!("stranger {} at {}", stranger.id, stranger.url),
+    Dismissed => |news| format!("dismissed by {}: {:?}, {}", news.by, news.why, news.word),
 }
 
 struct NotYet;
@@ -79,7 +84,14 @@ struct NotYet;
 impl FoundingDesk for NotYet {
     fn answer(&self) -> Result<Answer, String> {
         let (name, run) = ("node2".to_owned(), "0".to_owned());
-        Ok(Answer { name, run, members: Vec::new(), foundation: Foundation::Empty })
+        Ok(Answer {
+            name,
+            run,
+            members: Vec::new(),
+            foundation: Foundation::Empty,
+            supersedes: Vec::new(),
+            disk: String::new(),
+        })
     }
 
     fn obey(&self, _: &Request) -> Result<Answer, String> {
@@ -89,12 +101,31 @@ impl FoundingDesk for NotYet {
     fn waiting_for(&self) -> String {
         "waiting for node3".to_owned()
     }
+
+    fn give_up(&self, _: &[String]) -> Result<Option<Listed>, String> {
+        Err("not today".to_owned())
+    }
 }
 
 struct Served {
     at: SocketAddr,
     server: ServerHandle,
     notes: Notes,
+}
+
+/// Nodes 1 and 2; there was a node 3.
+fn roll() -> Roll {
+    let row = |id: u64| NodeRow {
+        name: format!("node{id}"),
+        raft_id: Some(RaftId(id)),
+        disk: None,
+        peer: format!("http://node{id}"),
+        public: format!("http://node{id}"),
+        learner: false,
+        removed: id == 3,
+    };
+    let conf = raft::eraftpb::ConfState { voters: vec![1, 2], ..Default::default() };
+    Roll { rows: (1..=3).map(row).collect(), conf }
 }
 
 /// Node 2 of the cluster `c0ffee`, whose `RaftNode` has room for so many messages.
@@ -118,10 +149,20 @@ fn serve(room: usize) -> Served {
     edge.open(Inside {
         own: RaftId(2),
         cluster: "c0ffee".to_owned(),
+        supersedes: vec!["decaf".to_owned()],
+        roll: tokio::sync::watch::channel(Arc::new(roll())).1,
+        directory: tokio::sync::watch::channel(Arc::default()).1,
+        stranger: seat.port(inside.clone().recipient()),
+        change: seat.port(inside.clone().recipient()),
+        seen: Seen::default(),
         step: seat.port(inside.clone().recipient()),
         forwarded: seat.port(inside.clone().recipient()),
         heard: Seat::new(&metrics, "hub", 10).port(inside.clone().recipient()),
         peer_counted: Seat::new(&metrics, "auditor", 10).port(inside.clone().recipient()),
+        copies: CopyPorts {
+            barrier: seat.port(inside.clone().recipient()),
+            tables_at: seat.port(inside.clone().recipient()),
+        },
         state_page: Seat::new(&metrics, "reader", 10).port(inside.recipient()),
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
     });
@@ -151,17 +192,23 @@ impl Link {
 
 /// The link of node 1 to node 2.
 fn link(at: SocketAddr, secret: &str) -> Link {
+    link_of(at, secret, "c0ffee")
+}
+
+fn link_of(at: SocketAddr, secret: &str, cluster: &str) -> Link {
     let notes = Notes::default();
     let told = notes.clone().start();
     let seat = Seat::new(&Metrics::new(), "told", 1_000);
-    let mut state = News::default();
+    let (mut state, mut dismissed) = (News::default(), News::default());
     state.subscribe(seat.port(told.clone().recipient()));
+    dismissed.subscribe(seat.port(told.clone().recipient()));
     let config = PeerLinkConfig {
         peer: RaftId(2),
         url: format!("http://{at}"),
         secret: Secret::new(secret),
-        cluster: "c0ffee".to_owned(),
+        cluster: cluster.to_owned(),
         own: RaftId(1),
+        own_url: "http://own".to_owned(),
         boot: Boot(7),
         limits: LaneLimits::default(),
     };
@@ -169,6 +216,7 @@ fn link(at: SocketAddr, secret: &str) -> Link {
         unreachable: seat.port(told.clone().recipient()),
         died: seat.port(told.recipient()),
         state,
+        dismissed,
     };
     let to = PeerLink::new(config, ports).unwrap().start();
     Link { to, seat: Seat::new(&Metrics::new(), "link", 1_000), notes }
@@ -245,6 +293,16 @@ async fn a_link_with_another_secret_is_never_up() {
 }
 
 #[actix_web::test]
+async fn a_node_whose_cluster_was_superseded_is_told() {
+    let node = serve(100);
+    let link = link_of(node.at, "s", "decaf");
+    let word = "cluster c0ffee came in the place of cluster decaf";
+    link.notes.wait_for(&format!("dismissed by 2: Retired(Superseded), {word}")).await;
+    assert!(!link.notes.has("2 up"));
+    node.server.stop(false).await;
+}
+
+#[actix_web::test]
 async fn who_asks_and_whom_is_checked_before_the_body_is_read() {
     let node = serve(100);
     let right: [(&str, &str); 5] = [
@@ -257,8 +315,10 @@ async fn who_asks_and_whom_is_checked_before_the_body_is_read() {
     for (wrong, value, status, code) in [
         ("authorization", "Bearer x", "401", "\"unauthorized\""),
         (wire::CLUSTER, "bad", "409", "\"other_cluster\""),
+        (wire::CLUSTER, "decaf", "409", "\"superseded\""),
         (wire::TO, "3", "409", "\"other_receiver\""),
         (wire::FROM, "2", "400", "\"bad_request\""),
+        (wire::FROM, "3", "410", "\"removed\""),
         ("content-length", "100000000", "413", "\"too_large\""),
     ] {
         let headers = right.map(|(name, was)| (name, if name == wrong { value } else { was }));

@@ -1,0 +1,289 @@
+//! A copy becomes the file of a node with an empty `data_dir`: a new cluster of that node alone.
+//!
+//! The copy is verified before anything is made in `data_dir`. It is worked on under another name
+//! there, and gets its own only when it is whole and synced, so an end in the middle leaves `data_dir`
+//! without a chat.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+
+use super::copy::{self, Copied, CopyError};
+use super::founding::FoundingError;
+use super::open::{self, FILE, OpenError, OpenFile};
+use super::rebirth::{NewCluster, RebirthError};
+use super::schema;
+use super::start::read_state;
+use super::store::{Store, Synchronous};
+use crate::chat_db::incoming::FOLDER;
+use crate::chat_db::rows::{int, number};
+use crate::ids::{At, RaftId};
+use crate::membership::Foundation;
+
+/// What the file is called until it is whole.
+const UNFINISHED: &str = "chat.db.restoring";
+
+/// Why a copy did not become a node's file.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("{dir} holds a chat already: move it away, or choose an empty data_dir")]
+    NotEmpty { dir: PathBuf },
+    #[error("cannot write {path}: {source}")]
+    Unwritable { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Founding(#[from] FoundingError),
+    #[error(transparent)]
+    Rebirth(#[from] RebirthError),
+}
+
+impl From<rusqlite::Error> for RestoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Copy(CopyError::Sqlite(error))
+    }
+}
+
+/// Whether a node may be restored into this directory: there is none, or no chat in it.
+///
+/// # Errors
+/// [`RestoreError::NotEmpty`], or why it cannot be told.
+pub fn is_empty(data_dir: &Path, node: &str) -> Result<(), RestoreError> {
+    let foundation = match Store::open_to_look(data_dir, node) {
+        Ok(store) => store.foundation()?,
+        Err(OpenError::Nothing { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    match foundation {
+        Foundation::Empty => Ok(()),
+        _ => Err(RestoreError::NotEmpty { dir: data_dir.to_owned() }),
+    }
+}
+
+/// Makes the copy the file of this node, a cluster of its own; `disk` was drawn for it. The copy's
+/// sessions end. Gives the `at` that it then has.
+///
+/// # Errors
+/// Says why not; `data_dir` then holds no chat.
+pub fn restore(
+    copy: &Path,
+    data_dir: &Path,
+    node: &str,
+    disk: &str,
+    new: &NewCluster,
+) -> Result<At, RestoreError> {
+    copy::verify(copy)?;
+    is_empty(data_dir, node)?;
+    let lock = open::take_directory(data_dir)?;
+    let path = data_dir.join(UNFINISHED);
+    let done = make(copy, &path, lock, (node, disk), new).and_then(|(at, _lock)| {
+        sweep(data_dir)?;
+        let file = data_dir.join(FILE);
+        fs::rename(&path, &file).map_err(unwritable(&file))?;
+        sync(data_dir)?;
+        Ok(at)
+    });
+    if done.is_err() {
+        remove(&path)?;
+    }
+    done
+}
+
+/// Everything but the name of the file; gives back the lock, which must last until it has that.
+fn make(
+    copy: &Path,
+    path: &Path,
+    lock: File,
+    (node, disk): (&str, &str),
+    new: &NewCluster,
+) -> Result<(At, Store), RestoreError> {
+    remove(path)?;
+    fs::copy(copy, path).map_err(unwritable(path))?;
+    // What was copied, not what was there to be copied.
+    let Copied { format, .. } = copy::verify(path)?;
+    let mut conn = Connection::open(path)?;
+    conn.execute_batch("PRAGMA synchronous = FULL; DROP TABLE copy")?;
+    schema::migrate(&mut conn, format)?;
+    conn.execute("UPDATE raft_state SET node = ?1, disk = ?2", params![node, disk])?;
+    let mut store = Store::on(OpenFile { conn, path: path.to_owned(), lock }, node);
+    let at = store.transaction(Synchronous::Full, |store| {
+        store.sql(end_sessions)?;
+        let state = store.sql(read_state)?;
+        store.begin_anew(new, (state.applied, state.cut.1), RaftId(0))
+    })?;
+    sync(path)?;
+    Ok((at, store))
+}
+
+/// Each session that ends takes the next `at`.
+fn end_sessions(conn: &Connection) -> rusqlite::Result<()> {
+    let mut at = conn.query_row("SELECT applied_at FROM raft_state", [], |row| number(row, 0))?;
+    let mut statement = conn.prepare("SELECT token_hash FROM sessions WHERE NOT ended ORDER BY at")?;
+    let tokens: Vec<Vec<u8>> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for token in tokens {
+        at += 1;
+        conn.execute(
+            "UPDATE sessions SET ended = 1, at = ?1 WHERE token_hash = ?2",
+            params![int(at), token],
+        )?;
+    }
+    conn.execute("UPDATE raft_state SET applied_at = ?1", [int(at)]).map(|_| ())
+}
+
+/// Takes away what an empty node has left: a file without a chat, and pages of state.
+fn sweep(data_dir: &Path) -> Result<(), RestoreError> {
+    for file in [FILE, "chat.db-wal", "chat.db-shm"] {
+        remove(&data_dir.join(file))?;
+    }
+    let incoming = data_dir.join(FOLDER);
+    match fs::remove_dir_all(&incoming) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(&incoming)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn remove(path: &Path) -> Result<(), RestoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync(path: &Path) -> Result<(), RestoreError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(unwritable(path))
+}
+
+fn unwritable(path: &Path) -> impl Fn(io::Error) -> RestoreError + use<> {
+    let path = path.to_owned();
+    move |source| RestoreError::Unwritable { path: path.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat_db::pages;
+    use crate::storage::copy::CopyInTheMaking;
+    use crate::storage::testing::{TestDir, append, batch, committed, entry, send, setup, started};
+
+    fn new_cluster() -> NewCluster {
+        NewCluster {
+            cluster: "d".repeat(32),
+            epoch: "f".repeat(16),
+            peer: "http://127.0.0.1:9201".into(),
+            public: "http://127.0.0.1:9101".into(),
+        }
+    }
+
+    /// A copy of a chat with three sessions, in pages of one row, and the chat's store.
+    fn copied(dir: &TestDir) -> (Store, PathBuf, Copied) {
+        let (mut store, _) = started(dir);
+        let first = batch(1, &setup(&["ann", "bob", "cleo"], 2));
+        let second =
+            batch(2, &[send("ann", 1, "1", "one"), send("bob", 1, "2", "two"), send("ann", 2, "3", "x")]);
+        store.append(&append(vec![entry(2, 1, &first), entry(3, 1, &second)], Some((1, 1, 3)))).unwrap();
+        store.apply(&[committed(2, first), committed(3, second)], || false).unwrap();
+        let path = dir.path().join("a.copy");
+        let mut copy = CopyInTheMaking::begin(&path).unwrap();
+        loop {
+            let page = pages::read(store.conn(), copy.up_to(), 1).unwrap().encode().unwrap();
+            if copy.add(&page).unwrap().end {
+                break;
+            }
+        }
+        let copied = copy.finish("node1", "test").unwrap();
+        (store, path, copied)
+    }
+
+    #[test]
+    fn a_copy_holds_what_the_chat_holds_and_becomes_a_new_one() {
+        let dir = TestDir::new();
+        let (store, path, copied) = copied(&dir);
+        assert_eq!((copied.digest, copied.at), (store.digest().unwrap(), store.at()));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(matches!(CopyInTheMaking::begin(&path), Err(CopyError::Unwritable { .. })));
+
+        let data = dir.path().join("node9");
+        let at = restore(&path, &data, "node9", "disk", &new_cluster()).unwrap();
+        // Three sessions, three old nodes and the new one.
+        assert_eq!(at.0, copied.at.0 + 7);
+        assert!(matches!(
+            restore(&path, &data, "node9", "disk", &new_cluster()),
+            Err(RestoreError::NotEmpty { .. })
+        ));
+        Store::open_to_look(&data, "node9").unwrap().check().unwrap();
+        let mut store = Store::open(&data, "node9").unwrap();
+        let opened = store.start().unwrap();
+        assert_eq!((opened.cluster, opened.epoch, opened.at), ("d".repeat(32), "f".repeat(16), at));
+        assert_eq!((opened.raft_id, opened.conf_state.voters), (RaftId(4), vec![4]));
+        assert_eq!(store.supersedes().unwrap(), ["c".repeat(32)]);
+        let open: i64 = store
+            .conn()
+            .query_row("SELECT count(*) FROM sessions WHERE NOT ended", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(open, 0);
+        store.append(&append(vec![entry(4, 2, b"")], Some((2, 4, 3)))).unwrap();
+    }
+
+    #[test]
+    fn a_node_that_only_waited_counts_as_empty() {
+        let dir = TestDir::new();
+        let (_store, path, _) = copied(&dir);
+        let data = dir.path().join("node9");
+        drop(Store::open(&data, "node9").unwrap());
+        restore(&path, &data, "node9", "disk", &new_cluster()).unwrap();
+        Store::open(&data, "node9").unwrap().start().unwrap();
+    }
+
+    #[test]
+    fn any_damage_is_told_and_nothing_is_made() {
+        let dir = TestDir::new();
+        let (_store, path, _) = copied(&dir);
+        let good = fs::read(&path).unwrap();
+        let data = dir.path().join("node9");
+        let mut places: Vec<usize> = (0..good.len()).step_by(997).collect();
+        places.extend(0..100);
+        for place in places {
+            let mut bad = good.clone();
+            bad[place] ^= 0x40;
+            fs::write(&path, bad).unwrap();
+            restore(&path, &data, "node9", "disk", &new_cluster()).expect_err("every byte counts");
+            assert!(!data.exists(), "byte {place}");
+        }
+        for length in [0, 1, 100, 4096, 8192, good.len() / 2, good.len() - 4096, good.len() - 1] {
+            fs::write(&path, &good[..length]).unwrap();
+            restore(&path, &data, "node9", "disk", &new_cluster()).expect_err("it is not whole");
+            assert!(!data.exists(), "{length} bytes");
+        }
+        fs::write(&path, [&good[..], b"x"].concat()).unwrap();
+        restore(&path, &data, "node9", "disk", &new_cluster()).expect_err("it has grown");
+        let other = dir.data().join(FILE);
+        let refused = restore(&other, &data, "node9", "disk", &new_cluster()).unwrap_err();
+        assert!(refused.to_string().contains("is not a copy"), "{refused}");
+        let missing = restore(&dir.path().join("none"), &data, "node9", "disk", &new_cluster()).unwrap_err();
+        assert!(missing.to_string().contains("cannot read"), "{missing}");
+        fs::write(&path, good).unwrap();
+        restore(&path, &data, "node9", "disk", &new_cluster()).unwrap();
+    }
+
+    #[test]
+    fn pages_that_do_not_follow_make_no_copy() {
+        let dir = TestDir::new();
+        let (store, ..) = copied(&dir);
+        let mut copy = CopyInTheMaking::begin(&dir.path().join("b.copy")).unwrap();
+        let page = |after| pages::read(store.conn(), At(after), 1).unwrap().encode().unwrap();
+        assert!(copy.add(&page(5)).unwrap_err().to_string().contains("goes on from at 5"));
+        let mut damaged = page(0);
+        damaged[60] ^= 1;
+        assert!(copy.add(&damaged).is_err());
+        copy.add(&page(0)).unwrap();
+        assert!(copy.finish("node1", "test").unwrap_err().to_string().contains("in the middle"));
+    }
+}

@@ -1,0 +1,156 @@
+//! Disks are lost, and nodes come back as new replicas by themselves.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cluster::{Cluster, text};
+
+/// By the settings files alone: a wiped disk, then another, then a node more.
+#[actix::test]
+async fn wiped_disks_and_a_fourth_node() {
+    let mut cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(1, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    assert_eq!(ann.send(room, "before").await, 1);
+    let id = text(&cluster.nodes[1].status().await.unwrap(), "cluster");
+    for place in [0, 2] {
+        cluster.nodes[place].kill();
+        cluster.nodes[place].wipe();
+        cluster.nodes[place].start();
+        cluster.wait_for_voters(1, 3).await;
+        cluster.wait_until_ready().await;
+        cluster.equal_tables().await;
+    }
+    let place = cluster.prepare_another(&[0, 2], "");
+    cluster.nodes[place].start();
+    cluster.wait_for_voters(1, 4).await;
+    cluster.wait_until_ready().await;
+    for node in &cluster.nodes {
+        assert_eq!(text(&node.status().await.unwrap(), "cluster"), id);
+    }
+    let mut reader = cluster.client(place).await;
+    reader.hello_as(&ann).await;
+    let history = reader.ok("history", json!({"room": room})).await;
+    assert_eq!(history["messages"].as_array().unwrap().len(), 1);
+    cluster.equal_tables().await;
+
+    // They are who they are now: a restart changes nothing.
+    for node in &mut cluster.nodes {
+        node.kill();
+        node.start();
+    }
+    cluster.wait_until_ready().await;
+    assert_eq!(text(&cluster.nodes[place].status().await.unwrap(), "cluster"), id);
+}
+
+#[actix::test]
+async fn a_wiped_majority_waits_and_says_recover() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.register(2, "ann").await;
+    cluster.wait_until_equal().await;
+    for place in [0, 1] {
+        cluster.nodes[place].kill();
+        cluster.nodes[place].wipe();
+        cluster.nodes[place].start();
+    }
+    for place in [0, 1] {
+        let node = &cluster.nodes[place];
+        let what = format!("{} to say recover", node.name);
+        cluster.wait_for(&what, async || node.log().contains("recover").then_some(())).await;
+        assert!(!node.is_ready().await);
+    }
+    assert_eq!(cluster.nodes[2].status().await.unwrap()["quorum"], false);
+}
+
+/// Whatever starts first beside a living cluster, there is only that one.
+#[actix::test]
+async fn nothing_founds_a_second_chat() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.register(0, "ann").await;
+    let id = text(&cluster.nodes[0].status().await.unwrap(), "cluster");
+    cluster.wait_until_equal().await;
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    // The founder and another come up empty while the one that has the chat is down.
+    for place in [0, 1] {
+        cluster.nodes[place].wipe();
+        cluster.nodes[place].start();
+    }
+    actix::clock::sleep(Duration::from_secs(1)).await;
+    for place in [0, 1] {
+        assert!(!cluster.nodes[place].is_ready().await);
+        assert!(cluster.nodes[place].status().await.is_none());
+    }
+    cluster.nodes[2].start();
+    let node = &cluster.nodes[2];
+    let status = cluster.wait_for("node3", async || node.status().await).await;
+    assert_eq!(text(&status, "cluster"), id);
+    for place in [0, 1] {
+        assert!(cluster.nodes[place].status().await.is_none());
+    }
+}
+
+#[actix::test]
+async fn an_operator_founds_without_a_member() {
+    let mut cluster = Cluster::prepare(3, "");
+    cluster.nodes[1].start();
+    cluster.nodes[2].start();
+    let node = &cluster.nodes[1];
+    cluster.wait_for("a word", async || node.log().contains("waiting for node1").then_some(())).await;
+    let run = cluster.command(2, &["members", "found", "--without", "node1"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    cluster.wait_until_ready().await;
+    let id = text(&cluster.nodes[1].status().await.unwrap(), "cluster");
+    let run = cluster.command(2, &["members", "found", "--without", "node1"]).await;
+    assert_eq!(run.code, Some(1), "{}", run.stdout);
+
+    // The one that was given up comes after all.
+    cluster.nodes[0].start();
+    cluster.wait_for_voters(1, 3).await;
+    assert_eq!(text(&cluster.nodes[0].status().await.unwrap(), "cluster"), id);
+}
+
+/// A machine is restored from an older copy of its disk.
+#[actix::test]
+async fn a_disk_that_went_back_in_time() {
+    let mut cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    ann.send(room, "before the copy").await;
+    cluster.wait_until_equal().await;
+    cluster.nodes[2].terminate().await;
+    let data = cluster.nodes[2].data_dir();
+    let copy = data.with_extension("copy");
+    copy_folder(&data, &copy);
+    cluster.nodes[2].start();
+    cluster.wait_until_ready().await;
+    for _ in 0..20 {
+        ann.send(room, "after the copy").await;
+    }
+    cluster.wait_until_equal().await;
+    cluster.nodes[2].terminate().await;
+    std::fs::remove_dir_all(&data).unwrap();
+    copy_folder(&copy, &data);
+    cluster.nodes[2].start();
+    cluster.wait_for_voters(0, 3).await;
+    cluster
+        .wait_for("the old file to be set aside", async || {
+            data.join("set-aside-1").join("chat.db").exists().then_some(())
+        })
+        .await;
+    cluster.wait_for_voters(0, 3).await;
+    cluster.wait_until_ready().await;
+    assert_eq!(ann.send(room, "all is well").await, 22);
+    cluster.equal_tables().await;
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}

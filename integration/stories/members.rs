@@ -1,0 +1,229 @@
+//! Nodes come and go while people chat.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::chaos::{begin_to_chat, end_and_check, wait_for_progress};
+use crate::cluster::Cluster;
+use crate::cluster::program::Run;
+
+const NO_LIMIT: &str = "[limits]\nmessages_per_second = 0";
+/// A learner that is caught up becomes a voter after ten seconds; the rest is for this machine.
+const STAYS: Duration = Duration::from_secs(13);
+
+fn assert_done(run: &Run, says: &str) {
+    assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains(says), "{:?} has no {says:?}", run.stdout);
+    assert_eq!(run.stdout.lines().count(), 1, "{:?}", run.stdout);
+}
+
+fn assert_refused(run: &Run, words: &[&str]) {
+    assert_eq!((run.code, run.stderr.lines().count()), (Some(1), 1), "{}{}", run.stdout, run.stderr);
+    for word in words {
+        assert!(run.stderr.contains(word), "{:?} has no {word:?}", run.stderr);
+    }
+}
+
+/// From one node to five and back to one, under a load of clients: nothing lost, nothing twice.
+#[actix::test]
+async fn from_one_to_five_and_back() {
+    let mut cluster = Cluster::start_with(1, NO_LIMIT).await;
+    for _ in 1..5 {
+        cluster.prepare_another(&[0], NO_LIMIT);
+    }
+    let chatters = begin_to_chat(&mut cluster, 4, Duration::from_millis(20)).await;
+    for place in 1..5 {
+        cluster.nodes[place].start();
+    }
+    cluster.wait_for_voters(0, 5).await;
+    wait_for_progress(&cluster, &chatters).await;
+    cluster.wait_until_ready().await;
+
+    // node1 goes, and comes back; whoever leads goes as well.
+    assert_done(&cluster.command(4, &["transfer-leader", "node1"]).await, "node1 leads");
+    assert_done(&cluster.command(3, &["members", "remove", "node1"]).await, "node1 is removed");
+    assert_eq!(cluster.nodes[0].ended().await.code, Some(0), "{}", cluster.nodes[0].log_tail());
+    wait_for_progress(&cluster, &chatters).await;
+    for place in [3, 1] {
+        let name = cluster.nodes[place].name.clone();
+        assert_done(&cluster.command(2, &["members", "remove", &name]).await, "is removed");
+        assert_eq!(cluster.nodes[place].ended().await.code, Some(0), "{}", cluster.nodes[place].log_tail());
+        wait_for_progress(&cluster, &chatters).await;
+    }
+    cluster.nodes[0].wipe();
+    let others: Vec<_> = [2, 4].iter().map(|place| &cluster.nodes[*place]).collect();
+    cluster.nodes[0].write_join_settings(&others, &cluster.secret(), NO_LIMIT);
+    cluster.nodes[0].start();
+    cluster.wait_for_voters(2, 3).await;
+    for place in [2, 4] {
+        let name = cluster.nodes[place].name.clone();
+        assert_done(&cluster.command(0, &["members", "remove", &name]).await, "is removed");
+        assert_eq!(cluster.nodes[place].ended().await.code, Some(0), "{}", cluster.nodes[place].log_tail());
+        wait_for_progress(&cluster, &chatters).await;
+    }
+    cluster.wait_for_voters(0, 1).await;
+    let run = cluster.command(0, &["members", "remove", "node1"]).await;
+    assert_refused(&run, &["node1", "last"]);
+    end_and_check(&mut cluster, chatters).await;
+}
+
+#[actix::test]
+async fn a_learner_stays_one_and_serves_reads() {
+    let mut cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    ann.send(room, "before").await;
+    let place = cluster.prepare_another(&[1, 2], "");
+    let (peer, public) = (cluster.nodes[place].peer_url(), cluster.nodes[place].url());
+    let add = ["members", "add", "node4", &peer, &public, "--learner"];
+    for _ in 0..2 {
+        assert_done(&cluster.command(1, &add).await, "written down");
+    }
+    let listed = cluster.command(2, &["members", "list", "--json"]).await;
+    let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!((&listed[3]["name"], &listed[3]["up"]), (&json!("node4"), &json!(false)));
+    cluster.nodes[place].start();
+    cluster.wait_until_ready().await;
+    actix::clock::sleep(STAYS).await;
+    assert_eq!(cluster.role(0, "node4").await.as_deref(), Some("learner"));
+
+    let mut reader = cluster.client(place).await;
+    reader.hello_as(&ann).await;
+    let history = reader.ok("history", json!({"room": room})).await;
+    assert_eq!(history["messages"][0]["text"], "before");
+    assert_eq!(reader.send(room, "by way of a learner").await, 2);
+    let refused = cluster.command(0, &["transfer-leader", "node4"]).await;
+    assert_refused(&refused, &["node4", "learner"]);
+
+    for says in ["node4 is a voter", "node4 is a voter already"] {
+        assert_done(&cluster.command(place, &["members", "promote", "node4"]).await, says);
+    }
+    cluster.wait_for_voters(0, 4).await;
+    cluster.equal_tables().await;
+}
+
+#[actix::test]
+async fn a_dead_node_is_replaced() {
+    let mut cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    cluster.nodes[2].kill();
+    cluster.nodes[2].wipe();
+    assert_eq!(ann.send(room, "two are left").await, 1);
+    // Its death must have been noticed: until then it might still be needed.
+    let what = "node3 to be seen as down";
+    let status = async || {
+        let status = cluster.nodes[0].status().await?;
+        (status["nodes"][2]["up"] == false).then_some(())
+    };
+    cluster.wait_for(what, status).await;
+    assert_done(&cluster.command(1, &["members", "remove", "node3"]).await, "node3 is removed");
+    assert_done(&cluster.command(1, &["members", "remove", "node3"]).await, "removed already");
+    let place = cluster.prepare_another(&[0, 1], "");
+    cluster.nodes[place].start();
+    cluster.wait_for_voters(0, 3).await;
+    assert_eq!(ann.send(room, "three again").await, 2);
+    let metrics = cluster.nodes[0].metrics().await;
+    assert!(metrics.contains("peer=\"node4\"") && !metrics.contains("peer=\"node3\""), "{metrics}");
+    cluster.equal_tables().await;
+}
+
+#[actix::test]
+async fn what_must_not_be_is_refused() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let (left, dead) = ((leader + 1) % 3, (leader + 2) % 3);
+    let name = |cluster: &Cluster, place: usize| cluster.nodes[place].name.clone();
+    let (left_name, dead_name) = (name(&cluster, left), name(&cluster, dead));
+
+    assert_refused(&cluster.command(0, &["members", "remove", "node9"]).await, &["node9"]);
+    assert_refused(&cluster.command(0, &["members", "promote", "node9"]).await, &["node9"]);
+    assert_refused(&cluster.command(0, &["transfer-leader", "node9"]).await, &["node9"]);
+    let usage = cluster.command(0, &["members", "add", "Node9", "http://a:1", "http://a:2"]).await;
+    assert_eq!(usage.code, Some(2), "{}", usage.stderr);
+
+    cluster.nodes[dead].kill();
+    cluster
+        .wait_for("the death to be seen", async || {
+            let status = cluster.nodes[leader].status().await?;
+            (status["nodes"][dead]["up"] == false).then_some(())
+        })
+        .await;
+    actix::clock::sleep(Duration::from_millis(1_100)).await;
+    let run = cluster.command(leader, &["members", "remove", &left_name]).await;
+    assert_refused(&run, &[&left_name, &dead_name, "down"]);
+    let run = cluster.command(leader, &["transfer-leader", &dead_name]).await;
+    assert_refused(&run, &[&dead_name, "down"]);
+
+    cluster.nodes[left].pause();
+    let run = cluster.command(leader, &["members", "remove", &dead_name]).await;
+    assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
+    assert!(run.took < Duration::from_secs(10), "{:?}: {}", run.took, run.stderr);
+    let run = cluster.command(left, &["members", "list"]).await;
+    let address = cluster.nodes[left].peer_url();
+    assert_refused(&run, &[&left_name, &address]);
+    assert!(run.took < Duration::from_secs(5), "{:?}", run.took);
+    cluster.nodes[left].resume();
+}
+
+#[actix::test]
+async fn leadership_moves_when_it_is_told_to() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let next = (leader + 1) % 3;
+    let (was, name) = (cluster.nodes[leader].name.clone(), cluster.nodes[next].name.clone());
+    let run = cluster.command((leader + 2) % 3, &["transfer-leader", &name]).await;
+    assert_eq!(run.stdout, format!("{name} leads (was {was})\n"), "{}", run.stderr);
+    assert_eq!(cluster.leader().await, next);
+    assert_done(&cluster.command(leader, &["transfer-leader", &name]).await, &name);
+    let mut ann = cluster.register(leader, "ann").await;
+    assert!(ann.is_alive().await);
+}
+
+#[actix::test]
+async fn a_removed_node_says_goodbye_and_disturbs_nobody() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let mut ann = cluster.register(leader, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    let name = cluster.nodes[leader].name.clone();
+    let other = (leader + 1) % 3;
+    assert_done(&cluster.command(other, &["members", "remove", &name]).await, "is removed");
+    let bye = ann.event(json!({"ev": "bye"})).await;
+    assert_eq!(bye["nodes"].as_array().unwrap().len(), 2, "{bye}");
+    assert_eq!(ann.closed().await.code, Some(4001));
+    let ended = cluster.nodes[leader].ended().await;
+    assert_eq!(ended.code, Some(0), "{}", cluster.nodes[leader].log_tail());
+    let said = cluster.nodes[leader].output();
+    assert!(said.lines().last().unwrap().contains("removed"), "{said}");
+
+    let mut again = cluster.client(other).await;
+    again.hello_as(&ann).await;
+    assert_eq!(again.send(room, "two are left").await, 1);
+    let term = cluster.nodes[other].status().await.unwrap()["term"].clone();
+    cluster.nodes[leader].start();
+    assert_eq!(cluster.nodes[leader].ended().await.code, Some(1), "{}", cluster.nodes[leader].log_tail());
+    assert_eq!(again.send(room, "undisturbed").await, 2);
+    assert_eq!(cluster.nodes[other].status().await.unwrap()["term"], term);
+
+    cluster.nodes[leader].wipe();
+    cluster.nodes[leader].start();
+    cluster.wait_for_voters(other, 3).await;
+    cluster.equal_tables().await;
+}
+
+/// It does not know, and learns it before it serves anybody.
+#[actix::test]
+async fn a_node_that_was_removed_while_it_was_down() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.leader().await;
+    cluster.nodes[2].terminate().await;
+    let served = cluster.nodes[2].output();
+    actix::clock::sleep(Duration::from_millis(1_100)).await;
+    assert_done(&cluster.command(0, &["members", "remove", "node3"]).await, "node3 is removed");
+    cluster.nodes[2].start();
+    assert_eq!(cluster.nodes[2].ended().await.code, Some(1), "{}", cluster.nodes[2].log_tail());
+    assert_eq!(cluster.nodes[2].output(), served, "it must not serve");
+    assert!(cluster.nodes[2].log_tail().contains("removed"));
+}

@@ -1,0 +1,181 @@
+//! Files of earlier and later versions, and nodes that are replaced one after the other under load.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+use serde_json::json;
+
+use super::chaos::{begin_to_chat, wait_for_progress};
+use crate::cluster::chatter::Chatter;
+use crate::cluster::program::run;
+use crate::cluster::{Cluster, tables};
+
+/// A `chat.db` of format 1, as the program wrote it: ann, bob, three rooms, six messages.
+const FORMAT_1: &str = include_str!("../fixtures/format1.sql");
+/// Ann's session in it.
+const TOKEN_OF_ANN: &str = "3109dbda2855b1751ea2c65173d9774c98493b8eff901e91bb581cdad02a8979";
+
+/// A node that has never run, with this file in its place.
+fn with_file(sql: &str) -> (Cluster, Connection) {
+    let cluster = Cluster::prepare(1, "");
+    let data_dir = cluster.nodes[0].data_dir();
+    fs::create_dir(&data_dir).unwrap();
+    let file = Connection::open(data_dir.join("chat.db")).unwrap();
+    file.execute_batch(sql).unwrap();
+    (cluster, file)
+}
+
+async fn checked(cluster: &Cluster) -> String {
+    let settings = cluster.nodes[0].settings_file();
+    let run = run(cluster.folder.path(), &["check", settings.to_str().unwrap()], &[]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    run.stdout.trim_end().to_owned()
+}
+
+fn digest(said: &str) -> &str {
+    said.rsplit(' ').next().unwrap()
+}
+
+fn format_of(data_dir: &Path) -> i64 {
+    tables::open(data_dir).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+}
+
+#[actix::test]
+async fn a_file_of_format_1_goes_on() {
+    let (mut cluster, file) = with_file(FORMAT_1);
+    drop(file);
+    let before = checked(&cluster).await;
+    assert!(before.contains("format 1") && before.contains("at 23"), "{before}");
+    assert_eq!(format_of(&cluster.nodes[0].data_dir()), 1, "looking changes nothing");
+
+    cluster.nodes[0].start();
+    cluster.wait_until_ready().await;
+    assert!(format_of(&cluster.nodes[0].data_dir()) > 1);
+    let mut ann = cluster.client(0).await;
+    let welcome = ann.hello(TOKEN_OF_ANN, json!({"cursor": 14, "epoch": "2360946c74fbb463"})).await;
+    assert_eq!((&welcome["resumed"], &welcome["user"]["role"]), (&json!(true), &json!("admin")), "{welcome}");
+    assert_eq!(ann.event(json!({"ev": "message", "seq": 2})).await["text"], "message 2, edited");
+    // What makes repeats repeats was kept as well.
+    let again = ann.ask_as("send-5", "send", json!({"room": 1, "text": "message 5"})).await;
+    assert_eq!((&again["seq"], &again["at"], &again["duplicate"]), (&json!(5), &json!(15), &json!(true)));
+    ann.refused("create_room", json!({"name": "general", "kind": "public"}), "conflict").await;
+    let mut bob = cluster.client(0).await;
+    bob.login("bob").await;
+    cluster.nodes[0].terminate().await;
+    cluster.nodes[0].start();
+    cluster.wait_until_ready().await;
+    let mut bob = cluster.client(0).await;
+    bob.login("bob").await;
+    assert_eq!(bob.send(1, "a later version").await, 6);
+    cluster.nodes[0].terminate().await;
+    assert!(!checked(&cluster).await.contains("format 1,"));
+}
+
+/// The log of format 1, applied anew from its first entry, gives the rows that it gave then.
+#[actix::test]
+async fn a_log_of_format_1_still_means_the_same() {
+    let (mut cluster, file) = with_file(FORMAT_1);
+    let before = checked(&cluster).await;
+    for table in ["users", "rooms", "members", "messages", "reads", "sessions", "outcomes"] {
+        file.execute(&format!("DELETE FROM {table}"), []).unwrap();
+    }
+    file.execute("UPDATE raft_state SET applied_index = 1, applied_at = 1", []).unwrap();
+    drop(file);
+    cluster.nodes[0].start();
+    cluster.wait_until_ready().await;
+    cluster.nodes[0].terminate().await;
+    assert_eq!(digest(&checked(&cluster).await), digest(&before));
+}
+
+#[actix::test]
+async fn what_a_newer_program_wrote_is_refused_in_a_sentence() {
+    for (sql, words) in [
+        ("PRAGMA user_version = 99", "has format 99"),
+        ("UPDATE raft_state SET level = 99", "holds changes of level 99"),
+    ] {
+        let (mut cluster, file) = with_file(FORMAT_1);
+        drop(file);
+        cluster.nodes[0].start();
+        cluster.wait_until_ready().await;
+        cluster.nodes[0].terminate().await;
+        let file = Connection::open(cluster.nodes[0].data_dir().join("chat.db")).unwrap();
+        file.execute_batch(sql).unwrap();
+        drop(file);
+        cluster.nodes[0].start();
+        assert_eq!(cluster.nodes[0].ended().await.code, Some(1));
+        let log = cluster.nodes[0].log();
+        let last = log.lines().last().unwrap();
+        assert!(last.contains(words) && last.contains("run a newer replicated-chat"), "{last}");
+    }
+}
+
+/// An entry of the log that this program cannot read: of a later level, or just not a command.
+#[actix::test]
+async fn what_cannot_be_read_is_never_skipped() {
+    let later = [0x93_u8, 9, 1, 0x90];
+    let unknown = [0x93_u8, 1, 1, 0x91, 0x92, 0x93, 1, 1, 1, 0xc4, 1, 0xc1];
+    for (data, words) in [(&later[..], "format level 9"), (&unknown, "cannot decode")] {
+        let (mut cluster, file) = with_file(FORMAT_1);
+        let last: i64 = file.query_row("SELECT max(log_index) FROM raft_log", [], |row| row.get(0)).unwrap();
+        let insert = "INSERT INTO raft_log (log_index, term, kind, data) VALUES (?1, 2, 0, ?2)";
+        file.execute(insert, params![last + 1, data]).unwrap();
+        file.execute("UPDATE raft_state SET commit_index = ?1", [last + 1]).unwrap();
+        drop(file);
+        for _ in 0..2 {
+            cluster.nodes[0].start();
+            assert_eq!(cluster.nodes[0].ended().await.code, Some(1), "{}", cluster.nodes[0].log_tail());
+        }
+        let log = cluster.nodes[0].log();
+        let last = log.lines().last().unwrap();
+        assert!(last.contains(words) && last.contains("it is not skipped"), "{last}");
+        let applied: i64 = tables::open(&cluster.nodes[0].data_dir())
+            .query_row("SELECT applied_at FROM raft_state", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(applied, 23);
+    }
+}
+
+/// One node after the other, as `docs/operations.md` says: nobody's message is refused or lost.
+#[actix::test]
+async fn five_nodes_are_replaced_one_after_the_other() {
+    let mut cluster = Cluster::start_with(5, "[limits]\nmessages_per_second = 0").await;
+    let chatters = begin_to_chat(&mut cluster, 5, Duration::from_millis(5)).await;
+    wait_for_progress(&cluster, &chatters).await;
+    chatters.iter().for_each(Chatter::forget_gap);
+    for place in 0..5 {
+        let ended = cluster.nodes[place].terminate().await;
+        assert_eq!(ended.code, Some(0), "{}", cluster.nodes[place].log_tail());
+        wait_for_progress(&cluster, &chatters).await;
+        cluster.nodes[place].start();
+        cluster.wait_until_ready().await;
+        wait_for_progress(&cluster, &chatters).await;
+    }
+    for chatter in &chatters {
+        chatter.stop_writing();
+    }
+    cluster
+        .wait_for("everybody to settle", async || {
+            chatters.iter().all(|chatter| chatter.is_settled()).then_some(())
+        })
+        .await;
+    cluster.equal_tables().await;
+    let rows = tables::read(&cluster.nodes[0].data_dir());
+    let mut longest = Duration::ZERO;
+    let mut acked = 0;
+    for chatter in chatters {
+        let record = chatter.leave().await;
+        assert_eq!((record.wrong.len(), record.refusals), (0, 0), "{:?}", record.wrong);
+        assert!(record.refused_for_good.is_empty());
+        for write in &record.acked {
+            let kept = rows["messages"].iter().filter(|row| row.contains(&write.id)).count();
+            assert_eq!(kept, 1, "{write:?}");
+        }
+        longest = longest.max(record.longest_gap);
+        acked += record.acked.len();
+    }
+    eprintln!(
+        "five nodes replaced: {acked} messages, none refused or lost; the longest pause of one client {longest:?}"
+    );
+}

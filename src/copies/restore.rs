@@ -1,0 +1,63 @@
+//! `restore`: a new chat from a copy.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use chat_actors::peer_link::Secret;
+use chat_actors::storage::{NewCluster, copy, restore};
+
+use crate::founding::digits;
+use crate::settings::Settings;
+use crate::succession::{self, Stands};
+use crate::terminal;
+
+#[derive(Debug, clap::Args)]
+pub struct RestoreArguments {
+    /// The settings of the stopped node, whose data_dir is empty
+    #[arg(value_name = "SETTINGS.toml")]
+    settings: PathBuf,
+    /// A copy that `backup` made
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Makes the copy the file of this node, a cluster of its own that the others join.
+///
+/// # Errors
+/// When the settings are wrong, the node runs or has data, a listed member belongs to a living chat, or
+/// the copy is damaged; then nothing was made.
+pub fn run(arguments: &RestoreArguments) -> anyhow::Result<()> {
+    let settings = Settings::load(&arguments.settings)?;
+    let (name, data_dir, file) = (&settings.node.name, &settings.node.data_dir, &arguments.file);
+    restore::is_empty(data_dir, name)?;
+    let copied = copy::verify(file)?;
+    let secret = Secret::new(settings.peer.secret.reveal());
+    let others = succession::others(&settings, &[]);
+    for standing in actix::System::new().block_on(succession::who_answers(&others, &secret)) {
+        if let Stands::In { cluster, .. } = standing.stands {
+            bail!(
+                "{} at {} belongs to the living cluster {cluster}: stop it and empty its data_dir first; beside a \
+                 living chat an empty {name} needs no copy",
+                standing.name,
+                standing.peer
+            );
+        }
+    }
+    let new = NewCluster {
+        cluster: digits::<16>()?,
+        epoch: digits::<8>()?,
+        peer: settings.peer.url.to_string(),
+        public: settings.http.public_url.to_string(),
+    };
+    let at = restore::restore(file, data_dir, name, &digits::<16>()?, &new)?;
+    terminal::say(&format!(
+        "{name} holds the chat of cluster {} as of at {}: cluster {} now, epoch {}, at {at}; start it with \
+         `replicated-chat serve {}`, then the others with empty data_dirs",
+        copied.cluster,
+        copied.at,
+        new.cluster,
+        new.epoch,
+        arguments.settings.display()
+    ));
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! Changes of members, asked of any node by operators and by nodes that join, and carried to the leader.
+
+use std::time::{Duration, Instant};
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use chat_actors::founding::Answer;
+use chat_actors::ids::RaftId;
+use chat_actors::membership::{Admission, Foundation};
+use chat_actors::messages::members::{ChangeMembers, Settled, Wish};
+use chat_actors::peer_link::Secret;
+use chat_actors::peer_link::client::{Failure, client, good};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::peer::{FOUNDING_PATH, Inside, PeerEdge, Turned, bad, read};
+
+pub const PATH: &str = "/peer/members";
+pub const FOUND_PATH: &str = "/peer/found";
+
+/// Whoever asks must know within ten seconds.
+const ANSWER_MAX: Duration = Duration::from_millis(8_000);
+/// How long to wait for somebody to lead.
+const LEADER_MAX: Duration = Duration::from_millis(5_000);
+/// An old address that does not answer within this has no node any more.
+const OLD_ANSWER_MAX: Duration = Duration::from_millis(1_000);
+const PAUSE: Duration = Duration::from_millis(100);
+const BYTES_MAX: usize = 64 * 1024;
+
+/// What is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Asked {
+    pub wish: Wish,
+    /// By a node that takes this one for the leader: it is not passed on again.
+    #[serde(default)]
+    pub passed_on: bool,
+}
+
+/// What is answered when it is done.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Done {
+    pub says: String,
+    /// For a node that joins.
+    pub admission: Option<Admission>,
+}
+
+/// The members that the operator gives up, before there is a chat.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GivenUp {
+    pub without: Vec<String>,
+    #[serde(default)]
+    pub passed_on: bool,
+}
+
+pub async fn change(
+    edge: web::Data<PeerEdge>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, Turned> {
+    edge.admit(&request)?;
+    let inside = edge.inside()?;
+    let bytes = read(&request, body, BYTES_MAX).await?;
+    let asked: Asked = serde_json::from_slice(&bytes).map_err(bad)?;
+    let asking = Asking { inside, secret: edge.secret(), until: Instant::now() + ANSWER_MAX };
+    Ok(HttpResponse::Ok().json(asking.grant(asked).await?))
+}
+
+pub async fn found(
+    edge: web::Data<PeerEdge>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, Turned> {
+    edge.admit(&request)?;
+    let bytes = read(&request, body, BYTES_MAX).await?;
+    let mut asked: GivenUp = serde_json::from_slice(&bytes).map_err(bad)?;
+    let elsewhere = edge.desk().give_up(&asked.without).map_err(Turned::Conflict)?;
+    let Some(founder) = elsewhere else {
+        let says = format!("the chat is founded without {}", asked.without.join(", "));
+        return Ok(HttpResponse::Ok().json(Done { says, admission: None }));
+    };
+    if asked.passed_on {
+        return Err(Turned::Conflict(format!("{} would found the chat", founder.name)));
+    }
+    asked.passed_on = true;
+    let answer = post(&format!("{}{FOUND_PATH}", founder.peer), edge.secret(), &asked, LEADER_MAX).await;
+    match answer {
+        Ok(done) => Ok(HttpResponse::Ok().json(done)),
+        Err(failure) => {
+            let (name, peer) = (founder.name, founder.peer);
+            Err(Turned::Conflict(format!("{name} at {peer} would found the chat: {failure}")))
+        }
+    }
+}
+
+struct Asking<'a> {
+    inside: &'a Inside,
+    secret: &'a Secret,
+    until: Instant,
+}
+
+impl Asking<'_> {
+    /// Asks whoever leads until it is done, refused, or too late. Every wish may be repeated without harm.
+    async fn grant(&self, asked: Asked) -> Result<Done, Turned> {
+        let Asked { mut wish, passed_on } = asked;
+        let leader_until = Instant::now() + LEADER_MAX;
+        loop {
+            let why = match self.ask_here(&wish).await? {
+                Settled::Done(says) => return Ok(Done { says, admission: None }),
+                Settled::Joined { raft_id, roll } => return Ok(self.admission(raft_id, roll.here())),
+                Settled::Refused(why) => return Err(Turned::Conflict(why)),
+                Settled::Unknown => return Err(unknown()),
+                Settled::Later(why) => why,
+                Settled::AskOld { raft_id, peer } => match self.old_disk(&wish, &peer).await {
+                    Some(why) => why,
+                    None => {
+                        if let Wish::Join { gone, .. } = &mut wish {
+                            *gone = Some(raft_id);
+                        }
+                        continue;
+                    }
+                },
+                Settled::Elsewhere(_) if passed_on => {
+                    return Err(Turned::Unavailable("another node leads".to_owned()));
+                }
+                Settled::Elsewhere(leader) => match leader.and_then(|leader| self.peer_of(leader)) {
+                    Some(url) => match self.pass_on(&url, &wish).await {
+                        Ok(done) => return Ok(done),
+                        Err(Failure::Refused(said)) => return Err(Turned::Conflict(said.message)),
+                        Err(Failure::NotReady(said)) => said.message,
+                        Err(failure) => format!("the leader at {url} does not answer: {failure}"),
+                    },
+                    None if Instant::now() >= leader_until => {
+                        return Err(Turned::Unavailable(NO_MAJORITY.to_owned()));
+                    }
+                    None => NO_MAJORITY.to_owned(),
+                },
+            };
+            if Instant::now() + PAUSE >= self.until {
+                return Err(Turned::Unavailable(format!("nothing was changed in time: {why}")));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    async fn ask_here(&self, wish: &Wish) -> Result<Settled, Turned> {
+        let (reply, settled) = oneshot::channel();
+        self.inside.change.tell(ChangeMembers { wish: wish.clone(), reply });
+        match tokio::time::timeout(self.left(), settled).await {
+            Ok(Ok(settled)) => Ok(settled),
+            Ok(Err(_)) => Err(Turned::Stopping),
+            Err(_) => Err(unknown()),
+        }
+    }
+
+    fn peer_of(&self, leader: RaftId) -> Option<String> {
+        let directory = self.inside.directory.borrow();
+        let found = directory.nodes.iter().find(|listed| listed.node.raft_id == leader);
+        found.map(|listed| listed.node.peer.trim_end_matches('/').to_owned())
+    }
+
+    async fn pass_on(&self, url: &str, wish: &Wish) -> Result<Done, Failure> {
+        let asked = Asked { wish: wish.clone(), passed_on: true };
+        post(&format!("{url}{PATH}"), self.secret, &asked, self.left()).await
+    }
+
+    fn admission(&self, raft_id: RaftId, nodes: Vec<chat_actors::membership::Node>) -> Done {
+        let directory = self.inside.directory.borrow();
+        let (cluster, epoch) = (directory.cluster.clone(), directory.epoch.clone());
+        let supersedes = self.inside.supersedes.clone();
+        Done {
+            says: String::new(),
+            admission: Some(Admission { raft_id, cluster, epoch, supersedes, nodes }),
+        }
+    }
+
+    /// Why the old disk of a name may still be there; `None` when its address no longer answers with it.
+    async fn old_disk(&self, wish: &Wish, peer: &str) -> Option<String> {
+        let Wish::Join { name, disk: new, .. } = wish else { return None };
+        let url = format!("{}{FOUNDING_PATH}", peer.trim_end_matches('/'));
+        let asked = client(OLD_ANSWER_MAX).get(url).insert_header(("authorization", self.secret.bearer()));
+        let mut response = good(asked.send().await).await.ok()?;
+        let answer: Answer = response.json().limit(BYTES_MAX).await.ok()?;
+        let cluster = self.inside.cluster.as_str();
+        let founded = matches!(&answer.foundation, Foundation::Founded(record) if record.cluster == cluster);
+        let old = answer.disk != *new && answer.name == *name && founded;
+        old.then(|| format!("{name} at {peer} still answers with its old disk: remove it first"))
+    }
+}
+
+/// What is said while nobody leads.
+pub const NO_MAJORITY: &str = "no majority of the nodes answers: nothing can be changed";
+
+fn unknown() -> Turned {
+    Turned::Unknown(
+        "it is not known whether the change was made: look at the members, and repeat it".to_owned(),
+    )
+}
+
+/// Posts JSON to another node, and reads what it says when it is done.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn post<T: Serialize>(
+    url: &str,
+    secret: &Secret,
+    asked: &T,
+    answer_max: Duration,
+) -> Result<Done, Failure> {
+    let request = client(answer_max).post(url).insert_header(("authorization", secret.bearer()));
+    let mut response = good(request.send_json(asked).await).await?;
+    let done = response.json::<Done>().limit(1024 * 1024).await;
+    done.map_err(|error| Failure::NoAnswer(format!("its answer cannot be read: {error}")))
+}

@@ -1,0 +1,212 @@
+//! Who is in the cluster, and who leads it: asked of one node, which carries it to the leader.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use chat_actors::messages::members::Wish;
+use serde::Serialize;
+
+use crate::edge::members::{Asked, Done, FOUND_PATH, GivenUp, PATH};
+use crate::failure::WrongUsage;
+use crate::node_client::{self, Answer};
+use crate::settings::{HttpUrl, Settings, is_name};
+use crate::status;
+use crate::terminal::say;
+
+/// How long a node has to show that it is there; whoever asks must know within five seconds.
+const THERE_MAX: Duration = Duration::from_millis(4_000);
+/// How long it has for a change; whoever asks must know within ten.
+const CHANGED_MAX: Duration = Duration::from_millis(9_500);
+
+#[derive(Debug, clap::Args)]
+pub struct MembersArguments {
+    /// The settings of the node to ask
+    #[arg(value_name = "SETTINGS.toml")]
+    settings: PathBuf,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Show the members
+    List {
+        /// Print them as a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a name down before its node starts
+    Add {
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Where the other nodes reach it, such as http://10.0.0.4:8201
+        #[arg(value_name = "PEER")]
+        peer: String,
+        /// Where browsers reach it, such as https://chat4.example
+        #[arg(value_name = "PUBLIC")]
+        public: String,
+        /// It stays a learner, which has no vote, until it is promoted
+        #[arg(long)]
+        learner: bool,
+    },
+    /// Remove a node, running or dead
+    Remove {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Make a voter of a learner
+    Promote {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Found the chat although a listed member is missing
+    Found {
+        /// The member that is missing
+        #[arg(long, value_name = "NAME", required = true)]
+        without: Vec<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct TransferArguments {
+    /// The settings of the node to ask
+    #[arg(value_name = "SETTINGS.toml")]
+    settings: PathBuf,
+    /// The name of the node that is to lead
+    #[arg(value_name = "NODE")]
+    node: String,
+}
+
+/// Does what is asked of `members`.
+///
+/// # Errors
+/// When the settings or the names are wrong, the node does not answer, or the change is refused.
+pub fn run(arguments: &MembersArguments) -> anyhow::Result<()> {
+    let settings = Settings::load(&arguments.settings)?;
+    let wish = match &arguments.what {
+        What::List { json } => return list(&settings, *json),
+        What::Found { without } => {
+            let given_up = GivenUp { without: without.clone(), passed_on: false };
+            return tell(actix::System::new().block_on(post(
+                &settings,
+                FOUND_PATH,
+                &given_up,
+                Instant::now(),
+            ))?);
+        }
+        What::Add { name, peer, public, learner } => {
+            check(name, peer, public)?;
+            let (peer, public) = (peer.trim_end_matches('/').into(), public.trim_end_matches('/').into());
+            Wish::Add { name: name.clone(), peer, public, learner: *learner }
+        }
+        What::Remove { name } => Wish::Remove { name: name.clone() },
+        What::Promote { name } => Wish::Promote { name: name.clone() },
+    };
+    change(&settings, wish)
+}
+
+/// Moves leadership.
+///
+/// # Errors
+/// When the settings are wrong, the node does not answer, or leadership stays where it is.
+pub fn transfer(arguments: &TransferArguments) -> anyhow::Result<()> {
+    let settings = Settings::load(&arguments.settings)?;
+    change(&settings, Wish::Lead { name: arguments.node.clone() })
+}
+
+fn check(name: &str, peer: &str, public: &str) -> Result<(), WrongUsage> {
+    if !is_name(name) {
+        return Err(WrongUsage(format!("NAME is {name:?}, must be 1 to 32 of a-z 0-9 . _ -")));
+    }
+    let url = |text: &str| HttpUrl::parse(text).filter(|url| !url.is_wildcard());
+    if url(peer).is_none_or(|url| url.is_secure()) {
+        return Err(WrongUsage(format!("PEER is {peer:?}, must be a URL such as http://10.0.0.4:8201")));
+    }
+    if url(public).is_none() {
+        return Err(WrongUsage(format!("PUBLIC is {public:?}, must be a URL such as https://chat4.example")));
+    }
+    Ok(())
+}
+
+fn list(settings: &Settings, json: bool) -> anyhow::Result<()> {
+    let body = actix::System::new().block_on(status::ask(settings))?;
+    if json {
+        let value: serde_json::Value =
+            serde_json::from_slice(&body).context("the node's answer is not JSON")?;
+        say(&value["nodes"].to_string());
+    } else {
+        let view = serde_json::from_slice(&body).context("the node's answer is not a cluster's state")?;
+        for line in status::member_lines(&view) {
+            say(&line);
+        }
+    }
+    Ok(())
+}
+
+fn change(settings: &Settings, wish: Wish) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    tell(actix::System::new().block_on(async {
+        // Whether it is there at all must be known sooner than what became of the change.
+        status::ask(settings).await?;
+        post(settings, PATH, &Asked { wish, passed_on: false }, begun).await
+    })?)
+}
+
+fn tell(done: Done) -> anyhow::Result<()> {
+    say(&done.says);
+    Ok(())
+}
+
+async fn post<T: Serialize>(
+    settings: &Settings,
+    path: &str,
+    asked: &T,
+    begun: Instant,
+) -> anyhow::Result<Done> {
+    let (name, url) = (&settings.node.name, &settings.peer.url);
+    let body = serde_json::to_vec(asked).context("the question cannot be written as JSON")?;
+    let most = if path == FOUND_PATH { THERE_MAX } else { CHANGED_MAX };
+    let left = most.saturating_sub(begun.elapsed());
+    let secret = settings.peer.secret.reveal();
+    let answer = node_client::post(&node_client::client(), &format!("{url}{path}"), secret, body, left).await;
+    match answer {
+        Ok(Answer { status: 200, body }) => {
+            serde_json::from_slice(&body).context("the node's answer cannot be read")
+        }
+        Ok(Answer { status: 401, .. }) => {
+            bail!("{name} at {url} refuses our secret: peer.secret must be the one that it was started with")
+        }
+        Ok(answer) => bail!("{}", said(&answer)),
+        Err(reason) => bail!("{name} does not answer at {url} ({reason}): start it, or ask another node"),
+    }
+}
+
+/// The sentence of a refusal.
+fn said(answer: &Answer) -> String {
+    let sentence = serde_json::from_slice::<serde_json::Value>(&answer.body)
+        .ok()
+        .and_then(|value| Some(value["error"]["message"].as_str()?.to_owned()));
+    sentence.unwrap_or_else(|| format!("the node answers with status {}", answer.status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_names_and_addresses_are_wrong_usage() {
+        let (peer, public) = ("http://10.0.0.4:8201", "https://chat4.example");
+        assert!(check("node4", peer, public).is_ok());
+        for (name, peer, public, word) in [
+            ("Node4", peer, public, "NAME"),
+            ("node4", "10.0.0.4:8201", public, "PEER"),
+            ("node4", "http://0.0.0.0:8201", public, "PEER"),
+            ("node4", "https://10.0.0.4:8201", public, "PEER"),
+            ("node4", peer, "ftp://x", "PUBLIC"),
+        ] {
+            let said = check(name, peer, public).unwrap_err().to_string();
+            assert!(said.starts_with(word), "{said}");
+        }
+    }
+}
