@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use awc::Client;
+use chat_actors::chat::command::LEVEL;
 use chat_actors::founding::{
     Answer, Deed, Drawn, Heard, Listed, Request, Step, join, left, next_without, obey,
 };
@@ -363,6 +364,7 @@ impl Asker {
             public: who.own.public.clone(),
             disk: who.disk.clone(),
             gone: None,
+            level: LEVEL,
         };
         let asked = Asked { wish, passed_on: false };
         let mut said = Vec::new();
