@@ -239,6 +239,10 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
             Foundation::Founded(_) => Vec::new(),
             _ => join_all(others.iter().map(|member| asker.hear(member))).await,
         };
+        // The founder may have written here meanwhile: then what they say must not meet the old state.
+        if desk.foundation()? != own {
+            continue;
+        }
         let step = match desk.who.members.is_empty() {
             true => join(own_name, &own, &heard),
             false => next_without(own_name, &desk.who.members, &without, &own, &heard, &drawn),
@@ -273,9 +277,10 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             Step::Join { cluster, via } => {
-                let word =
-                    format!("the disk of {own_name} is empty: joining the living cluster {cluster} anew");
-                log.say(&word, false);
+                if joining.as_ref() != Some(&cluster) {
+                    info!("the disk of {own_name} is empty: joining the living cluster {cluster} anew");
+                    joining = Some(cluster.clone());
+                }
                 let doors: Vec<&Listed> =
                     others.iter().copied().filter(|member| via.contains(&member.name)).collect();
                 let sentence = match asker.ask_to_join(&desk.who, &doors).await {

@@ -120,7 +120,7 @@ fn check(name: &str, peer: &str, public: &str) -> Result<(), WrongUsage> {
         return Err(WrongUsage(format!("NAME is {name:?}, must be 1 to 32 of a-z 0-9 . _ -")));
     }
     let url = |text: &str| HttpUrl::parse(text).filter(|url| !url.is_wildcard());
-    if !url(peer).is_some_and(|url| !url.is_secure()) {
+    if url(peer).is_none_or(|url| url.is_secure()) {
         return Err(WrongUsage(format!("PEER is {peer:?}, must be a URL such as http://10.0.0.4:8201")));
     }
     if url(public).is_none() {

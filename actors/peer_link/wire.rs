@@ -38,6 +38,9 @@ pub const SUPERSEDED: &str = "superseded";
 /// A parcel that is larger is refused before it is read.
 pub const PARCEL_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// The code of a refusal to send state: this node has not applied as far as was asked for.
+pub const BEHIND: &str = "behind";
+
 /// A held response brings a byte this often, so that a silent one is known to be dead.
 pub const HOLD_BEAT_MS: u64 = 1_000;
 

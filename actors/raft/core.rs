@@ -292,7 +292,13 @@ impl Core {
     /// The tables hold everything up to `index`. Follow with [`Core::drive`].
     pub fn applied(&mut self, index: LogIndex) {
         self.applied = index.0;
+        let last = self.node.raft.raft_log.last_index();
         self.node.advance_apply_to(index.0);
+        if self.node.raft.raft_log.last_index() > last {
+            // The entry that leaves a joint configuration: raft-rs appends it, and would send it with the
+            // answer to the next heartbeat. Until it is there two majorities are needed.
+            self.node.raft.bcast_append();
+        }
         self.node.mut_store().set_applied(index.0);
         let raft = &self.node.raft;
         let leaves_joint = raft.state == StateRole::Leader

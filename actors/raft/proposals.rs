@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_leader_takes_nothing_that_not_everybody_reads() {
-        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1 };
+        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1, promote_ticks: 1 };
         let mut leader = Proposals::new((RaftId(1), Boot(1)), patience);
         leader.relay(Term(5), vec![item(1, 1)], |level| level > LEVEL_FIRST);
         let garbage = Item { command: ByteBuf::from(b"\xc1".to_vec()), ..item(1, 2) };
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn what_was_handed_on_before_the_tables_were_replaced_is_not_handed_on_again() {
-        let patience = Patience { deadline_ticks: 9, repeat_ticks: 1, no_quorum_ticks: 9 };
+        let patience = Patience { deadline_ticks: 9, repeat_ticks: 1, no_quorum_ticks: 9, promote_ticks: 1 };
         let mut node = Proposals::new((RaftId(1), Boot(1)), patience);
         node.handed_for = (Term(1), Some(RaftId(2)));
         for _ in 0..2 {

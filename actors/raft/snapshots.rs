@@ -94,9 +94,19 @@ impl Core {
         self.snapshots.is_news = true;
     }
 
+    /// The entry before the log's first.
+    pub fn log_cut(&self) -> LogIndex {
+        LogIndex(self.node.store().cut())
+    }
+
     /// An offer is held, or its state is being installed.
     pub fn lacks_state(&self) -> bool {
         self.snapshots.offered.is_some() || self.snapshots.installing.is_some()
+    }
+
+    /// Raft was told of a snapshot that is not on the disk yet.
+    pub fn is_installing(&self) -> bool {
+        self.snapshots.installing.is_some()
     }
 
     /// State was fetched. Follow with [`Core::drive`].

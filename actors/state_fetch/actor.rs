@@ -19,7 +19,7 @@ use crate::ids::{Boot, RaftId};
 use crate::messages::reading::TablesAt;
 use crate::messages::transfer::{FetchOver, FetchState, Fetched, Offer, Sources, StateHere, Transfer};
 use crate::metrics::Metrics;
-use crate::peer_link::client;
+use crate::peer_link::client::{self, Failure};
 use crate::peer_link::secret::Secret;
 use crate::peer_link::wire;
 
@@ -209,11 +209,11 @@ impl StateFetch {
             .insert_header((wire::TO, source.to_string()))
             .send();
         let answer = async move {
-            let mut response = client::good(asking.await).await.map_err(|failure| failure.to_string())?;
+            let mut response = client::good(asking.await).await?;
             let body = response.body().limit(PAGE_BYTES_MAX);
             match tokio::time::timeout(ANSWER_MAX, body).await {
-                Ok(body) => body.map_err(|error| error.to_string()),
-                Err(_) => Err("the page did not come in time".to_owned()),
+                Ok(body) => body.map_err(|error| Failure::NoAnswer(error.to_string())),
+                Err(_) => Err(Failure::NoAnswer("the page did not come in time".to_owned())),
             }
         };
         let (errand, began) = (self.errand, Instant::now());
@@ -221,18 +221,23 @@ impl StateFetch {
             if actor.errand != errand {
                 return;
             }
-            match answer.and_then(|bytes| actor.take(&bytes).map(|()| bytes.len())) {
-                Ok(bytes) => {
-                    actor.failures = 0;
-                    let due = Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND_MAX as f64);
-                    actor.later(due.saturating_sub(began.elapsed()), ctx);
+            let why = match answer {
+                Ok(bytes) => match actor.take(&bytes) {
+                    Ok(()) => {
+                        actor.failures = 0;
+                        let due = Duration::from_secs_f64(bytes.len() as f64 / BYTES_PER_SECOND_MAX as f64);
+                        return actor.later(due.saturating_sub(began.elapsed()), ctx);
+                    }
+                    Err(why) => why,
+                },
+                Err(failure) => {
+                    actor.note_behind(&failure);
+                    failure.to_string()
                 }
-                Err(why) => {
-                    debug!(%source, why, "no page of state");
-                    actor.source = actor.after_source(source);
-                    actor.again_later(ctx);
-                }
-            }
+            };
+            debug!(%source, why, "no page of state");
+            actor.source = actor.after_source(source);
+            actor.again_later(ctx);
         }));
     }
 
@@ -260,6 +265,17 @@ impl StateFetch {
         let transfer = Transfer { at: head.up_to, of: head.position.at };
         self.ports.fetched.tell(Fetched { transfer });
         Ok(())
+    }
+
+    /// What has come is of no use when nobody is as far as where it came from.
+    fn note_behind(&mut self, failure: &Failure) {
+        let Failure::NotReady(said) = failure else { return };
+        let Some(collected) = self.collected.as_mut().filter(|_| said.code == wire::BEHIND) else { return };
+        let before = collected.pages();
+        collected.source_behind(self.own.at);
+        if collected.pages() < before {
+            info!(pages = before, "no node is as far as those that sent pages: fetching anew");
+        }
     }
 
     fn choose(&mut self, offer: Offer) -> Option<(RaftId, String)> {

@@ -1,11 +1,16 @@
 //! Which pages of state have come, and which one is wanted next.
 //!
 //! Each page goes on where the last one ended, from whatever source, as long as that source is not
-//! behind any earlier one: a row that moved in between would be in neither page.
+//! behind any earlier one: a row that an earlier source had moved beyond the end of a later one would be
+//! in no page. When there is no such
+//! source any more, all of it begins anew: those that are left may need this node to get any further.
 
 use crate::chat_db::pages::{Header, Position};
 use crate::ids::{At, LogIndex};
 use crate::messages::disk::Install;
+
+/// So many sources in a row may be behind the horizon.
+const BEHIND_MAX: u32 = 5;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +20,8 @@ pub struct Collected {
     after: At,
     horizon: At,
     pages: u64,
+    /// Sources that were behind the horizon, one after the other.
+    behind: u32,
     /// What the last page said, when nothing lay behind it.
     whole: Option<Position>,
 }
@@ -35,7 +42,7 @@ pub enum Unfit {
 impl Collected {
     /// Nothing yet, for tables that stand there.
     pub fn nothing(at: At) -> Self {
-        Self { base: at, after: at, horizon: at, pages: 0, whole: None }
+        Self { base: at, after: at, horizon: at, pages: 0, behind: 0, whole: None }
     }
 
     /// What an earlier run of this process has collected, if it is of use for these tables.
@@ -85,8 +92,18 @@ impl Collected {
         }
         (self.after, self.horizon) = (head.up_to, position.at);
         self.pages += 1;
+        self.behind = 0;
         self.whole = head.end.then(|| position.clone());
         Ok(())
+    }
+
+    /// A source that is behind the horizon was asked. After a few of them in a row there is nothing any
+    /// more, for tables that stand there.
+    pub fn source_behind(&mut self, at: At) {
+        self.behind += 1;
+        if self.behind > BEHIND_MAX {
+            *self = Self::nothing(at);
+        }
     }
 
     /// What to install, when these pages bring the tables as far as that entry.
@@ -139,6 +156,22 @@ mod tests {
         // Then it goes on: a page without rows may be all there is.
         collected.take(&head(60, 60, 60), &own(5)).unwrap();
         assert_eq!(collected.install(LogIndex(160)).map(|install| install.pages), Some(4));
+    }
+
+    #[test]
+    fn it_begins_anew_when_every_source_is_behind() {
+        let mut collected = Collected::nothing(At(5));
+        collected.take(&head(5, 20, 50), &own(5)).unwrap();
+        for _ in 0..BEHIND_MAX {
+            collected.source_behind(At(7));
+        }
+        collected.take(&head(20, 30, 50), &own(5)).unwrap();
+        for _ in 0..BEHIND_MAX {
+            collected.source_behind(At(7));
+            assert_eq!(collected.pages(), 2);
+        }
+        collected.source_behind(At(7));
+        assert_eq!(collected, Collected::nothing(At(7)));
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub enum Bug {
     ForwardsLost,
     /// Forwarded commands count in whatever term they arrive.
     ForwardsOfAnyTerm,
+    /// The position of an installed snapshot is safe before its rows are.
+    PositionWithoutRows,
+    /// State is taken from a source that is behind an earlier one.
+    SourceBehindHorizon,
 }
 
 /// Tables that do not find what was done before under the same id.

@@ -12,25 +12,37 @@ use chat_actors::chat::batch::{Gathered, Here, apply_batch_with, apply_item};
 use chat_actors::chat::command::{Batch, Item};
 use chat_actors::chat::model::Model;
 use chat_actors::chat::outcome::Effect;
-use chat_actors::ids::{Boot, LogIndex, RaftId};
-use chat_actors::messages::disk::{Append, Committed, Payload};
+use chat_actors::chat::tables::Row;
+use chat_actors::chat_db::pages::{Header, Position};
+use chat_actors::ids::{At, Boot, LogIndex, RaftId, Term};
+use chat_actors::messages::disk::{Append, Committed, Install, Payload};
 use chat_actors::raft::log_view::LogStart;
+use protobuf::Message as _;
 use raft::eraftpb::{ConfState, Entry, HardState};
+use serde_bytes::ByteBuf;
 
 use super::bugs::{Bug, Forgetful};
 use super::dice::Dice;
 
-/// The index at which every founder's log is cut.
-const CUT: u64 = 1;
+/// Index and term at which every founder's log is cut.
+const CUT: (u64, u64) = (1, 1);
 
 /// One state of the file.
 #[derive(Clone, Default)]
 pub struct Image {
     pub boot: u64,
     pub hard_state: HardState,
-    /// From index 2 on.
+    /// The entry before the first: index and term.
+    pub cut: (u64, u64),
     pub log: Vec<Entry>,
     pub applied: u64,
+}
+
+/// A page of state under way or come in: the head that a real one has, and its rows.
+#[derive(Clone, Debug)]
+pub struct StatePage {
+    pub header: Header,
+    pub rows: Vec<Row>,
 }
 
 /// Sees each command applied: its entry's index, the item, its effect, the tables right after it.
@@ -40,8 +52,18 @@ pub type Seen<'a> = dyn FnMut(LogIndex, &Item, &Effect, &mut Model) + 'a;
 #[derive(Clone)]
 enum Txn {
     Boot(u64),
-    Append(Rc<Append>),
+    /// With the rows of the snapshot in it.
+    Append(Rc<Append>, Option<Change>),
+    Change(Change),
+    Compact(u64),
+}
+
+/// What a transaction does to the tables.
+#[derive(Clone)]
+enum Change {
     Apply(Rc<Vec<Committed>>),
+    /// The rows of pages that were fetched, and the `at` that they bring the tables to.
+    Rows(At, Rc<Vec<Row>>),
 }
 
 pub struct Disk {
@@ -54,14 +76,16 @@ pub struct Disk {
     pub model: Model,
     /// The tables some way back, and the transactions that lead from there to what is synced.
     old_model: Model,
-    since_old_model: VecDeque<Rc<Vec<Committed>>>,
+    since_old_model: VecDeque<Change>,
+    /// Pages that came in; never synced.
+    pub incoming: Vec<StatePage>,
     pub bug: Option<Bug>,
 }
 
 impl Disk {
     pub fn founded(id: RaftId, voters: Vec<u64>, bug: Option<Bug>) -> Self {
-        let hard_state = HardState { term: 1, commit: CUT, ..HardState::default() };
-        let image = Image { hard_state, applied: CUT, ..Image::default() };
+        let hard_state = HardState { term: CUT.1, commit: CUT.0, ..HardState::default() };
+        let image = Image { hard_state, applied: CUT.0, cut: CUT, ..Image::default() };
         Self {
             id,
             voters,
@@ -71,6 +95,7 @@ impl Disk {
             model: Model::default(),
             old_model: Model::default(),
             since_old_model: VecDeque::new(),
+            incoming: Vec::new(),
             bug,
         }
     }
@@ -93,14 +118,35 @@ impl Disk {
             append.hard_state.vote = self.written.hard_state.vote;
             append.hard_state.term = self.written.hard_state.term;
         }
-        self.write(Txn::Append(Rc::new(append)));
+        let rows = append.snapshot.as_ref().map(|install| self.installed(install));
+        if let Some(rows) = &rows {
+            self.play(rows, &mut |_, _, _, _| {});
+        }
+        if self.bug == Some(Bug::PositionWithoutRows) {
+            self.write(Txn::Append(Rc::new(append), None));
+            self.unsynced.extend(rows.map(Txn::Change));
+        } else {
+            self.write(Txn::Append(Rc::new(append), rows));
+        }
+    }
+
+    /// What the pages that came in make of the tables.
+    fn installed(&self, install: &Install) -> Change {
+        let pages = self.incoming.iter().take(install.pages as usize);
+        let rows = pages.flat_map(|page| page.rows.iter().cloned()).collect();
+        Change::Rows(install.position.at, Rc::new(rows))
+    }
+
+    /// Forgets a few log entries, the oldest first.
+    pub fn write_compact(&mut self, to: u64) {
+        self.write(Txn::Compact(to));
     }
 
     /// Applies committed entries to the tables; tells what each command brought about.
     pub fn write_apply(&mut self, entries: Vec<Committed>, seen: &mut Seen<'_>) {
-        let txn = Rc::new(entries);
-        self.apply(&txn, seen);
-        self.write(Txn::Apply(txn));
+        let change = Change::Apply(Rc::new(entries));
+        self.play(&change, seen);
+        self.write(Txn::Change(change));
     }
 
     /// An fsync of the write-ahead log: all that was written is safe.
@@ -124,17 +170,19 @@ impl Disk {
         let lost: Vec<_> = self.unsynced.drain(..).collect();
         self.written = self.synced.clone();
         self.model = std::mem::take(&mut self.old_model);
-        for txn in std::mem::take(&mut self.since_old_model) {
-            self.apply(&txn, &mut |_, _, _, _| {});
+        for change in std::mem::take(&mut self.since_old_model) {
+            self.play(&change, &mut |_, _, _, _| {});
         }
         self.old_model = self.model.clone();
+        // Files that nobody synced: any of the last ones may be gone.
+        self.incoming.truncate(dice.index(self.incoming.len() + 1));
         if self.bug == Some(Bug::AppliedApartFromRows) {
             // The position has its own place and its own sync; the rows did not make it.
             let apart = lost.iter().rev().find_map(|txn| match txn {
-                Txn::Apply(entries) => entries.last().map(|entry| entry.index.0),
+                Txn::Change(Change::Apply(entries)) => entries.last().map(|entry| entry.index.0),
                 _ => None,
             });
-            let last = CUT + self.synced.log.len() as u64;
+            let last = self.last_index();
             if let Some(applied) = apart.filter(|&applied| applied <= last) {
                 self.synced.applied = applied;
                 self.written.applied = applied;
@@ -145,7 +193,7 @@ impl Disk {
     /// What a starting node reads.
     pub fn log_start(&self, keep_in_memory: u64) -> LogStart {
         let image = &self.written;
-        let last = CUT + image.log.len() as u64;
+        let last = self.last_index();
         let mut hard_state = image.hard_state.clone();
         hard_state.commit = hard_state.commit.max(image.applied);
         let mut term_runs: Vec<(u64, u64)> = Vec::new();
@@ -154,25 +202,76 @@ impl Disk {
                 term_runs.push((entry.index, entry.term));
             }
         }
-        let from = image.applied.saturating_sub(keep_in_memory).max(CUT) + 1;
+        let cut = image.cut.0;
+        let from = image.applied.saturating_sub(keep_in_memory).max(cut) + 1;
         LogStart {
             hard_state,
             conf_state: ConfState { voters: self.voters.clone(), ..ConfState::default() },
             applied: image.applied,
-            cut: (CUT, 1),
+            cut: image.cut,
             term_runs,
-            tail: image.log[(from - CUT - 1) as usize..].to_vec(),
+            tail: image.log[(from - cut - 1) as usize..].to_vec(),
             last,
         }
     }
 
     pub fn entries(&self, from: u64, to: u64) -> Option<Vec<Entry>> {
-        let (from, to) = ((from - CUT - 1) as usize, (to - CUT - 1) as usize);
+        let place = |index: u64| index.checked_sub(self.written.cut.0 + 1).map(|place| place as usize);
+        let (from, to) = (place(from)?, place(to)?);
         self.written.log.get(from..to.min(self.written.log.len())).map(<[Entry]>::to_vec)
     }
 
     pub fn last_index(&self) -> u64 {
-        CUT + self.written.log.len() as u64
+        self.written.last()
+    }
+
+    /// Where the tables stand, as whoever asks for state is told.
+    pub fn position(&self) -> Position {
+        let image = &self.written;
+        let voters = ConfState { voters: self.voters.clone(), ..ConfState::default() };
+        Position {
+            index: LogIndex(image.applied),
+            term: Term(image.term_of(image.applied)),
+            at: self.model.present(),
+            known_term: Term(image.hard_state.term),
+            conf_state: ByteBuf::from(voters.write_to_bytes().expect("it can always be encoded")),
+            ..Position::default()
+        }
+    }
+
+    /// So many rows behind `after`, or a few more: those that share an `at` stay together.
+    pub fn state_page(&self, after: At, rows_max: usize) -> StatePage {
+        let mut rows = self.model.rows();
+        rows.retain(|row| row.at() > after);
+        rows.sort_by_key(Row::at);
+        let cut = rows.get(rows_max).map(|row| row.at());
+        let whole = cut.map_or(rows.len(), |at| {
+            let fits = rows.partition_point(|row| row.at() < at);
+            if fits > 0 { fits } else { rows.partition_point(|row| row.at() <= at) }
+        });
+        let end = whole == rows.len();
+        rows.truncate(whole);
+        let position = self.position();
+        let up_to = if end { position.at } else { rows.last().map_or(after, Row::at) };
+        let header = Header {
+            layout: 1,
+            format: 1,
+            from: after,
+            up_to,
+            end,
+            position,
+            rows: rows.len() as u64,
+            compression: String::new(),
+            bytes: 0,
+        };
+        StatePage { header, rows }
+    }
+
+    fn play(&mut self, change: &Change, seen: &mut Seen<'_>) {
+        match change {
+            Change::Apply(entries) => self.apply(entries, seen),
+            Change::Rows(at, rows) => self.model.install(*at, rows),
+        }
     }
 
     fn apply(&mut self, entries: &[Committed], seen: &mut Seen<'_>) {
@@ -211,8 +310,8 @@ impl Disk {
 
     fn make_safe(&mut self, txn: Txn) {
         self.synced.take(&txn);
-        if let Txn::Apply(entries) = txn {
-            self.since_old_model.push_back(entries);
+        if let Txn::Change(change) | Txn::Append(_, Some(change)) = txn {
+            self.since_old_model.push_back(change);
         }
     }
 }
@@ -221,23 +320,41 @@ impl Image {
     fn take(&mut self, txn: &Txn) {
         match txn {
             Txn::Boot(boot) => self.boot = *boot,
-            Txn::Append(append) => {
+            Txn::Append(append, _) => {
+                if let Some(Install { position, .. }) = &append.snapshot {
+                    self.log.clear();
+                    self.cut = (position.index.0, position.term.0);
+                    self.applied = position.index.0;
+                }
                 if let Some(first) = append.entries.first() {
-                    self.log.truncate((first.index - CUT - 1) as usize);
-                    assert_eq!(
-                        first.index,
-                        CUT + 1 + self.log.len() as u64,
-                        "the log on the disk has no hole"
-                    );
+                    self.log.truncate((first.index - self.cut.0 - 1) as usize);
+                    assert_eq!(first.index, self.last() + 1, "the log on the disk has no hole");
                     self.log.extend(append.entries.iter().cloned());
                 }
                 self.hard_state = append.hard_state.clone();
             }
-            Txn::Apply(entries) => {
+            Txn::Change(Change::Apply(entries)) => {
                 if let Some(last) = entries.last() {
                     self.applied = last.index.0;
                 }
             }
+            Txn::Change(Change::Rows(..)) => {}
+            Txn::Compact(to) => {
+                let term = self.term_of(*to);
+                self.log.drain(..(to - self.cut.0) as usize);
+                self.cut = (*to, term);
+            }
+        }
+    }
+
+    fn last(&self) -> u64 {
+        self.cut.0 + self.log.len() as u64
+    }
+
+    fn term_of(&self, index: u64) -> u64 {
+        match index.checked_sub(self.cut.0 + 1) {
+            None => self.cut.1,
+            Some(place) => self.log[place as usize].term,
         }
     }
 }

@@ -47,7 +47,7 @@ impl World {
             election_ticks: ELECTION_TICKS,
             heartbeat_ticks: HEARTBEAT_TICKS,
             fixed_election_tick: Some(tick),
-            log_keep_entries: 1_000_000,
+            log_keep_entries: self.knobs.log_keep_entries,
         };
         let start = at.disk.log_start(self.knobs.keep_in_memory);
         let node = Node::new(&config, boot, self.knobs.patience, start).expect("the configuration is good");
@@ -157,6 +157,13 @@ impl World {
                 assert!(process.queue.append.replace(append).is_none(), "one append is under way at a time");
             }
             process.queue.apply.extend(todo.apply);
+            process.queue.compact = process.queue.compact.max(todo.compact.map_or(0, |to| to.0));
+        }
+        if let Some(offer) = todo.fetch {
+            self.fetch(host, offer);
+        }
+        if todo.fetch_over {
+            self.fetch_over(host);
         }
         self.disk_goes_on(host);
         for (number, answer) in todo.outcomes {
@@ -170,11 +177,14 @@ impl World {
 
     fn check_bounds(&self, host: usize, todo: &Todo) -> Checked {
         let Some(process) = &self.hosts[host].process else { return Ok(()) };
+        let image = &self.hosts[host].disk.written;
+        let held = (image.applied - image.cut.0) as usize;
         let bounds = [
             ("messages at once", todo.messages.len(), MESSAGES_MAX * self.hosts.len()),
             ("entries to apply", process.queue.apply.len() + todo.apply.len(), APPLY_MAX),
             ("commands waiting", process.waiting.len(), WAITING_MAX),
             ("reads waiting", process.reads.len(), WAITING_MAX),
+            ("applied entries in the log", held, 2 * self.knobs.log_keep_entries as usize),
         ];
         match bounds.into_iter().find(|(_, found, bound)| found > bound) {
             None => Ok(()),
@@ -189,13 +199,18 @@ impl World {
         let at = &mut self.hosts[host];
         let Some(process) = &mut at.process else { return };
         let queue = &mut process.queue;
+        let held = at.disk.written.applied - at.disk.written.cut.0;
+        let room = (2 * self.knobs.log_keep_entries).saturating_sub(held);
         if queue.doing.is_some() {
             return;
         }
         if let Some(append) = queue.append.take() {
             queue.doing = Some(Doing::Write(append));
-        } else if !queue.apply.is_empty() {
-            let count = self.dice.between((1, 8)).min(queue.apply.len() as u64) as usize;
+        } else if queue.compact.min(at.disk.written.applied) > at.disk.written.cut.0 {
+            let to = at.disk.written.cut.0 + self.dice.between((1, 8));
+            queue.doing = Some(Doing::Compact(to.min(queue.compact).min(at.disk.written.applied)));
+        } else if !queue.apply.is_empty() && room > 0 {
+            let count = self.dice.between((1, 8)).min(queue.apply.len() as u64).min(room) as usize;
             let entries: Vec<_> = queue.apply.drain(..count).collect();
             if self.bug == Some(Bug::AppliedTooEarly)
                 && let Some(last) = entries.last()
@@ -242,6 +257,11 @@ impl World {
                 self.disk_goes_on(host);
                 self.snipe(host);
             }
+            Doing::Compact(to) => {
+                at.disk.write_compact(to);
+                self.disk_goes_on(host);
+                self.snipe(host);
+            }
             Doing::Apply(entries) => {
                 self.apply(host, entries)?;
                 self.disk_goes_on(host);
@@ -253,8 +273,13 @@ impl World {
 
     fn written(&mut self, host: usize, append: Append) {
         let number = append.number;
+        let installs = append.snapshot.is_some();
         let at = &mut self.hosts[host];
         at.disk.write_append(append);
+        if installs {
+            self.installed(host);
+        }
+        let at = &mut self.hosts[host];
         if let Some(process) = &mut at.process {
             process.queue.doing = Some(Doing::Sync(number));
         }

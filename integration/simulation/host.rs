@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use chat_actors::hub::shelf::{Bounds, Shelf};
 use chat_actors::ids::{Boot, Origin, RaftId};
 use chat_actors::messages::disk::{Append, Committed};
+use chat_actors::messages::transfer::Offer;
 use chat_actors::raft::node::Node;
+use chat_actors::state_fetch::Collected;
 
 use super::disk::Disk;
 
@@ -34,6 +36,7 @@ pub struct Process {
     pub boot: Boot,
     pub drive_waits: bool,
     pub queue: Queue,
+    pub fetch: Option<Fetch>,
     /// Who waits for which number.
     pub waiting: BTreeMap<u64, (usize, u64)>,
     /// Reads, with the `at` that they must see.
@@ -57,6 +60,8 @@ pub struct Read {
 pub struct Queue {
     pub append: Option<Append>,
     pub apply: VecDeque<Committed>,
+    /// Entries up to here may be forgotten.
+    pub compact: u64,
     pub doing: Option<Doing>,
 }
 
@@ -65,6 +70,16 @@ pub enum Doing {
     /// Written; this is its `Ready`'s number.
     Sync(u64),
     Apply(Vec<Committed>),
+    Compact(u64),
+}
+
+/// State on its way to this node.
+pub struct Fetch {
+    pub offer: Offer,
+    pub collected: Collected,
+    pub source: usize,
+    /// A page was asked for.
+    pub asks: bool,
 }
 
 impl Host {
@@ -101,6 +116,7 @@ impl Process {
             boot,
             drive_waits: false,
             queue: Queue::default(),
+            fetch: None,
             waiting: BTreeMap::new(),
             reads: BTreeMap::new(),
             checked: 0,

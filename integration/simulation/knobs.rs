@@ -83,6 +83,9 @@ pub struct Knobs {
     pub hand_us: u64,
     /// Applied entries that a start keeps in memory.
     pub keep_in_memory: u64,
+    pub log_keep_entries: u64,
+    /// Rows in a page of state.
+    pub state_page: usize,
 }
 
 impl Knobs {
@@ -125,6 +128,8 @@ impl Knobs {
             gap_per_mille: dice.pick(&[0, 0, 20, 200]),
             hand_us: dice.pick(&[10, 2_000, 100_000]),
             keep_in_memory: dice.pick(&[0, 3, 100_000]),
+            log_keep_entries: dice.pick(&[1, 3, 10, 30, 1_000_000]),
+            state_page: dice.pick(&[1, 5, 20, 1_000]),
         };
         if let Some(bug) = bug {
             knobs.favour(bug);
@@ -153,6 +158,18 @@ impl Knobs {
                 self.weather.break_per_mille = 300;
                 self.faults = vec![Fault::StepDown, Fault::FalseDeath, Fault::CutLink, Fault::Heal];
                 self.fault_every_us = 200_000;
+            }
+            Bug::PositionWithoutRows => {
+                self.log_keep_entries = 3;
+                self.snipe_per_mille = 40;
+                self.faults = vec![Fault::PowerCut, Fault::Isolate, Fault::Heal];
+            }
+            Bug::SourceBehindHorizon => {
+                self.log_keep_entries = 3;
+                self.state_page = 1;
+                self.nodes = 5;
+                self.faults = vec![Fault::Isolate, Fault::Heal, Fault::SlowDisk];
+                self.ask_every_us = 5_000;
             }
             _ => {}
         }

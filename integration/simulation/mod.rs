@@ -9,7 +9,7 @@
 //! - `SIM_SEED=N`: what [`one_seed`] plays; with `SIM_TRACE=1` it tells what happens.
 //!
 //! The rooms: [`world`] (what happens, in order), [`driving`] (nodes and their disks), [`disk`],
-//! [`network`], [`people`] (clients), [`stream`] and [`sessions`] (their events), [`faults`], [`truth`] (what every
+//! [`network`], [`state`] (what is fetched by who lags), [`people`] (clients), [`stream`] and [`sessions`] (their events), [`faults`], [`truth`] (what every
 //! node is held against), [`knobs`] (what a seed draws), [`bugs`] (planted, to prove the checkers).
 
 #![allow(clippy::print_stdout, reason = "a test tells what it found")]
@@ -25,6 +25,7 @@ mod network;
 mod people;
 mod planted;
 mod sessions;
+mod state;
 mod stream;
 mod truth;
 mod world;

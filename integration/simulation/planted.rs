@@ -38,5 +38,7 @@ planted! {
     stale_read: StaleRead in 100 by "linearizable reads";
     applied_too_early: AppliedTooEarly in 300 by "linearizable reads" | "one copy in the log";
     forwards_lost: ForwardsLost in 10 by "progress of a majority";
+    position_without_rows: PositionWithoutRows in 1000 by "tables equal" | "rising at" | "linearizable reads" | "nothing twice" | "no hole in a stream";
+    source_behind_horizon: SourceBehindHorizon in 2000 by "tables equal" | "rising at" | "linearizable reads" | "nothing twice" | "no hole in a stream";
     forwards_of_any_term: ForwardsOfAnyTerm in 2000 by "one copy in the log";
 }

@@ -18,6 +18,7 @@ use super::host::Host;
 use super::knobs::Knobs;
 use super::network::Network;
 use super::people::Person;
+use super::state::Came;
 use super::truth::Truth;
 
 pub type Checked = Result<(), Failure>;
@@ -29,26 +30,88 @@ const PROGRESS_US: u64 = 8_000_000;
 
 /// What happens, and to which process of which node.
 pub enum Event {
-    Start { host: usize },
-    Tick { host: usize, life: u64 },
-    Drive { host: usize, life: u64 },
-    Disk { host: usize, life: u64 },
-    Fetched { host: usize, life: u64, wanted: Wanted, entries: Option<Vec<Entry>> },
-    Stand { host: usize, life: u64, term: Term },
-    Deliver { host: usize, message: Box<Message> },
-    Forwarded { host: usize, term: Term, items: Vec<Item> },
-    Unreachable { host: usize, peer: RaftId },
-    Died { host: usize, peer: RaftId },
-    Ended { host: usize, life: u64 },
+    Start {
+        host: usize,
+    },
+    Tick {
+        host: usize,
+        life: u64,
+    },
+    Drive {
+        host: usize,
+        life: u64,
+    },
+    Disk {
+        host: usize,
+        life: u64,
+    },
+    Fetched {
+        host: usize,
+        life: u64,
+        wanted: Wanted,
+        entries: Option<Vec<Entry>>,
+    },
+    Stand {
+        host: usize,
+        life: u64,
+        term: Term,
+    },
+    Deliver {
+        host: usize,
+        message: Box<Message>,
+    },
+    Forwarded {
+        host: usize,
+        term: Term,
+        items: Vec<Item>,
+    },
+    Unreachable {
+        host: usize,
+        peer: RaftId,
+    },
+    Died {
+        host: usize,
+        peer: RaftId,
+    },
+    Ended {
+        host: usize,
+        life: u64,
+    },
     Ask,
-    Read { probe: Option<usize> },
-    Person { person: usize },
-    ReadPage { person: usize, visit: u64 },
-    TellPage { person: usize, visit: u64 },
-    Hear { person: usize, visit: u64, said: Box<Out> },
+    Read {
+        probe: Option<usize>,
+    },
+    Person {
+        person: usize,
+    },
+    ReadPage {
+        person: usize,
+        visit: u64,
+    },
+    TellPage {
+        person: usize,
+        visit: u64,
+    },
+    Hear {
+        person: usize,
+        visit: u64,
+        said: Box<Out>,
+    },
     Fault,
-    SecondStrike { host: usize },
+    SecondStrike {
+        host: usize,
+    },
     Heal,
+    /// A node asks another for a page of state, and is answered.
+    AskState {
+        host: usize,
+        life: u64,
+    },
+    StateCame {
+        host: usize,
+        life: u64,
+        came: Came,
+    },
 }
 
 impl Event {
@@ -59,6 +122,8 @@ impl Event {
             | Self::Drive { host, life }
             | Self::Disk { host, life }
             | Self::Fetched { host, life, .. }
+            | Self::AskState { host, life }
+            | Self::StateCame { host, life, .. }
             | Self::Stand { host, life, .. } => Some((host, Some(life))),
             Self::Deliver { host, .. }
             | Self::Forwarded { host, .. }
@@ -114,6 +179,8 @@ pub struct World {
     pub away: Vec<usize>,
     /// Linearizable reads of the second act that were answered.
     pub probes_read: usize,
+    /// Snapshots installed.
+    pub installs: usize,
     pub trace: bool,
 }
 
@@ -123,6 +190,7 @@ pub struct Summary {
     pub events: u64,
     pub acknowledged: usize,
     pub entries: usize,
+    pub installs: usize,
     /// The longest that a majority took, and its seed; then all.
     pub majority_us: (u64, u64),
     pub all_us: (u64, u64),
@@ -135,6 +203,7 @@ impl Summary {
             events: self.events + other.events,
             acknowledged: self.acknowledged + other.acknowledged,
             entries: self.entries + other.entries,
+            installs: self.installs + other.installs,
             majority_us: self.majority_us.max(other.majority_us),
             all_us: self.all_us.max(other.all_us),
         }
@@ -172,6 +241,7 @@ impl World {
             quiet: false,
             away: Vec::new(),
             probes_read: 0,
+            installs: 0,
             trace,
         }
     }
@@ -205,6 +275,7 @@ impl World {
             events: self.happened,
             acknowledged: self.truth.acknowledged(),
             entries: self.truth.entries(),
+            installs: self.installs,
             majority_us: (majority_us, self.seed),
             all_us: (all_us, self.seed),
         })
@@ -295,6 +366,8 @@ impl World {
             Event::Fault => self.fault(),
             Event::SecondStrike { host } => self.second_strike(host),
             Event::Heal => self.heal(),
+            Event::AskState { host, .. } => self.ask_state(host),
+            Event::StateCame { host, came, .. } => self.state_came(host, came),
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! into the files; read the difference before you commit it.
 
 mod stage;
+mod words;
 
 use std::fs;
 use std::path::Path;

@@ -3,6 +3,7 @@
 //!
 //! | step | does |
 //! |---|---|
+//! | `keep COUNT` | how many applied entries the nodes keep in their logs; before they are founded |
 //! | `nodes TICK…` | founds a cluster; each node stands for election after so many silent ticks |
 //! | `propose NODE TEXT` · `read NODE` | somebody asks that node |
 //! | `tick NODE COUNT` | its clock |
@@ -14,20 +15,31 @@
 //! | `die NODE` · `stand NODE` | a process is gone, and the others notice; its turn to stand comes |
 //! | `vanish NODE` · `start NODE` | a process is gone, and nobody notices; it starts on what it had written |
 //! | `step_down NODE` | it is going |
+//! | `begin NODE TICK` | a node that is no member yet, on the disk that founders begin with |
+//! | `join LEADER NODE` · `promote LEADER NODE` · `remove LEADER NODE` · `lead LEADER NODE` | somebody asks the leader for that |
+//! | `members NODE` | who is in the cluster, as that node has applied it |
+//! | `fetch NODE FROM` | the rows of that node, as they are now, have come to one that was offered state |
 //! | `status` | how all of them stand |
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chat_actors::chat::command::{Batch, Change, Command};
 use chat_actors::chat::outcome::{Done, Outcome};
-use chat_actors::ids::{At, Boot, Origin, RaftId, RoomId, Term};
-use chat_actors::messages::consensus::NotDone;
-use chat_actors::messages::disk::{Append, Committed, Payload};
+use chat_actors::chat_db::pages::Position;
+use chat_actors::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Term};
+use chat_actors::membership::{NodeRow, Roll};
+use chat_actors::messages::disk::{Append, Committed, Install, Payload};
+use chat_actors::messages::members::Wish;
 use chat_actors::raft::core::Config;
 use chat_actors::raft::log_view::LogStart;
 use chat_actors::raft::node::{Handed, Node, Todo};
 use chat_actors::raft::proposals::Patience;
+use protobuf::Message as _;
 use raft::eraftpb::{ConfState, Entry, HardState, Message};
+use serde_bytes::ByteBuf;
+
+use super::words::{append_text, command_text, committed_text, message_text, outcome_text, settled_text};
 
 const PATIENCE: Patience =
     Patience { deadline_ticks: 100, repeat_ticks: 20, no_quorum_ticks: 30, promote_ticks: 100 };
@@ -39,6 +51,9 @@ pub struct Stage {
     said: Vec<String>,
     /// Only what came of it is told, not each message.
     briefly: bool,
+    /// What every disk begins with.
+    founding: Roll,
+    log_keep_entries: Option<u64>,
 }
 
 /// A node with its disk.
@@ -47,16 +62,55 @@ struct Actor {
     election_tick: usize,
     boot: u64,
     hard_state: HardState,
+    /// The entry before the log's first: index and term.
+    cut: (u64, u64),
     log: Vec<Entry>,
     applied: u64,
     append: Option<Append>,
     apply: Vec<Committed>,
     stands: Option<Term>,
+    roll: Roll,
 }
 
 enum Parcel {
     Raft(Message),
     Commands { from: u64, handed: Handed },
+}
+
+impl Actor {
+    fn new(tick: &str, roll: Roll) -> Self {
+        Self {
+            node: None,
+            election_tick: tick.parse().expect("ticks"),
+            boot: 0,
+            hard_state: HardState { term: 1, commit: 1, ..HardState::default() },
+            cut: (1, 1),
+            log: Vec::new(),
+            applied: 1,
+            append: None,
+            apply: Vec::new(),
+            stands: None,
+            roll,
+        }
+    }
+
+    /// Whether it says who the members are.
+    fn takes_members(&mut self, what: &Payload) -> bool {
+        let row = match what {
+            Payload::Conf(conf, row) => {
+                self.roll.conf = conf.clone();
+                row
+            }
+            Payload::Node(row) => row,
+            Payload::Batch(_) | Payload::Empty => return false,
+        };
+        if !row.is_empty() {
+            let row = NodeRow::decode(row).expect("a row");
+            self.roll.rows.retain(|known| known.name != row.name);
+            self.roll.rows.push(row);
+        }
+        true
+    }
 }
 
 impl Parcel {
@@ -91,6 +145,8 @@ impl Stage {
             |place: usize| -> u64 { words[place].parse().unwrap_or_else(|_| panic!("{step}: a number")) };
         let link = || (words.len() == 3).then(|| (number(1), number(2)));
         match words[0] {
+            "keep" => self.log_keep_entries = Some(number(1)),
+            "fetch" => self.fetch(number(1), number(2)),
             "nodes" => self.found(&words[1..]),
             "propose" => self.propose(number(1), &words[2..].join(" ")),
             "read" => self.read(number(1)),
@@ -109,6 +165,9 @@ impl Stage {
             "vanish" => self.vanish(number(1)),
             "start" => self.start(number(1)),
             "step_down" => self.step_down(number(1)),
+            "begin" => self.begin(number(1), words[2]),
+            "join" | "promote" | "remove" | "lead" => self.wish(number(1), words[0], words[2]),
+            "members" => self.members(number(1)),
             "status" => self.status(),
             _ => panic!("{step}: no such step"),
         }
@@ -120,20 +179,12 @@ impl Stage {
     }
 
     fn found(&mut self, ticks: &[&str]) {
-        for (id, tick) in (1..).zip(ticks) {
-            let hard_state = HardState { term: 1, commit: 1, ..HardState::default() };
-            let actor = Actor {
-                node: None,
-                election_tick: tick.parse().expect("ticks"),
-                boot: 0,
-                hard_state,
-                log: Vec::new(),
-                applied: 1,
-                append: None,
-                apply: Vec::new(),
-                stands: None,
-            };
-            self.actors.insert(id, actor);
+        let row = |id: u64| NodeRow { disk: None, ..row(id) };
+        let founders: Vec<u64> = (1..).zip(ticks).map(|(id, _)| id).collect();
+        let conf = ConfState { voters: founders.clone(), ..ConfState::default() };
+        self.founding = Roll { rows: founders.iter().map(|&id| row(id)).collect(), conf };
+        for (id, tick) in founders.into_iter().zip(ticks) {
+            self.actors.insert(id, Actor::new(tick, self.founding.clone()));
         }
         for id in self.ids() {
             self.start(id);
@@ -141,12 +192,45 @@ impl Stage {
         self.said.clear();
     }
 
+    fn begin(&mut self, id: u64, tick: &str) {
+        self.actors.insert(id, Actor::new(tick, self.founding.clone()));
+        self.start(id);
+    }
+
+    fn wish(&mut self, leader: u64, what: &str, node: &str) {
+        let name = format!("node{node}");
+        let NodeRow { peer, public, .. } = row(node.parse().expect("a node's number"));
+        let wish = match what {
+            "join" => Wish::Join { name, peer, public, disk: format!("disk{node}"), gone: None, level: 1 },
+            "promote" => Wish::Promote { name },
+            "remove" => Wish::Remove { name },
+            _ => Wish::Lead { name },
+        };
+        let mut said = None;
+        self.with(leader, |node| said = node.wish(&wish).err());
+        if let Some(settled) = said {
+            self.say(format!("{leader}: at once, {}", settled_text(&settled)));
+        }
+    }
+
+    fn members(&mut self, id: u64) {
+        let conf = &self.actors[&id].roll.conf;
+        let sorted = |ids: &[u64]| ids.iter().copied().collect::<std::collections::BTreeSet<_>>();
+        let (voters, learners) = (sorted(&conf.voters), sorted(&conf.learners));
+        let voters_outgoing = sorted(&conf.voters_outgoing);
+        let old = match voters_outgoing.is_empty() {
+            true => String::new(),
+            false => format!(", until now {voters_outgoing:?}"),
+        };
+        self.say(format!("{id}: voters {voters:?}{old}, learners {learners:?}"));
+    }
+
     fn ids(&self) -> Vec<u64> {
         self.actors.keys().copied().collect()
     }
 
     fn start(&mut self, id: u64) {
-        let voters = self.ids();
+        let log_keep_entries = self.log_keep_entries.unwrap_or(1_000);
         let actor = self.actor(id);
         actor.boot += 1;
         let mut hard_state = actor.hard_state.clone();
@@ -159,21 +243,22 @@ impl Stage {
         }
         let start = LogStart {
             hard_state,
-            conf_state: ConfState { voters, ..ConfState::default() },
+            conf_state: actor.roll.conf.clone(),
             applied: actor.applied,
-            cut: (1, 1),
+            cut: actor.cut,
             term_runs,
             tail: actor.log.clone(),
-            last: 1 + actor.log.len() as u64,
+            last: actor.cut.0 + actor.log.len() as u64,
         };
         let config = Config {
             id: RaftId(id),
             election_ticks: 10,
             heartbeat_ticks: 2,
             fixed_election_tick: Some(actor.election_tick),
-            log_keep_entries: 1_000_000,
+            log_keep_entries,
         };
-        let node = Node::new(&config, Boot(actor.boot), PATIENCE, start).expect("a good configuration");
+        let mut node = Node::new(&config, Boot(actor.boot), PATIENCE, start).expect("a good configuration");
+        node.members(Arc::new(actor.roll.clone()));
         actor.node = Some(node);
         self.with(id, |_| {});
     }
@@ -218,8 +303,23 @@ impl Stage {
             }
             self.actor(id).apply.extend(todo.apply);
         }
+        if let Some(to) = todo.compact {
+            self.forget(id, to.0);
+        }
+        if let Some(offer) = todo.fetch {
+            self.say(format!(
+                "{id} is to fetch the state as of {} or later, offered by {}",
+                offer.index, offer.from
+            ));
+        }
+        if todo.fetch_over {
+            self.say(format!("{id} needs no more state"));
+        }
         for (number, outcome) in todo.outcomes {
             self.say(format!("{id}: proposal {number} is {}", outcome_text(&outcome)));
+        }
+        if let Some((_, settled)) = todo.settled {
+            self.say(format!("{id}: {}", settled_text(&settled)));
         }
         for (number, answer) in todo.reads {
             let applied = self.actor(id).applied;
@@ -284,11 +384,16 @@ impl Stage {
     fn persist(&mut self, id: u64) {
         let actor = self.actor(id);
         let Some(append) = actor.append.take() else { return };
+        if let Some(install) = append.snapshot {
+            actor.cut = (install.position.index.0, install.position.term.0);
+            actor.log.clear();
+        }
         if let Some(first) = append.entries.first() {
-            actor.log.truncate(first.index as usize - 2);
+            actor.log.truncate((first.index - actor.cut.0) as usize - 1);
             actor.log.extend(append.entries);
         }
         actor.hard_state = append.hard_state;
+        actor.applied = actor.applied.max(actor.cut.0);
         self.with(id, |node| node.persisted(append.number));
     }
 
@@ -304,7 +409,13 @@ impl Stage {
                 (item.origin, Ok(Outcome { at: At(entry.index.0), duplicate: false, done: Done::Plain }))
             }));
         }
-        self.actor(id).applied = last.0;
+        let actor = self.actor(id);
+        actor.applied = last.0;
+        let changed = entries.iter().filter(|entry| actor.takes_members(&entry.what)).count() > 0;
+        let roll = Arc::new(actor.roll.clone());
+        if changed && let Some(node) = &mut actor.node {
+            node.members(roll);
+        }
         let mine = Boot(self.actor(id).boot);
         outcomes.retain(|(origin, _)| origin.node.0 == id && origin.boot == mine);
         self.with(id, |node| node.applied(last, outcomes));
@@ -324,6 +435,35 @@ impl Stage {
             }
         }
         self.briefly = false;
+    }
+
+    fn forget(&mut self, id: u64, to: u64) {
+        let actor = self.actor(id);
+        let forgotten: Vec<_> = actor.log.drain(..(to - actor.cut.0) as usize).collect();
+        actor.cut = forgotten.last().map_or(actor.cut, |last| (last.index, last.term));
+        if !self.briefly {
+            self.say(format!("{id} forgets its log up to {to}"));
+        }
+    }
+
+    /// What a fetch of that node's rows brings, as of now.
+    fn fetch(&mut self, id: u64, from: u64) {
+        let roll = self.actor(from).roll.clone();
+        let source = self.actor(from);
+        let entry = source.log.iter().find(|entry| entry.index == source.applied);
+        let position = Position {
+            index: LogIndex(source.applied),
+            term: Term(entry.map_or(source.cut.1, |entry| entry.term)),
+            known_term: Term(source.hard_state.term),
+            conf_state: ByteBuf::from(roll.conf.write_to_bytes().expect("it can be encoded")),
+            ..Position::default()
+        };
+        let index = position.index;
+        self.actor(id).roll = roll;
+        let mut verdict = None;
+        self.with(id, |node| verdict = Some(node.state_here(Install { position, pages: 1 })));
+        let verdict = verdict.expect("a node that lives");
+        self.say(format!("{id} has the state as of {index}: {verdict:?}"));
     }
 
     fn vanish(&mut self, id: u64) {
@@ -381,60 +521,14 @@ fn status_text(id: u64, actor: &Actor) -> String {
     )
 }
 
-fn outcome_text(outcome: &Result<Outcome, NotDone>) -> String {
-    match outcome {
-        Ok(outcome) => format!("done at {}", outcome.at),
-        Err(why) => format!("{why:?}"),
+fn row(id: u64) -> NodeRow {
+    NodeRow {
+        name: format!("node{id}"),
+        raft_id: Some(RaftId(id)),
+        disk: Some(format!("disk{id}")),
+        peer: format!("http://node{id}"),
+        public: format!("http://public{id}"),
+        learner: false,
+        removed: false,
     }
-}
-
-fn append_text(append: &Append) -> String {
-    let HardState { term, vote, commit, .. } = append.hard_state;
-    format!("{}term {term}, vote {vote}, commit {commit}", entries_text(&append.entries))
-}
-
-fn committed_text(entry: &Committed) -> String {
-    match &entry.what {
-        Payload::Batch(data) => format!("{} {}", entry.index, batch_text(data)),
-        Payload::Empty => format!("{} (empty)", entry.index),
-        Payload::Conf(..) | Payload::Node(_) => format!("{} (members)", entry.index),
-    }
-}
-
-/// Only what says something.
-fn message_text(message: &Message) -> String {
-    let kind = format!("{:?}", message.get_msg_type());
-    let mut text = format!("{} in term {}", kind.trim_start_matches("Msg"), message.term);
-    for (name, value) in [("index", message.index), ("of term", message.log_term), ("commit", message.commit)]
-    {
-        if value > 0 {
-            text += &format!(", {name} {value}");
-        }
-    }
-    if message.reject {
-        text += ", rejected";
-    }
-    let entries: Vec<_> = message.entries.iter().filter(|entry| entry.index > 0).cloned().collect();
-    match entries_text(&entries) {
-        entries if entries.is_empty() => text,
-        entries => format!("{text}, {}", entries.trim_end_matches(", ")),
-    }
-}
-
-fn entries_text(entries: &[Entry]) -> String {
-    let one = |entry: &Entry| match entry.data.is_empty() {
-        true => format!("entry {}/{} (empty), ", entry.index, entry.term),
-        false => format!("entry {}/{} {}, ", entry.index, entry.term, batch_text(&entry.data)),
-    };
-    entries.iter().map(one).collect()
-}
-
-fn batch_text(data: &[u8]) -> String {
-    let batch = Batch::decode(data).expect("a batch");
-    let texts: Vec<_> = batch.items.iter().map(|item| command_text(&item.command)).collect();
-    format!("[{}]", texts.join(", "))
-}
-
-fn command_text(bytes: &[u8]) -> String {
-    Command::decode(bytes).expect("a command").id
 }

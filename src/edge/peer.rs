@@ -367,7 +367,7 @@ impl Turned {
             Self::TooLarge(_) => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, false),
             Self::Conflict(_) => ("conflict", StatusCode::CONFLICT, false),
             Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE, true),
-            Self::Behind(_) => ("behind", StatusCode::SERVICE_UNAVAILABLE, true),
+            Self::Behind(_) => (wire::BEHIND, StatusCode::SERVICE_UNAVAILABLE, true),
             Self::Stopping => ("stopping", StatusCode::SERVICE_UNAVAILABLE, true),
             Self::Failed(_) => ("internal", StatusCode::INTERNAL_SERVER_ERROR, true),
             Self::Nowhere(_) => ("not_found", StatusCode::NOT_FOUND, false),
