@@ -207,3 +207,91 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use raft::eraftpb::MessageType;
+    use serde_bytes::ByteBuf;
+
+    use super::*;
+    use crate::chat_db::pages::Position;
+    use crate::raft::core::Outputs;
+    use crate::raft::log_view::LogStart;
+
+    fn message(kind: MessageType, term: u64) -> Message {
+        let mut message = Message { from: 1, to: 4, term, ..Message::default() };
+        message.set_msg_type(kind);
+        message
+    }
+
+    fn offer(term: u64, index: u64) -> Message {
+        let mut message = message(MessageType::MsgSnapshot, term);
+        message.mut_snapshot().mut_metadata().index = index;
+        message.mut_snapshot().mut_metadata().term = term;
+        message
+    }
+
+    fn state(index: u64, known_term: u64, learner: u64) -> Install {
+        let conf_state = ConfState { voters: vec![1, 2, 3], learners: vec![learner], ..ConfState::default() };
+        let position = Position {
+            index: LogIndex(index),
+            term: Term(3),
+            known_term: Term(known_term),
+            conf_state: ByteBuf::from(conf_state.write_to_bytes().unwrap()),
+            ..Position::default()
+        };
+        Install { position, pages: 1 }
+    }
+
+    fn drive(core: &mut Core) -> Outputs {
+        let mut out = Outputs::default();
+        core.drive(&mut out);
+        out
+    }
+
+    /// With an empty log, and knowing of nobody.
+    #[test]
+    fn who_joins_begins_with_a_snapshot() {
+        let config = Config {
+            id: RaftId(4),
+            election_ticks: 10,
+            heartbeat_ticks: 2,
+            fixed_election_tick: None,
+            log_keep_entries: 10,
+        };
+        let mut core = Core::new(&config, LogStart::default()).unwrap();
+        (0..100).for_each(|_| core.tick());
+        assert!(drive(&mut core).messages.is_empty(), "it stands for nothing");
+
+        core.step(message(MessageType::MsgHeartbeat, 5));
+        core.step(offer(5, 20));
+        let out = drive(&mut core);
+        let expected = Offer { from: RaftId(1), term: Term(5), index: LogIndex(20) };
+        assert_eq!(out.offered, Some(expected));
+        core.persisted(out.append.unwrap().number, &mut Outputs::default());
+
+        for (install, verdict) in [(state(19, 5, 4), Verdict::NotEnough), (state(25, 6, 4), Verdict::NoOffer)]
+        {
+            assert_eq!(core.state_here(install), verdict);
+        }
+        core.step(offer(5, 20));
+        assert_eq!(core.state_here(state(25, 5, 9)), Verdict::NotAMember);
+        core.step(offer(5, 20));
+        assert_eq!(core.state_here(state(25, 5, 4)), Verdict::Installs);
+        let append = drive(&mut core).append.unwrap();
+        assert_eq!(append.snapshot, Some(state(25, 5, 4)));
+        assert_eq!((append.entries.len(), append.hard_state.commit), (0, 25));
+        core.tick();
+        core.step(message(MessageType::MsgTimeoutNow, 5));
+        assert!(core.is_installing() && drive(&mut core).messages.is_empty());
+
+        let mut out = Outputs::default();
+        core.persisted(append.number, &mut out);
+        core.drive(&mut out);
+        let acknowledged: Vec<_> = out.messages.iter().map(|message| message.index).collect();
+        assert_eq!((core.applied_index(), acknowledged.last()), (LogIndex(25), Some(&25)));
+        assert_eq!((core.term_of(LogIndex(25)), core.log_cut()), (Some(Term(3)), LogIndex(25)));
+        assert_eq!(core.state_here(state(25, 5, 4)), Verdict::NotNeeded);
+        assert!(!core.lacks_state());
+    }
+}

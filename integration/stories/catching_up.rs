@@ -115,19 +115,24 @@ async fn killed_again_and_again_while_it_receives_and_installs_it_ends_equal() {
     // Some ten pages.
     write(&mut ann, room, 1_300, 8_000).await;
     let count = |cluster: &Cluster, line: &str| cluster.nodes[goes].log().matches(line).count();
-    // While it receives.
+    // While it receives. Whoever asks it is told how far it is.
+    let mut told = Vec::new();
     for wanted in 0..5 {
         cluster.nodes[goes].start();
         let incoming = cluster.nodes[goes].data_dir().join("incoming");
         cluster
             .wait_for("pages of state, or the end of it", async || {
                 let pages = fs::read_dir(&incoming).map_or(0, Iterator::count);
+                if let Some(status) = cluster.nodes[goes].status().await {
+                    told.extend(status["nodes"][goes].get("transfer").cloned());
+                }
                 (pages >= wanted || transfers(&cluster.nodes[goes].log()) > 0).then_some(())
             })
             .await;
         actix::clock::sleep(Duration::from_millis(rand::random_range(0..20))).await;
         cluster.nodes[goes].kill();
     }
+    assert!(told.iter().all(|transfer| transfer["at"].as_u64() <= transfer["of"].as_u64()), "{told:?}");
     // While it installs.
     let mut killed_in_it = 0;
     for _ in 0..5 {
@@ -148,7 +153,8 @@ async fn killed_again_and_again_while_it_receives_and_installs_it_ends_equal() {
     let (resumed, installs) = (count(&cluster, "going on with what came before"), count(&cluster, INSTALLED));
     eprintln!(
         "killed ten times, {killed_in_it} of them with the state here and not installed; {resumed} starts went on \
-         with earlier pages, {installs} installs"
+         with earlier pages, {installs} installs; told of it {} times",
+        told.len()
     );
     assert!(installs > 0 && resumed > 0, "{}", cluster.nodes[goes].log_tail());
 }
