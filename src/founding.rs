@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use awc::Client;
+use chat_actors::chat::command::LEVEL;
 use chat_actors::founding::{
     Answer, Deed, Drawn, Heard, Listed, Request, Step, join, left, next_without, obey,
 };
@@ -238,6 +239,10 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
             Foundation::Founded(_) => Vec::new(),
             _ => join_all(others.iter().map(|member| asker.hear(member))).await,
         };
+        // The founder may have written here meanwhile: then what they say must not meet the old state.
+        if desk.foundation()? != own {
+            continue;
+        }
         let step = match desk.who.members.is_empty() {
             true => join(own_name, &own, &heard),
             false => next_without(own_name, &desk.who.members, &without, &own, &heard, &drawn),
@@ -364,6 +369,7 @@ impl Asker {
             public: who.own.public.clone(),
             disk: who.disk.clone(),
             gone: None,
+            level: LEVEL,
         };
         let asked = Asked { wish, passed_on: false };
         let mut said = Vec::new();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::links::PeerPorts;
+use crate::chat::command::LEVEL_FIRST;
 use crate::ids::RaftId;
 use crate::membership::Roll;
 use crate::post;
@@ -43,7 +44,15 @@ pub enum Wish {
         disk: String,
         /// The replica of that name whose address was asked and no longer answers with its old disk.
         gone: Option<RaftId>,
+        /// The highest format level of commands that it reads.
+        #[serde(default = "first_level")]
+        level: u8,
     },
+}
+
+/// Of a node that does not say: it is from before there was more than one.
+fn first_level() -> u8 {
+    LEVEL_FIRST
 }
 
 /// Asks for a change of members; answered in the end, or with what is to be done instead.

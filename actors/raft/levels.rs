@@ -33,6 +33,11 @@ impl Levels {
         self.known.insert(peer, level);
     }
 
+    /// The level that was reached, when it is above this one.
+    pub fn above(&self, level: u8) -> Option<u8> {
+        (self.reached > level).then_some(self.reached)
+    }
+
     /// Why no command of this level may be proposed: the member that is not known to read it.
     pub fn obstacle(
         &self,
@@ -74,7 +79,9 @@ mod tests {
         // It comes back with an older program.
         levels.hear(RaftId(3), LEVEL_FIRST);
         assert_eq!(others(&levels), Some(RaftId(3)));
+        assert_eq!(levels.above(LEVEL), None);
         levels.reach(next);
         assert_eq!(obstacle(&levels, next), None);
+        assert_eq!((levels.above(LEVEL), levels.above(next)), (Some(next), None));
     }
 }

@@ -219,7 +219,9 @@ pub fn judge(wish: &Wish, roll: &Roll, sight: &impl Sight) -> Verdict {
         Wish::Remove { name } => remove(roll, sight, name),
         Wish::Promote { name } => promote(roll, sight, name),
         Wish::Lead { name } => lead(roll, sight, name),
-        Wish::Join { name, peer, public, disk, gone } => join(roll, sight, name, (peer, public), disk, *gone),
+        Wish::Join { name, peer, public, disk, gone, level: _ } => {
+            join(roll, sight, name, (peer, public), disk, *gone)
+        }
     }
 }
 

@@ -142,6 +142,14 @@ impl Node {
     /// # Errors
     /// With what can be said at once.
     pub fn wish(&mut self, wish: &Wish) -> Result<u64, Settled> {
+        if let Wish::Join { name, level, .. } = wish
+            && let Some(reached) = self.levels.above(*level)
+        {
+            return Err(Settled::Refused(format!(
+                "the chat holds changes of level {reached}, and {name} reads up to level {level}: run a newer \
+                 replicated-chat on it"
+            )));
+        }
         self.members.wish(wish, &mut self.core, self.ticks)
     }
 

@@ -201,7 +201,7 @@ impl Stage {
         let name = format!("node{node}");
         let NodeRow { peer, public, .. } = row(node.parse().expect("a node's number"));
         let wish = match what {
-            "join" => Wish::Join { name, peer, public, disk: format!("disk{node}"), gone: None },
+            "join" => Wish::Join { name, peer, public, disk: format!("disk{node}"), gone: None, level: 1 },
             "promote" => Wish::Promote { name },
             "remove" => Wish::Remove { name },
             _ => Wish::Lead { name },

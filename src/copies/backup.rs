@@ -14,6 +14,7 @@ use chat_actors::storage::copy::{Copied, CopyInTheMaking};
 use crate::edge::copies::{self, Barrier};
 use crate::node_client;
 use crate::settings::Settings;
+use crate::signals::StopSignals;
 use crate::terminal;
 
 /// How long the node has for each answer; whoever asks must know within five seconds that there is none.
@@ -70,30 +71,38 @@ pub fn run(arguments: &BackupArguments) -> anyhow::Result<()> {
 }
 
 fn make(settings: &Settings, beside: &Path) -> anyhow::Result<(Copied, bool)> {
-    let made_by = concat!("replicated-chat ", env!("CARGO_PKG_VERSION"));
     actix::System::new().block_on(async {
-        let source = Source { settings, client: node_client::client() };
-        let barrier: Barrier = serde_json::from_slice(&source.ask(copies::BARRIER_PATH).await?)
-            .context("the node's answer cannot be read")?;
-        if !barrier.majority {
-            terminal::complain(&format!("no majority: copying what {} has", settings.node.name));
+        let mut signals = StopSignals::new().context("cannot listen for signals")?;
+        tokio::select! {
+            made = copy(settings, beside) => made,
+            () = signals.next() => bail!("stopped before the copy was whole: nothing was made"),
         }
-        let mut copy = CopyInTheMaking::begin(beside)?;
-        let mut told = Instant::now();
-        loop {
-            let (after, horizon) = (copy.up_to(), barrier.at);
-            let page = source.ask(&format!("{}?after={after}&horizon={horizon}", copies::PAGE_PATH)).await?;
-            let page = copy.add(&page)?;
-            if page.end {
-                break;
-            }
-            if told.elapsed() >= PROGRESS_EVERY {
-                told = Instant::now();
-                terminal::complain(&format!("copied up to at {} of {}", page.up_to, page.position.at));
-            }
-        }
-        Ok((copy.finish(&settings.node.name, made_by)?, barrier.majority))
     })
+}
+
+async fn copy(settings: &Settings, beside: &Path) -> anyhow::Result<(Copied, bool)> {
+    let made_by = concat!("replicated-chat ", env!("CARGO_PKG_VERSION"));
+    let source = Source { settings, client: node_client::client() };
+    let barrier: Barrier = serde_json::from_slice(&source.ask(copies::BARRIER_PATH).await?)
+        .context("the node's answer cannot be read")?;
+    if !barrier.majority {
+        terminal::complain(&format!("no majority: copying what {} has", settings.node.name));
+    }
+    let mut copy = CopyInTheMaking::begin(beside)?;
+    let mut told = Instant::now();
+    loop {
+        let (after, horizon) = (copy.up_to(), barrier.at);
+        let page = source.ask(&format!("{}?after={after}&horizon={horizon}", copies::PAGE_PATH)).await?;
+        let page = copy.add(&page)?;
+        if page.end {
+            break;
+        }
+        if told.elapsed() >= PROGRESS_EVERY {
+            told = Instant::now();
+            terminal::complain(&format!("copied up to at {} of {}", page.up_to, page.position.at));
+        }
+    }
+    Ok((copy.finish(&settings.node.name, made_by)?, barrier.majority))
 }
 
 /// Gives the file its name, which nobody may have taken meanwhile, for good.

@@ -49,7 +49,7 @@ pub fn run(arguments: &RestoreArguments) -> anyhow::Result<()> {
         peer: settings.peer.url.to_string(),
         public: settings.http.public_url.to_string(),
     };
-    let at = restore::restore(file, data_dir, name, &digits::<16>()?, &new)?;
+    let at = restore::restore(file, data_dir, name, &digits::<8>()?, &new)?;
     terminal::say(&format!(
         "{name} holds the chat of cluster {} as of at {}: cluster {} now, epoch {}, at {at}; start it with \
          `replicated-chat serve {}`, then the others with empty data_dirs",

@@ -159,6 +159,7 @@ fn joining() {
         public: format!("http://{name}:2"),
         disk: disk.into(),
         gone: gone.map(RaftId),
+        level: 1,
     };
     let cluster = roll(3, 0);
     let without_3 = Seen { up: vec![2], lagging: Vec::new() };
