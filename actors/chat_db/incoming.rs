@@ -34,6 +34,11 @@ impl Incoming {
         Self { folder: data_dir.join(FOLDER) }
     }
 
+    /// Whether there is anything.
+    pub fn is_there(&self) -> bool {
+        self.folder.exists()
+    }
+
     /// Writes the page of that number.
     ///
     /// # Errors

@@ -218,7 +218,7 @@ impl Handler<Envelope<Deliver>> for Session {
         }
         self.cursor = self.cursor.max(up_to);
         if fell_behind {
-            self.pull(ctx);
+            self.read_again(ctx);
         }
     }
 }
@@ -229,8 +229,7 @@ impl Handler<Envelope<Summon>> for Session {
     fn handle(&mut self, envelope: Envelope<Summon>, ctx: &mut Ctx) {
         let (summon, _handling) = envelope.open();
         match summon {
-            Summon::Ended { token_hash } if self.alone => self.ended = Some(token_hash),
-            Summon::Ended { token_hash } => self.end(ctx, Some(token_hash)),
+            Summon::Ended { token_hash } => self.token_ended(token_hash, ctx),
             Summon::Farewell(farewell) => {
                 self.farewell = Some(farewell);
                 self.leave_when_answered(ctx);
@@ -324,6 +323,14 @@ impl Session {
     }
 
     /// Closes when it is the token of this connection that ended.
+    pub(super) fn token_ended(&mut self, token_hash: TokenHash, ctx: &mut Ctx) {
+        if self.alone {
+            self.ended = Some(token_hash);
+        } else {
+            self.end(ctx, Some(token_hash));
+        }
+    }
+
     fn end(&mut self, ctx: &mut Ctx, ended: Option<TokenHash>) {
         if ended.is_some() && ended == self.who.as_ref().map(|who| who.token_hash) {
             self.close(ctx, TOKEN_ENDED, "the session has ended");

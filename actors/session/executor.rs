@@ -110,6 +110,10 @@ impl Executor {
         &self.ports.pull
     }
 
+    pub(super) fn session_port(&self) -> &Port<SessionOf> {
+        &self.ports.session_of
+    }
+
     /// Starts a request of somebody who is known. `hello`, `register` and `login` are
     /// [`Executor::admit`]'s.
     pub fn start(self: &Arc<Self>, who: &Who, id: &str, op: Op) -> Started {

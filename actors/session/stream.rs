@@ -21,7 +21,7 @@ use super::request::Op;
 use crate::chat::outcome::Code;
 use crate::ids::{At, RoomId};
 use crate::messages::hub::{CaughtUp, Enter, Pass};
-use crate::messages::reading::{Pull, PullPage};
+use crate::messages::reading::{Pull, PullPage, SessionOf};
 
 /// Events read at a time.
 const PAGE: usize = 256;
@@ -94,6 +94,26 @@ impl Session {
         } else {
             self.caught_up(onward.cursor, onward.rooms, onward.rooms_at);
         }
+    }
+
+    /// Goes on from the tables. What was missed may have ended this very session.
+    pub(super) fn read_again(&mut self, ctx: &mut Ctx) {
+        let Some(who) = &self.who else { return };
+        let (reply, answer) = oneshot::channel();
+        let (pass, token_hash) = (self.pass, who.token_hash);
+        self.config.executor.session_port().tell(SessionOf { token_hash, reply });
+        ctx.spawn(answer.into_actor(self).map(move |answer, session, ctx| {
+            if session.pass != pass || session.closing {
+                return;
+            }
+            match answer {
+                Ok(Ok(Some(_))) => session.pull(ctx),
+                Ok(Ok(None)) => session.token_ended(token_hash, ctx),
+                Ok(Err(_)) | Err(_) => {
+                    session.close(ctx, CANNOT_READ, "this node cannot read on: try another");
+                }
+            }
+        }));
     }
 
     /// Sends what the tables hold above the cursor, a page at a time.

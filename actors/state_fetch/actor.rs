@@ -100,6 +100,14 @@ impl StateFetch {
 
 impl Actor for StateFetch {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Installed before the last process ended, or overtaken by the log: of no use any more?
+        if self.incoming.is_there() {
+            self.running = true;
+            self.begin(ctx);
+        }
+    }
 }
 
 impl Handler<Envelope<FetchState>> for StateFetch {
@@ -171,7 +179,7 @@ impl StateFetch {
         let collected = Collected::again(self.incoming.heads(), &own);
         if collected.pages() == 0 {
             self.throw_away();
-        } else {
+        } else if self.offer.is_some() {
             info!(pages = collected.pages(), at = %collected.after(), "going on with what came before");
         }
         self.own = own;
@@ -182,6 +190,7 @@ impl StateFetch {
     fn go_on(&mut self, ctx: &mut Context<Self>) {
         let (Some(offer), Some(collected)) = (self.offer, &self.collected) else {
             self.running = false;
+            self.collected = None;
             return;
         };
         if let Some(install) = collected.install(offer.index) {

@@ -347,4 +347,39 @@ mod tests {
             assert_eq!(metrics.storage_commit_seconds.get_sample_count(), 2);
         });
     }
+
+    /// Whoever may forget nothing applies no further than the log may hold; and goes on when it may.
+    #[test]
+    fn it_applies_no_further_than_the_log_may_hold() {
+        System::new().block_on(async {
+            let dir = TestDir::new();
+            let (store, _) = started(&dir);
+            let metrics = Metrics::new();
+            let (told, mut heard) = mpsc::unbounded_channel();
+            let listener = Listener(told).start();
+            let (persisted, applied) =
+                (port(&metrics, listener.clone().recipient()), port(&metrics, listener.recipient()));
+            let news = (News::default(), News::default());
+            let storage = Storage::new(store, 10, persisted, applied, news, &metrics).start_on_own_thread();
+            let asks: (Port<Append>, Port<Apply>, Port<Compact>) = (
+                port(&metrics, storage.clone().recipient()),
+                port(&metrics, storage.clone().recipient()),
+                port(&metrics, storage.recipient()),
+            );
+            let data = batch(1, &[]);
+            let entries = (2..=60).map(|index| entry(index, 1, &data)).collect();
+            asks.0.tell(append(entries, Some((1, 1, 60))));
+            asks.1.tell(Apply { entries: (2..=60).map(|index| committed(index, data.clone())).collect() });
+            assert_eq!(heard.recv().await.unwrap(), "persisted 1");
+            // The log begins behind entry 1.
+            for (forgets, applies) in [(1, 11), (8, 18), (9, 19), (55, 60)] {
+                asks.2.tell(Compact { to: LogIndex(forgets) });
+                let last = format!("applied {applies} with 0 outcomes");
+                while heard.recv().await.unwrap() != last {}
+                // Nothing more comes, however long one waits.
+                actix::clock::sleep(Duration::from_millis(20)).await;
+                assert!(heard.try_recv().is_err(), "after {forgets}");
+            }
+        });
+    }
 }

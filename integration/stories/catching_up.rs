@@ -47,9 +47,13 @@ fn assert_log_is_short(cluster: &Cluster) {
     }
 }
 
+/// What a node says when all pages are on its disk, and when they are in its tables.
+const HERE: &str = "the state is here";
+const INSTALLED: &str = "the state of another replica is installed";
+
 /// How often state was installed, by what a node said.
 fn transfers(log: &str) -> usize {
-    log.matches("the state of another replica is installed").count()
+    log.matches(INSTALLED).count()
 }
 
 #[actix::test]
@@ -100,7 +104,7 @@ async fn received(cluster: &Cluster, place: usize) -> u64 {
 }
 
 #[actix::test]
-async fn killed_again_and_again_while_it_receives_it_ends_equal() {
+async fn killed_again_and_again_while_it_receives_and_installs_it_ends_equal() {
     let mut cluster = Cluster::start_with(3, &settings()).await;
     let leader = cluster.leader().await;
     let goes = (leader + 1) % 3;
@@ -110,37 +114,49 @@ async fn killed_again_and_again_while_it_receives_it_ends_equal() {
     cluster.nodes[goes].kill();
     // Some ten pages.
     write(&mut ann, room, 1_300, 8_000).await;
-    let mut pages_left = 0;
-    for round in 0..8_u64 {
+    let count = |cluster: &Cluster, line: &str| cluster.nodes[goes].log().matches(line).count();
+    // While it receives. Whoever asks it is told how far it is.
+    let mut told = Vec::new();
+    for wanted in 0..5 {
         cluster.nodes[goes].start();
-        // From before its first page to after the install.
         let incoming = cluster.nodes[goes].data_dir().join("incoming");
-        let wanted = usize::try_from(round).unwrap();
-        let seen = cluster
+        cluster
             .wait_for("pages of state, or the end of it", async || {
                 let pages = fs::read_dir(&incoming).map_or(0, Iterator::count);
-                let done = transfers(&cluster.nodes[goes].log()) > 0;
-                (pages >= wanted || done).then_some(pages)
+                if let Some(status) = cluster.nodes[goes].status().await {
+                    told.extend(status["nodes"][goes].get("transfer").cloned());
+                }
+                (pages >= wanted || transfers(&cluster.nodes[goes].log()) > 0).then_some(())
             })
             .await;
-        actix::clock::sleep(Duration::from_millis(rand::random_range(0..30))).await;
+        actix::clock::sleep(Duration::from_millis(rand::random_range(0..20))).await;
         cluster.nodes[goes].kill();
-        pages_left = pages_left.max(seen);
-        write(&mut ann, room, 60, 10).await;
+    }
+    assert!(told.iter().all(|transfer| transfer["at"].as_u64() <= transfer["of"].as_u64()), "{told:?}");
+    // While it installs.
+    let mut killed_in_it = 0;
+    for _ in 0..5 {
+        let (here, done) = (count(&cluster, HERE), count(&cluster, INSTALLED));
+        cluster.nodes[goes].start();
+        cluster.wait_for("the state", async || (count(&cluster, HERE) > here).then_some(())).await;
+        actix::clock::sleep(Duration::from_millis(rand::random_range(0..60))).await;
+        cluster.nodes[goes].kill();
+        killed_in_it += usize::from(count(&cluster, INSTALLED) == done);
+        write(&mut ann, room, 400, 500).await;
     }
     cluster.nodes[goes].start();
     write(&mut ann, room, 60, 10).await;
     cluster.wait_until_ready().await;
     let tables = cluster.equal_tables().await;
-    assert_eq!(tables["messages"].len(), 1_300 + 8 * 60 + 60);
+    assert_eq!(tables["messages"].len(), 1_300 + 5 * 400 + 60);
     assert_log_is_short(&cluster);
-    let log = cluster.nodes[goes].log();
-    let resumed = log.matches("going on with what came before").count();
+    let (resumed, installs) = (count(&cluster, "going on with what came before"), count(&cluster, INSTALLED));
     eprintln!(
-        "{resumed} of 9 starts went on with earlier pages (up to {pages_left}), {} installs",
-        transfers(&log)
+        "killed ten times, {killed_in_it} of them with the state here and not installed; {resumed} starts went on \
+         with earlier pages, {installs} installs; told of it {} times",
+        told.len()
     );
-    assert!(transfers(&log) >= 1, "{}", cluster.nodes[goes].log_tail());
+    assert!(installs > 0 && resumed > 0, "{}", cluster.nodes[goes].log_tail());
 }
 
 #[actix::test]
@@ -182,15 +198,22 @@ async fn who_is_connected_while_state_is_installed_misses_nothing() {
     for seq in 1..=10 {
         assert_eq!(number(&bob.event(json!({"ev": "message"})).await, "seq"), seq);
     }
+    let mut elsewhere = cluster.register(stands, "cleo").await;
+    let mut cleo = cluster.client(leader).await;
+    cleo.hello_as(&elsewhere).await;
     cluster.nodes[stands].pause();
     write(&mut ann, room, 400, 10).await;
+    // Somebody is logged out meanwhile, which the node that stands still never applies.
+    cleo.ok("logout", json!({})).await;
+    write(&mut ann, room, 200, 10).await;
     cluster.nodes[stands].resume();
     write(&mut ann, room, 40, 10).await;
-    for seq in 11..=450 {
+    for seq in 11..=650 {
         assert_eq!(number(&bob.event(json!({"ev": "message"})).await, "seq"), seq);
     }
+    assert_eq!(elsewhere.closed().await.code, Some(4503));
     bob.send(room, "and it goes on").await;
     assert!(transfers(&cluster.nodes[stands].log()) > 0, "{}", cluster.nodes[stands].log_tail());
     cluster.equal_tables().await;
-    assert_eq!(read(&cluster.nodes[stands].data_dir())["messages"].len(), 451);
+    assert_eq!(read(&cluster.nodes[stands].data_dir())["messages"].len(), 651);
 }

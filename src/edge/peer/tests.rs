@@ -10,8 +10,7 @@ use actix_web::{App, HttpServer};
 use chat_actors::bus::{Envelope, News, Seat};
 use chat_actors::chat::command::Item;
 use chat_actors::founding::Answer;
-use chat_actors::ids::At;
-use chat_actors::ids::{Boot, Origin, Term};
+use chat_actors::ids::{At, Boot, Origin, Term};
 use chat_actors::membership::{Foundation, NodeRow};
 use chat_actors::messages::consensus::{Died, ReadBarrier, Unreachable};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
@@ -326,6 +325,23 @@ async fn who_asks_and_whom_is_checked_before_the_body_is_read() {
             "{wrong}: {answer}"
         );
     }
+    node.server.stop(false).await;
+}
+
+#[actix_web::test]
+async fn a_page_of_state_is_sent_to_peers_alone_and_not_by_who_is_behind() {
+    let node = serve(100);
+    let right =
+        [("authorization", "Bearer s"), (wire::CLUSTER, "c0ffee"), (wire::TO, "2"), (wire::FROM, "1")];
+    let ask = |question: &'static str| by_hand(node.at, question, &right);
+    let page = ask("GET /peer/state?after=7&horizon=50&bytes=1000").await;
+    assert!(page.starts_with("HTTP/1.1 200") && page.ends_with("page"), "{page}");
+    assert!(node.notes.has("state after 7, 1000 bytes"));
+    let behind = ask("GET /peer/state?after=7&horizon=51").await;
+    assert!(behind.starts_with("HTTP/1.1 503") && behind.contains("\"behind\""), "{behind}");
+    assert!(ask("GET /peer/state").await.starts_with("HTTP/1.1 400"));
+    let operator = by_hand(node.at, "GET /peer/state?after=7", &right[..1]).await;
+    assert!(operator.starts_with("HTTP/1.1 409"), "{operator}");
     node.server.stop(false).await;
 }
 
