@@ -15,6 +15,7 @@ const CORES: &[&str] = &[
     "actors/chat/",
     "actors/founding.rs",
     "actors/hub/shelf.rs",
+    "actors/raft/candidacy.rs",
     "actors/raft/core",
     "actors/raft/levels.rs",
     "actors/raft/log_view.rs",

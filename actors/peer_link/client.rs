@@ -8,11 +8,19 @@ use actix_web::dev::{Service, fn_service};
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::Uri;
 use awc::{Client, ClientResponse, Connector};
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
+use tokio::net::TcpStream;
 
 use super::wire::{Refused, RefusedError};
 
 /// A lost SYN is repeated after a second at the earliest: dial again before that.
 const CONNECT_MAX: Duration = Duration::from_millis(500);
+/// Bytes that the other machine does not acknowledge for so long will not arrive soon: after a silent cut the
+/// system would repeat them ever more rarely, and all that waits behind them with them. It says nothing about how
+/// long a large parcel takes.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(1);
 /// Shorter than the peer port's own, so that a POST never meets a connection just being closed.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 const LIFETIME_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -27,6 +35,7 @@ pub fn client(answer_max: Duration) -> Client {
         async move {
             let connection = dialling.await?;
             connection.set_nodelay(true).map_err(DialError::Io)?;
+            give_up_early(connection.io_ref()).map_err(DialError::Io)?;
             Ok(connection)
         }
     });
@@ -36,6 +45,17 @@ pub fn client(answer_max: Duration) -> Client {
         .conn_keep_alive(IDLE_MAX)
         .conn_lifetime(LIFETIME_MAX);
     Client::builder().connector(connector).timeout(answer_max).disable_redirects().finish()
+}
+
+#[cfg(target_os = "linux")]
+fn give_up_early(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))
+}
+
+/// Elsewhere a parcel's own deadline must do.
+#[cfg(not(target_os = "linux"))]
+fn give_up_early(_: &TcpStream) -> io::Result<()> {
+    Ok(())
 }
 
 /// Why a request brought nothing.

@@ -17,6 +17,7 @@ use tracing::debug;
 
 pub use changes::Turn;
 
+use super::candidacy::{Candidacy, Votes};
 use super::log_view::{LogStart, LogView, Wanted};
 use super::snapshots::Snapshots;
 use crate::ids::{LogIndex, RaftId, Term};
@@ -105,6 +106,7 @@ pub struct Core {
     founder: bool,
     /// The term in which this node gave up a leader whose process was gone: at most once a term.
     gave_up_in: Term,
+    candidacy: Candidacy,
 }
 
 struct Held {
@@ -155,6 +157,7 @@ impl Core {
             heard: Vec::new(),
             founder,
             gave_up_in: Term(0),
+            candidacy: Candidacy::default(),
         })
     }
 
@@ -170,6 +173,7 @@ impl Core {
         if self.founder && self.ticks.is_multiple_of(FOUNDER_STANDS_EVERY) {
             self.found();
         }
+        self.stand_again();
         // raft-rs looks at its quorum once an election timeout, so a leader may believe in one for two.
         if self.leadership().leads && !self.hears_majority() {
             debug!("no majority heard from within the election timeout: stepping down");
@@ -548,6 +552,19 @@ impl Core {
     fn found(&mut self) {
         self.founder = (self.last_index().0, self.node.raft.term) == FOUNDATION;
         if self.founder && self.leadership().leader.is_none() {
+            // Cannot fail: a hup is a local message that every role takes.
+            let _never = self.node.campaign();
+        }
+    }
+
+    /// See [`Candidacy`].
+    fn stand_again(&mut self) {
+        let raft = &self.node.raft;
+        let mut voters = self.voters();
+        voters.sort_unstable();
+        let Some(rank) = voters.iter().position(|voter| voter.0 == raft.id) else { return };
+        let (granted, rejected, _) = raft.prs().tally_votes();
+        if self.candidacy.tick(raft.state, rank, Votes { granted, rejected, voters: voters.len() }) {
             // Cannot fail: a hup is a local message that every role takes.
             let _never = self.node.campaign();
         }

@@ -1,5 +1,6 @@
 //! Consensus: a pure core around TiKV's `RawNode`, and the actor that gives it a thread.
 //!
+//! - [`candidacy`]: when to stand again in an election that comes to nothing.
 //! - [`core`]: inputs in, outputs out; the order in which a `Ready` must be handled.
 //! - [`snapshots`]: the core's part that keeps the log short, and helps whoever is behind its beginning.
 //! - [`log_view`]: the log as `RawNode` sees it, in memory.
@@ -12,6 +13,7 @@
 //! - [`logging`]: raft-rs's own log lines, carried into `tracing`.
 
 pub mod actor;
+mod candidacy;
 pub mod core;
 pub mod levels;
 pub mod log_view;

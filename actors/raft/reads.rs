@@ -74,7 +74,8 @@ impl Reads {
         {
             self.gathering.splice(0..0, asked.reads);
         }
-        let can_ask = leadership.leader.is_some() && (!leadership.leads || core.has_committed_in_term());
+        // A leader drops what it is asked before an entry of its term is committed, and says nothing.
+        let can_ask = leadership.leader.is_some() && core.has_committed_in_term();
         if self.asked.is_some() || self.gathering.is_empty() || !can_ask {
             return;
         }

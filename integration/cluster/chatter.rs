@@ -14,12 +14,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::client::{Client, new_id};
+use super::route::{self, Route, SILENCE};
 
-/// A node that owes an answer for so long is left for another.
-const SILENCE: Duration = Duration::from_millis(2500);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A node may wait 2 s for itself before it answers a `hello`.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 const LOOK_PERIOD: Duration = Duration::from_millis(20);
 
@@ -92,6 +88,8 @@ impl Chatter {
             under_way: None,
             next_write: Instant::now(),
             last_ack: Instant::now(),
+            route: Route::new(&plan.urls),
+            is_refused: false,
         };
         Self { plan, record, phase, task: actix::spawn(chat.run()) }
     }
@@ -139,6 +137,9 @@ struct Chat {
     under_way: Option<Write>,
     next_write: Instant,
     last_ack: Instant,
+    route: Route,
+    /// The node that it is on has no majority.
+    is_refused: bool,
 }
 
 struct Write {
@@ -152,33 +153,21 @@ struct Write {
 
 impl Chat {
     async fn run(mut self) {
-        let mut node = rand::random_range(0..self.plan.urls.len());
         while self.phase.get() != Phase::Gone {
-            if let Some(mut client) = self.connect(&self.plan.urls[node].clone()).await {
+            let (node, url) = self.route.choose();
+            if let Some(mut client) = self.connect(&url).await {
                 self.stay(&mut client).await;
                 self.record.borrow_mut().reconnects += 1;
             } else {
                 actix::clock::sleep(Duration::from_millis(rand::random_range(0..200))).await;
             }
-            node = (node + rand::random_range(1..self.plan.urls.len().max(2))) % self.plan.urls.len();
+            self.route.leave(node);
         }
     }
 
     async fn connect(&mut self, url: &str) -> Option<Client> {
-        let open = actix::clock::timeout(CONNECT_TIMEOUT, Client::open_with(url, &[])).await;
-        let mut client = open.ok()?.ok()?;
-        let id = new_id();
         let hello = json!({"token": self.plan.token, "cursor": self.cursor, "epoch": self.plan.epoch});
-        client.post(&id, "hello", hello).await;
-        let deadline = Instant::now() + HELLO_TIMEOUT;
-        let reply = loop {
-            if let Some(reply) = client.take_reply(&id) {
-                break reply;
-            }
-            if !client.read(deadline).await {
-                return None;
-            }
-        };
+        let (client, reply) = route::connect(url, hello).await?;
         if reply["ok"] != true || reply["resumed"] != true || reply["cursor"] != self.cursor {
             self.wrong(format!("hello with cursor {} at {url}: {reply}", self.cursor));
         }
@@ -188,7 +177,8 @@ impl Chat {
 
     /// Writes and listens on one connection until it is lost.
     async fn stay(&mut self, client: &mut Client) {
-        while !client.is_closed() && self.phase.get() != Phase::Gone {
+        self.is_refused = false;
+        while !client.is_closed() && !self.is_refused && self.phase.get() != Phase::Gone {
             self.write(client).await;
             client.read(Instant::now() + LOOK_PERIOD).await;
             for event in client.take_events() {
@@ -251,7 +241,10 @@ impl Chat {
             return;
         }
         match reply["error"]["code"].as_str() {
-            Some("unavailable") => record.refusals += 1,
+            Some("unavailable") => {
+                record.refusals += 1;
+                self.is_refused = true;
+            }
             Some("timeout") => {
                 record.unknown += 1;
                 write.is_unknown = true;

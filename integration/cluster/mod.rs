@@ -5,10 +5,13 @@
 //! - [`program`]: the binary, run to its end.
 //! - [`node`]: one `serve`, started, paused and killed.
 //! - [`nodes`]: a cluster of them.
+//! - [`clock`]: wall clocks that are wrong.
+//! - [`network`]: nodes in network namespaces, and what is cut between them.
 //! - [`http`]: requests to a node.
 //! - [`client`]: one connection to `/ws`, and who is on it.
 //! - [`replies`]: what a reply must look like.
 //! - [`chatter`]: somebody who writes and listens without end, wherever a node is up.
+//! - [`route`]: where a client goes when its node is no good.
 //! - [`tables`]: the rows of each node, compared.
 //! - [`wait`]: polling with a deadline.
 
@@ -21,16 +24,20 @@
 
 pub mod chatter;
 pub mod client;
+pub mod clock;
 pub mod folder;
 pub mod http;
+pub mod network;
 pub mod node;
 pub mod nodes;
 pub mod ports;
 pub mod program;
 pub mod replies;
+pub mod route;
 pub mod tables;
 pub mod wait;
 
 pub use client::Client;
+pub use network::Network;
 pub use nodes::Cluster;
 pub use replies::{assert_like, field, number, text};

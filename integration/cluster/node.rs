@@ -21,6 +21,11 @@ pub struct Node {
     folder: PathBuf,
     process: Option<Process>,
     is_paused: bool,
+    host: String,
+    /// The network namespace that it runs in, if not the tests' own.
+    namespace: Option<String>,
+    /// More for its environment.
+    variables: Vec<(String, String)>,
 }
 
 /// How a process ended that was asked to.
@@ -33,7 +38,20 @@ impl Node {
     pub fn new(folder: &Path, name: &str) -> Self {
         let name = name.to_owned();
         let (http_port, peer_port) = (ports::free(), ports::free());
-        Self { name, http_port, peer_port, folder: folder.into(), process: None, is_paused: false }
+        let host = "127.0.0.1".to_owned();
+        let (process, namespace, variables) = (None, None, Vec::new());
+        let folder = folder.into();
+        Self { name, http_port, peer_port, folder, process, is_paused: false, host, namespace, variables }
+    }
+
+    /// It is to live at this address, in this network namespace.
+    pub fn on(self, host: &str, namespace: &str) -> Self {
+        Self { host: host.to_owned(), namespace: Some(namespace.to_owned()), ..self }
+    }
+
+    /// From its next start on it finds this in its environment.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     /// Its place in a list of `cluster.members`.
@@ -44,10 +62,10 @@ impl Node {
     /// Writes its settings file: `members` as given, the rest as by default, and `more`.
     pub fn write_settings(&self, members: &[String], secret: &str, more: &str) {
         let mut text = String::new();
-        let data_dir = self.data_dir();
+        let (data_dir, host) = (self.data_dir(), &self.host);
         let _ = writeln!(text, "[node]\nname = \"{}\"\ndata_dir = {data_dir:?}", self.name);
-        let _ = writeln!(text, "[http]\nbind = \"127.0.0.1:{}\"", self.http_port);
-        let _ = writeln!(text, "[peer]\nbind = \"127.0.0.1:{}\"\nsecret = {secret:?}", self.peer_port);
+        let _ = writeln!(text, "[http]\nbind = \"{host}:{}\"", self.http_port);
+        let _ = writeln!(text, "[peer]\nbind = \"{host}:{}\"\nsecret = {secret:?}", self.peer_port);
         let _ = writeln!(text, "[cluster]\nmembers = [ {} ]\n{more}", members.join(", "));
         fs::write(self.settings_file(), text).unwrap();
     }
@@ -64,8 +82,12 @@ impl Node {
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "{} runs already", self.name);
         let file = |name| File::options().create(true).append(true).open(name).unwrap();
-        let mut command = program::command();
-        command.arg("serve").arg(self.settings_file()).current_dir(&self.folder);
+        let mut command = program::command_in(self.namespace.as_deref());
+        command
+            .envs(self.variables.iter().cloned())
+            .arg("serve")
+            .arg(self.settings_file())
+            .current_dir(&self.folder);
         command.stdout(file(self.output_file())).stderr(file(self.log_file()));
         self.process = Some(Process(command.spawn().unwrap()));
     }
@@ -122,11 +144,11 @@ impl Node {
     }
 
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.http_port)
+        format!("http://{}:{}", self.host, self.http_port)
     }
 
     pub fn peer_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.peer_port)
+        format!("http://{}:{}", self.host, self.peer_port)
     }
 
     pub fn data_dir(&self) -> PathBuf {

@@ -11,7 +11,21 @@ use super::wait::poll;
 
 /// The binary under test, with no setting from the environment of the tests.
 pub fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_replicated-chat"));
+    command_in(None)
+}
+
+/// The same, in a network namespace.
+pub fn command_in(namespace: Option<&str>) -> Command {
+    const BINARY: &str = env!("CARGO_BIN_EXE_replicated-chat");
+    let mut command = match namespace {
+        // It becomes the program: the process is the same, and so are the signals it gets.
+        Some(namespace) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", namespace, BINARY]);
+            command
+        }
+        None => Command::new(BINARY),
+    };
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"CHAT__") {
             command.env_remove(name);

@@ -31,6 +31,8 @@ pub enum Bug {
     DeadlineAsRefused,
     /// A linearizable read is answered without asking the leader.
     StaleRead,
+    /// The same, and nobody looks but the judge.
+    StaleReadForTheJudge,
     /// A node says that it applied an entry before its rows are there.
     AppliedTooEarly,
     /// Forwarded commands get lost, and nobody is told.

@@ -77,7 +77,15 @@ impl World {
             Fault::FullDisk => self.hosts[host].full_until = now + self.dice.between((50_000, 1_500_000)),
             Fault::Stall => self.hosts[host].stalled_until = now + self.dice.between((20_000, 2_000_000)),
             Fault::ClockJump => {
-                self.hosts[host].clock_ms = self.dice.between((0, 10_000)).cast_signed() - 5_000;
+                const YEARS_MS: u64 = 10 * 365 * 86_400_000;
+                let most = self.dice.pick(&[5_000, YEARS_MS]);
+                let at = &mut self.hosts[host];
+                at.clock_ms = self.dice.between((0, 2 * most)).cast_signed() - most.cast_signed();
+                at.clock_stands_at_ms = None;
+            }
+            Fault::ClockStop => {
+                let at = &mut self.hosts[host];
+                at.clock_stands_at_ms = Some(at.time_ms(now));
             }
             Fault::StepDown => {
                 self.input(host, |node| {

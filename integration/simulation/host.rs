@@ -25,6 +25,7 @@ pub struct Host {
     pub full_until: u64,
     /// Its wall clock against true time.
     pub clock_ms: i64,
+    pub clock_stands_at_ms: Option<u64>,
     /// The length of its ticks.
     pub tick_us: u64,
     pub election_tick: usize,
@@ -53,6 +54,7 @@ pub struct Process {
 pub struct Read {
     pub floor: chat_actors::ids::At,
     pub probe: bool,
+    pub called: u64,
 }
 
 /// What the disk is doing, and what waits. Appends go first.
@@ -94,6 +96,7 @@ impl Host {
             slow_until: 0,
             full_until: 0,
             clock_ms: 0,
+            clock_stands_at_ms: None,
             tick_us,
             election_tick: 0,
         }
@@ -105,7 +108,8 @@ impl Host {
 
     /// Unix milliseconds by its own clock.
     pub fn time_ms(&self, now_us: u64) -> u64 {
-        (1_700_000_000_000 + now_us / 1000).saturating_add_signed(self.clock_ms)
+        let runs = || (1_700_000_000_000 + now_us / 1000).saturating_add_signed(self.clock_ms);
+        self.clock_stands_at_ms.unwrap_or_else(runs)
     }
 }
 

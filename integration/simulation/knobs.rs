@@ -27,8 +27,10 @@ pub enum Fault {
     FullDisk,
     /// A process stands still.
     Stall,
-    /// A wall clock is set.
+    /// A wall clock is set, seconds or years off.
     ClockJump,
+    /// A wall clock stands still, until it is set.
+    ClockStop,
     /// A leader hands over and ends.
     StepDown,
     /// A node is told that another died which did not.
@@ -37,7 +39,7 @@ pub enum Fault {
     Move,
 }
 
-const FAULTS: [Fault; 16] = [
+const FAULTS: [Fault; 17] = [
     Fault::Kill,
     Fault::PowerCut,
     Fault::KillAll,
@@ -51,6 +53,7 @@ const FAULTS: [Fault; 16] = [
     Fault::FullDisk,
     Fault::Stall,
     Fault::ClockJump,
+    Fault::ClockStop,
     Fault::StepDown,
     Fault::FalseDeath,
     Fault::Move,

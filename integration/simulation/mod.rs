@@ -9,8 +9,9 @@
 //! - `SIM_SEED=N`: what [`one_seed`] plays; with `SIM_TRACE=1` it tells what happens.
 //!
 //! The rooms: [`world`] (what happens, in order), [`driving`] (nodes and their disks), [`disk`],
-//! [`network`], [`state`] (what is fetched by who lags), [`people`] (clients), [`stream`] and [`sessions`] (their events), [`faults`], [`truth`] (what every
-//! node is held against), [`knobs`] (what a seed draws), [`bugs`] (planted, to prove the checkers).
+//! [`network`], [`state`] (what is fetched by who lags), [`people`] (clients), [`stream`] and [`sessions`] (their
+//! events), [`faults`], [`truth`] (what every node is held against), [`record`] (what clients saw, for the judge),
+//! [`knobs`] (what a seed draws), [`bugs`] (planted, to prove the checkers).
 
 #![allow(clippy::print_stdout, reason = "a test tells what it found")]
 
@@ -24,6 +25,7 @@ mod knobs;
 mod network;
 mod people;
 mod planted;
+mod record;
 mod sessions;
 mod state;
 mod stream;

@@ -200,6 +200,7 @@ impl World {
             match taken {
                 None => {}
                 Some(Ok(number)) => {
+                    self.record.asked(&request.command, now);
                     request.asked = self.hosts[host].origin(number);
                     if let Some(process) = &mut self.hosts[host].process {
                         process.waiting.insert(number, (person, request.number));
@@ -238,6 +239,9 @@ impl World {
             format!("{origin:?} for {:?}: {answer:?}", world.people[person].open[place].command)
         });
         told?;
+        let command = &open[place].command;
+        let changed = answer.as_ref().is_ok_and(|outcome| self.truth.is_change(command, outcome));
+        self.record.told(command, &answer, changed, now);
         match answer {
             Ok(outcome) => {
                 let request = self.people[person].open.remove(place);
@@ -278,15 +282,18 @@ impl World {
         }
         let host = probe.unwrap_or_else(|| self.dice.index(self.hosts.len()));
         let floor = self.truth.at;
-        let stale = self.bug == Some(Bug::StaleRead);
+        let stale = matches!(self.bug, Some(Bug::StaleRead | Bug::StaleReadForTheJudge));
         let mut taken = None;
         if self.hosts[host].stalled_until <= self.now {
             self.input(host, |node| taken = Some(node.read()));
         }
-        let read = Read { floor, probe: probe.is_some() };
+        let read = Read { floor, probe: probe.is_some(), called: self.now };
         match (taken, &mut self.hosts[host].process) {
             (Some(Ok(number)), Some(process)) => {
                 process.reads.insert(number, read);
+                // Beside it, one that asks nobody.
+                self.record.read(&mut self.hosts[host], number, self.now, self.now, true);
+                let Some(process) = &self.hosts[host].process else { return Ok(()) };
                 if stale && process.node.view().leader.is_some() {
                     return self.read_answered(host, number, Ok(()));
                 }
@@ -303,7 +310,8 @@ impl World {
         match answer {
             Ok(()) => {
                 let present = self.hosts[host].disk.model.present();
-                if present < read.floor {
+                self.record.read(&mut self.hosts[host], number, read.called, self.now, false);
+                if present < read.floor && self.bug != Some(Bug::StaleReadForTheJudge) {
                     let what =
                         format!("node {} reads as of {present}, {} was there before", host + 1, read.floor);
                     return Err(Failure { checker: "linearizable reads", what });

@@ -36,6 +36,7 @@ planted! {
     apply_in_another_order: ApplyInAnotherOrder in 100 by "tables equal";
     deadline_as_refused: DeadlineAsRefused in 200 by "no means no";
     stale_read: StaleRead in 100 by "linearizable reads";
+    stale_read_for_the_judge: StaleReadForTheJudge in 100 by "linearizable history";
     applied_too_early: AppliedTooEarly in 300 by "linearizable reads" | "one copy in the log";
     forwards_lost: ForwardsLost in 10 by "progress of a majority";
     position_without_rows: PositionWithoutRows in 1000 by "tables equal" | "rising at" | "linearizable reads" | "nothing twice" | "no hole in a stream";

@@ -58,6 +58,8 @@ pub struct Truth {
     ends: BTreeMap<RoomId, (Seq, u64)>,
     /// The first time that a request, by user and id, changed anything.
     done: BTreeMap<(String, String), (At, Done)>,
+    /// Which one it was, of several under one id.
+    effective: BTreeMap<(String, String), Change>,
     acknowledged: Vec<(Command, Outcome)>,
     tries: BTreeMap<Origin, Try>,
 }
@@ -215,6 +217,7 @@ impl Truth {
                     format!("{key:?} was done at {at} and again at {}", outcome.at),
                 );
             }
+            self.effective.insert(key.clone(), command.change);
             self.done.insert(key, (outcome.at, outcome.done.clone()));
         }
         Ok(())
@@ -279,13 +282,22 @@ impl Truth {
         Ok(())
     }
 
+    /// Whether this is what the request brought about, and not only how things were.
+    pub fn is_change(&self, command: &Command, outcome: &Outcome) -> bool {
+        let key = (command.user.clone(), command.id.clone());
+        self.done.get(&key).is_some_and(|(at, _)| *at == outcome.at)
+    }
+
+    /// Whether another request under the same id was done, so that this one never will be.
+    pub fn is_forestalled(&self, key: &(String, String), change: &Change) -> bool {
+        self.effective.get(key).is_some_and(|done| done != change)
+    }
+
     /// At the end: what was acknowledged is in the tables.
     pub fn check_nothing_lost(&self, model: &mut Model) -> Checked {
         for (command, outcome) in &self.acknowledged {
-            let key = (command.user.clone(), command.id.clone());
             // What changed nothing left nothing.
-            let changed = self.done.get(&key).is_some_and(|(at, _)| *at == outcome.at);
-            if !is_remembered(&command.change) || !changed {
+            if !is_remembered(&command.change) || !self.is_change(command, outcome) {
                 continue;
             }
             let kept = match &outcome.done {

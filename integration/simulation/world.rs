@@ -18,6 +18,7 @@ use super::host::Host;
 use super::knobs::Knobs;
 use super::network::Network;
 use super::people::Person;
+use super::record::Record;
 use super::state::Came;
 use super::truth::Truth;
 
@@ -166,6 +167,7 @@ pub struct World {
     pub hosts: Vec<Host>,
     pub network: Network,
     pub truth: Truth,
+    pub record: Record,
     pub people: Vec<Person>,
     pub script: Script,
     pub drawn: u64,
@@ -232,6 +234,7 @@ impl World {
             hosts,
             network,
             truth: Truth::default(),
+            record: Record::default(),
             people: Vec::new(),
             script,
             drawn: 0,
@@ -435,6 +438,7 @@ impl World {
             }
         }
         self.truth.check_nothing_lost(model)?;
+        self.record.check(&self.truth, model)?;
         for person in self.people.iter().filter(|person| !person.is_probe()) {
             person.stream.check_complete(model)?;
         }
