@@ -105,13 +105,13 @@ async fn live(
         }
     }
     let Ledger(mut store) = desk.close()?;
-    if let Some(word) = removed(&secret, &store).await? {
-        store.retire(Retirement::Removed)?;
-        bail!(farewell(&settings.node.name, Retirement::Removed, &word));
-    }
-    if let Some(word) = superseded(&settings, &secret, &store).await? {
-        store.retire(Retirement::Superseded)?;
-        bail!(farewell(&settings.node.name, Retirement::Superseded, &word));
+    // Both ask the same nodes, of which some may be gone without a word: at once, not one after the other.
+    let (gone, succeeded) = tokio::join!(removed(&secret, &store), superseded(&settings, &secret, &store));
+    for (word, why) in [(gone?, Retirement::Removed), (succeeded?, Retirement::Superseded)] {
+        if let Some(word) = word {
+            store.retire(why)?;
+            bail!(farewell(&settings.node.name, why, &word));
+        }
     }
     let mut node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge).await?;
     say(&format!("listening on {}", settings.http.public_url));
@@ -132,7 +132,7 @@ async fn live(
         }
         Some(Parting { news: Dismissed { why: Dismissal::Retired(why), .. }, .. }) => {
             node.retire(*why).await;
-            Leave::Retires
+            if *why == Retirement::Removed { Leave::Removed } else { Leave::Stops }
         }
     };
     info!("stopping: handing over and saying goodbye");

@@ -83,7 +83,7 @@ pub struct RunningNode {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
     Stops,
-    Retires,
+    Removed,
 }
 
 impl RunningNode {
@@ -99,7 +99,7 @@ impl RunningNode {
         let (reply, done) = oneshot::channel();
         let (reason, close_code) = match why {
             Leave::Stops => ("this node is stopping", GOING_AWAY),
-            Leave::Retires => ("this node is part of the chat no more", REMOVED),
+            Leave::Removed => ("this node was removed from the cluster", REMOVED),
         };
         self.drain.tell(Drain { reason: reason.to_owned(), close_code, reply });
         let _stopped = done.await;

@@ -263,8 +263,8 @@ mod tests {
         (0..100).for_each(|_| core.tick());
         assert!(drive(&mut core).messages.is_empty(), "it stands for nothing");
 
-        core.step(message(MessageType::MsgHeartbeat, 5));
-        core.step(offer(5, 20));
+        core.step(message(MessageType::MsgHeartbeat, 5), &mut Outputs::default());
+        core.step(offer(5, 20), &mut Outputs::default());
         let out = drive(&mut core);
         let expected = Offer { from: RaftId(1), term: Term(5), index: LogIndex(20) };
         assert_eq!(out.offered, Some(expected));
@@ -274,15 +274,15 @@ mod tests {
         {
             assert_eq!(core.state_here(install), verdict);
         }
-        core.step(offer(5, 20));
+        core.step(offer(5, 20), &mut Outputs::default());
         assert_eq!(core.state_here(state(25, 5, 9)), Verdict::NotAMember);
-        core.step(offer(5, 20));
+        core.step(offer(5, 20), &mut Outputs::default());
         assert_eq!(core.state_here(state(25, 5, 4)), Verdict::Installs);
         let append = drive(&mut core).append.unwrap();
         assert_eq!(append.snapshot, Some(state(25, 5, 4)));
         assert_eq!((append.entries.len(), append.hard_state.commit), (0, 25));
         core.tick();
-        core.step(message(MessageType::MsgTimeoutNow, 5));
+        core.step(message(MessageType::MsgTimeoutNow, 5), &mut Outputs::default());
         assert!(core.is_installing() && drive(&mut core).messages.is_empty());
 
         let mut out = Outputs::default();

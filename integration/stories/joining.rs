@@ -64,6 +64,33 @@ async fn a_wiped_majority_waits_and_says_recover() {
     assert_eq!(cluster.nodes[2].status().await.unwrap()["quorum"], false);
 }
 
+/// The others of the settings, wiped, make a cluster of three of the one that was recovered.
+#[actix::test]
+async fn wiped_nodes_join_a_recovered_cluster() {
+    let mut cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(1, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    assert_eq!(ann.send(room, "before").await, 1);
+    cluster.wait_until_equal().await;
+    for place in 0..3 {
+        cluster.nodes[place].kill();
+        if place != 1 {
+            cluster.nodes[place].wipe();
+        }
+    }
+    let run = cluster.command(1, &["recover", "--yes"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    for place in [0, 2, 1] {
+        cluster.nodes[place].start();
+    }
+    cluster.wait_for_voters(1, 3).await;
+    cluster.wait_until_ready().await;
+    let mut again = cluster.client(2).await;
+    again.hello_as(&ann).await;
+    assert_eq!(again.send(room, "after").await, 2);
+    cluster.equal_tables().await;
+}
+
 /// Whatever starts first beside a living cluster, there is only that one.
 #[actix::test]
 async fn nothing_founds_a_second_chat() {
