@@ -248,8 +248,8 @@ mod tests {
         let (_store, path, _) = copied(&dir);
         let good = fs::read(&path).unwrap();
         let data = dir.path().join("node9");
-        let mut places: Vec<usize> = (0..good.len()).step_by(997).collect();
-        places.extend(0..100);
+        let mut places: Vec<usize> = (0..good.len()).step_by(4_999).collect();
+        places.extend((0..100).chain(4_096..4_150));
         for place in places {
             let mut bad = good.clone();
             bad[place] ^= 0x40;
