@@ -163,7 +163,7 @@ async fn live(
 /// anything more, and the node starts again, as a new replica.
 fn begin_anew(settings: &Settings, word: &str) -> anyhow::Result<()> {
     let name = &settings.node.name;
-    suspect(&settings.node.data_dir, &word).context("cannot note that the file is suspect")?;
+    suspect(&settings.node.data_dir, word).context("cannot note that the file is suspect")?;
     tracing::error!("{word}; it is set aside, and {name} joins anew");
     let mut again = Command::new(std::env::current_exe().context("cannot find this program")?);
     // Returns only when it fails.

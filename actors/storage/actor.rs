@@ -305,6 +305,19 @@ mod tests {
         Seat::new(metrics, "test", 100).port(to)
     }
 
+    fn ports(metrics: &Metrics, listener: &Addr<Listener>) -> StoragePorts {
+        let mut changed = News::default();
+        changed.subscribe(port(metrics, listener.clone().recipient()));
+        StoragePorts {
+            persisted: port(metrics, listener.clone().recipient()),
+            applied: port(metrics, listener.clone().recipient()),
+            changed,
+            replaced: News::default(),
+            counted: News::default(),
+            members: News::default(),
+        }
+    }
+
     #[test]
     fn it_tells_what_is_persisted_applied_and_changed_in_order() {
         System::new().block_on(async {
@@ -313,18 +326,7 @@ mod tests {
             let metrics = Metrics::new();
             let (told, mut heard) = mpsc::unbounded_channel();
             let listener = Listener(told).start();
-            let mut changed = News::default();
-            changed.subscribe(port(&metrics, listener.clone().recipient()));
-            let (persisted, applied) =
-                (port(&metrics, listener.clone().recipient()), port(&metrics, listener.recipient()));
-            let ports = StoragePorts {
-                persisted,
-                applied,
-                changed,
-                replaced: News::default(),
-                counted: News::default(),
-                members: News::default(),
-            };
+            let ports = ports(&metrics, &listener);
             let storage = Storage::new(store, 100, ports, &metrics).start_on_own_thread();
             let asks: (Port<Append>, Port<Apply>) =
                 (port(&metrics, storage.clone().recipient()), port(&metrics, storage.recipient()));
@@ -356,10 +358,8 @@ mod tests {
             let metrics = Metrics::new();
             let (told, mut heard) = mpsc::unbounded_channel();
             let listener = Listener(told).start();
-            let (persisted, applied) =
-                (port(&metrics, listener.clone().recipient()), port(&metrics, listener.recipient()));
-            let news = (News::default(), News::default());
-            let storage = Storage::new(store, 10, persisted, applied, news, &metrics).start_on_own_thread();
+            let ports = ports(&metrics, &listener);
+            let storage = Storage::new(store, 10, ports, &metrics).start_on_own_thread();
             let asks: (Port<Append>, Port<Apply>, Port<Compact>) = (
                 port(&metrics, storage.clone().recipient()),
                 port(&metrics, storage.clone().recipient()),
