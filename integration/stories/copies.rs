@@ -191,7 +191,7 @@ async fn a_running_member_of_a_superseded_cluster_stops() {
     assert_eq!(ended.code, Some(1), "{}", node.log_tail());
     assert!(node.log().lines().last().unwrap().contains("serves nobody"), "{}", node.log_tail());
     ann.event(json!({"ev": "bye"})).await;
-    assert_eq!(ann.closed().await.code, Some(4001));
+    assert_eq!(ann.closed().await.code, Some(1001));
     cluster.nodes[1].start();
     assert_eq!(cluster.nodes[1].ended().await.code, Some(1));
 }
