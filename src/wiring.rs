@@ -106,9 +106,15 @@ pub async fn start_node(
     let (own, cluster) = (opened.raft_id, opened.cluster.clone());
     let (_keep, directory) = watch::channel(Arc::new(directory));
 
-    let reader = Reader::start(store.path(), READERS)?;
+    let (report, damaged) = oneshot::channel();
+    let audit = Auditor::new(store.path(), own, report).start();
+    let audit_seat = Seat::new(metrics, "auditor", AUDIT_MAILBOX);
+    let mut found_damaged = News::default();
+    found_damaged.subscribe(audit_seat.port(audit.clone().recipient()));
+
+    let reader = Reader::start(store.path(), READERS, found_damaged.clone())?;
     let readers = Seat::new(metrics, "reader", READER_MAILBOX);
-    let state_reader = Reader::start(store.path(), 1)?;
+    let state_reader = Reader::start(store.path(), 1, found_damaged)?;
     let state_readers = Seat::new(metrics, "state_reader", STATE_MAILBOX);
     let hub = Hub::new(opened.at, directory.clone()).start();
     let hub = Hub::ports(&hub, metrics);
@@ -117,9 +123,6 @@ pub async fn start_node(
     listeners.replaced.subscribe(hub.replaced.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
-    let (report, damaged) = oneshot::channel();
-    let audit = Auditor::new(store.path(), own, report).start();
-    let audit_seat = Seat::new(metrics, "auditor", AUDIT_MAILBOX);
     listeners.replaced.subscribe(audit_seat.port(audit.clone().recipient()));
     listeners.counted.subscribe(audit_seat.port(audit.clone().recipient()));
     let electorate: Port<Electorate> = audit_seat.port(audit.clone().recipient());
