@@ -10,6 +10,7 @@ use actix_web::HttpResponse;
 use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
+use chat_actors::disk_watch::{DiskWatch, DiskWatchConfig};
 use chat_actors::hub::Hub;
 use chat_actors::ids::RaftId;
 use chat_actors::membership::{Directory, Listed};
@@ -18,7 +19,7 @@ use chat_actors::messages::consensus::{Forwarded, Propose, ReadBarrier, Standing
 use chat_actors::messages::disk::Changed;
 use chat_actors::messages::hub::Drain;
 use chat_actors::messages::links::{Gossip, LinkState};
-use chat_actors::messages::news::Role;
+use chat_actors::messages::news::{DiskReport, Role};
 use chat_actors::messages::people::{Peers, Replaced};
 use chat_actors::messages::reading::{LogEntries, TablesAt};
 use chat_actors::metrics::Metrics;
@@ -52,6 +53,7 @@ const READERS: u32 = 2;
 /// Questions of other nodes, which are answered beside those of people.
 const STATE_MAILBOX: usize = 64;
 const FETCH_MAILBOX: usize = 64;
+const WATCH_MAILBOX: usize = 64;
 const HASHERS: usize = 2;
 
 /// The server pings its clients so often; they are told, and may take a longer silence for death.
@@ -143,6 +145,7 @@ pub async fn start_node(
     let mut peers = News::default();
     peers.subscribe(hub.peers.clone());
     peers.subscribe(audit_seat.port(audit.clone().recipient()));
+    peers.subscribe(watch_disk(settings, own, &consensus, metrics));
     peers.publish(&Peers { links: consensus.gossip.clone() });
 
     let ports = SessionPorts {
@@ -177,6 +180,7 @@ pub async fn start_node(
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
+        disk_report: consensus.disk_report.clone(),
         peer_counted: audit_seat.port(audit.recipient()),
         state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
@@ -190,6 +194,18 @@ pub async fn start_node(
         }),
     });
     Ok(RunningNode { step_down: consensus.step_down, drain: hub.drain, damaged })
+}
+
+/// Starts to look how much room there is; gives the way to tell it of peers.
+fn watch_disk(settings: &Settings, own: RaftId, consensus: &Consensus, metrics: &Metrics) -> Port<Peers> {
+    let config = DiskWatchConfig {
+        own,
+        node: settings.node.name.clone(),
+        data_dir: settings.node.data_dir.clone(),
+        reserve_mb: settings.disk.reserve_mb,
+    };
+    let watch = DiskWatch::new(config, consensus.disk_report.clone()).start_on_own_thread();
+    Seat::new(metrics, "disk_watch", WATCH_MAILBOX).port(watch.recipient())
 }
 
 fn directory(opened: &Opened) -> Directory {
@@ -227,6 +243,7 @@ pub struct Consensus {
     pub forwarded: Port<Forwarded>,
     pub standing: Port<Standing>,
     pub step_down: Port<StepDown>,
+    pub disk_report: Port<DiskReport>,
     /// To the Hubs of the other nodes.
     pub gossip: BTreeMap<RaftId, Port<Gossip>>,
 }
@@ -370,6 +387,7 @@ fn ways_in(seat: &Seat, addr: &Addr<RaftNode>, gossip: BTreeMap<RaftId, Port<Gos
         forwarded: seat.port(addr.clone().recipient()),
         standing: seat.port(addr.clone().recipient()),
         step_down: seat.port(addr.clone().recipient()),
+        disk_report: seat.port(addr.clone().recipient()),
         gossip,
     }
 }
