@@ -54,7 +54,7 @@ impl DiskWatch {
     fn look(&mut self) {
         let DiskWatchConfig { own, node, data_dir, reserve_mb } = &self.config;
         let free_mb = match statvfs(data_dir) {
-            Ok(found) => free_mb(found.blocks_available().into(), found.fragment_size().into()),
+            Ok(found) => free_mb(u128::from(found.blocks_available()), u128::from(found.fragment_size())),
             Err(error) => {
                 if !self.blind {
                     let data_dir = data_dir.display();
@@ -98,8 +98,8 @@ impl Handler<Envelope<Peers>> for DiskWatch {
     }
 }
 
-fn free_mb(blocks: u64, block_bytes: u64) -> u64 {
-    u64::try_from(u128::from(blocks) * u128::from(block_bytes) / MB).unwrap_or(u64::MAX)
+fn free_mb(blocks: u128, block_bytes: u128) -> u64 {
+    u64::try_from(blocks * block_bytes / MB).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
             (0, 4096, 0),
             (244, 4096, 0),
             (245, 4096, 1),
-            (u64::MAX, 4096, u64::MAX),
+            (u128::from(u64::MAX), 1 << 20, u64::MAX),
             (1_000_000, 4096, 4096),
         ] {
             assert_eq!(free_mb(blocks, bytes), expected, "{blocks} × {bytes}");

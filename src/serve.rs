@@ -82,7 +82,13 @@ async fn live(
         }
     }
     let Ledger(store) = desk.close()?;
-    let mut node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge).await?;
+    let mut node = tokio::select! {
+        node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge) => node?,
+        () = signals.next() => {
+            info!("stopped before the node was started");
+            return Ok(());
+        }
+    };
     say(&format!("listening on {}", settings.http.public_url));
 
     tokio::select! {

@@ -35,8 +35,9 @@ use chat_actors::session::Executor;
 use chat_actors::session::executor::{Config as SessionSettings, Ports as SessionPorts};
 use chat_actors::session::reply::Limits;
 use chat_actors::state_fetch::{StateFetch, StateFetchConfig, StateFetchPorts};
-use chat_actors::storage::{Opened, Storage, StoragePorts, Store, schema};
+use chat_actors::storage::{Opened, StartError, Storage, StoragePorts, Store, StoreError, schema};
 use tokio::sync::{oneshot, watch};
+use tracing::warn;
 
 use crate::edge::cluster_json;
 use crate::edge::gate::{self, Gate};
@@ -55,6 +56,8 @@ const STATE_MAILBOX: usize = 64;
 const FETCH_MAILBOX: usize = 64;
 const WATCH_MAILBOX: usize = 64;
 const HASHERS: usize = 2;
+/// Between two tries to start on a full disk.
+const FULL_PAUSE: Duration = Duration::from_millis(500);
 
 /// The server pings its clients so often; they are told, and may take a longer silence for death.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -103,7 +106,7 @@ pub async fn start_node(
     gate: &Gate,
     peer_edge: &PeerEdge,
 ) -> anyhow::Result<RunningNode> {
-    let opened = store.start()?;
+    let opened = start_store(&mut store).await?;
     let directory = directory(&opened);
     let (own, cluster) = (opened.raft_id, opened.cluster.clone());
     let (_keep, directory) = watch::channel(Arc::new(directory));
@@ -194,6 +197,23 @@ pub async fn start_node(
         }),
     });
     Ok(RunningNode { step_down: consensus.step_down, drain: hub.drain, damaged })
+}
+
+/// Starts the store; on a full disk, as soon as there is room.
+async fn start_store(store: &mut Store) -> Result<Opened, StartError> {
+    let mut warned = false;
+    loop {
+        match store.start() {
+            Err(StartError::Store(error @ StoreError::Full { .. })) => {
+                if !warned {
+                    warn!(%error, "the disk is full: this node starts when there is room");
+                }
+                warned = true;
+                tokio::time::sleep(FULL_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Starts to look how much room there is; gives the way to tell it of peers.

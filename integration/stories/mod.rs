@@ -13,6 +13,7 @@ mod chaos;
 mod clocks;
 mod damage;
 mod demo;
+mod disk_trouble;
 mod edges;
 mod first_message;
 mod founding;
