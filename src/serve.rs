@@ -16,7 +16,7 @@ use chat_actors::messages::links::{Dismissal, Dismissed};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::client::{Failure, client, good};
 use chat_actors::peer_link::{Secret, wire};
-use chat_actors::storage::{FoundingError, Store, suspect};
+use chat_actors::storage::{FoundingError, Store, StoreError, suspect};
 use futures_util::future::join_all;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{info, warn};
@@ -113,7 +113,13 @@ async fn live(
             bail!(farewell(&settings.node.name, why, &word));
         }
     }
-    let mut node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge).await?;
+    let mut node = tokio::select! {
+        node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge) => node?,
+        () = signals.next() => {
+            info!("stopped before the node was started");
+            return Ok(());
+        }
+    };
     say(&format!("listening on {}", settings.http.public_url));
 
     let parting = tokio::select! {
@@ -259,23 +265,37 @@ fn listed(settings: &Settings) -> Vec<Listed> {
 /// The store, as founding writes to it.
 struct Ledger(Store);
 
+impl Ledger {
+    /// A disk that failed is asked nothing more: the process ends.
+    fn trust<T>(&self, done: Result<T, FoundingError>) -> Result<T, FoundingError> {
+        if let Err(FoundingError::Store(error @ StoreError::Damaged { .. })) = &done {
+            self.0.suspect(&error.to_string());
+            essential::end_process(error);
+        }
+        done
+    }
+}
+
 impl Book for Ledger {
     type Error = FoundingError;
 
     fn foundation(&self) -> Result<Foundation, FoundingError> {
-        self.0.foundation()
+        self.trust(self.0.foundation())
     }
 
     fn propose(&mut self, founding: &Founding) -> Result<(), FoundingError> {
-        self.0.propose_founding(founding)
+        let done = self.0.propose_founding(founding);
+        self.trust(done)
     }
 
     fn confirm(&mut self) -> Result<(), FoundingError> {
-        self.0.confirm_founding()
+        let done = self.0.confirm_founding();
+        self.trust(done)
     }
 
     fn drop(&mut self) -> Result<(), FoundingError> {
-        self.0.drop_founding()
+        let done = self.0.drop_founding();
+        self.trust(done)
     }
 
     fn admit(&mut self, admission: &Admission) -> Result<(), FoundingError> {

@@ -10,6 +10,7 @@ use actix_web::HttpResponse;
 use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
+use chat_actors::disk_watch::{DiskWatch, DiskWatchConfig};
 use chat_actors::hub::Hub;
 use chat_actors::membership::{Directory, Retirement, Roll};
 use chat_actors::messages::audit::Counted;
@@ -18,7 +19,7 @@ use chat_actors::messages::disk::{Changed, Members, Retire};
 use chat_actors::messages::hub::Drain;
 use chat_actors::messages::links::{Dismissed, LinkState};
 use chat_actors::messages::members::{ChangeMembers, Stranger};
-use chat_actors::messages::news::Role;
+use chat_actors::messages::news::{DiskReport, Role};
 use chat_actors::messages::people::{Peers, Replaced};
 use chat_actors::messages::reading::{LogEntries, TablesAt};
 use chat_actors::metrics::Metrics;
@@ -35,8 +36,9 @@ use chat_actors::session::Executor;
 use chat_actors::session::executor::{Config as SessionSettings, Ports as SessionPorts};
 use chat_actors::session::reply::Limits;
 use chat_actors::state_fetch::{StateFetch, StateFetchConfig, StateFetchPorts};
-use chat_actors::storage::{Opened, Storage, StoragePorts, Store, schema};
+use chat_actors::storage::{Opened, StartError, Storage, StoragePorts, Store, StoreError, schema};
 use tokio::sync::{oneshot, watch};
+use tracing::warn;
 
 use crate::departure::{Departure, Parting};
 use crate::edge::cluster_json;
@@ -55,7 +57,10 @@ const READERS: u32 = 2;
 /// Questions of other nodes, which are answered beside those of people.
 const STATE_MAILBOX: usize = 64;
 const FETCH_MAILBOX: usize = 64;
+const WATCH_MAILBOX: usize = 64;
 const HASHERS: usize = 2;
+/// Between two tries to start on a full disk.
+const FULL_PAUSE: Duration = Duration::from_millis(500);
 
 /// The server pings its clients so often; they are told, and may take a longer silence for death.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -134,37 +139,39 @@ pub async fn start_node(
     gate: &Gate,
     peer_edge: &PeerEdge,
 ) -> anyhow::Result<RunningNode> {
-    let opened = store.start()?;
+    let opened = start_store(&mut store).await?;
     let (own, cluster) = (opened.raft_id, opened.cluster.clone());
     let (roll, now) = (Arc::new(opened.roll.clone()), directory(&opened));
     let (tell_directory, directory) = watch::channel(Arc::new(now));
     let (tell_roll, roll) = watch::channel(roll);
     let supersedes = store.supersedes()?;
 
-    let reader = Reader::start(store.path(), READERS)?;
-    let readers = Seat::new(metrics, "reader", READER_MAILBOX);
-    let state_reader = Reader::start(store.path(), 1)?;
-    let state_readers = Seat::new(metrics, "state_reader", STATE_MAILBOX);
-    let hub = Hub::new(opened.at, directory.clone()).start();
-    let hub = Hub::ports(&hub, metrics);
     let mut listeners = Listeners::default();
-    listeners.changed.subscribe(hub.changed.clone());
-    listeners.replaced.subscribe(hub.replaced.clone());
-    listeners.role.subscribe(hub.role.clone());
-    listeners.link_state.subscribe(hub.link_state.clone());
     let (dismissed, led, parting) = Departure::begin(metrics);
     listeners.dismissed.subscribe(dismissed);
     listeners.role.subscribe(led);
     let auditor = Auditor::new(store.path(), own, Arc::clone(&roll.borrow()), listeners.dismissed.clone());
     let auditor = auditor.start();
     let audit = Seat::new(metrics, "auditor", AUDIT_MAILBOX);
+    let mut damaged = News::default();
+    damaged.subscribe(audit.port(auditor.clone().recipient()));
     listeners.replaced.subscribe(audit.port(auditor.clone().recipient()));
     listeners.counted.subscribe(audit.port(auditor.clone().recipient()));
     listeners.members.subscribe(audit.port(auditor.clone().recipient()));
     listeners.link_state.subscribe(audit.port(auditor.clone().recipient()));
-    listeners.peers.subscribe(hub.peers.clone());
     listeners.peers.subscribe(audit.port(auditor.clone().recipient()));
 
+    let reader = Reader::start(store.path(), READERS, damaged.clone())?;
+    let readers = Seat::new(metrics, "reader", READER_MAILBOX);
+    let state_reader = Reader::start(store.path(), 1, damaged)?;
+    let state_readers = Seat::new(metrics, "state_reader", STATE_MAILBOX);
+    let hub = Hub::new(opened.at, directory.clone()).start();
+    let hub = Hub::ports(&hub, metrics);
+    listeners.peers.subscribe(hub.peers.clone());
+    listeners.changed.subscribe(hub.changed.clone());
+    listeners.replaced.subscribe(hub.replaced.clone());
+    listeners.role.subscribe(hub.role.clone());
+    listeners.link_state.subscribe(hub.link_state.clone());
     let consensus = start_consensus(Parts {
         store,
         opened,
@@ -174,6 +181,7 @@ pub async fn start_node(
         log_entries: readers.port(reader.clone().recipient()),
         tables_at: state_readers.port(state_reader.clone().recipient()),
         data_dir: settings.node.data_dir.clone(),
+        reserve_mb: settings.disk.reserve_mb,
         listeners,
         directory: tell_directory,
         roll: tell_roll,
@@ -219,6 +227,7 @@ pub async fn start_node(
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
+        disk_report: consensus.disk_report.clone(),
         peer_counted: audit.port(auditor.recipient()),
         copies: CopyPorts {
             barrier: consensus.read_barrier.clone(),
@@ -237,6 +246,23 @@ pub async fn start_node(
     });
     let Consensus { step_down, retire, .. } = consensus;
     Ok(RunningNode { step_down, drain: hub.drain, retire, parting })
+}
+
+/// Starts the store; on a full disk, as soon as there is room.
+async fn start_store(store: &mut Store) -> Result<Opened, StartError> {
+    let mut warned = false;
+    loop {
+        match store.start() {
+            Err(StartError::Store(error @ StoreError::Full { .. })) => {
+                if !warned {
+                    warn!(%error, "the disk is full: this node starts when there is room");
+                }
+                warned = true;
+                tokio::time::sleep(FULL_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 fn directory(opened: &Opened) -> Directory {
@@ -274,6 +300,7 @@ pub struct Consensus {
     pub standing: Port<Standing>,
     pub step_down: Port<StepDown>,
     pub change: Port<ChangeMembers>,
+    pub disk_report: Port<DiskReport>,
     pub stranger: Port<Stranger>,
     pub retire: Port<Retire>,
 }
@@ -302,6 +329,7 @@ pub struct Parts {
     pub log_entries: Port<LogEntries>,
     pub tables_at: Port<TablesAt>,
     pub data_dir: PathBuf,
+    pub reserve_mb: u64,
     pub listeners: Listeners,
     pub directory: watch::Sender<Arc<Directory>>,
     pub roll: watch::Sender<Arc<Roll>>,
@@ -349,7 +377,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
                 cluster: opened.cluster.clone(),
                 own: opened.raft_id,
                 boot: opened.boot,
-                data_dir,
+                data_dir: data_dir.clone(),
                 format: schema::FORMAT,
                 sources: BTreeMap::new(),
             },
@@ -360,11 +388,20 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
                 metrics: metrics.clone(),
             },
         );
+        let config = DiskWatchConfig {
+            own: opened.raft_id,
+            node: opened.node.clone(),
+            data_dir: data_dir.clone(),
+            reserve_mb: parts.reserve_mb,
+        };
+        let watch = DiskWatch::new(config, seat.port(raft.clone().recipient())).start_on_own_thread();
+        let mut peers = listeners.peers.clone();
+        peers.subscribe(Seat::new(&metrics, "disk_watch", WATCH_MAILBOX).port(watch.recipient()));
         let ports = RosterPorts {
             link,
             links: seat.port(raft.clone().recipient()),
             sources: fetch_seat.port(state_fetch.clone().recipient()),
-            peers: listeners.peers.clone(),
+            peers,
             directory: parts.directory,
             roll: parts.roll,
         };
@@ -408,7 +445,8 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
         forwarded: seat.port(addr.clone().recipient()),
         standing: seat.port(addr.clone().recipient()),
         step_down: seat.port(addr.clone().recipient()),
-        change: seat.port(addr.recipient()),
+        change: seat.port(addr.clone().recipient()),
+        disk_report: seat.port(addr.recipient()),
         stranger: roster_seat.port(roster.recipient()),
         retire: storage_seat.port(storage.recipient()),
     })

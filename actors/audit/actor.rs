@@ -1,7 +1,7 @@
 //! The actor that finds damage before people do.
 //!
 //! **Owns** what the replicas last said of their rows, and the thread that counts the file anew. **Is
-//! told** `Counted` and `Replaced` by `Storage`, `PeerCounted`, `Members`, `Peers` and `LinkState`. **Tells**
+//! told** `Counted` and `Replaced` by `Storage`, `Damaged` by readers, `PeerCounted`, `Members`, `Peers` and `LinkState`. **Tells**
 //! the peers what the rows here came to, and the program, once, that this node cannot go on as the replica
 //! that it is. **Never** mends anything: a node that is damaged leaves its file aside and gets the chat
 //! anew from the others.
@@ -23,10 +23,10 @@ use tracing::{debug, error, warn};
 use super::comparing::{Comparison, Verdict};
 use crate::bus::{Envelope, News, Port};
 use crate::chat::digest::RowsSum;
-use crate::chat_db::walk;
+use crate::chat_db::{entries, walk};
 use crate::ids::RaftId;
 use crate::membership::Roll;
-use crate::messages::audit::{Counted, PeerCounted};
+use crate::messages::audit::{Counted, Damaged, PeerCounted};
 use crate::messages::disk::Members;
 use crate::messages::links::{Dismissal, Dismissed, Gossip, LinkState, Word};
 use crate::messages::people::{Peers, Replaced};
@@ -102,6 +102,13 @@ impl Auditor {
     fn leave(&mut self, word: String) {
         if !std::mem::replace(&mut self.said, true) {
             self.dismissed.publish(&Dismissed { by: self.own, why: Dismissal::Damaged, word });
+        }
+    }
+
+    fn found(&mut self, why: String) {
+        if self.damaged.is_none() {
+            error!("chat.db is damaged: {why}");
+            self.damaged = Some((why, None));
         }
     }
 
@@ -201,6 +208,15 @@ impl Handler<Envelope<Replaced>> for Auditor {
     }
 }
 
+impl Handler<Envelope<Damaged>> for Auditor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Damaged>, _: &mut Self::Context) {
+        let (Damaged { why }, _handling) = envelope.open();
+        self.found(why);
+    }
+}
+
 impl Handler<Envelope<Peers>> for Auditor {
     type Result = ();
 
@@ -217,12 +233,7 @@ impl Handler<CountedAnew> for Auditor {
         self.counting = false;
         match found {
             Ok(()) => debug!("the rows were counted anew: all is well"),
-            Err(why) => {
-                error!("chat.db is damaged: {why}");
-                if self.damaged.is_none() {
-                    self.damaged = Some((why, None));
-                }
-            }
+            Err(why) => self.found(why),
         }
     }
 }
@@ -244,6 +255,7 @@ fn check(file: &Path) -> Result<(), String> {
         if said != "ok" {
             return Ok(Err(said));
         }
+        entries::check(&transaction)?;
         let kept: Option<[u8; 16]> =
             transaction.query_row("SELECT rows_sum FROM raft_state", [], |row| row.get(0))?;
         let Some(kept) = kept.map(RowsSum::from_bytes) else { return Ok(Ok(())) };

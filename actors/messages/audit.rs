@@ -1,4 +1,4 @@
-//! `Storage` and peers ↔ `Auditor`: what the rows of each replica come to.
+//! `Storage`, `Reader` and peers ↔ `Auditor`: what the rows of each replica come to, and what is damaged.
 
 use crate::chat::digest::RowsSum;
 use crate::ids::{LogIndex, RaftId};
@@ -19,7 +19,14 @@ pub struct PeerCounted {
     pub sum: RowsSum,
 }
 
+/// Somebody read the file, and it is damaged.
+#[derive(Clone, Debug)]
+pub struct Damaged {
+    pub why: String,
+}
+
 post! {
+    Damaged => "damaged",
     Counted => "counted",
     PeerCounted => "peer_counted",
 }

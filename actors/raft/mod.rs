@@ -8,6 +8,7 @@
 //! - [`proposals`]: who waits for which outcome, and where each command has been handed.
 //! - [`levels`]: which formats of commands may be proposed.
 //! - [`reads`]: who waits for which point of the order (ReadIndex).
+//! - [`disks`]: what is done when a disk is slow or nearly full.
 //! - [`node`]: all of these together; still pure, and what the simulation runs.
 //! - [`actor`]: `RaftNode`, the thin actor around it.
 //! - [`logging`]: raft-rs's own log lines, carried into `tracing`.
@@ -15,6 +16,7 @@
 pub mod actor;
 mod candidacy;
 pub mod core;
+pub mod disks;
 pub mod levels;
 pub mod log_view;
 mod logging;

@@ -10,10 +10,11 @@ use crate::membership::Roll;
 use crate::messages::consensus::{ClusterView, NotDone, PeerProgress};
 use crate::messages::disk::{Append, Committed, Install};
 use crate::messages::members::{Settled, Wish};
-use crate::messages::news::Role;
+use crate::messages::news::{DiskReport, Role};
 use crate::messages::transfer::Offer;
 
 use super::core::{Config, Core, Outputs};
+use super::disks::{Disks, HandsOver};
 use super::levels::Levels;
 use super::log_view::{LogStart, Wanted};
 use super::members::Members;
@@ -45,6 +46,8 @@ pub struct Todo {
     pub role: Option<Role>,
     /// The leader knows more of this node than its disk does: it must not go on as that replica.
     pub went_back: Option<String>,
+    /// This leader's disk is in trouble.
+    pub hands_over: Option<HandsOver>,
 }
 
 /// Commands on their way to a leader.
@@ -62,6 +65,8 @@ pub struct Node {
     levels: Levels,
     reads: Reads,
     members: Members,
+    disks: Disks,
+    hands_over: Option<HandsOver>,
     patience: Patience,
     out: Outputs,
     outcomes: Vec<(u64, Result<Outcome, NotDone>)>,
@@ -87,6 +92,8 @@ impl Node {
             levels: Levels::default(),
             reads: Reads::new(origin, patience.deadline_ticks),
             members: Members::new(Arc::default(), patience.promote_ticks, patience.deadline_ticks),
+            disks: Disks::default(),
+            hands_over: None,
             patience,
             out: Outputs::default(),
             outcomes: Vec::new(),
@@ -102,8 +109,8 @@ impl Node {
     /// Takes a command in; the number comes back with its outcome.
     ///
     /// # Errors
-    /// When it is refused at once: too much waits, there has been no majority for a while, or a member is
-    /// not known to read it.
+    /// When it is refused at once: too much waits, there has been no majority for a while, a member is not
+    /// known to read it, or there is no room for what it adds.
     pub fn propose(&mut self, command: &Command) -> Result<u64, NotDone> {
         if self.ticks_without_quorum() > self.patience.no_quorum_ticks {
             return Err(NotDone::Unavailable);
@@ -111,6 +118,11 @@ impl Node {
         let level = command.change.level();
         if let Some(member) = self.levels.obstacle(level, self.core.id(), self.core.members()) {
             return Err(NotDone::TooNew { member });
+        }
+        if command.change.takes_room()
+            && let Some(why) = self.disks.refusal(&self.core)
+        {
+            return Err(NotDone::NoRoom(why));
         }
         let bytes = command.encode().expect("a command in memory can always be encoded");
         self.proposals.ask(bytes, level, self.ticks)
@@ -189,6 +201,9 @@ impl Node {
                 "a learner has caught up and becomes a voter"
             );
         }
+        if !self.leaving {
+            self.hands_over = self.disks.tick(&mut self.core).or(self.hands_over);
+        }
         let without = self.ticks_without_quorum();
         let given_up = self.proposals.expire(self.ticks, without);
         self.outcomes.extend(given_up.into_iter().map(|(number, why)| (number, Err(why))));
@@ -243,6 +258,11 @@ impl Node {
         Some((self.core.leadership().term, rank))
     }
 
+    /// How much room a node has said to have.
+    pub fn disk_report(&mut self, report: DiskReport) {
+        self.disks.report(report.of, report.room);
+    }
+
     pub fn stand(&mut self, term: Term) {
         if !self.leaving {
             self.core.stand(term);
@@ -285,6 +305,7 @@ impl Node {
         todo.settled = self.members.settle(&self.core, self.ticks);
         todo.role = self.role_change();
         todo.went_back = out.went_back;
+        todo.hands_over = self.hands_over.take();
         todo
     }
 
@@ -310,6 +331,7 @@ impl Node {
             commit: self.core.commit(),
             peers: peers.collect(),
             transfer: None,
+            disks: self.disks.rooms().clone(),
         }
     }
 

@@ -14,6 +14,7 @@ mod clocks;
 mod copies;
 mod damage;
 mod demo;
+mod disk_trouble;
 mod edges;
 mod first_message;
 mod founding;

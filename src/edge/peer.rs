@@ -21,6 +21,7 @@ use chat_actors::messages::audit::PeerCounted;
 use chat_actors::messages::consensus::{Forwarded, Step};
 use chat_actors::messages::links::{Heard, Word};
 use chat_actors::messages::members::{ChangeMembers, Stranger};
+use chat_actors::messages::news::DiskReport;
 use chat_actors::messages::reading::{StatePage, StatePageAnswer};
 use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::wire::{self, PARCEL_BYTES_MAX, Parcel, Refused};
@@ -81,6 +82,7 @@ pub struct Inside {
     pub heard: Port<Heard>,
     pub peer_counted: Port<PeerCounted>,
     pub copies: CopyPorts,
+    pub disk_report: Port<DiskReport>,
     pub state_page: Port<StatePage>,
     pub cluster_answer: ClusterAnswer,
 }
@@ -230,6 +232,7 @@ async fn parcel(
         // Passing news: lost when who it is for is busy.
         let _busy = match word {
             Word::Rows { index, sum } => inside.peer_counted.offer(PeerCounted { from, index, sum }).is_err(),
+            Word::Disk(room) => inside.disk_report.offer(DiskReport { of: from, room }).is_err(),
             word => inside.heard.offer(Heard { from, word }).is_err(),
         };
     }
