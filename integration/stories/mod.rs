@@ -13,6 +13,8 @@ mod chaos;
 mod clocks;
 mod damage;
 mod demo;
+#[cfg(target_os = "linux")]
+mod disk;
 mod edges;
 mod first_message;
 mod founding;
