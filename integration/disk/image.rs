@@ -26,8 +26,8 @@ pub enum Keep {
 pub struct Image {
     nodes: HashMap<u64, Inode>,
     last: u64,
-    /// Changes of directories that were not synced, oldest first.
-    renames: Vec<Entry>,
+    /// Changes of directories that were not synced, oldest first; each happens as a whole or not at all.
+    renames: Vec<Vec<Entry>>,
 }
 
 enum Inode {
@@ -101,7 +101,7 @@ impl Image {
             }
         };
         self.nodes.insert(self.last, inode);
-        self.set_entry(directory, name, Some(self.last))?;
+        self.set_entries(vec![Entry { directory, name: name.to_owned(), inode: Some(self.last) }])?;
         Ok(self.last)
     }
 
@@ -113,13 +113,14 @@ impl Image {
             return Err(Errno::ENOTEMPTY);
         }
         // The inode stays: somebody may have it open, and a power cut may bring its name back.
-        self.set_entry(directory, name, None)
+        self.set_entries(vec![Entry { directory, name: name.to_owned(), inode: None }])
     }
 
     pub fn rename(&mut self, from: (u64, &OsStr), to: (u64, &OsStr)) -> Answer<()> {
         let inode = self.lookup(from.0, from.1)?;
-        self.set_entry(to.0, to.1, Some(inode))?;
-        self.set_entry(from.0, from.1, None)
+        let entry =
+            |(directory, name): (u64, &OsStr), inode| Entry { directory, name: name.to_owned(), inode };
+        self.set_entries(vec![entry(from, None), entry(to, Some(inode))])
     }
 
     pub fn read(&self, inode: u64, offset: u64, size: u32) -> Answer<&[u8]> {
@@ -158,7 +159,10 @@ impl Image {
     pub fn sync_directory(&mut self, inode: u64) -> Answer<()> {
         let Some(Inode::Directory(directory)) = self.nodes.get_mut(&inode) else { return Err(Errno::ENOENT) };
         directory.synced.clone_from(&directory.now);
-        self.renames.retain(|entry| entry.directory != inode);
+        for entries in &mut self.renames {
+            entries.retain(|entry| entry.directory != inode);
+        }
+        self.renames.retain(|entries| !entries.is_empty());
         Ok(())
     }
 
@@ -191,7 +195,7 @@ impl Image {
         };
         let renames = std::mem::take(&mut self.renames);
         let kept = dice.as_mut().map_or(0, |dice| dice.random_range(0..=renames.len()));
-        for Entry { directory, name, inode } in renames.into_iter().take(kept) {
+        for Entry { directory, name, inode } in renames.into_iter().take(kept).flatten() {
             if let Some(Inode::Directory(directory)) = self.nodes.get_mut(&directory) {
                 set(&mut directory.synced, name, inode);
             }
@@ -234,12 +238,14 @@ impl Image {
         }
     }
 
-    fn set_entry(&mut self, directory: u64, name: &OsStr, inode: Option<u64>) -> Answer<()> {
-        match self.nodes.get_mut(&directory) {
-            Some(Inode::Directory(of)) => set(&mut of.now, name.to_owned(), inode),
-            _ => return Err(Errno::ENOENT),
+    fn set_entries(&mut self, entries: Vec<Entry>) -> Answer<()> {
+        for Entry { directory, name, inode } in &entries {
+            match self.nodes.get_mut(directory) {
+                Some(Inode::Directory(of)) => set(&mut of.now, name.clone(), *inode),
+                _ => return Err(Errno::ENOENT),
+            }
         }
-        self.renames.push(Entry { directory, name: name.to_owned(), inode });
+        self.renames.push(entries);
         Ok(())
     }
 

@@ -1,13 +1,16 @@
 //! What happens when the disk is the trouble. Each story needs disks with faults, and is left out with a line where
 //! they cannot be mounted.
 //!
-//! `POWER_ROUNDS=100` cuts the power so often.
+//! `POWER_ROUNDS=100` cuts the power so often, `POWER_SEED=7` draws the same cuts again.
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use rusqlite::Connection;
 
 use crate::cluster::folder::Folder;
@@ -19,6 +22,9 @@ use super::chaos::{begin_to_chat, end_and_check, from_environment, wait_for_prog
 
 const NO_LIMIT: &str = "[limits]\nmessages_per_second = 0";
 const ROUNDS_DEFAULT: u64 = 4;
+/// How long people write between two power cuts, and how long a sync takes then.
+const UNDER_LOAD_MS: Range<u64> = 0..500;
+const FSYNC_MS: Range<u64> = 0..30;
 
 fn mounted(folder: &Folder) -> Option<Disk> {
     Disk::mount(&folder.path().join("disk"))
@@ -156,12 +162,19 @@ fn sqlite_works_on_it_in_wal_mode_and_keeps_what_it_committed() {
 #[actix::test]
 async fn what_was_acknowledged_is_there_after_the_power_failed_everywhere_at_once() {
     let rounds = from_environment("POWER_ROUNDS", ROUNDS_DEFAULT);
+    let seed = from_environment("POWER_SEED", rand::random_range(0..1_000_000));
+    eprintln!("power: the cuts of POWER_SEED={seed}");
+    let mut dice = StdRng::seed_from_u64(seed);
     let Some(mut cluster) = OnDisks::start(3, NO_LIMIT).await else { return };
     let chatters = begin_to_chat(&mut cluster, 6, Duration::from_millis(2)).await;
     for round in 0..rounds {
         wait_for_progress(&cluster, &chatters).await;
-        let keep = if round % 2 == 0 { Keep::Nothing } else { Keep::Some { seed: round } };
-        cluster.power_cut(keep);
+        for disk in &cluster.disks {
+            // The slower a disk, the more of what it holds is not synced yet.
+            disk.delay_fsync(Duration::from_millis(dice.random_range(FSYNC_MS)));
+        }
+        actix::clock::sleep(Duration::from_millis(dice.random_range(UNDER_LOAD_MS))).await;
+        cluster.power_cut(if round % 2 == 0 { Keep::Nothing } else { Keep::Some { seed: dice.random() } });
         cluster.start_all().await;
     }
     wait_for_progress(&cluster, &chatters).await;
@@ -308,4 +321,26 @@ async fn fill_up(cluster: &OnDisks, places: &[usize]) {
         let says = async || node.log().contains("the disk is full").then_some(());
         cluster.wait_for(&format!("{} to find its disk full", node.name), says).await;
     }
+}
+
+/// SQLite takes a damaged frame of the WAL for the end of it, so the node has forgotten what it had synced.
+#[actix::test]
+async fn a_node_whose_wal_went_bad_is_out_and_the_others_go_on() {
+    let Some(mut cluster) = OnDisks::start(3, NO_LIMIT).await else { return };
+    let chatters = begin_to_chat(&mut cluster, 6, Duration::from_millis(2)).await;
+    wait_for_progress(&cluster, &chatters).await;
+    let place = cluster.follower().await;
+    cluster.nodes[place].kill();
+    let wal = fs::metadata(cluster.nodes[place].data_dir().join("chat.db-wal")).unwrap().len();
+    cluster.disks[place].flip("data/chat.db-wal", usize::try_from(wal / 2).unwrap());
+    cluster.nodes[place].start();
+    cluster
+        .wait_for("the node to find out", async || {
+            cluster.nodes[place].log().contains("that its disk does not hold").then_some(())
+        })
+        .await;
+    wait_for_progress(&cluster, &chatters).await;
+    assert!(!cluster.nodes[place].is_ready().await);
+    cluster.nodes[place].kill();
+    end_and_check(&mut cluster, chatters).await;
 }
