@@ -7,6 +7,7 @@
 //! - [`messages`]: what actors say to each other, a file a conversation.
 //! - [`chat`]: the pure core of the chat: command + tables → outcome + events.
 //! - [`chat_db`]: what the writer and the readers of `chat.db` share: rows, entries.
+//! - [`disk_watch`]: how much room there is on the disk.
 //! - [`essential`]: threads whose panic ends the process.
 //! - [`founding`]: the pure core that decides how listed members become one chat.
 //! - [`hub`]: who is connected here, and the events on their way to them.
@@ -23,6 +24,7 @@ pub mod audit;
 pub mod bus;
 pub mod chat;
 pub mod chat_db;
+pub mod disk_watch;
 pub mod essential;
 pub mod founding;
 pub mod hub;

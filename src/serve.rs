@@ -12,7 +12,7 @@ use chat_actors::founding::Listed;
 use chat_actors::membership::{Foundation, Founding};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::Secret;
-use chat_actors::storage::{self, FoundingError, Store};
+use chat_actors::storage::{self, FoundingError, Store, StoreError};
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{info, warn};
 
@@ -82,7 +82,13 @@ async fn live(
         }
     }
     let Ledger(store) = desk.close()?;
-    let mut node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge).await?;
+    let mut node = tokio::select! {
+        node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge) => node?,
+        () = signals.next() => {
+            info!("stopped before the node was started");
+            return Ok(());
+        }
+    };
     say(&format!("listening on {}", settings.http.public_url));
 
     tokio::select! {
@@ -179,22 +185,36 @@ fn listed(settings: &Settings) -> Vec<Listed> {
 /// The store, as founding writes to it.
 struct Ledger(Store);
 
+impl Ledger {
+    /// A disk that failed is asked nothing more: the process ends.
+    fn trust<T>(&self, done: Result<T, FoundingError>) -> Result<T, FoundingError> {
+        if let Err(FoundingError::Store(error @ StoreError::Damaged { .. })) = &done {
+            self.0.suspect(&error.to_string());
+            essential::end_process(error);
+        }
+        done
+    }
+}
+
 impl Book for Ledger {
     type Error = FoundingError;
 
     fn foundation(&self) -> Result<Foundation, FoundingError> {
-        self.0.foundation()
+        self.trust(self.0.foundation())
     }
 
     fn propose(&mut self, founding: &Founding) -> Result<(), FoundingError> {
-        self.0.propose_founding(founding)
+        let done = self.0.propose_founding(founding);
+        self.trust(done)
     }
 
     fn confirm(&mut self) -> Result<(), FoundingError> {
-        self.0.confirm_founding()
+        let done = self.0.confirm_founding();
+        self.trust(done)
     }
 
     fn drop(&mut self) -> Result<(), FoundingError> {
-        self.0.drop_founding()
+        let done = self.0.drop_founding();
+        self.trust(done)
     }
 }

@@ -10,6 +10,7 @@ use actix_web::HttpResponse;
 use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
+use chat_actors::disk_watch::{DiskWatch, DiskWatchConfig};
 use chat_actors::hub::Hub;
 use chat_actors::ids::RaftId;
 use chat_actors::membership::{Directory, Listed};
@@ -18,7 +19,7 @@ use chat_actors::messages::consensus::{Forwarded, Propose, ReadBarrier, Standing
 use chat_actors::messages::disk::Changed;
 use chat_actors::messages::hub::Drain;
 use chat_actors::messages::links::{Gossip, LinkState};
-use chat_actors::messages::news::Role;
+use chat_actors::messages::news::{DiskReport, Role};
 use chat_actors::messages::people::{Peers, Replaced};
 use chat_actors::messages::reading::{LogEntries, TablesAt};
 use chat_actors::metrics::Metrics;
@@ -34,8 +35,9 @@ use chat_actors::session::Executor;
 use chat_actors::session::executor::{Config as SessionSettings, Ports as SessionPorts};
 use chat_actors::session::reply::Limits;
 use chat_actors::state_fetch::{StateFetch, StateFetchConfig, StateFetchPorts};
-use chat_actors::storage::{Opened, Storage, StoragePorts, Store, schema};
+use chat_actors::storage::{Opened, StartError, Storage, StoragePorts, Store, StoreError, schema};
 use tokio::sync::{oneshot, watch};
+use tracing::warn;
 
 use crate::edge::cluster_json;
 use crate::edge::gate::{self, Gate};
@@ -52,7 +54,10 @@ const READERS: u32 = 2;
 /// Questions of other nodes, which are answered beside those of people.
 const STATE_MAILBOX: usize = 64;
 const FETCH_MAILBOX: usize = 64;
+const WATCH_MAILBOX: usize = 64;
 const HASHERS: usize = 2;
+/// Between two tries to start on a full disk.
+const FULL_PAUSE: Duration = Duration::from_millis(500);
 
 /// The server pings its clients so often; they are told, and may take a longer silence for death.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -101,14 +106,20 @@ pub async fn start_node(
     gate: &Gate,
     peer_edge: &PeerEdge,
 ) -> anyhow::Result<RunningNode> {
-    let opened = store.start()?;
+    let opened = start_store(&mut store).await?;
     let directory = directory(&opened);
     let (own, cluster) = (opened.raft_id, opened.cluster.clone());
     let (_keep, directory) = watch::channel(Arc::new(directory));
 
-    let reader = Reader::start(store.path(), READERS)?;
+    let (report, damaged) = oneshot::channel();
+    let audit = Auditor::new(store.path(), own, report).start();
+    let audit_seat = Seat::new(metrics, "auditor", AUDIT_MAILBOX);
+    let mut found_damaged = News::default();
+    found_damaged.subscribe(audit_seat.port(audit.clone().recipient()));
+
+    let reader = Reader::start(store.path(), READERS, found_damaged.clone())?;
     let readers = Seat::new(metrics, "reader", READER_MAILBOX);
-    let state_reader = Reader::start(store.path(), 1)?;
+    let state_reader = Reader::start(store.path(), 1, found_damaged)?;
     let state_readers = Seat::new(metrics, "state_reader", STATE_MAILBOX);
     let hub = Hub::new(opened.at, directory.clone()).start();
     let hub = Hub::ports(&hub, metrics);
@@ -117,9 +128,6 @@ pub async fn start_node(
     listeners.replaced.subscribe(hub.replaced.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
-    let (report, damaged) = oneshot::channel();
-    let audit = Auditor::new(store.path(), own, report).start();
-    let audit_seat = Seat::new(metrics, "auditor", AUDIT_MAILBOX);
     listeners.replaced.subscribe(audit_seat.port(audit.clone().recipient()));
     listeners.counted.subscribe(audit_seat.port(audit.clone().recipient()));
     let electorate: Port<Electorate> = audit_seat.port(audit.clone().recipient());
@@ -140,6 +148,7 @@ pub async fn start_node(
     let mut peers = News::default();
     peers.subscribe(hub.peers.clone());
     peers.subscribe(audit_seat.port(audit.clone().recipient()));
+    peers.subscribe(watch_disk(settings, own, &consensus, metrics));
     peers.publish(&Peers { links: consensus.gossip.clone() });
 
     let ports = SessionPorts {
@@ -174,6 +183,7 @@ pub async fn start_node(
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
+        disk_report: consensus.disk_report.clone(),
         peer_counted: audit_seat.port(audit.recipient()),
         state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
@@ -187,6 +197,35 @@ pub async fn start_node(
         }),
     });
     Ok(RunningNode { step_down: consensus.step_down, drain: hub.drain, damaged })
+}
+
+/// Starts the store; on a full disk, as soon as there is room.
+async fn start_store(store: &mut Store) -> Result<Opened, StartError> {
+    let mut warned = false;
+    loop {
+        match store.start() {
+            Err(StartError::Store(error @ StoreError::Full { .. })) => {
+                if !warned {
+                    warn!(%error, "the disk is full: this node starts when there is room");
+                }
+                warned = true;
+                tokio::time::sleep(FULL_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Starts to look how much room there is; gives the way to tell it of peers.
+fn watch_disk(settings: &Settings, own: RaftId, consensus: &Consensus, metrics: &Metrics) -> Port<Peers> {
+    let config = DiskWatchConfig {
+        own,
+        node: settings.node.name.clone(),
+        data_dir: settings.node.data_dir.clone(),
+        reserve_mb: settings.disk.reserve_mb,
+    };
+    let watch = DiskWatch::new(config, consensus.disk_report.clone()).start_on_own_thread();
+    Seat::new(metrics, "disk_watch", WATCH_MAILBOX).port(watch.recipient())
 }
 
 fn directory(opened: &Opened) -> Directory {
@@ -224,6 +263,7 @@ pub struct Consensus {
     pub forwarded: Port<Forwarded>,
     pub standing: Port<Standing>,
     pub step_down: Port<StepDown>,
+    pub disk_report: Port<DiskReport>,
     /// To the Hubs of the other nodes.
     pub gossip: BTreeMap<RaftId, Port<Gossip>>,
 }
@@ -367,6 +407,7 @@ fn ways_in(seat: &Seat, addr: &Addr<RaftNode>, gossip: BTreeMap<RaftId, Port<Gos
         forwarded: seat.port(addr.clone().recipient()),
         standing: seat.port(addr.clone().recipient()),
         step_down: seat.port(addr.clone().recipient()),
+        disk_report: seat.port(addr.clone().recipient()),
         gossip,
     }
 }

@@ -1,7 +1,7 @@
 //! The actor that finds damage before people do.
 //!
 //! **Owns** what the replicas last said of their rows, and the thread that counts the file anew. **Is
-//! told** `Counted` and `Replaced` by `Storage`, `PeerCounted`, `Electorate` and `Peers`. **Tells** the peers what the
+//! told** `Counted` and `Replaced` by `Storage`, `Damaged` by readers, `PeerCounted`, `Electorate` and `Peers`. **Tells** the peers what the
 //! rows here came to, and the program, once, that this node cannot be trusted. **Never** mends anything:
 //! a node that is damaged leaves its file aside and gets the chat anew from the others.
 
@@ -18,9 +18,9 @@ use tracing::{debug, error, warn};
 use super::comparing::{Comparison, Verdict};
 use crate::bus::{Envelope, Port};
 use crate::chat::digest::RowsSum;
-use crate::chat_db::walk;
+use crate::chat_db::{entries, walk};
 use crate::ids::RaftId;
-use crate::messages::audit::{Counted, Electorate, PeerCounted};
+use crate::messages::audit::{Counted, Damaged, Electorate, PeerCounted};
 use crate::messages::links::{Gossip, Word};
 use crate::messages::people::{Peers, Replaced};
 
@@ -144,6 +144,15 @@ impl Handler<Envelope<Replaced>> for Auditor {
     }
 }
 
+impl Handler<Envelope<Damaged>> for Auditor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Damaged>, _: &mut Self::Context) {
+        let (Damaged { why }, _handling) = envelope.open();
+        self.give_up(&why);
+    }
+}
+
 impl Handler<Envelope<Peers>> for Auditor {
     type Result = ();
 
@@ -178,6 +187,7 @@ fn check(file: &Path) -> Result<(), String> {
         if said != "ok" {
             return Ok(Err(said));
         }
+        entries::check(&transaction)?;
         let kept: Option<[u8; 16]> =
             transaction.query_row("SELECT rows_sum FROM raft_state", [], |row| row.get(0))?;
         let Some(kept) = kept.map(RowsSum::from_bytes) else { return Ok(Ok(())) };

@@ -152,6 +152,31 @@ pub enum FormatError {
     Newer { found: u8 },
 }
 
+impl Change {
+    /// Whether it waits while disks are nearly full. What frees or ends something goes on: it is the way
+    /// out of there.
+    pub fn takes_room(&self) -> bool {
+        match self {
+            Self::Delete { .. }
+            | Self::DeleteAccount { .. }
+            | Self::Logout { .. }
+            | Self::Leave { .. }
+            | Self::MarkRead { .. } => false,
+            Self::Register { .. }
+            | Self::Login { .. }
+            | Self::ChangePassword { .. }
+            | Self::CreateRoom { .. }
+            | Self::Join { .. }
+            | Self::Invite { .. }
+            | Self::Remove { .. }
+            | Self::OpenDirect { .. }
+            | Self::Send { .. }
+            | Self::Edit { .. }
+            | Self::React { .. } => true,
+        }
+    }
+}
+
 impl Command {
     pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
         Ok(rmp_serde::to_vec_named(self)?)

@@ -1,12 +1,14 @@
 //! What the writer and the readers of `chat.db` share.
 //!
 //! - [`rows`]: columns into rows, and numbers into columns.
-//! - [`entries`]: the Raft log's columns into entries.
+//! - [`entries`]: the Raft log's columns into entries, and their checksums.
 //! - [`walk`]: every replicated row, and what they come to.
 //! - [`pages`]: the replicated rows in pages by `at`, for lagging replicas and for copies.
 //! - [`incoming`]: such pages on their way in, as files.
+//! - [`damage`]: which errors mean that the file cannot be trusted any more.
 //! - [`pragma`]: settings of a connection, read back.
 
+pub mod damage;
 pub mod entries;
 pub mod incoming;
 pub mod pages;

@@ -258,7 +258,7 @@ impl Handler<Envelope<Heard>> for Hub {
                 self.tell_turns(turns);
             }
             // Not about people.
-            Word::Rows { .. } => {}
+            Word::Rows { .. } | Word::Disk(_) => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `Storage` and peers ↔ `Auditor`: what the rows of each replica come to.
+//! `Storage`, `Reader` and peers ↔ `Auditor`: what the rows of each replica come to, and what is damaged.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,14 @@ pub struct Electorate {
     pub voters: BTreeSet<RaftId>,
 }
 
+/// Somebody read the file, and it is damaged.
+#[derive(Clone, Debug)]
+pub struct Damaged {
+    pub why: String,
+}
+
 post! {
+    Damaged => "damaged",
     Counted => "counted",
     PeerCounted => "peer_counted",
     Electorate => "electorate",

@@ -1,10 +1,13 @@
 //! Sessions and peers ↔ `RaftNode`.
 
+use std::collections::BTreeMap;
+
 use tokio::sync::oneshot;
 
 use crate::chat::command::{Command, Item};
 use crate::chat::outcome::{Outcome, Refusal};
 use crate::ids::{LogIndex, RaftId, Term};
+use crate::messages::news::DiskRoom;
 use crate::messages::transfer::Transfer;
 use crate::post;
 
@@ -23,6 +26,9 @@ pub enum NotDone {
     Unavailable,
     /// Handed on, and nothing heard: it may be done or not. Repeating it with the same id is safe.
     Unknown,
+    /// The disks of too many nodes are nearly full, as the sentence says; this try was never handed on and
+    /// will never take effect.
+    NoRoom(String),
     /// Too much waits already.
     Busy,
 }
@@ -80,6 +86,8 @@ pub struct ClusterView {
     pub peers: Vec<PeerProgress>,
     /// State that is on its way to this node.
     pub transfer: Option<Transfer>,
+    /// As each node said last.
+    pub disks: BTreeMap<RaftId, DiskRoom>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

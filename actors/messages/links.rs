@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::chat::command::Item;
 use crate::chat::digest::RowsSum;
 use crate::ids::{LogIndex, RaftId, RoomId, Term};
+use crate::messages::news::DiskRoom;
 use crate::post;
 
 /// Asks to carry Raft messages to the peer, in order: heartbeats, votes and reads on their own link,
@@ -28,7 +29,7 @@ pub struct Gossip {
     pub word: Word,
 }
 
-/// Passing news between two nodes: about people from Hub to Hub, and what the rows come to.
+/// Passing news between two nodes: about people from Hub to Hub, what the rows come to, and room on disks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Word {
     Typing {
@@ -44,6 +45,8 @@ pub enum Word {
         index: LogIndex,
         sum: RowsSum,
     },
+    /// How much room the sending node has.
+    Disk(DiskRoom),
 }
 
 /// A word from a peer's Hub.

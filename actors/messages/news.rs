@@ -1,5 +1,7 @@
 //! What a node's state has become, for whoever subscribed.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{RaftId, Term};
 use crate::post;
 
@@ -12,6 +14,24 @@ pub struct Role {
     pub quorum: bool,
 }
 
+/// How much room a node has on its disk, by its own account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskRoom {
+    /// Its name, for people.
+    pub node: String,
+    pub free_mb: u64,
+    /// Less than its settings say that it needs.
+    pub low: bool,
+}
+
+/// What a node said of its disk: this one, or a peer.
+#[derive(Clone, Debug)]
+pub struct DiskReport {
+    pub of: RaftId,
+    pub room: DiskRoom,
+}
+
 post! {
+    DiskReport => "disk_report",
     Role => "role",
 }

@@ -14,8 +14,19 @@ use crate::post;
 
 /// Reading the tables failed; the text is for the log and for `internal`.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("cannot read chat.db: {0}")]
-pub struct ReadFailed(pub String);
+#[error("cannot read chat.db: {why}")]
+pub struct ReadFailed {
+    pub why: String,
+    /// The file cannot be trusted any more.
+    pub damage: bool,
+}
+
+impl ReadFailed {
+    /// That says nothing about the file.
+    pub fn of(why: impl Into<String>) -> Self {
+        Self { why: why.into(), damage: false }
+    }
+}
 
 pub type Answer<T> = oneshot::Sender<Result<T, ReadFailed>>;
 

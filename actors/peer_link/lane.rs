@@ -57,6 +57,7 @@ impl Cargo {
                 Self::Item(_, item) => item.command.len(),
                 Self::Word(Word::Typing { user, .. }) => user.len(),
                 Self::Word(Word::Rows { .. }) => 32,
+                Self::Word(Word::Disk(room)) => 16 + room.node.len(),
                 Self::Word(Word::Here { users }) => users.iter().map(|user| user.len() + 5).sum(),
             }
     }

@@ -2,7 +2,7 @@
 //!
 //! - **Owns** the [`Node`] (the `RawNode`, the log's recent tail, who waits for which outcome).
 //! - **Is told** Propose, Step, Forwarded, ReadBarrier, Persisted, Applied, Unreachable, Died, StepDown,
-//!   Standing, Fetched, StateHere.
+//!   Standing, Fetched, StateHere, DiskReport.
 //! - **Tells** Append, Apply and Compact → Storage, FetchState and FetchOver → StateFetch, Send and Forward → peers, role and quorum → whoever subscribed.
 //! - **Never** touches the disk or a socket, and never waits: what needs time comes back as news.
 
@@ -13,6 +13,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
+use super::disks::{HandsOver, Trouble};
 use super::log_view::Wanted;
 use super::node::{Handed, Node, Todo};
 use crate::bus::{Envelope, News, NotSent, Port};
@@ -23,7 +24,7 @@ use crate::messages::consensus::{
 };
 use crate::messages::disk::{Append, Applied, Apply, Compact, Persisted};
 use crate::messages::links::{Forward, Send};
-use crate::messages::news::Role;
+use crate::messages::news::{DiskReport, Role};
 use crate::messages::reading::LogEntries;
 use crate::messages::transfer::{FetchOver, FetchState, Fetched, StateHere, Transfer};
 use crate::metrics::Metrics;
@@ -269,6 +270,15 @@ impl Handler<Envelope<StateHere>> for RaftNode {
     }
 }
 
+impl Handler<Envelope<DiskReport>> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<DiskReport>, _ctx: &mut Self::Context) {
+        let (report, _handling) = envelope.open();
+        self.node.disk_report(report);
+    }
+}
+
 impl Handler<Drive> for RaftNode {
     type Result = ();
 
@@ -364,6 +374,16 @@ impl RaftNode {
         if todo.fetch_over {
             self.transfer = None;
             self.ports.fetch_over.tell(FetchOver);
+        }
+        if let Some(HandsOver { to, trouble }) = todo.hands_over {
+            let to = self.name(to);
+            match trouble {
+                Trouble::Slow => warn!(
+                    to,
+                    "the disk has been writing for longer than an election: handing leadership over"
+                ),
+                Trouble::NearlyFull => warn!(to, "the disk is nearly full: handing leadership over"),
+            }
         }
         if let Some(role) = todo.role {
             self.announce(role);

@@ -79,7 +79,7 @@ pub struct Core {
     pub(super) node: RawNode<LogView>,
     /// The append that is on the disk's way, by the number of its youngest `Ready`, with what may be
     /// sent once it is there.
-    writing: Option<Held>,
+    pub(super) writing: Option<Held>,
     /// What gathers behind it.
     next: Option<(Append, Held)>,
     pub(super) applied: u64,
@@ -102,7 +102,11 @@ pub struct Core {
     candidacy: Candidacy,
 }
 
-struct Held {
+pub(super) struct Held {
+    /// The tick at which it left for the disk.
+    pub(super) since: u64,
+    /// The log's last entry then.
+    pub(super) last: u64,
     number: u64,
     messages: Vec<Message>,
     term: u64,
@@ -231,17 +235,7 @@ impl Core {
     /// Hands leadership to the peer whose log is the furthest and who was heard lately.
     /// Says to whom; `None`: there is nobody, or this node does not lead.
     pub fn transfer_leadership(&mut self) -> Option<RaftId> {
-        if !self.leadership().leads {
-            return None;
-        }
-        let voters = self.voters();
-        let progress = self.node.raft.prs();
-        let to = voters
-            .into_iter()
-            .filter(|&peer| peer.0 != self.node.raft.id && self.heard_lately(peer))
-            .max_by_key(|peer| progress.get(peer.0).map_or(0, |of| of.matched))?;
-        self.node.transfer_leader(to.0);
-        Some(to)
+        self.hand_over(|_, _| true)
     }
 
     /// The leader's process is gone. When this node follows exactly that peer, it forgets it, once a
@@ -356,7 +350,7 @@ impl Core {
             if installs.is_some()
                 && let Some((append, held)) = self.next.take()
             {
-                self.writing = Some(Held { installs, ..held });
+                self.writing = Some(Held { installs, since: self.ticks, ..held });
                 out.append = Some(Append { snapshot: self.snapshots.installing().cloned(), ..append });
             }
         }
@@ -366,7 +360,7 @@ impl Core {
         if self.writing.is_none()
             && let Some((append, held)) = self.next.take()
         {
-            self.writing = Some(held);
+            self.writing = Some(Held { since: self.ticks, ..held });
             out.append = Some(append);
         }
         out.wanted.extend(self.node.mut_store().take_wanted());
@@ -400,6 +394,14 @@ impl Core {
 
     pub fn applied_index(&self) -> LogIndex {
         LogIndex(self.applied)
+    }
+
+    pub(super) fn ticks(&self) -> u64 {
+        self.ticks
+    }
+
+    pub(super) fn election_ticks(&self) -> u64 {
+        self.election_ticks
     }
 
     pub fn id(&self) -> RaftId {
@@ -497,12 +499,14 @@ impl Core {
     fn gather(&mut self, number: u64, entries: Vec<Entry>, messages: Vec<Message>) {
         let hard_state = self.node.store().hard_state().clone();
         let term = hard_state.term;
+        let last = self.last_index().0;
         let Some((append, held)) = &mut self.next else {
-            let held = Held { number, messages, term, installs: None };
+            let held = Held { since: self.ticks, last, number, messages, term, installs: None };
             self.next = Some((Append { number, snapshot: None, entries, hard_state }, held));
             return;
         };
         held.term = term;
+        held.last = last;
         append.number = number;
         append.hard_state = hard_state;
         held.number = number;

@@ -6,6 +6,7 @@
 //! - [`log_view`]: the log as `RawNode` sees it, in memory.
 //! - [`proposals`]: who waits for which outcome, and where each command has been handed.
 //! - [`reads`]: who waits for which point of the order (ReadIndex).
+//! - [`disks`]: what is done when a disk is slow or nearly full.
 //! - [`node`]: all of these together; still pure, and what the simulation runs.
 //! - [`actor`]: `RaftNode`, the thin actor around it.
 //! - [`logging`]: raft-rs's own log lines, carried into `tracing`.
@@ -13,6 +14,7 @@
 pub mod actor;
 mod candidacy;
 pub mod core;
+pub mod disks;
 pub mod log_view;
 mod logging;
 pub mod node;

@@ -6,10 +6,11 @@ use crate::chat::outcome::{Outcome, Refusal};
 use crate::ids::{Boot, LogIndex, Origin, RaftId, Term};
 use crate::messages::consensus::{ClusterView, NotDone, PeerProgress};
 use crate::messages::disk::{Append, Committed, Install};
-use crate::messages::news::Role;
+use crate::messages::news::{DiskReport, Role};
 use crate::messages::transfer::Offer;
 
 use super::core::{Config, Core, Outputs};
+use super::disks::{Disks, HandsOver};
 use super::log_view::{LogStart, Wanted};
 use super::proposals::{Patience, Proposals};
 use super::reads::Reads;
@@ -35,6 +36,8 @@ pub struct Todo {
     pub reads: Vec<(u64, Result<(), NotDone>)>,
     /// Leadership or majority changed.
     pub role: Option<Role>,
+    /// This leader's disk is in trouble.
+    pub hands_over: Option<HandsOver>,
 }
 
 /// Commands on their way to a leader.
@@ -50,6 +53,8 @@ pub struct Node {
     core: Core,
     proposals: Proposals,
     reads: Reads,
+    disks: Disks,
+    hands_over: Option<HandsOver>,
     patience: Patience,
     out: Outputs,
     outcomes: Vec<(u64, Result<Outcome, NotDone>)>,
@@ -73,6 +78,8 @@ impl Node {
             core,
             proposals: Proposals::new(origin, patience),
             reads: Reads::new(origin, patience.deadline_ticks),
+            disks: Disks::default(),
+            hands_over: None,
             patience,
             out: Outputs::default(),
             outcomes: Vec::new(),
@@ -88,10 +95,16 @@ impl Node {
     /// Takes a command in; the number comes back with its outcome.
     ///
     /// # Errors
-    /// When it is refused at once: too much waits, or there has been no majority for a while.
+    /// When it is refused at once: too much waits, there has been no majority for a while, or there is no
+    /// room for what it adds.
     pub fn propose(&mut self, command: &Command) -> Result<u64, NotDone> {
         if self.ticks_without_quorum() > self.patience.no_quorum_ticks {
             return Err(NotDone::Unavailable);
+        }
+        if command.change.takes_room()
+            && let Some(why) = self.disks.refusal(&self.core)
+        {
+            return Err(NotDone::NoRoom(why));
         }
         let bytes = command.encode().expect("a command in memory can always be encoded");
         self.proposals.ask(bytes, self.ticks)
@@ -127,6 +140,9 @@ impl Node {
         }
         if self.core.quorum() {
             self.quorum_tick = self.ticks;
+        }
+        if !self.leaving {
+            self.hands_over = self.disks.tick(&mut self.core).or(self.hands_over);
         }
         let without = self.ticks_without_quorum();
         let given_up = self.proposals.expire(self.ticks, without);
@@ -182,6 +198,11 @@ impl Node {
         Some((self.core.leadership().term, rank))
     }
 
+    /// How much room a node has said to have.
+    pub fn disk_report(&mut self, report: DiskReport) {
+        self.disks.report(report.of, report.room);
+    }
+
     pub fn stand(&mut self, term: Term) {
         if !self.leaving {
             self.core.stand(term);
@@ -222,6 +243,7 @@ impl Node {
         todo.outcomes = std::mem::take(&mut self.outcomes);
         todo.reads = std::mem::take(&mut self.read_answers);
         todo.role = self.role_change();
+        todo.hands_over = self.hands_over.take();
         todo
     }
 
@@ -247,6 +269,7 @@ impl Node {
             commit: self.core.commit(),
             peers: peers.collect(),
             transfer: None,
+            disks: self.disks.rooms().clone(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The threads that answer questions.
 //!
 //! **Owns** a pool of read-only connections. **Is told** the questions of `messages::reading`, each
-//! with its reply. **Tells** nobody else. **Never** writes, never holds a read transaction beyond one
+//! with its reply. **Tells** whoever subscribed that the file is damaged, when it shows. **Never** writes, never holds a read transaction beyond one
 //! answer, never waits for the writer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +12,8 @@ use actix::{Actor, Addr, Handler, SyncArbiter, SyncContext};
 
 use super::pool::ReadPool;
 use super::view::View;
-use crate::bus::Envelope;
+use crate::bus::{Envelope, News};
+use crate::messages::audit::Damaged;
 use crate::messages::reading::{
     Account, Answer, History, Home, LogEntries, Members, OneMessage, Pull, ReadFailed, Rooms, SessionOf,
     StatePage, TablesAt, Users,
@@ -21,6 +22,7 @@ use crate::messages::reading::{
 /// One of the threads that answer; they share a mailbox.
 pub struct Reader {
     pool: ReadPool,
+    damaged: News<Damaged>,
 }
 
 impl Reader {
@@ -28,10 +30,10 @@ impl Reader {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn start(file: &Path, threads: u32) -> Result<Addr<Self>, ReadFailed> {
+    pub fn start(file: &Path, threads: u32, damaged: News<Damaged>) -> Result<Addr<Self>, ReadFailed> {
         let pool = ReadPool::open(file, threads)?;
         let named = || thread::Builder::new().name("reader".to_owned());
-        let make = move || Self { pool: pool.clone() };
+        let make = move || Self { pool: pool.clone(), damaged: damaged.clone() };
         Ok(SyncArbiter::start_with_thread_builder(threads as usize, named, make))
     }
 
@@ -41,9 +43,12 @@ impl Reader {
         }
         // A panic would take the thread along: it costs this answer only.
         let answer = catch_unwind(AssertUnwindSafe(|| self.pool.read(read)));
-        let answer = answer.unwrap_or_else(|_| Err(ReadFailed("a bug, see the log".to_owned())));
+        let answer = answer.unwrap_or_else(|_| Err(ReadFailed::of("a bug, see the log")));
         if let Err(error) = &answer {
             tracing::error!(%error, "a question stays without an answer");
+            if error.damage {
+                self.damaged.publish(&Damaged { why: error.to_string() });
+            }
         }
         let _nobody_waits = reply.send(answer);
     }
@@ -98,7 +103,7 @@ mod tests {
             let dir = TestDir::new();
             let (mut store, _) = started(&dir);
             store.apply(&[committed(2, batch(1, &setup(&["ann"], 1)))], || false).unwrap();
-            let reader = Reader::start(store.path(), 2).unwrap();
+            let reader = Reader::start(store.path(), 2, News::default()).unwrap();
             let port = Seat::new(&Metrics::new(), "reader", 9).port(reader.recipient());
             let (reply, answer) = oneshot::channel();
             port.tell(Home { user: "ann".into(), reply });

@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::view::View;
+use crate::chat_db::damage::is_damage;
 use crate::chat_db::pragma;
 use crate::messages::reading::ReadFailed;
 
@@ -37,7 +38,7 @@ impl ReadPool {
         let manager = SqliteConnectionManager::file(file).with_flags(flags).with_init(|conn| prepare(conn));
         // The pool would try for as long as a question may wait, and say nothing of the reason.
         let tried = manager.connect();
-        drop(tried.map_err(|error| ReadFailed(error.to_string()))?);
+        drop(tried.map_err(|error| ReadFailed::of(error.to_string()))?);
         let pool = r2d2::Pool::builder()
             .max_size(connections)
             .test_on_check_out(false)
@@ -45,7 +46,7 @@ impl ReadPool {
             .max_lifetime(None)
             .connection_timeout(WAIT)
             .build(manager);
-        Ok(Self { pool: pool.map_err(|error| ReadFailed(error.to_string()))? })
+        Ok(Self { pool: pool.map_err(|error| ReadFailed::of(error.to_string()))? })
     }
 
     /// Reads in one transaction: all as of one moment.
@@ -53,13 +54,13 @@ impl ReadPool {
     /// # Errors
     /// When the tables cannot be read.
     pub fn read<T>(&self, read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> Result<T, ReadFailed> {
-        let conn = self.pool.get().map_err(|error| ReadFailed(error.to_string()))?;
+        let conn = self.pool.get().map_err(|error| ReadFailed::of(error.to_string()))?;
         let run = || {
             // Ends when dropped, whatever happens: an open one would keep the WAL from beginning anew.
             let transaction = conn.unchecked_transaction()?;
             read(&View::new(&transaction)?)
         };
-        run().map_err(|error| ReadFailed(error.to_string()))
+        run().map_err(|error| ReadFailed { why: error.to_string(), damage: is_damage(&error) })
     }
 }
 

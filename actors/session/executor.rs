@@ -272,6 +272,7 @@ pub(super) fn not_done(not_done: NotDone) -> Problem {
     match not_done {
         NotDone::Refused(refusal) => Problem::from(*refusal),
         NotDone::Unavailable => Problem::unavailable(),
+        NotDone::NoRoom(why) => Problem::new(Code::Unavailable, why),
         NotDone::Unknown => Problem::timeout(),
         NotDone::Busy => busy(),
     }

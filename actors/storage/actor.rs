@@ -10,7 +10,8 @@
 //! the mailbox in between.
 //!
 //! A full disk stops everything behind the job that found it, until there is room. Any other trouble
-//! with the file ends the process.
+//! with the file ends the process; when the disk failed, nothing is tried a second time (a second fsync
+//! may lie), and the file is set aside at the next start.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -106,6 +107,8 @@ impl Storage {
         if self.writing_back {
             if self.write_back.as_ref().is_none_or(WriteBack::is_done) {
                 self.writing_back = false;
+                let failed = self.write_back.as_ref().and_then(WriteBack::take_failure);
+                insist(&mut self.store, |store| failed.as_deref().map_or(Ok(()), |why| store.damaged(why)));
                 insist(&mut self.store, Store::write_back);
             }
         } else if insist(&mut self.store, Store::wal_is_long) {
@@ -180,7 +183,12 @@ fn insist<T>(store: &mut Store, mut job: impl FnMut(&mut Store) -> Result<T, Sto
                 }
                 thread::sleep(FULL_PAUSE);
             }
-            Err(error) => essential::end_process(&error),
+            Err(error) => {
+                if error.is_damage() {
+                    store.suspect(&error.to_string());
+                }
+                essential::end_process(&error)
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use raft::eraftpb::Entry;
 use rusqlite::{Connection, params};
 
 use super::store::{Standing, Store, StoreError, Synchronous};
+use crate::chat_db::entries::checksum;
 use crate::chat_db::rows::int;
 use crate::ids::LogIndex;
 use crate::messages::disk::Append;
@@ -83,19 +84,15 @@ fn write_entries(conn: &Connection, last: LogIndex, entries: &[Entry]) -> rusqli
         conn.prepare_cached("DELETE FROM raft_log WHERE log_index >= ?1")?.execute([int(first.index)])?;
     }
     let mut insert = conn.prepare_cached(
-        "INSERT INTO raft_log (log_index, term, kind, data, context) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO raft_log (log_index, term, kind, data, context, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let mut last = LogIndex(first.index - 1);
     for entry in entries {
         assert_eq!(entry.index, last.next().0, "entries follow each other");
+        let kind = entry.get_entry_type().value();
+        let sum = checksum(entry.index, entry.term, kind, &entry.data, &entry.context);
         let context = if entry.context.is_empty() { None } else { Some(&entry.context[..]) };
-        insert.execute(params![
-            int(entry.index),
-            int(entry.term),
-            entry.get_entry_type().value(),
-            &entry.data[..],
-            context
-        ])?;
+        insert.execute(params![int(entry.index), int(entry.term), kind, &entry.data[..], context, sum])?;
         last = LogIndex(entry.index);
     }
     Ok(last)
@@ -107,7 +104,8 @@ mod tests {
     use raft::eraftpb::EntryType;
 
     use super::*;
-    use crate::chat_db::entries::read;
+    use crate::chat_db::damage::{WrongChecksum, wrong_checksum};
+    use crate::chat_db::entries::{check, read};
     use crate::ids::Term;
     use crate::storage::TermRun;
     use crate::storage::testing::{TestDir, append, batch, committed, entry, started};
@@ -150,6 +148,38 @@ mod tests {
         assert_eq!(log_of(&store), expected);
         store.append(&append(vec![entry(5, 2, b"next")], None)).unwrap();
         assert_eq!(store.standing.last, LogIndex(5));
+    }
+
+    #[test]
+    fn a_byte_that_flipped_in_the_log_is_found() {
+        let dir = TestDir::new();
+        let (mut store, _) = started(&dir);
+        let mut second = entry(3, 1, b"second");
+        second.context = Bytes::from_static(b"context");
+        store.append(&append(vec![entry(2, 1, b"first"), second], None)).unwrap();
+        let read_all = |store: &Store| read(store.conn(), LogIndex(2), LogIndex(9), u64::MAX);
+        for (column, value) in [
+            ("data", "CAST('sebond' AS BLOB)"),
+            ("data", "x''"),
+            ("context", "CAST('contexs' AS BLOB)"),
+            ("context", "NULL"),
+            ("term", "2"),
+            ("kind", "1"),
+            ("checksum", "checksum + 1"),
+            ("checksum", "-1"),
+        ] {
+            assert_eq!(read_all(&store).unwrap().len(), 2);
+            store.conn().execute_batch("SAVEPOINT before").unwrap();
+            let flip = format!("UPDATE raft_log SET {column} = {value} WHERE log_index = 3");
+            store.conn().execute_batch(&flip).unwrap();
+            let error = read_all(&store).unwrap_err();
+            assert_eq!(wrong_checksum(&error), Some(WrongChecksum { index: LogIndex(3) }), "{flip}");
+            assert!(check(store.conn()).is_err());
+            store.conn().execute_batch("ROLLBACK TO before; RELEASE before").unwrap();
+        }
+        // As format 1 wrote it.
+        store.conn().execute_batch("UPDATE raft_log SET checksum = NULL, data = x'00'").unwrap();
+        assert_eq!(read_all(&store).unwrap().len(), 2);
     }
 
     #[test]

@@ -9,10 +9,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
+use crate::chat_db::damage::is_damage;
 use crate::chat_db::pragma;
 
 use super::schema::{self, APPLICATION_ID, FORMAT, PAGE_BYTES};
-use super::set_aside::{set_aside, suspicion};
+use super::set_aside::{set_aside, suspect, suspicion};
 
 /// The file that holds the Raft log and the chat.
 pub const FILE: &str = "chat.db";
@@ -43,6 +44,11 @@ pub enum OpenError {
     Setting { path: PathBuf, pragma: &'static str, found: String },
     #[error("cannot set the suspect file in {dir} aside: {source}: this node needs another disk")]
     SetAside { dir: PathBuf, source: io::Error },
+    #[error(
+        "{path} is damaged: {source}: start this node again: the file is set aside then, and the chat comes \
+         anew from the others"
+    )]
+    Damaged { path: PathBuf, source: rusqlite::Error },
     #[error("cannot open {path}: {source}")]
     Sqlite { path: PathBuf, source: rusqlite::Error },
 }
@@ -215,6 +221,13 @@ fn explain(path: &Path, dir: &Path, source: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::NotAChat { path },
+        _ if is_damage(&source) => {
+            // Best effort: on a disk that fails the note may fail as well.
+            match suspect(dir, &source.to_string()) {
+                Ok(()) => OpenError::Damaged { path, source },
+                Err(_) => OpenError::Sqlite { path, source },
+            }
+        }
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             OpenError::Unwritable { path, source: io::Error::new(io::ErrorKind::PermissionDenied, source) }
         }

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::store::{Standing, Store, StoreError, Synchronous};
 use crate::chat::digest::RowsSum;
+use crate::chat_db::damage::{WrongChecksum, wrong_checksum};
 use crate::chat_db::rows::{at, number};
 use crate::chat_db::{entries, walk};
 use crate::ids::{At, Boot, LogIndex, RaftId, Term};
@@ -73,11 +74,25 @@ pub enum StartError {
         "chat.db is damaged: the log is of term {log}, but this node knows only of term {term}: {RESCUE}"
     )]
     TermBehindLog { term: Term, log: Term },
+    #[error("chat.db is damaged: {wrong}: {RESCUE}")]
+    Checksum { wrong: WrongChecksum },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-const RESCUE: &str = "keep a copy of data_dir, then empty it, and the node rejoins as a new replica";
+const RESCUE: &str =
+    "start this node again: the file is set aside then, and the chat comes anew from the others";
+
+impl StartError {
+    /// Whether the file is not what a node leaves behind.
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::NotFounded => false,
+            Self::Store(error) => error.is_damage(),
+            _ => true,
+        }
+    }
+}
 
 /// The one row of `raft_state`.
 struct State {
@@ -99,8 +114,16 @@ impl Store {
     /// finds those frames again, though nothing has promised yet that a power cut spares them.
     ///
     /// # Errors
-    /// Each variant of [`StartError`]; the file is then as it was.
+    /// Each variant of [`StartError`]; the file is then as it was, and suspect when it is damaged.
     pub fn start(&mut self) -> Result<Opened, StartError> {
+        self.try_start().inspect_err(|error| {
+            if error.is_damage() {
+                self.suspect(&error.to_string());
+            }
+        })
+    }
+
+    fn try_start(&mut self) -> Result<Opened, StartError> {
         let (opened, sum) = self.transaction(Synchronous::Full, |store| {
             store.run("UPDATE raft_state SET boot = boot + 1")?;
             let sum = store.sql(keep_sum)?;
@@ -138,7 +161,12 @@ impl Store {
             return Err(StartError::TermBehindLog { term, log: log_term });
         }
         let nodes = self.sql(read_nodes)?;
-        let unapplied = self.sql(|conn| entries::read(conn, state.applied.next(), last.next(), u64::MAX))?;
+        let unapplied =
+            self.sql(|conn| match entries::read(conn, state.applied.next(), last.next(), u64::MAX) {
+                Err(error) => wrong_checksum(&error).map(Err).ok_or(error),
+                Ok(entries) => Ok(Ok(entries)),
+            })?;
+        let unapplied = unapplied.map_err(|wrong| StartError::Checksum { wrong })?;
         Ok(Opened {
             node: self.node.clone(),
             raft_id: state.raft_id,
@@ -262,6 +290,7 @@ fn read_nodes(conn: &Connection) -> rusqlite::Result<Vec<Node>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::set_aside::suspicion;
     use crate::storage::testing::{TestDir, append, batch, committed, entry, founded, started};
 
     #[test]
@@ -299,6 +328,10 @@ mod tests {
                 "UPDATE raft_state SET applied_index = 0",
                 "the rows are as of entry 0, but the log was cut at 1",
             ),
+            (
+                "UPDATE raft_log SET data = x'00' WHERE log_index = 3",
+                "log entry 3 is not what was written there",
+            ),
             ("DELETE FROM raft_log WHERE log_index = 3", "log entry 3 is missing"),
             ("DELETE FROM raft_log WHERE log_index = 2", "log entry 2 is missing"),
             (
@@ -320,7 +353,9 @@ mod tests {
 
             let mut store = Store::open(&dir.data(), "node1").unwrap();
             let sentence = store.start().unwrap_err().to_string();
-            assert!(sentence.contains(expected) && sentence.contains("empty it"), "{damage}: {sentence}");
+            assert!(sentence.contains(expected) && sentence.contains("set aside"), "{damage}: {sentence}");
+            let noted = suspicion(&dir.data()).unwrap().unwrap();
+            assert_eq!(noted, sentence);
             let boot: i64 =
                 store.conn().query_row("SELECT boot FROM raft_state", [], |row| row.get(0)).unwrap();
             assert_eq!(boot, 1, "{damage}");

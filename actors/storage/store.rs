@@ -12,9 +12,11 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode};
 
 use super::open::{self, BUSY_MS, OpenError};
+use super::set_aside::suspect;
 use super::tables::SqlTables;
 use crate::chat::command::FormatError;
 use crate::chat::digest::RowsSum;
+use crate::chat_db::damage::{is_damage, is_full, wrong_checksum};
 use crate::chat_db::pragma;
 use crate::ids::{At, Boot, LogIndex, RaftId};
 
@@ -31,7 +33,11 @@ pub enum StoreError {
     /// Nothing of the job was done. It is tried again until there is room.
     #[error("no room on the disk of {file}: {source}")]
     Full { file: PathBuf, source: rusqlite::Error },
-    /// The disk or the file cannot be trusted, or is in other hands: the process ends.
+    /// Reading, writing or syncing failed, or what was read is not what was written: nobody knows what
+    /// the disk holds. The process ends, and the file is suspect ([`Store::suspect`]).
+    #[error("{file} cannot be trusted any more: {why}")]
+    Damaged { file: PathBuf, why: String },
+    /// The file is in other hands, or cannot be used for another reason: the process ends.
     #[error("{file} cannot be used any more: {source}")]
     Disk { file: PathBuf, source: rusqlite::Error },
     /// A statement that cannot fail did, the same on every node: a bug.
@@ -43,6 +49,12 @@ pub enum StoreError {
     /// State that was fetched is not what it was when it came: the process ends, and it is fetched anew.
     #[error("the state that was fetched cannot be installed: {0}")]
     Incoming(String),
+}
+
+impl StoreError {
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
+    }
 }
 
 /// The node's file, open for writing; holds the lock on its directory.
@@ -124,6 +136,15 @@ impl Store {
         &self.path
     }
 
+    /// Leaves a note that the file is not to be opened again, and why. Best effort: on a disk that fails it
+    /// may fail as well, and the process ends all the same.
+    pub fn suspect(&self, why: &str) {
+        let data_dir = self.path.parent().unwrap_or(Path::new("."));
+        if let Err(error) = suspect(data_dir, why) {
+            tracing::error!(%error, "cannot note that the file is suspect: it is to be set aside by hand");
+        }
+    }
+
     pub(super) fn conn(&self) -> &Connection {
         &self.tables.conn
     }
@@ -169,6 +190,11 @@ impl Store {
         job(self.conn()).map_err(|error| self.judge(error))
     }
 
+    /// What another thread found out about the disk.
+    pub(super) fn damaged(&self, why: &str) -> Result<(), StoreError> {
+        Err(StoreError::Damaged { file: self.path.clone(), why: why.to_owned() })
+    }
+
     /// Switches between `FULL` and `NORMAL`, between transactions, and reads it back.
     fn switch(&mut self, to: Synchronous) -> Result<(), StoreError> {
         if self.synchronous == to {
@@ -187,13 +213,14 @@ impl Store {
     /// Sorts what SQLite says by what is to be done about it.
     pub(super) fn judge(&self, source: rusqlite::Error) -> StoreError {
         let file = self.path.clone();
+        if is_damage(&source) {
+            let why = wrong_checksum(&source).map_or_else(|| source.to_string(), |wrong| wrong.to_string());
+            return StoreError::Damaged { file, why };
+        }
         if is_surprise(&source) {
             return StoreError::Surprise(source);
         }
-        match source.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => StoreError::Full { file, source },
-            _ => StoreError::Disk { file, source },
-        }
+        if is_full(&source) { StoreError::Full { file, source } } else { StoreError::Disk { file, source } }
     }
 
     /// How the WAL stands.

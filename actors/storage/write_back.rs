@@ -6,20 +6,22 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::chat_db::damage::is_damage;
+
 /// Why there is no thread for this.
 #[derive(Debug, thiserror::Error)]
 pub enum NoWriteBack {
-    #[error("cannot open chat.db a second time: {0}")]
+    #[error("cannot write the WAL back: {0}")]
     Sqlite(#[from] rusqlite::Error),
-    #[error("cannot open chat.db a second time: {0}")]
+    #[error("cannot write the WAL back: {0}")]
     Io(#[from] io::Error),
 }
 
@@ -27,7 +29,11 @@ pub enum NoWriteBack {
 pub struct WriteBack {
     ask: SyncSender<()>,
     copying: Arc<AtomicBool>,
+    failed: Failure,
 }
+
+/// Why the disk cannot be trusted any more, until the writer has heard of it.
+type Failure = Arc<Mutex<Option<String>>>;
 
 impl WriteBack {
     /// `file` is open for writing in a store.
@@ -44,17 +50,21 @@ impl WriteBack {
         let to_sync = File::open(file)?;
         let (ask, asked) = sync_channel(1);
         let copying = Arc::new(AtomicBool::new(false));
-        let done = Arc::clone(&copying);
+        let failed = Failure::default();
+        let (done, failure) = (Arc::clone(&copying), Arc::clone(&failed));
         thread::Builder::new().name("write-back".to_owned()).spawn(move || {
             while asked.recv().is_ok() {
-                if let Err(error) = copy(&conn, &to_sync) {
+                match copy(&conn, &to_sync) {
+                    Ok(()) => {}
+                    // A sync that failed once says nothing when it is tried again: the writer must hear of it.
+                    Err(error) if error.is_damage() => *lock(&failure) = Some(error.to_string()),
                     // The writer meets it too, and knows what to do about it.
-                    tracing::warn!(%error, "cannot write the WAL back");
+                    Err(error) => tracing::warn!(%error, "the WAL is not written back"),
                 }
                 done.store(false, Ordering::Release);
             }
         })?;
-        Ok(Self { ask, copying })
+        Ok(Self { ask, copying, failed })
     }
 
     /// Begins to copy what the WAL holds now.
@@ -67,10 +77,29 @@ impl WriteBack {
         }
     }
 
+    /// Why copying failed for good, if it did. The file is not to be trusted then.
+    pub fn take_failure(&self) -> Option<String> {
+        lock(&self.failed).take()
+    }
+
     /// What was begun is done.
     pub fn is_done(&self) -> bool {
         !self.copying.load(Ordering::Acquire)
     }
+}
+
+impl NoWriteBack {
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => is_damage(error),
+            Self::Io(_) => true,
+        }
+    }
+}
+
+fn lock(failure: &Failure) -> MutexGuard<'_, Option<String>> {
+    // Nothing can panic while it is held.
+    failure.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn copy(conn: &Connection, to_sync: &File) -> Result<(), NoWriteBack> {

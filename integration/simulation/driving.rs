@@ -109,6 +109,7 @@ impl World {
         process.drive_waits = false;
         let todo = process.node.drive(time_ms);
         self.truth.check_node(process.node.core(), &mut process.checked)?;
+        self.handed_over += usize::from(todo.hands_over.is_some());
         if let Some(role) = &todo.role {
             self.trace(|_| format!("{}: {role:?}", host + 1));
         }

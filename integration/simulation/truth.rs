@@ -267,7 +267,7 @@ impl Truth {
                 self.acknowledged.push((command.clone(), outcome.clone()));
             }
             Err(NotDone::Unknown) => {}
-            Err(NotDone::Refused(_) | NotDone::Unavailable | NotDone::Busy) => {
+            Err(NotDone::Refused(_) | NotDone::Unavailable | NotDone::NoRoom(_) | NotDone::Busy) => {
                 of_origin.told_never = true;
                 if let Some(Effect { outcome: Ok(first), .. }) = &of_origin.first
                     && !first.duplicate

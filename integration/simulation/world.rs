@@ -183,6 +183,8 @@ pub struct World {
     pub probes_read: usize,
     /// Snapshots installed.
     pub installs: usize,
+    /// Leaders that handed over since their disks stood still.
+    pub handed_over: usize,
     pub trace: bool,
 }
 
@@ -193,6 +195,7 @@ pub struct Summary {
     pub acknowledged: usize,
     pub entries: usize,
     pub installs: usize,
+    pub handed_over: usize,
     /// The longest that a majority took, and its seed; then all.
     pub majority_us: (u64, u64),
     pub all_us: (u64, u64),
@@ -206,6 +209,7 @@ impl Summary {
             acknowledged: self.acknowledged + other.acknowledged,
             entries: self.entries + other.entries,
             installs: self.installs + other.installs,
+            handed_over: self.handed_over + other.handed_over,
             majority_us: self.majority_us.max(other.majority_us),
             all_us: self.all_us.max(other.all_us),
         }
@@ -245,6 +249,7 @@ impl World {
             away: Vec::new(),
             probes_read: 0,
             installs: 0,
+            handed_over: 0,
             trace,
         }
     }
@@ -279,6 +284,7 @@ impl World {
             acknowledged: self.truth.acknowledged(),
             entries: self.truth.entries(),
             installs: self.installs,
+            handed_over: self.handed_over,
             majority_us: (majority_us, self.seed),
             all_us: (all_us, self.seed),
         })

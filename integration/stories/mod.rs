@@ -15,6 +15,7 @@ mod damage;
 mod demo;
 #[cfg(target_os = "linux")]
 mod disk;
+mod disk_trouble;
 mod edges;
 mod first_message;
 mod founding;

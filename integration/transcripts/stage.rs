@@ -15,6 +15,7 @@
 //! | `die NODE` · `stand NODE` | a process is gone, and the others notice; its turn to stand comes |
 //! | `vanish NODE` · `start NODE` | a process is gone, and nobody notices; it starts on what it had written |
 //! | `step_down NODE` | it is going |
+//! | `room NODE OF MB` | it hears how much room a node has; below 64 that one's disk is nearly full |
 //! | `fetch NODE FROM` | the rows of that node, as they are now, have come to one that was offered state |
 //! | `status` | how all of them stand |
 
@@ -26,7 +27,9 @@ use chat_actors::chat_db::pages::Position;
 use chat_actors::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Term};
 use chat_actors::messages::consensus::NotDone;
 use chat_actors::messages::disk::{Append, Committed, Install, Payload};
+use chat_actors::messages::news::{DiskReport, DiskRoom};
 use chat_actors::raft::core::Config;
+use chat_actors::raft::disks::HandsOver;
 use chat_actors::raft::log_view::LogStart;
 use chat_actors::raft::node::{Handed, Node, Todo};
 use chat_actors::raft::proposals::Patience;
@@ -101,6 +104,7 @@ impl Stage {
             "keep" => self.log_keep_entries = Some(number(1)),
             "fetch" => self.fetch(number(1), number(2)),
             "nodes" => self.found(&words[1..]),
+            "room" => self.room(number(1), number(2), number(3)),
             "propose" => self.propose(number(1), &words[2..].join(" ")),
             "read" => self.read(number(1)),
             "tick" => (0..number(2)).for_each(|_| self.with(number(1), Node::tick)),
@@ -210,6 +214,9 @@ impl Stage {
             let quorum = if role.quorum { "with a majority" } else { "without a majority" };
             self.say(format!("{id}: {leader} in term {}, {quorum}", role.term));
         }
+        if let Some(HandsOver { to, trouble }) = todo.hands_over {
+            self.say(format!("{id} hands over to {to}, since its disk is {trouble:?}"));
+        }
         for message in todo.messages {
             self.send(Parcel::Raft(message));
         }
@@ -258,6 +265,11 @@ impl Stage {
             self.say(parcel.describe());
         }
         self.under_way.push(parcel);
+    }
+
+    fn room(&mut self, id: u64, of: u64, free_mb: u64) {
+        let room = DiskRoom { node: format!("node{of}"), free_mb, low: free_mb < 64 };
+        self.with(id, |node| node.disk_report(DiskReport { of: RaftId(of), room }));
     }
 
     fn propose(&mut self, id: u64, text: &str) {

@@ -48,9 +48,18 @@ struct NodeAnswer<'a> {
     lag: Option<u64>,
     ms: Option<f64>,
     version: Option<&'a str>,
+    /// As that node said last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<DiskAnswer>,
     /// State on its way to this node, of which the log of nobody goes back far enough any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     transfer: Option<TransferAnswer>,
+}
+
+#[derive(Serialize)]
+struct DiskAnswer {
+    free_mb: u64,
+    low: bool,
 }
 
 #[derive(Serialize)]
@@ -102,6 +111,7 @@ fn node<'a>(
             .transfer
             .filter(|_| here)
             .map(|transfer| TransferAnswer { at: transfer.at.0, of: transfer.of.0 }),
+        disk: standing.disks.get(&id).map(|room| DiskAnswer { free_mb: room.free_mb, low: room.low }),
         version: if here { Some(VERSION) } else { link.and_then(|link| link.version.as_deref()) },
     }
 }

@@ -17,6 +17,7 @@ use chat_actors::ids::{At, RaftId};
 use chat_actors::messages::audit::PeerCounted;
 use chat_actors::messages::consensus::{Forwarded, Step};
 use chat_actors::messages::links::{Heard, Word};
+use chat_actors::messages::news::DiskReport;
 use chat_actors::messages::reading::{StatePage, StatePageAnswer};
 use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::wire::{self, PARCEL_BYTES_MAX, Parcel, Refused};
@@ -58,6 +59,7 @@ pub struct Inside {
     pub forwarded: Port<Forwarded>,
     pub heard: Port<Heard>,
     pub peer_counted: Port<PeerCounted>,
+    pub disk_report: Port<DiskReport>,
     pub state_page: Port<StatePage>,
     pub cluster_answer: ClusterAnswer,
 }
@@ -149,6 +151,7 @@ async fn parcel(
         // Passing news: lost when who it is for is busy.
         let _busy = match word {
             Word::Rows { index, sum } => inside.peer_counted.offer(PeerCounted { from, index, sum }).is_err(),
+            Word::Disk(room) => inside.disk_report.offer(DiskReport { of: from, room }).is_err(),
             word => inside.heard.offer(Heard { from, word }).is_err(),
         };
     }

@@ -11,8 +11,8 @@ use super::keys;
 use super::layers::{Layer, Layers};
 use super::raw::{DEVELOPMENT_SECRET, RawCluster, RawHttp, RawPeer, RawSettings};
 use super::typed::{
-    AccountSettings, ClusterSettings, HttpSettings, LimitSettings, LogFormat, LogLevel, LogSettings, Member,
-    NodeSettings, PeerSettings, RaftSettings, Registration, Secret, Settings,
+    AccountSettings, ClusterSettings, DiskSettings, HttpSettings, LimitSettings, LogFormat, LogLevel,
+    LogSettings, Member, NodeSettings, PeerSettings, RaftSettings, Registration, Secret, Settings,
 };
 
 /// Makes settings of what the layers say, or tells what is wrong with it.
@@ -76,6 +76,7 @@ pub fn check(layers: &Layers, raw: RawSettings) -> Result<Settings, SettingsErro
             messages_per_second: raw.limits.messages_per_second,
             logins_per_minute: raw.limits.logins_per_minute,
         },
+        disk: DiskSettings { reserve_mb: raw.disk.reserve_mb },
         log: LogSettings { format: log_format(&raw.log.format), level: log_level(&raw.log.level) },
     })
 }

@@ -70,6 +70,7 @@ pub static KEYS: &[Key] = &[
     Key { path: "limits.file_bytes", rule: Rule::Number(0, 10 << 30) },
     Key { path: "limits.messages_per_second", rule: Rule::Number(0, 1_000_000) },
     Key { path: "limits.logins_per_minute", rule: Rule::Number(0, 1_000_000) },
+    Key { path: "disk.reserve_mb", rule: Rule::Number(0, 1_000_000_000) },
     Key { path: "log.format", rule: Rule::Word(&["text", "json"]) },
     Key { path: "log.level", rule: Rule::Word(LOG_LEVELS) },
 ];

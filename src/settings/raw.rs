@@ -12,6 +12,7 @@ pub struct RawSettings {
     pub raft: RawRaft,
     pub accounts: RawAccounts,
     pub limits: RawLimits,
+    pub disk: RawDisk,
     pub log: RawLog,
 }
 
@@ -80,6 +81,12 @@ pub struct RawLimits {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct RawDisk {
+    pub reserve_mb: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RawLog {
     pub format: String,
     pub level: String,
@@ -126,6 +133,12 @@ impl Default for RawLimits {
             messages_per_second: 20,
             logins_per_minute: 10,
         }
+    }
+}
+
+impl Default for RawDisk {
+    fn default() -> Self {
+        Self { reserve_mb: 64 }
     }
 }
 

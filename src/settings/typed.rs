@@ -19,6 +19,7 @@ pub struct Settings {
     pub raft: RaftSettings,
     pub accounts: AccountSettings,
     pub limits: LimitSettings,
+    pub disk: DiskSettings,
     pub log: LogSettings,
 }
 
@@ -90,6 +91,12 @@ pub struct LimitSettings {
     pub messages_per_second: u32,
     /// 0 is no limit.
     pub logins_per_minute: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskSettings {
+    /// With less room than this on the file system of `data_dir` the disk is nearly full; 0 is never.
+    pub reserve_mb: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

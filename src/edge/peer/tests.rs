@@ -63,6 +63,7 @@ notes! {
     Step => |step| format!("step {:?}", step.messages.iter().map(|message| message.index).collect::<Vec<_>>()),
     Forwarded => |forwarded| format!("forwarded by {} to the leader of {}: {}", forwarded.from, forwarded.term, forwarded.items.len()),
     PeerCounted => |counted| format!("rows of {} as of {}", counted.from, counted.index),
+    DiskReport => |report| format!("{} MB free at {}", report.room.free_mb, report.of),
     Heard => |heard| format!("heard from {}: {:?}", heard.from, heard.word),
     StatePage => |ask| {
         let behind = ask.horizon > At(50);
@@ -123,6 +124,7 @@ fn serve(room: usize) -> Served {
         forwarded: seat.port(inside.clone().recipient()),
         heard: Seat::new(&metrics, "hub", 10).port(inside.clone().recipient()),
         peer_counted: Seat::new(&metrics, "auditor", 10).port(inside.clone().recipient()),
+        disk_report: seat.port(inside.clone().recipient()),
         state_page: Seat::new(&metrics, "reader", 10).port(inside.recipient()),
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
     });

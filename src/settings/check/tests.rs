@@ -70,6 +70,7 @@ fn the_least_that_must_be_said() {
     assert_eq!(settings.cluster.members.len(), 1);
     assert_eq!(settings.raft.election_ticks, 10);
     assert_eq!(settings.limits.file_bytes, 26_214_400);
+    assert_eq!(settings.disk.reserve_mb, 64);
     assert_eq!(settings.accounts.registration, Registration::Open);
     assert_eq!((settings.log.format, settings.log.level), (LogFormat::Text, LogLevel::Info));
     assert!(settings.is_loopback_only());
@@ -124,7 +125,7 @@ fn mistakes_in_one_file() {
         ),
         (
             in_section("rafts", "tick_ms = 5"),
-            "own.toml: rafts: is an unknown key, must be one of node, http, peer, cluster, raft, accounts, limits, log",
+            "own.toml: rafts: is an unknown key, must be one of node, http, peer, cluster, raft, accounts, limits, disk, log",
         ),
         (in_section("raft", "Tick_ms = 5"), "own.toml: raft.Tick_ms: is an unknown key"),
         (format!("\"raft.tick_ms\" = 5\n{GOOD}"), "own.toml: raft.tick_ms: is an unknown key"),
@@ -166,6 +167,10 @@ fn mistakes_in_one_file() {
         (
             in_section("limits", "messages_per_second = -1"),
             "own.toml: limits.messages_per_second: is -1, must be a whole number from 0",
+        ),
+        (
+            in_section("disk", "reserve_mb = -1"),
+            "own.toml: disk.reserve_mb: is -1, must be a whole number from 0 to 1000000000",
         ),
         (
             in_section("log", "level = \"loud\""),

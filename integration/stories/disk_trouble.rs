@@ -1,0 +1,203 @@
+//! What a node does when its disk is the trouble: as far as a good disk can show it.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::cluster::client::new_id;
+use crate::cluster::replies::{done, refused};
+use crate::cluster::{Client, Cluster, text};
+
+const RESERVE: &str = "CHAT__DISK__RESERVE_MB";
+/// More than any disk has.
+const TOO_MUCH: &str = "1000000000";
+
+fn database(cluster: &Cluster, place: usize) -> Connection {
+    Connection::open(cluster.nodes[place].data_dir().join("chat.db")).unwrap()
+}
+
+/// A node's disk as another one knows it.
+fn disk_of(status: &Value, place: usize) -> &Value {
+    &status["nodes"][place]["disk"]
+}
+
+async fn restart_with_reserve(cluster: &mut Cluster, place: usize, reserve_mb: &str) {
+    cluster.nodes[place].kill();
+    cluster.nodes[place].set_variable(RESERVE, reserve_mb);
+    cluster.nodes[place].start();
+    cluster.wait_until_ready().await;
+}
+
+async fn wait_until_low(cluster: &Cluster, at: usize, place: usize, low: bool) {
+    let what = format!("node{} to know that the disk of node{} is low: {low}", at + 1, place + 1);
+    let node = &cluster.nodes[at];
+    cluster
+        .wait_for(&what, async || node.status().await.filter(|status| disk_of(status, place)["low"] == low))
+        .await;
+}
+
+async fn assert_full(ann: &mut Client, op: &str, fields: Value) {
+    let error = ann.refused(op, fields, "unavailable").await;
+    let message = text(&error, "message");
+    assert!(message.contains("the disk of node2 is nearly full"), "{op}: {message}");
+    assert!(message.contains("the disk of node3 is nearly full"), "{op}: {message}");
+}
+
+#[actix::test]
+async fn without_room_at_a_majority_people_can_read_and_delete_until_there_is_room() {
+    let mut cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    for number in 0..3 {
+        ann.send(room, &format!("message {number}")).await;
+    }
+    let side = ann.create_room("side", "public").await;
+
+    restart_with_reserve(&mut cluster, 1, TOO_MUCH).await;
+    wait_until_low(&cluster, 0, 1, true).await;
+    ann.send(room, "a minority is low: nobody notices").await;
+    restart_with_reserve(&mut cluster, 2, TOO_MUCH).await;
+    wait_until_low(&cluster, 0, 2, true).await;
+
+    let id = new_id();
+    let fields = json!({"room": room, "text": "when there is room"});
+    let error = refused("send", &ann.ask_as(&id, "send", fields.clone()).await, "unavailable");
+    assert!(text(&error, "message").contains("the disk of node2 is nearly full"), "{error}");
+    assert_full(&mut ann, "edit", json!({"room": room, "seq": 1, "text": "longer"})).await;
+    assert_full(&mut ann, "create_room", json!({"name": "more", "kind": "public"})).await;
+    assert_full(&mut ann, "react", json!({"room": room, "seq": 1, "emoji": "👍", "on": true})).await;
+
+    let history = ann.ok("history", json!({"room": room})).await;
+    assert_eq!(history["messages"].as_array().unwrap().len(), 4);
+    ann.ok("delete", json!({"room": room, "seqs": [1, 2]})).await;
+    ann.ok("mark_read", json!({"room": room, "seq": 3})).await;
+    ann.ok("leave", json!({"room": side})).await;
+    let mut other = cluster.client(1).await;
+    other.hello_as(&ann).await;
+    let history = other.ok("history", json!({"room": room})).await;
+    assert_eq!(history["messages"][0]["deleted"], true);
+
+    restart_with_reserve(&mut cluster, 1, "0").await;
+    wait_until_low(&cluster, 0, 1, false).await;
+    done("send", &ann.ask_as(&id, "send", fields).await);
+    ann.ok("logout", json!({})).await;
+}
+
+#[actix::test]
+async fn a_leader_whose_disk_is_nearly_full_hands_over_to_one_with_room() {
+    let mut cluster = Cluster::prepare(3, "");
+    // The first one founds, and leads first.
+    cluster.nodes[0].set_variable(RESERVE, TOO_MUCH);
+    for node in &mut cluster.nodes {
+        node.start();
+    }
+    cluster.wait_until_ready().await;
+    let node = &cluster.nodes[0];
+    cluster
+        .wait_for("another leader than node1", async || {
+            let status = node.status().await?;
+            (status["leader"] != "node1" && status["quorum"] == true).then_some(())
+        })
+        .await;
+    let log = cluster.nodes[0].log();
+    assert!(log.contains("the disk is nearly full: handing leadership over"), "{log}");
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    ann.send(room, "the others have room").await;
+    wait_until_low(&cluster, 0, 1, false).await;
+    let status = cluster.nodes[0].status().await.unwrap();
+    assert_ne!(status["leader"], "node1");
+    assert_eq!(disk_of(&status, 0)["low"], true);
+    assert!(disk_of(&status, 1)["free_mb"].is_u64(), "{status}");
+}
+
+/// Who holds the file's lock keeps the node from writing, as a disk does that stands still.
+#[actix::test]
+async fn a_leader_whose_disk_stands_still_is_replaced() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let follower = (leader + 1) % 3;
+    let mut ann = cluster.register(follower, "ann").await;
+    let room = ann.create_room("general", "public").await;
+
+    let lock = database(&cluster, leader);
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = std::time::Instant::now();
+    ann.send(room, "written by the others").await;
+    ann.send(room, "and so is this").await;
+    let old = cluster.nodes[leader].name.clone();
+    let node = &cluster.nodes[follower];
+    cluster
+        .wait_for("another leader", async || {
+            let status = node.status().await?;
+            (status["leader"].is_string() && status["leader"] != old.as_str()).then_some(())
+        })
+        .await;
+    let seq = ann.send(room, "under another leader").await;
+    println!("the leader's disk stood still: another one led after {:?}", begun.elapsed());
+    assert!(cluster.nodes[leader].log().contains("handing leadership over"), "{}", cluster.log_tails());
+    lock.execute_batch("ROLLBACK").unwrap();
+    drop(lock);
+
+    cluster.wait_until_equal().await;
+    let mut here = cluster.client(leader).await;
+    here.hello_as(&ann).await;
+    let history = here.ok("history", json!({"room": room})).await;
+    assert_eq!(history["messages"].as_array().unwrap().len() as u64, seq);
+}
+
+/// Ends with a reason, and the next start leaves the file aside.
+async fn assert_set_aside(cluster: &mut Cluster, place: usize, reason: &str) {
+    let ended = cluster.nodes[place].ended().await;
+    let log = cluster.nodes[place].log();
+    assert_eq!(ended.code, Some(1), "{log}");
+    assert!(log.contains(reason), "{reason} in {log}");
+    let data_dir = cluster.nodes[place].data_dir();
+    assert!(data_dir.join("suspect").is_file(), "{log}");
+    cluster.nodes[place].start();
+    let aside = data_dir.join("set-aside-1/chat.db");
+    cluster.wait_for("the file to be set aside", async || aside.is_file().then_some(())).await;
+}
+
+#[actix::test]
+async fn an_entry_of_the_log_that_went_bad_is_found() {
+    let mut cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    ann.send(room, "as it was").await;
+    cluster.wait_until_equal().await;
+
+    cluster.nodes[2].kill();
+    let flip = "UPDATE raft_log SET data = zeroblob(length(data))
+                WHERE log_index = (SELECT max(log_index) FROM raft_log WHERE length(data) > 0)";
+    assert_eq!(database(&cluster, 2).execute(flip, []).unwrap(), 1);
+    cluster.nodes[2].start();
+    assert_set_aside(&mut cluster, 2, "is not what was written there: its checksum is wrong").await;
+    ann.send(room, "the others go on").await;
+}
+
+#[actix::test]
+async fn a_file_with_pages_that_went_bad_is_found() {
+    let mut cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    ann.send(room, "as it was").await;
+    cluster.wait_until_equal().await;
+
+    cluster.nodes[2].kill();
+    let connection = database(&cluster, 2);
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let page: i64 = connection
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'messages_by_place'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    drop(connection);
+    let file = File::options().write(true).open(cluster.nodes[2].data_dir().join("chat.db")).unwrap();
+    file.write_all_at(&[0xa5; 4096], (page.cast_unsigned() - 1) * 4096).unwrap();
+    cluster.nodes[2].start();
+    assert_set_aside(&mut cluster, 2, "is damaged").await;
+    ann.send(room, "the others go on").await;
+}
