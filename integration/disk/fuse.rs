@@ -35,7 +35,8 @@ pub struct Faults {
     pub fsync_delay: Duration,
     pub fail_reads: bool,
     pub fail_writes: bool,
-    pub fail_fsync: bool,
+    /// So many of the next syncs fail.
+    pub fsyncs_to_fail: u64,
     /// It says that it has synced and has not.
     pub is_lying: bool,
 }
@@ -93,7 +94,9 @@ impl State {
 
     fn sync(&mut self, inode: u64, is_directory: bool) -> Answer<()> {
         self.fsyncs += 1;
-        match (self.faults.fail_fsync, self.faults.is_lying, is_directory) {
+        let fails = self.faults.fsyncs_to_fail > 0;
+        self.faults.fsyncs_to_fail = self.faults.fsyncs_to_fail.saturating_sub(1);
+        match (fails, self.faults.is_lying, is_directory) {
             (true, _, true) => Err(Errno::EIO),
             (true, _, false) => self.image.forget_unsynced(inode).and(Err(Errno::EIO)),
             (false, true, _) => Ok(()),

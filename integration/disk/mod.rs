@@ -116,7 +116,14 @@ impl Disk {
 
     /// Whether syncs fail with EIO. What they should have synced, no later one does.
     pub fn fail_fsync(&self, fail: bool) {
-        self.change(|faults| faults.fail_fsync = fail);
+        self.change(|faults| faults.fsyncs_to_fail = if fail { u64::MAX } else { 0 });
+    }
+
+    /// As [`Disk::fail_fsync`], the next one only.
+    pub fn fail_next_fsync(&self) {
+        self.change(|faults| faults.fsyncs_to_fail = 1);
+        // The disk counts down by itself; the next order is not to begin anew.
+        self.faults.borrow_mut().fsyncs_to_fail = 0;
     }
 
     /// Whether reads fail with EIO.

@@ -18,12 +18,13 @@ pub fn own_name() -> String {
 
 /// Takes the disk at a path away, also from who uses it. By a process of its own, which may hang.
 pub fn unmount(at: &Path) {
-    if !list().iter().any(|(_, path)| Path::new(path) == at) {
+    let is_mounted = || list().iter().any(|(_, path)| Path::new(path) == at);
+    if !is_mounted() {
         return;
     }
     let mut command = Command::new("umount");
     command.args(["--lazy", "--internal-only", "--no-canonicalize"]).arg(at);
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return eprintln!("umount: {error}"),
@@ -32,7 +33,8 @@ pub fn unmount(at: &Path) {
     while begun.elapsed() < UNMOUNT_TIMEOUT {
         match child.try_wait() {
             Ok(None) => thread::sleep(LOOK_PERIOD),
-            Ok(Some(status)) if status.success() => return,
+            // Somebody who sweeps may have been faster.
+            Ok(Some(status)) if status.success() || !is_mounted() => return,
             other => return eprintln!("{} is not unmounted: {other:?}", at.display()),
         }
     }
