@@ -40,6 +40,6 @@ planted! {
     applied_too_early: AppliedTooEarly in 300 by "linearizable reads" | "one copy in the log";
     forwards_lost: ForwardsLost in 10 by "progress of a majority";
     position_without_rows: PositionWithoutRows in 1000 by "tables equal" | "rising at" | "linearizable reads" | "nothing twice" | "no hole in a stream";
-    source_behind_horizon: SourceBehindHorizon in 2000 by "tables equal" | "rising at" | "linearizable reads" | "nothing twice" | "no hole in a stream";
+    source_behind_horizon: SourceBehindHorizon in 2000 by "tables equal" | "rising at" | "linearizable reads" | "nothing twice" | "no hole in a stream" | "linearizable history";
     forwards_of_any_term: ForwardsOfAnyTerm in 2000 by "one copy in the log";
 }
