@@ -2,12 +2,15 @@
 //!
 //! - [`browser`]: the page in a real browser, on real nodes.
 //! - [`cluster`], [`stories`]: the real program as processes, and what happens to them.
+//! - [`disk`]: disks that forget, stall, fail and fill up.
 //! - [`judge`]: whether what clients saw can have happened in one order.
 //! - [`simulation`]: whole clusters on one thread, from one seed.
 //! - [`tidy`]: the rules of the house that a compiler does not know.
 
 mod browser;
 mod cluster;
+#[cfg(target_os = "linux")]
+mod disk;
 mod judge;
 mod simulation;
 mod stories;

@@ -53,7 +53,7 @@ impl Disks {
 
     /// Why nothing that takes room can be written now: too few voters have any.
     pub fn refusal(&self, core: &Core) -> Option<String> {
-        if core.is_majority(|voter| !self.is_low(voter)) {
+        if !self.rooms.values().any(|room| room.low) || core.is_majority(|voter| !self.is_low(voter)) {
             return None;
         }
         let low =

@@ -19,6 +19,7 @@ pub struct Node {
     pub http_port: u16,
     pub peer_port: u16,
     folder: PathBuf,
+    data_dir: PathBuf,
     process: Option<Process>,
     is_paused: bool,
     host: String,
@@ -40,13 +41,19 @@ impl Node {
         let (http_port, peer_port) = (ports::free(), ports::free());
         let host = "127.0.0.1".to_owned();
         let (process, namespace, variables) = (None, None, Vec::new());
-        let folder = folder.into();
-        Self { name, http_port, peer_port, folder, process, is_paused: false, host, namespace, variables }
+        let (folder, data_dir) = (folder.to_owned(), folder.join(&name));
+        let is_paused = false;
+        Self { name, http_port, peer_port, folder, data_dir, process, is_paused, host, namespace, variables }
     }
 
     /// It is to live at this address, in this network namespace.
     pub fn on(self, host: &str, namespace: &str) -> Self {
         Self { host: host.to_owned(), namespace: Some(namespace.to_owned()), ..self }
+    }
+
+    /// Gives its data another place than its folder; its settings are to be written anew.
+    pub fn keep_data_in(&mut self, dir: PathBuf) {
+        self.data_dir = dir;
     }
 
     /// From its next start on it finds this in its environment.
@@ -152,7 +159,7 @@ impl Node {
     }
 
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.join(&self.name)
+        self.data_dir.clone()
     }
 
     pub fn settings_file(&self) -> PathBuf {

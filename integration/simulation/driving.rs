@@ -3,6 +3,7 @@
 use chat_actors::chat::command::Item;
 use chat_actors::ids::{LogIndex, RaftId, Term};
 use chat_actors::messages::disk::{Append, Committed};
+use chat_actors::messages::news::{DiskReport, DiskRoom};
 use chat_actors::raft::core::Config;
 use chat_actors::raft::node::{Handed, Node, Todo};
 
@@ -87,8 +88,26 @@ impl World {
         let Some(process) = &mut at.process else { return };
         let due = ((now - process.last_tick_us) / tick_us).clamp(1, TICKS_REPAID_MAX);
         process.last_tick_us = now;
-        self.input(host, |node| (0..due).for_each(|_| node.tick()));
+        let rooms = self.rooms_heard_of(host);
+        self.input(host, |node| {
+            rooms.into_iter().for_each(|report| node.disk_report(report));
+            (0..due).for_each(|_| node.tick());
+        });
         self.after(tick_us, Event::Tick { host, life });
+    }
+
+    /// What nodes say of their disks that this one can hear, itself included.
+    fn rooms_heard_of(&mut self, host: usize) -> Vec<DiskReport> {
+        let (id, now) = (self.hosts[host].id, self.now);
+        let mut reports = Vec::new();
+        for other in self.hosts.iter().filter(|other| other.process.is_some()) {
+            if other.id == id || !self.network.is_cut(other.id, id) {
+                let low = other.full_until > now;
+                let room = DiskRoom { node: format!("node{}", other.id), free_mb: u64::from(!low), low };
+                reports.push(DiskReport { of: other.id, room });
+            }
+        }
+        reports
     }
 
     pub fn died(&mut self, host: usize, peer: RaftId) {

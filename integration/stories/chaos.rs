@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::cluster::chatter::{Chatter, Plan, Record};
 use crate::cluster::clock::Clock;
+use crate::cluster::node::Node;
 use crate::cluster::replies::each;
 use crate::cluster::{Client, Cluster, Network, number};
 use crate::judge::Witnesses;
@@ -110,12 +111,13 @@ pub async fn end_and_check(cluster: &mut Cluster, chatters: Vec<Chatter>) -> Vec
     let are_settled = async || chatters.iter().all(Chatter::is_settled).then_some(());
     cluster.wait_for("every write to be settled", are_settled).await;
     let tables = cluster.equal_tables().await;
+    let place = cluster.nodes.iter_mut().position(Node::is_up).expect("a node is up");
 
     let mut rooms: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for chatter in &chatters {
         let room = chatter.plan.room;
         if let Entry::Vacant(vacant) = rooms.entry(room) {
-            let mut client = cluster.client(0).await;
+            let mut client = cluster.client(place).await;
             client.hello(&chatter.plan.token, json!({})).await;
             vacant.insert(whole_history(&mut client, room).await);
         }

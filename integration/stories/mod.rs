@@ -14,6 +14,8 @@ mod clocks;
 mod copies;
 mod damage;
 mod demo;
+#[cfg(target_os = "linux")]
+mod disk;
 mod disk_trouble;
 mod edges;
 mod first_message;
