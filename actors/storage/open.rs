@@ -269,11 +269,16 @@ fn level_is_known(conn: &Connection, path: &Path, dir: &Path) -> Result<(), Open
     }
 }
 
+/// A node's file always has its WAL beside it: it is not somebody's diary, whatever its head says.
+fn has_wal(dir: &Path) -> bool {
+    fs::metadata(dir.join("chat.db-wal")).is_ok_and(|wal| wal.len() > 0)
+}
+
 /// Turns what SQLite says on opening into what the operator can do.
 fn explain(path: &Path, dir: &Path, source: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::NotAChat { path },
+        Some(ErrorCode::NotADatabase) if !has_wal(dir) => OpenError::NotAChat { path },
         _ if is_damage(&source) => {
             // Best effort: on a disk that fails the note may fail as well.
             match suspect(dir, &source.to_string()) {
@@ -326,6 +331,23 @@ mod tests {
 
         fs::write(&file, "Dear diary, ".repeat(1000)).unwrap();
         assert!(matches!(refusal(dir.path(), "node1"), OpenError::NotAChat { .. }));
+    }
+
+    #[test]
+    fn a_chat_whose_head_went_bad_is_suspect_and_set_aside_at_the_next_start() {
+        let dir = TestDir::new();
+        let mut store = Store::open(&dir.data(), "node1").unwrap();
+        store.cut_wal().unwrap();
+        store.change_for_test("UPDATE raft_state SET boot = ?1", crate::ids::At(7)).unwrap();
+        drop(store);
+        let file = dir.data().join(FILE);
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[..16].fill(0xa5);
+        fs::write(&file, bytes).unwrap();
+        let refused = refusal(&dir.data(), "node1");
+        assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
+        drop(Store::open(&dir.data(), "node1").unwrap());
+        assert!(dir.data().join("set-aside-1/chat.db").is_file());
     }
 
     #[test]

@@ -48,6 +48,7 @@ async fn a_row_that_went_bad_is_found_by_counting() {
     let mut ann = cluster.register(1, "ann").await;
     let room = ann.create_room("general", "public").await;
     ann.send(room, "as it was").await;
+    cluster.wait_until_equal().await;
 
     cluster.nodes[0].kill();
     harm(&cluster, 0, "UPDATE messages SET text = 'as it never was' WHERE seq = 1");
