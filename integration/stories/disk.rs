@@ -373,3 +373,21 @@ async fn a_node_whose_disk_failed_once_sets_its_file_aside() {
     cluster.nodes[place].kill();
     end_and_check(&mut cluster, chatters).await;
 }
+
+#[actix::test]
+async fn a_node_that_cannot_read_its_disk_does_not_start() {
+    let Some(mut cluster) = OnDisks::start(3, NO_LIMIT).await else { return };
+    let chatters = begin_to_chat(&mut cluster, 6, Duration::from_millis(2)).await;
+    wait_for_progress(&cluster, &chatters).await;
+    let place = cluster.follower().await;
+    cluster.nodes[place].kill();
+    cluster.disks[place].fail_reads(true);
+    cluster.nodes[place].start();
+    let ended = cluster.nodes[place].ended().await;
+    assert_eq!(ended.code, Some(1), "{}", cluster.nodes[place].log_tail());
+    let log = cluster.nodes[place].log();
+    assert!(log.contains("chat.db is damaged: disk I/O error"), "{log}");
+    cluster.disks[place].fail_reads(false);
+    wait_for_progress(&cluster, &chatters).await;
+    end_and_check(&mut cluster, chatters).await;
+}
