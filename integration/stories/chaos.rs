@@ -157,7 +157,7 @@ pub async fn end_and_check(cluster: &mut Cluster, chatters: Vec<Chatter>) -> Vec
 }
 
 /// The ids of all messages of a room, in its order.
-async fn whole_history(client: &mut Client, room: u64) -> Vec<String> {
+pub async fn whole_history(client: &mut Client, room: u64) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     let mut last_time = 0;
     loop {

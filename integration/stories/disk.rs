@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use rusqlite::Connection;
+use serde_json::json;
 
 use crate::cluster::folder::Folder;
 use crate::disk::cluster::OnDisks;
 use crate::disk::{Disk, Keep};
 
-use super::chaos::{begin_to_chat, end_and_check, from_environment, wait_for_progress};
+use super::chaos::{begin_to_chat, end_and_check, from_environment, wait_for_progress, whole_history};
 
 const NO_LIMIT: &str = "[limits]\nmessages_per_second = 0";
 const ROUNDS_DEFAULT: u64 = 4;
@@ -196,9 +197,16 @@ async fn disks_that_lie_about_syncing_are_found_out_by_a_power_cut() {
     }
     wait_for_progress(&cluster, &chatters).await;
     cluster.power_cut(Keep::Nothing);
+    let acked: Vec<_> = chatters.iter().map(|chatter| chatter.record().acked.clone()).collect();
     cluster.start_all().await;
-    let is_seen = async || chatters.iter().any(|chatter| !chatter.record().wrong.is_empty()).then_some(());
-    cluster.wait_for("somebody to miss what was acknowledged", is_seen).await;
+    let mut lost = 0;
+    for (chatter, acked) in chatters.iter().zip(&acked) {
+        let mut client = cluster.client(0).await;
+        client.hello(&chatter.plan.token, json!({})).await;
+        let ids = whole_history(&mut client, chatter.plan.room).await;
+        lost += acked.iter().filter(|acked| !ids.contains(&acked.id)).count();
+    }
+    assert!(lost > 0, "the power cut takes what no disk had synced");
     for chatter in chatters {
         chatter.leave().await;
     }
@@ -359,10 +367,27 @@ async fn a_node_whose_disk_failed_once_sets_its_file_aside() {
     assert!(dir.join("suspect").exists(), "{}", cluster.nodes[place].log_tail());
     wait_for_progress(&cluster, &chatters).await;
     cluster.nodes[place].start();
-    let aside = async || dir.join("set-aside-1").exists().then_some(());
+    let aside = async || (dir.join("set-aside-1").exists() && !dir.join("suspect").exists()).then_some(());
     cluster.wait_for("the file to be set aside", aside).await;
-    assert!(!dir.join("suspect").exists());
     // Whether an empty node takes part again is the members' business.
     cluster.nodes[place].kill();
+    end_and_check(&mut cluster, chatters).await;
+}
+
+#[actix::test]
+async fn a_node_that_cannot_read_its_disk_does_not_start() {
+    let Some(mut cluster) = OnDisks::start(3, NO_LIMIT).await else { return };
+    let chatters = begin_to_chat(&mut cluster, 6, Duration::from_millis(2)).await;
+    wait_for_progress(&cluster, &chatters).await;
+    let place = cluster.follower().await;
+    cluster.nodes[place].kill();
+    cluster.disks[place].fail_reads(true);
+    cluster.nodes[place].start();
+    let ended = cluster.nodes[place].ended().await;
+    assert_eq!(ended.code, Some(1), "{}", cluster.nodes[place].log_tail());
+    let log = cluster.nodes[place].log();
+    assert!(log.contains("chat.db is damaged: disk I/O error"), "{log}");
+    cluster.disks[place].fail_reads(false);
+    wait_for_progress(&cluster, &chatters).await;
     end_and_check(&mut cluster, chatters).await;
 }
