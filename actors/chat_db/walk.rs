@@ -49,3 +49,14 @@ pub fn sum(conn: &Connection) -> Result<RowsSum> {
     walk(conn, |row| sum.add(&row))?;
     Ok(sum)
 }
+
+/// In what the rows differ from the sum that was kept with them, in words; `None`: in nothing.
+///
+/// # Errors
+/// What SQLite says.
+pub fn difference(conn: &Connection) -> Result<Option<String>> {
+    let kept: Option<[u8; 16]> = conn.query_row("SELECT rows_sum FROM raft_state", [], |row| row.get(0))?;
+    let Some(kept) = kept.map(RowsSum::from_bytes) else { return Ok(None) };
+    let found = sum(conn)?;
+    Ok((found != kept).then(|| format!("its rows come to {found}, and {kept} was written down with them")))
+}

@@ -10,8 +10,8 @@ use super::schema;
 use super::start::{StartError, State, read_state};
 use super::store::{Store, StoreError};
 use crate::chat::command::{Batch, Command};
-use crate::chat_db::entries;
 use crate::chat_db::rows::number;
+use crate::chat_db::{entries, walk};
 use crate::ids::{At, LogIndex};
 
 /// Damages that SQLite tells before it stops looking.
@@ -69,6 +69,9 @@ impl Store {
         let last = self.examine(&state)?.last;
         self.none_of(|conn| bad_entries(conn, &state, last))?;
         self.none_of(|conn| broken_rules(conn, state.at))?;
+        if format > 1 {
+            self.none_of(|conn| walk::difference(conn).map(|found| found.into_iter().collect()))?;
+        }
         let digest = self.digest()?;
         let State { applied, at, foundation, .. } = state;
         Ok(Whole { applied, at, last, digest, format, foundation })
@@ -234,7 +237,12 @@ mod tests {
             ("UPDATE rooms SET last_seq = 9 WHERE room = 2", "its last is 9"),
             ("UPDATE messages SET at = 99 WHERE seq = 2", "messages has a row of at 99"),
             ("DELETE FROM raft_log WHERE log_index = 3", "log entry 3 is missing"),
-            ("UPDATE raft_log SET data = x'c1' WHERE log_index = 4", "log entry 4 cannot be read"),
+            ("UPDATE messages SET text = 'won' WHERE seq = 1 AND room = 1", "its rows come to"),
+            ("UPDATE raft_log SET data = x'c1' WHERE log_index = 4", "its checksum is wrong"),
+            (
+                "UPDATE raft_log SET data = x'c1', checksum = NULL WHERE log_index = 4",
+                "log entry 4 cannot be read",
+            ),
             ("UPDATE raft_log SET kind = 77 WHERE log_index = 4", "from 2 on cannot be read"),
             ("UPDATE raft_state SET applied_index = 9", "only 4 is committed"),
             ("CREATE TABLE birds (name TEXT)", "table birds is not one of the chat's own"),
