@@ -22,7 +22,7 @@ use tracing::{debug, error, warn};
 
 use super::comparing::{Comparison, Verdict};
 use crate::bus::{Envelope, News, Port};
-use crate::chat_db::damage::is_damage;
+use crate::chat_db::damage::{is_damage, wrong_checksum};
 use crate::chat_db::{entries, walk};
 use crate::ids::RaftId;
 use crate::membership::Roll;
@@ -260,7 +260,10 @@ fn check(file: &Path) -> Result<(), String> {
     };
     match read() {
         Ok(found) => found,
-        Err(error) if is_damage(&error) => Err(format!("it cannot be read: {error}")),
+        Err(error) if is_damage(&error) => Err(match wrong_checksum(&error) {
+            Some(wrong) => wrong.to_string(),
+            None => format!("it cannot be read: {error}"),
+        }),
         Err(error) => {
             warn!(%error, "the rows could not be counted anew: later");
             Ok(())

@@ -9,15 +9,43 @@ use super::damage::WrongChecksum;
 use super::rows::{int, number};
 use crate::ids::LogIndex;
 
+const PAGE: &str = "SELECT log_index, term, kind, data, context, checksum FROM raft_log
+    WHERE log_index >= ?1 AND log_index < ?2 ORDER BY log_index";
+/// Its entries had no checksum.
+const PAGE_OF_FORMAT_1: &str = "SELECT log_index, term, kind, data, context, NULL FROM raft_log
+    WHERE log_index >= ?1 AND log_index < ?2 ORDER BY log_index";
+
 /// The entries `[from, to)`, at most `bytes_max` of data together, but at least one when it is there.
 ///
 /// # Errors
 /// What SQLite says, and [`WrongChecksum`].
 pub fn read(conn: &Connection, from: LogIndex, to: LogIndex, bytes_max: u64) -> rusqlite::Result<Vec<Entry>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT log_index, term, kind, data, context, checksum FROM raft_log
-         WHERE log_index >= ?1 AND log_index < ?2 ORDER BY log_index",
-    )?;
+    read_page(conn, PAGE, from, to, bytes_max)
+}
+
+/// As [`read`], from a file that may not have been brought to the newest format.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_of_format(
+    conn: &Connection,
+    format: i32,
+    from: LogIndex,
+    to: LogIndex,
+    bytes_max: u64,
+) -> rusqlite::Result<Vec<Entry>> {
+    let sql = if format == 1 { PAGE_OF_FORMAT_1 } else { PAGE };
+    read_page(conn, sql, from, to, bytes_max)
+}
+
+fn read_page(
+    conn: &Connection,
+    sql: &str,
+    from: LogIndex,
+    to: LogIndex,
+    bytes_max: u64,
+) -> rusqlite::Result<Vec<Entry>> {
+    let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([int(from.0), int(to.0)])?;
     let mut entries = Vec::new();
     let mut bytes = 0;

@@ -67,7 +67,7 @@ impl Store {
             return Err(StartError::NotFounded.into());
         }
         let last = self.examine(&state)?.last;
-        self.none_of(|conn| bad_entries(conn, &state, last))?;
+        self.none_of(|conn| bad_entries(conn, format, &state, last))?;
         self.none_of(|conn| broken_rules(conn, state.at))?;
         if format > 1 {
             self.none_of(|conn| walk::difference(conn).map(|found| found.into_iter().collect()))?;
@@ -119,10 +119,15 @@ pub(super) fn foreign_shapes(conn: &Connection, format: i32) -> rusqlite::Result
 }
 
 /// The first log entry that cannot be read.
-fn bad_entries(conn: &Connection, state: &State, last: LogIndex) -> rusqlite::Result<Vec<String>> {
+fn bad_entries(
+    conn: &Connection,
+    format: i32,
+    state: &State,
+    last: LogIndex,
+) -> rusqlite::Result<Vec<String>> {
     let mut next = state.cut.0.next();
     while next <= last {
-        let page = match entries::read(conn, next, last.next(), LOG_BYTES) {
+        let page = match entries::read_of_format(conn, format, next, last.next(), LOG_BYTES) {
             Ok(page) => page,
             Err(error) => return Ok(vec![format!("a log entry from {next} on cannot be read: {error}")]),
         };
