@@ -64,6 +64,8 @@ const FULL_PAUSE: Duration = Duration::from_millis(500);
 
 /// The server pings its clients so often; they are told, and may take a longer silence for death.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// How often it is looked whether the last client has gone.
+const FAREWELL_LOOK: Duration = Duration::from_millis(5);
 const GOING_AWAY: u16 = 1001;
 const REMOVED: u16 = 4001;
 
@@ -82,6 +84,7 @@ pub struct RunningNode {
     drain: Port<Drain>,
     retire: Port<Retire>,
     parting: oneshot::Receiver<Parting>,
+    metrics: Metrics,
 }
 
 /// Why clients are sent away.
@@ -99,7 +102,7 @@ impl RunningNode {
         let _stopped = done.await;
     }
 
-    /// Tells every client where else to go; returns when they have gone.
+    /// Tells every client where else to go; returns when they have gone, so give it a bound.
     pub async fn farewell(&self, why: Leave) {
         let (reply, done) = oneshot::channel();
         let (reason, close_code) = match why {
@@ -108,6 +111,10 @@ impl RunningNode {
         };
         self.drain.tell(Drain { reason: reason.to_owned(), close_code, reply });
         let _stopped = done.await;
+        // Whoever was being let in meanwhile is not known to the Hub yet, but counted already.
+        while self.metrics.sessions.get() > 0 {
+            tokio::time::sleep(FAREWELL_LOOK).await;
+        }
     }
 
     /// Returns when this node cannot go on as the replica that it is.
@@ -245,7 +252,7 @@ pub async fn start_node(
         }),
     });
     let Consensus { step_down, retire, .. } = consensus;
-    Ok(RunningNode { step_down, drain: hub.drain, retire, parting })
+    Ok(RunningNode { step_down, drain: hub.drain, retire, parting, metrics: metrics.clone() })
 }
 
 /// Starts the store; on a full disk, as soon as there is room.

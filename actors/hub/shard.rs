@@ -19,8 +19,8 @@ use super::shelf::{Bounds, Out, Shelf};
 use crate::bus::{Envelope, Port, Seat};
 use crate::ids::At;
 use crate::messages::hub::{
-    Alive, Arrive, Beat, CaughtUp, Deliver, Delivered, Depart, Enter, LeaveAll, Local, Passing, Published,
-    Reached, SessionKey, ShardDoor, ShardHere, Summon,
+    Alive, Arrive, Beat, CaughtUp, Deliver, Delivered, Depart, Enter, Farewell, LeaveAll, Local, Passing,
+    Published, Reached, SessionKey, ShardDoor, ShardHere, Summon,
 };
 use crate::metrics::Metrics;
 
@@ -51,7 +51,10 @@ pub struct HubShard {
     /// Who waits until this node has applied so far.
     waiting: Vec<(At, oneshot::Sender<()>)>,
     /// Set while everybody is asked to leave.
-    leaving: Option<LeaveAll>,
+    /// Said to everybody, also to who comes after it was said.
+    leaving: Option<Farewell>,
+    /// Told when nobody is left.
+    left: Vec<oneshot::Sender<()>>,
     done: Vec<Out>,
     seat: Arc<Seat>,
     here: Port<ShardHere>,
@@ -83,6 +86,7 @@ impl HubShard {
             guests: HashMap::new(),
             waiting: Vec::new(),
             leaving: None,
+            left: Vec::new(),
             done: Vec::new(),
             seat: Arc::clone(&seat),
             here,
@@ -154,10 +158,10 @@ impl HubShard {
     }
 
     fn finish_leaving(&mut self) {
-        if self.guests.is_empty()
-            && let Some(leaving) = self.leaving.take()
-        {
-            let _gave_up = leaving.reply.send(());
+        if self.guests.is_empty() {
+            for left in self.left.drain(..) {
+                let _gave_up = left.send(());
+            }
         }
     }
 }
@@ -216,8 +220,8 @@ impl Handler<Envelope<Arrive>> for HubShard {
 
     fn handle(&mut self, envelope: Envelope<Arrive>, _: &mut Self::Context) {
         let (Arrive { key, deliver, summon, socket }, _handling) = envelope.open();
-        if let Some(leaving) = &self.leaving {
-            summon.tell(Summon::Farewell(leaving.farewell.clone()));
+        if let Some(farewell) = self.leaving.clone() {
+            summon.tell(Summon::Farewell(farewell));
         }
         self.shelf.arrive(key);
         self.guests.insert(key, Guest { deliver, summon, socket, heard: Instant::now() });
@@ -302,11 +306,14 @@ impl Handler<Envelope<LeaveAll>> for HubShard {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<LeaveAll>, _: &mut Self::Context) {
-        let (leave, _handling) = envelope.open();
-        for guest in self.guests.values() {
-            guest.summon.tell(Summon::Farewell(leave.farewell.clone()));
+        let (LeaveAll { farewell, reply }, _handling) = envelope.open();
+        if self.leaving.is_none() {
+            for guest in self.guests.values() {
+                guest.summon.tell(Summon::Farewell(farewell.clone()));
+            }
         }
-        self.leaving = Some(leave);
+        self.leaving = Some(farewell);
+        self.left.push(reply);
         self.finish_leaving();
     }
 }

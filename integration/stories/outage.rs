@@ -21,17 +21,24 @@ enum End {
     Killed,
     /// SIGTERM.
     Told,
+    /// `replicated-chat transfer-leader`.
+    Transferred,
     /// SIGSTOP: its connections stay, and it says nothing.
     Paused,
     /// The network drops all that it sends to the other nodes, and they to it.
     Isolated,
 }
 
-const ENDS: [End; 4] = [End::Killed, End::Told, End::Paused, End::Isolated];
+const ENDS: [End; 5] = [End::Killed, End::Told, End::Transferred, End::Paused, End::Isolated];
 
-fn end(cluster: &mut Cluster, network: Option<&mut Network>, leader: usize, end: End) {
+async fn end(cluster: &mut Cluster, network: Option<&mut Network>, leader: usize, end: End) {
+    let next = cluster.nodes[(leader + 1) % cluster.nodes.len()].name.clone();
     let node = &mut cluster.nodes[leader];
     match end {
+        End::Transferred => {
+            let run = cluster.command(leader, &["transfer-leader", &next]).await;
+            assert_eq!(run.code, Some(0), "{}", run.stderr);
+        }
         End::Killed => node.kill(),
         End::Told => node.signal(Signal::SIGTERM),
         End::Paused => node.pause(),
@@ -48,6 +55,7 @@ async fn undo(cluster: &mut Cluster, network: Option<&mut Network>, leader: usiz
             assert_eq!(ended.code, Some(0), "{}", node.log_tail());
             node.start();
         }
+        End::Transferred => {}
         End::Paused => node.resume(),
         End::Isolated => network.expect("only where there is one").heal(),
     }
@@ -87,9 +95,9 @@ async fn outages() {
                 chatter.forget_gap();
             }
             let before = trouble(&watched);
-            end(&mut cluster, network.as_mut(), leader, how);
+            end(&mut cluster, network.as_mut(), leader, how).await;
             wait_for_progress(&cluster, &chatters).await;
-            if matches!(how, End::Killed | End::Told) {
+            if matches!(how, End::Killed | End::Told | End::Transferred) {
                 assert_eq!(trouble(&watched), before, "{how:?}: a write was not carried along");
             }
             // Rarely all were on the node that went: then there is nothing to see.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -9,6 +10,7 @@ use crate::cluster::client::new_id;
 use crate::cluster::{Client, Cluster};
 
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+const STRANGERS: usize = 16;
 
 /// Told goodbye, and closed as one who is to come back at once.
 async fn assert_sent_away(cluster: &Cluster, client: &mut Client) {
@@ -62,11 +64,13 @@ async fn a_follower_and_a_node_alone_drain() {
         let mut cluster = Cluster::start(count).await;
         let place = cluster.follower().await;
         let mut ann = cluster.register(place, "ann").await;
-        // Somebody who has not said hello is sent away as well.
-        let mut nobody = cluster.client(place).await;
+        // Who has only just come, and has not said hello, is sent away as well.
+        let strangers = join_all((0..STRANGERS).map(|_| cluster.client(place))).await;
         cluster.nodes[place].signal(Signal::SIGTERM);
         assert_sent_away(&cluster, &mut ann).await;
-        assert_eq!(nobody.closed().await.code, Some(1001));
+        for mut stranger in strangers {
+            assert_eq!(stranger.closed().await.code, Some(1001));
+        }
         let ended = cluster.nodes[place].ended().await;
         assert_eq!(ended.code, Some(0), "{}", cluster.nodes[place].log_tail());
         assert!(ended.took < DRAIN_LIMIT, "{:?}", ended.took);
