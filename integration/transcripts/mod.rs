@@ -4,6 +4,7 @@
 //! and every other line is told to the reader. `UPDATE_TRANSCRIPTS=1` writes what comes of the steps now
 //! into the files; read the difference before you commit it.
 
+mod host;
 mod stage;
 mod words;
 

@@ -30,19 +30,20 @@ use chat_actors::chat::outcome::{Done, Outcome};
 use chat_actors::chat_db::pages::Position;
 use chat_actors::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Term};
 use chat_actors::membership::{NodeRow, Roll};
-use chat_actors::messages::disk::{Append, Committed, Install, Payload};
+use chat_actors::messages::disk::{Install, Payload};
 use chat_actors::messages::members::Wish;
 use chat_actors::messages::news::{DiskReport, DiskRoom};
 use chat_actors::raft::core::Config;
 use chat_actors::raft::disks::HandsOver;
 use chat_actors::raft::log_view::LogStart;
-use chat_actors::raft::node::{Handed, Node, Todo};
+use chat_actors::raft::node::{Node, Todo};
 use chat_actors::raft::proposals::Patience;
 use protobuf::Message as _;
-use raft::eraftpb::{ConfState, Entry, HardState, Message};
+use raft::eraftpb::ConfState;
 use serde_bytes::ByteBuf;
 
-use super::words::{append_text, command_text, committed_text, message_text, outcome_text, settled_text};
+use super::host::{Actor, Parcel, row, status_text};
+use super::words::{append_text, committed_text, outcome_text, settled_text};
 
 const PATIENCE: Patience =
     Patience { deadline_ticks: 100, repeat_ticks: 20, no_quorum_ticks: 30, promote_ticks: 100 };
@@ -57,87 +58,6 @@ pub struct Stage {
     /// What every disk begins with.
     founding: Roll,
     log_keep_entries: Option<u64>,
-}
-
-/// A node with its disk.
-struct Actor {
-    node: Option<Node>,
-    election_tick: usize,
-    boot: u64,
-    hard_state: HardState,
-    /// The entry before the log's first: index and term.
-    cut: (u64, u64),
-    log: Vec<Entry>,
-    applied: u64,
-    append: Option<Append>,
-    apply: Vec<Committed>,
-    stands: Option<Term>,
-    roll: Roll,
-}
-
-enum Parcel {
-    Raft(Message),
-    Commands { from: u64, handed: Handed },
-}
-
-impl Actor {
-    fn new(tick: &str, roll: Roll) -> Self {
-        Self {
-            node: None,
-            election_tick: tick.parse().expect("ticks"),
-            boot: 0,
-            hard_state: HardState { term: 1, commit: 1, ..HardState::default() },
-            cut: (1, 1),
-            log: Vec::new(),
-            applied: 1,
-            append: None,
-            apply: Vec::new(),
-            stands: None,
-            roll,
-        }
-    }
-
-    /// Whether it says who the members are.
-    fn takes_members(&mut self, what: &Payload) -> bool {
-        let row = match what {
-            Payload::Conf(conf, row) => {
-                self.roll.conf = conf.clone();
-                row
-            }
-            Payload::Node(row) => row,
-            Payload::Batch(_) | Payload::Empty => return false,
-        };
-        if !row.is_empty() {
-            let row = NodeRow::decode(row).expect("a row");
-            self.roll.rows.retain(|known| known.name != row.name);
-            self.roll.rows.push(row);
-        }
-        true
-    }
-}
-
-impl Parcel {
-    fn link(&self) -> (u64, u64) {
-        match self {
-            Self::Raft(message) => (message.from, message.to),
-            Self::Commands { from, handed } => (*from, handed.to.0),
-        }
-    }
-
-    fn describe(&self) -> String {
-        let (from, to) = self.link();
-        match self {
-            Self::Raft(message) => format!("{from} to {to}: {}", message_text(message)),
-            Self::Commands { handed, .. } => {
-                let texts: Vec<_> = handed.items.iter().map(|item| command_text(&item.command)).collect();
-                format!(
-                    "{from} to {to}: commands for the leader of term {}: {}",
-                    handed.term,
-                    texts.join(", ")
-                )
-            }
-        }
-    }
 }
 
 impl Stage {
@@ -517,30 +437,5 @@ impl Stage {
     fn status(&mut self) {
         let lines: Vec<_> = self.actors.iter().map(|(id, actor)| status_text(*id, actor)).collect();
         self.said.extend(lines);
-    }
-}
-
-fn status_text(id: u64, actor: &Actor) -> String {
-    let Some(node) = &actor.node else {
-        return format!("{id}: down, {} entries on its disk", actor.log.len());
-    };
-    let view = node.view();
-    let leader = view.leader.map_or("nobody".to_owned(), |leader| leader.to_string());
-    let last = node.core().last_index();
-    format!(
-        "{id}: term {}, leader {leader}, last {last}, commit {}, applied {}",
-        view.term, view.commit, view.applied
-    )
-}
-
-fn row(id: u64) -> NodeRow {
-    NodeRow {
-        name: format!("node{id}"),
-        raft_id: Some(RaftId(id)),
-        disk: Some(format!("disk{id}")),
-        peer: format!("http://node{id}"),
-        public: format!("http://public{id}"),
-        learner: false,
-        removed: false,
     }
 }
