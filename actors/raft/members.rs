@@ -238,11 +238,17 @@ fn unknown(roll: &Roll, name: &str) -> Verdict {
     refused(format!("no node is called {name}: there are {}", names.join(", ")))
 }
 
+/// Why that node cannot be at these addresses: another one is.
+fn address_taken(roll: &Roll, name: &str, peer: &str, public: &str) -> Option<Verdict> {
+    let mut others = roll.rows.iter().filter(|row| !row.removed && row.name != name);
+    let other = others.find(|row| row.peer == peer || row.public == public)?;
+    Some(refused(format!("{} has that address: give {name} one of its own", other.name)))
+}
+
 fn add(roll: &Roll, name: &str, peer: &str, public: &str, learner: bool) -> Verdict {
     let present = |row: &&NodeRow| !row.removed;
-    let others = || roll.rows.iter().filter(present).filter(|row| row.name != name);
-    if let Some(other) = others().find(|row| row.peer == peer || row.public == public) {
-        return refused(format!("{} has that address: give {name} one of its own", other.name));
+    if let Some(refused) = address_taken(roll, name, peer, public) {
+        return refused;
     }
     let known = roll.row(name);
     let row = NodeRow {
@@ -376,11 +382,15 @@ fn join(
     disk: &str,
     gone: Option<RaftId>,
 ) -> Verdict {
+    if let Some(refused) = address_taken(roll, name, peer, public) {
+        return refused;
+    }
     let known = roll.row(name);
     let here = roll.id_of(name);
-    if let (Some(id), Some(known)) = (here, known)
-        && known.disk.as_deref() == Some(disk)
-    {
+    let same_disk = known.is_some_and(|known| known.disk.as_deref() == Some(disk));
+    // Asked again. A voter would not ask: an empty disk that says to be its went back in time to before it was let
+    // in, and has forgotten what it promised under that id.
+    if let Some(id) = here.filter(|&id| same_disk && !roll.is_voter(id)) {
         return Verdict::Settled(Settled::Joined { raft_id: id, roll: Arc::new(roll.clone()) });
     }
     let raft_id = roll.highest().next();
@@ -389,7 +399,7 @@ fn join(
         if sight.is_up(old) {
             return Verdict::Settled(Settled::Later(format!("{name} is part of the chat, and answers")));
         }
-        if gone != Some(old) {
+        if gone != Some(old) && !same_disk {
             return Verdict::Settled(Settled::AskOld { raft_id: old, peer: known.peer.clone() });
         }
         if roll.is_voter(old)
