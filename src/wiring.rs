@@ -216,6 +216,7 @@ pub async fn start_node(
     let inside = gate::Inside {
         executor,
         standing: consensus.standing.clone(),
+        barrier: consensus.read_barrier.clone(),
         hub: hub.clone(),
         directory: directory.clone(),
         ping_every: PING_EVERY,

@@ -21,6 +21,7 @@ mod first_message;
 mod founding;
 mod http;
 mod joining;
+mod large_state;
 mod majority;
 mod members;
 mod messages;

@@ -10,7 +10,7 @@ use chat_actors::bus::Port;
 use chat_actors::chat::outcome::Code;
 use chat_actors::hub::{HubPorts, HubShard, ShardConfig};
 use chat_actors::membership::Directory;
-use chat_actors::messages::consensus::Standing;
+use chat_actors::messages::consensus::{ReadBarrier, Standing};
 use chat_actors::messages::hub::ShardDoor;
 use chat_actors::metrics::Metrics;
 use chat_actors::session::Executor;
@@ -31,6 +31,7 @@ pub struct Gate {
 pub struct Inside {
     pub executor: Arc<Executor>,
     pub standing: Port<Standing>,
+    pub barrier: Port<ReadBarrier>,
     pub hub: HubPorts,
     pub directory: watch::Receiver<Arc<Directory>>,
     pub ping_every: Duration,

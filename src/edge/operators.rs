@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::bus::{Port, Post};
 use chat_actors::ids::RaftId;
 use chat_actors::membership::{Directory, Listed};
-use chat_actors::messages::consensus::{ClusterView, Standing};
+use chat_actors::messages::consensus::{ClusterView, ReadBarrier, Standing};
 use chat_actors::messages::people::{Surroundings, View, is_up, role_name};
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -20,8 +20,8 @@ use super::origin::{self, Origin};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// An actor that does not answer within this is part of the answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
-/// Entries that a node may be behind what it knows to be committed and still be caught up.
-const CAUGHT_UP_LAG: u64 = 1_000;
+/// A node that needs longer than this to apply what was acknowledged when it was asked is not caught up.
+const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 struct ClusterAnswer<'a> {
@@ -153,15 +153,21 @@ pub async fn ready(gate: web::Data<Gate>) -> HttpResponse {
     let Some(standing) = ask(&inside.standing, |reply| Standing { reply }).await else {
         return not_ready("this node is stopping");
     };
-    let behind = standing.commit.0.saturating_sub(standing.applied.0);
     match standing {
-        ClusterView { quorum: false, .. } => not_ready("no majority of the nodes answers"),
-        ClusterView { leader: None, .. } => not_ready("no leader is known"),
+        ClusterView { quorum: false, .. } => return not_ready("no majority of the nodes answers"),
+        ClusterView { leader: None, .. } => return not_ready("no leader is known"),
         ClusterView { transfer: Some(transfer), .. } => {
-            not_ready(&format!("catching up: the state has come up to {} of {}", transfer.at, transfer.of))
+            let (at, of) = (transfer.at, transfer.of);
+            return not_ready(&format!("catching up: the state has come up to {at} of {of}"));
         }
-        _ if behind > CAUGHT_UP_LAG => not_ready(&format!("catching up: {behind} entries behind")),
-        _ => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
+        _ => {}
+    }
+    // What this node knows to be committed says little: one that has just come in knows of nothing. So it asks.
+    let (reply, passed) = oneshot::channel();
+    inside.barrier.tell(ReadBarrier { reply });
+    match tokio::time::timeout(CATCH_UP_MAX, passed).await {
+        Ok(Ok(Ok(()))) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
+        _ => not_ready("catching up: what was acknowledged is not all here yet"),
     }
 }
 
