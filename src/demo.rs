@@ -44,7 +44,9 @@ pub fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     check_variables()?;
     open_files::raise_limit();
     let folder = &arguments.dir;
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| {
+        format!("cannot make the folder {}: choose a --dir that this user may write to", folder.display())
+    })?;
     let _lock = lock(folder)?;
     let nodes =
         if Layout::settings_file(folder, 1).exists() { found(arguments)? } else { create(arguments)? };

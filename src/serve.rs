@@ -1,5 +1,6 @@
 //! The life of one node: open, found, wire, serve, drain.
 
+use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -238,7 +239,9 @@ fn workers() -> usize {
 fn listen(address: &BindAddress, key: &str) -> anyhow::Result<TcpListener> {
     let text = address.to_string();
     let Some(resolved) = text.to_socket_addrs().ok().and_then(|mut all| all.next()) else {
-        bail!("cannot listen on {text} ({key}): no such address");
+        bail!(
+            "cannot listen on {text} ({key}): its name cannot be resolved: choose an address of this machine"
+        );
     };
     let take = || {
         let socket = Socket::new(Domain::for_address(resolved), Type::STREAM, Some(Protocol::TCP))?;
@@ -246,10 +249,18 @@ fn listen(address: &BindAddress, key: &str) -> anyhow::Result<TcpListener> {
         socket.set_nonblocking(true)?;
         socket.bind(&resolved.into())?;
         socket.listen(BACKLOG)?;
-        Ok::<_, std::io::Error>(TcpListener::from(socket))
+        Ok::<_, io::Error>(TcpListener::from(socket))
     };
-    take().with_context(|| {
-        format!("cannot listen on {text} ({key}): stop what uses that port, or choose another one")
+    take().map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => "stop what uses that port, or choose another one",
+            io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+            io::ErrorKind::PermissionDenied => {
+                "choose a port from 1024 on, or allow this user to take that one"
+            }
+            _ => "choose another address",
+        };
+        anyhow::anyhow!("cannot listen on {text} ({key}): {error}: {remedy}")
     })
 }
 

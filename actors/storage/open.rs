@@ -32,7 +32,9 @@ pub const BUSY_MS: i64 = 5_000;
 pub enum OpenError {
     #[error("{dir} is in use by another process: stop that one, or give this node a data_dir of its own")]
     Locked { dir: PathBuf },
-    #[error("cannot write {path}: {source}: make it writable for this user, or choose another data_dir")]
+    #[error(
+        "cannot write {path}: {source}: make it a folder that this user may write to, or choose another data_dir"
+    )]
     Unwritable { path: PathBuf, source: io::Error },
     #[error("{path} belongs to {found}, not to {node}: give {node} a data_dir of its own")]
     AnotherNode { path: PathBuf, found: String, node: String },
@@ -129,6 +131,19 @@ fn make_directory(dir: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// A new file is for its owner alone, whatever the directory allows: it holds all messages, and what
+/// passwords are checked against. SQLite gives what it makes beside it the same mode.
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 fn take_lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join(LOCK);
     let lock = match File::options().create(true).truncate(false).write(true).open(&path) {
@@ -155,6 +170,7 @@ fn open_chat(path: &Path, dir: &Path, node: &str) -> Result<Connection, OpenErro
     let failed = |source| explain(path, dir, source);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    make_private(path).map_err(|source| OpenError::Unwritable { path: path.to_owned(), source })?;
     let mut conn = Connection::open_with_flags(path, flags).map_err(failed)?;
     conn.busy_timeout(Duration::from_millis(BUSY_MS.unsigned_abs())).map_err(failed)?;
     // Before anything is written: what is it?
@@ -316,6 +332,21 @@ mod tests {
         drop(Store::open(&data, "node1").unwrap());
         let refused = refusal(&data, "node2");
         assert!(refused.to_string().contains("belongs to node1, not to node2"), "{refused}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_file_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = TestDir::new();
+        // As somebody else made it: readable by everybody.
+        fs::create_dir(dir.data()).unwrap();
+        fs::set_permissions(dir.data(), fs::Permissions::from_mode(0o755)).unwrap();
+        let _store = Store::open(&dir.data(), "node1").unwrap();
+        for name in ["chat.db", "chat.db-wal", "chat.db-shm"] {
+            let mode = fs::metadata(dir.data().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
     }
 
     #[test]
