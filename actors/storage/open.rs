@@ -87,14 +87,19 @@ pub(super) fn open_to_look(data_dir: &Path, node: &str) -> Result<OpenFile, Open
     }
     let lock = take_lock(data_dir)?;
     let failed = |source| explain(&path, data_dir, source);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(&path, flags).map_err(failed)?;
+    // Alone with the file, SQLite keeps the index of the WAL in memory: not even chat.db-shm is written.
+    // Being alone takes a file that could be written to, so that it is not is said beside it.
+    for (name, value) in [("query_only", "on"), ("locking_mode", "exclusive")] {
+        pragma::set(&conn, name, value).map_err(failed)?;
+    }
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     if format_of(&conn, &path, data_dir)? == 0 {
         return Err(nothing());
     }
-    for (name, value) in [("query_only", "on"), ("cell_size_check", "on"), ("trusted_schema", "off")] {
+    for (name, value) in [("cell_size_check", "on"), ("trusted_schema", "off")] {
         pragma::set(&conn, name, value).map_err(failed)?;
     }
     let node_found = conn.query_row("SELECT node FROM raft_state", [], |row| row.get(0)).optional();
@@ -379,6 +384,29 @@ mod tests {
         assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
         drop(Store::open(&dir.data(), "node1").unwrap());
         assert!(dir.data().join("set-aside-1/chat.db").is_file());
+    }
+
+    #[test]
+    fn a_look_changes_no_byte_of_the_directory() {
+        let dir = TestDir::new();
+        let store = Store::open(&dir.data(), "node1").unwrap();
+        let bytes = || {
+            let files = fs::read_dir(dir.data()).unwrap().map(|entry| entry.unwrap().path());
+            files
+                .map(|file| (file.clone(), fs::read(file).unwrap()))
+                .collect::<std::collections::BTreeMap<_, _>>()
+        };
+        store.change_for_test("UPDATE raft_state SET boot = ?1", crate::ids::At(7)).unwrap();
+        drop(store);
+        // As after a kill: what is newest is in the WAL, and its index is of no use.
+        fs::write(dir.data().join("chat.db-shm"), vec![0xa5; 32 * 1024]).unwrap();
+        let before = bytes();
+        let looked = open_to_look(&dir.data(), "node1").unwrap();
+        let boot: i64 = looked.conn.query_row("SELECT boot FROM raft_state", [], |row| row.get(0)).unwrap();
+        assert_eq!(boot, 7);
+        assert!(looked.conn.execute("UPDATE raft_state SET boot = 8", []).is_err());
+        drop(looked);
+        assert!(bytes() == before);
     }
 
     #[test]

@@ -75,7 +75,10 @@ async fn answer(
         return wrong_method("POST");
     }
     let reply = match read(request, body, gate.frame_bytes).await {
-        Ok(text) => carry_out(request, inside, op, text).await,
+        Ok(text) => match gate.begin() {
+            Ok(_under_way) => carry_out(request, inside, op, text).await,
+            Err(problem) => Err(problem),
+        },
         Err(problem) => Err(problem),
     };
     let status = reply.as_ref().map_or_else(|problem| problem.code.row().1, |_| 200);
