@@ -53,7 +53,10 @@ pub async fn ask(settings: &Settings) -> anyhow::Result<bytes::Bytes> {
     let answer = node_client::get(&client, &format!("{url}/api/v1/cluster"), secret, ANSWER_TIMEOUT).await;
     match answer {
         Ok(answer) if answer.status == 200 => Ok(answer.body),
-        Ok(answer) => bail!(refusal(settings, &answer)),
+        Ok(answer) => match said(&answer) {
+            Some(said) if !is_secret_refused(&answer) => bail!("{name} at {url}: {said}"),
+            _ => bail!(refusal(settings, &answer)),
+        },
         Err(reason) => bail!("{name} does not answer at {url} ({reason}): start it, or ask another node"),
     }
 }
@@ -61,17 +64,24 @@ pub async fn ask(settings: &Settings) -> anyhow::Result<bytes::Bytes> {
 /// What a node says that does not do what it is asked, as a sentence; who else may answer there says none.
 pub fn refusal(settings: &Settings, answer: &Answer) -> String {
     let (name, url) = (&settings.node.name, &settings.peer.url);
-    if matches!(answer.status, 401 | 403) {
+    if is_secret_refused(answer) {
         return format!(
             "{name} at {url} refuses our secret: peer.secret must be the one that it was started with"
         );
     }
-    let said = serde_json::from_slice::<serde_json::Value>(&answer.body)
-        .ok()
-        .and_then(|value| Some(value["error"]["message"].as_str()?.to_owned()));
-    said.unwrap_or_else(|| {
+    said(answer).unwrap_or_else(|| {
         format!("{name} at {url} answers with status {}: is that a node's peer.url?", answer.status)
     })
+}
+
+fn is_secret_refused(answer: &Answer) -> bool {
+    matches!(answer.status, 401 | 403)
+}
+
+/// The sentence in a node's answer that says why not.
+fn said(answer: &Answer) -> Option<String> {
+    let value = serde_json::from_slice::<serde_json::Value>(&answer.body).ok()?;
+    Some(value["error"]["message"].as_str()?.to_owned())
 }
 
 /// The cluster in a line, then a line a node.

@@ -389,7 +389,7 @@ mod tests {
     #[test]
     fn a_look_changes_no_byte_of_the_directory() {
         let dir = TestDir::new();
-        let store = Store::open(&dir.data(), "node1").unwrap();
+        let mut store = Store::open(&dir.data(), "node1").unwrap();
         let bytes = || {
             let files = fs::read_dir(dir.data()).unwrap().map(|entry| entry.unwrap().path());
             files

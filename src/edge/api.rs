@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::BytesMut;
 use chat_actors::chat::outcome::Code;
@@ -82,7 +82,12 @@ async fn answer(
         Err(problem) => Err(problem),
     };
     let status = reply.as_ref().map_or_else(|problem| problem.code.row().1, |_| 200);
-    json(status, reply::encode(None, &reply))
+    let mut response = json(status, reply::encode(None, &reply));
+    if gate.is_stopping() {
+        // The next request on this connection would not be answered.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
 }
 
 /// 405, with the JSON that every error under `/api/v1/` has.
