@@ -87,14 +87,7 @@ pub(super) fn open_to_look(data_dir: &Path, node: &str) -> Result<OpenFile, Open
     }
     let lock = take_lock(data_dir)?;
     let failed = |source| explain(&path, data_dir, source);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(&path, flags).map_err(failed)?;
-    // Alone with the file, SQLite keeps the index of the WAL in memory: not even chat.db-shm is written.
-    // Being alone takes a file that could be written to, so that it is not is said beside it.
-    for (name, value) in [("query_only", "on"), ("locking_mode", "exclusive")] {
-        pragma::set(&conn, name, value).map_err(failed)?;
-    }
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    let conn = connect_to_look(&path).map_err(failed)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     if format_of(&conn, &path, data_dir)? == 0 {
         return Err(nothing());
@@ -109,6 +102,34 @@ pub(super) fn open_to_look(data_dir: &Path, node: &str) -> Result<OpenFile, Open
             Err(OpenError::AnotherNode { path, found, node: node.to_owned() })
         }
         Some(_) => Ok(OpenFile { conn, path, lock }),
+    }
+}
+
+/// Alone with the file, SQLite keeps the index of the WAL in memory, so that not even chat.db-shm is written.
+/// Being alone takes a file that could be written to: that it is not is said beside it. Beside another
+/// program that reads, it is opened like that one's.
+fn connect_to_look(path: &Path) -> rusqlite::Result<Connection> {
+    let open = |flags| {
+        let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        Ok(conn)
+    };
+    let alone = || {
+        let conn = open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        conn.busy_timeout(Duration::ZERO)?;
+        for (name, value) in [("query_only", "on"), ("locking_mode", "exclusive")] {
+            pragma::set(&conn, name, value)?;
+        }
+        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+        Ok(conn)
+    };
+    match alone() {
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::DatabaseBusy => {
+            let conn = open(OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            pragma::set(&conn, "query_only", "on")?;
+            Ok(conn)
+        }
+        done => done,
     }
 }
 
@@ -407,6 +428,11 @@ mod tests {
         assert!(looked.conn.execute("UPDATE raft_state SET boot = 8", []).is_err());
         drop(looked);
         assert!(bytes() == before);
+
+        // Somebody reads the file with another program.
+        let reader = Connection::open(dir.data().join(FILE)).unwrap();
+        reader.query_row("SELECT boot FROM raft_state", [], |_| Ok(())).unwrap();
+        drop(open_to_look(&dir.data(), "node1").unwrap());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The door for the other nodes, and for operators: everything here needs the cluster's secret.
 //!
 //! The secret is checked before anything else, then the cluster, then whom the request is for; only
-//! then is the body read. Until the chat is founded, founding alone is answered.
+//! then is the body read. Until the chat is founded, founding is answered, and operators are told what this
+//! node waits for.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
