@@ -112,7 +112,7 @@ fn connect_to_look(path: &Path) -> rusqlite::Result<Connection> {
     let open = |flags| {
         let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        Ok(conn)
+        Ok::<_, rusqlite::Error>(conn)
     };
     let alone = || {
         let conn = open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
