@@ -238,11 +238,16 @@ fn unknown(roll: &Roll, name: &str) -> Verdict {
     refused(format!("no node is called {name}: there are {}", names.join(", ")))
 }
 
+/// Who else is reached at one of these addresses, in words: what is sent there would go to both.
+fn address_taken(roll: &Roll, name: &str, peer: &str, public: &str) -> Option<String> {
+    let mut others = roll.rows.iter().filter(|row| !row.removed && row.name != name);
+    let other = &others.find(|row| row.peer == peer || row.public == public)?.name;
+    Some(format!("{other} has that address: give {name} one of its own, or remove {other} first"))
+}
+
 fn add(roll: &Roll, name: &str, peer: &str, public: &str, learner: bool) -> Verdict {
-    let present = |row: &&NodeRow| !row.removed;
-    let others = || roll.rows.iter().filter(present).filter(|row| row.name != name);
-    if let Some(other) = others().find(|row| row.peer == peer || row.public == public) {
-        return refused(format!("{} has that address: give {name} one of its own", other.name));
+    if let Some(why) = address_taken(roll, name, peer, public) {
+        return refused(why);
     }
     let known = roll.row(name);
     let row = NodeRow {
@@ -254,7 +259,7 @@ fn add(roll: &Roll, name: &str, peer: &str, public: &str, learner: bool) -> Verd
         learner,
         removed: false,
     };
-    if let (Some(id), Some(known)) = (roll.id_of(name), known.filter(present)) {
+    if let (Some(id), Some(known)) = (roll.id_of(name), known.filter(|row| !row.removed)) {
         if known.peer != peer || known.public != public {
             let at = format!("{} and {}", known.peer, known.public);
             return refused(format!("{name} is part of the chat at {at}: remove it first"));
@@ -382,6 +387,9 @@ fn join(
         && known.disk.as_deref() == Some(disk)
     {
         return Verdict::Settled(Settled::Joined { raft_id: id, roll: Arc::new(roll.clone()) });
+    }
+    if let Some(why) = address_taken(roll, name, peer, public) {
+        return refused(why);
     }
     let raft_id = roll.highest().next();
     let mut turns = vec![Turn::Learner(raft_id)];

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod away;
+mod bench;
 mod catching_up;
 mod chaos;
 mod clocks;

@@ -6,15 +6,17 @@ use std::time::Duration;
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::bus::{Port, Post};
+use chat_actors::chat::outcome::Code;
 use chat_actors::ids::RaftId;
 use chat_actors::membership::{Directory, Listed};
 use chat_actors::messages::consensus::{ClusterView, ReadBarrier, Standing};
 use chat_actors::messages::people::{Surroundings, View, is_up, role_name};
+use chat_actors::session::reply::Problem;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::api::{allow, wrong_method};
-use super::gate::{Gate, Inside, json};
+use super::gate::{Gate, Inside, json, problem};
 use super::origin::{self, Origin};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -68,8 +70,16 @@ struct TransferAnswer {
     of: u64,
 }
 
-/// The JSON of `GET /api/v1/cluster`; `None` while the node stops.
-pub async fn cluster_json(inside: &Inside) -> Option<String> {
+/// What is answered on `GET /api/v1/cluster`.
+pub async fn cluster_answer(inside: &Inside) -> HttpResponse {
+    match cluster_json(inside).await {
+        Some(text) => json(200, text),
+        None => problem(&Problem::new(Code::Unavailable, "this node is stopping: ask another one")),
+    }
+}
+
+/// The cluster as this node sees it; `None` while the node stops.
+async fn cluster_json(inside: &Inside) -> Option<String> {
     let standing = ask(&inside.standing, |reply| Standing { reply }).await?;
     let view = ask(&inside.hub.surroundings, |reply| Surroundings { reply }).await?;
     let directory = Arc::clone(&inside.directory.borrow());
@@ -125,10 +135,7 @@ pub async fn cluster(request: HttpRequest, gate: web::Data<Gate>) -> HttpRespons
     let mut response = match *request.method() {
         _ if from == Origin::Foreign => foreign(),
         Method::OPTIONS => HttpResponse::NoContent().finish(),
-        Method::GET | Method::HEAD => match cluster_json(inside).await {
-            Some(text) => json(200, text),
-            None => not_ready("this node is stopping"),
-        },
+        Method::GET | Method::HEAD => cluster_answer(inside).await,
         _ => wrong_method("GET"),
     };
     allow(&mut response, &from);
@@ -136,9 +143,7 @@ pub async fn cluster(request: HttpRequest, gate: web::Data<Gate>) -> HttpRespons
 }
 
 fn foreign() -> HttpResponse {
-    use chat_actors::chat::outcome::Code;
-    use chat_actors::session::reply::Problem;
-    super::gate::problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"))
+    problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"))
 }
 
 pub async fn live() -> HttpResponse {
