@@ -179,6 +179,36 @@ async fn failed_logins_are_limited_by_address() {
     client.refused("login", wrong, "rate_limited").await;
 }
 
+/// Right passwords at once are all let in; wrong ones are no more tries than one after the other.
+#[actix::test]
+async fn many_logins_at_once() {
+    let cluster = Cluster::start_with(1, "[limits]\nlogins_per_minute = 3").await;
+    let _ann = cluster.register(0, "ann").await;
+    for (password, let_in) in [(password_of("ann"), true), ("12345678".to_owned(), false)] {
+        let mut clients = Vec::new();
+        for _ in 0..12 {
+            clients.push(cluster.client(0).await);
+        }
+        for client in &mut clients {
+            client.post("login", "login", json!({"name": "ann", "password": password})).await;
+        }
+        // All have one id: the last of the right ones ends the sessions of the others.
+        let mut codes = Vec::new();
+        for client in &mut clients {
+            let reply = client.reply("login").await;
+            codes.push(reply["error"]["code"].as_str().unwrap_or("ok").to_owned());
+        }
+        let count = |code: &str| codes.iter().filter(|told| *told == code).count();
+        if let_in {
+            assert_eq!(count("ok"), 12, "{codes:?}");
+        } else {
+            // One more comes back every twenty seconds.
+            assert!((3..=4).contains(&count("unauthorized")), "{codes:?}");
+            assert_eq!(count("unauthorized") + count("rate_limited"), 12, "{codes:?}");
+        }
+    }
+}
+
 #[actix::test]
 async fn registration_can_be_closed() {
     let cluster = Cluster::start_with(1, "[accounts]\nregistration = \"closed\"").await;
