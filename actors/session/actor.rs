@@ -105,6 +105,8 @@ pub struct Session {
     to_read: VecDeque<(Who, String, Op)>,
     /// A request is under way that what follows waits for.
     pub(super) alone: bool,
+    /// It was a logout, and is answered: the connection ends with the last answer.
+    ending: bool,
     /// A token that ended meanwhile: perhaps the one that the request puts another in place of.
     ended: Option<TokenHash>,
     waiting: VecDeque<String>,
@@ -139,6 +141,7 @@ impl Session {
             reading: 0,
             to_read: VecDeque::new(),
             alone: false,
+            ending: false,
             ended: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -327,9 +330,9 @@ impl Session {
                         Self::reply(ctx, &id, &reply);
                     }
                     if ends && reply.is_ok() {
-                        session.close(ctx, TOKEN_ENDED, "the session has ended");
-                    }
-                    if alone {
+                        // What came before it is answered first, and nothing behind it is done.
+                        session.ending = true;
+                    } else if alone {
                         session.go_on(ctx);
                     }
                     session.leave_when_answered(ctx);
@@ -368,8 +371,13 @@ impl Session {
     }
 
     pub(super) fn leave_when_answered(&mut self, ctx: &mut Ctx) {
-        if self.under_way + self.to_read.len() == 0
-            && !self.alone
+        if self.under_way + self.to_read.len() > 0 {
+            return;
+        }
+        if self.ending {
+            self.close(ctx, TOKEN_ENDED, "the session has ended");
+        }
+        if !self.alone
             && !self.closing
             && let Some(farewell) = &self.farewell
         {

@@ -250,6 +250,26 @@ async fn a_logout_holds_on_every_node() {
 }
 
 #[actix::test]
+async fn what_came_before_a_logout_is_answered_and_nothing_behind_it_done() {
+    let cluster = Cluster::start(1).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    let ids: Vec<String> = (0..50).map(|_| new_id()).collect();
+    for id in &ids {
+        ann.post(id, "send", json!({"room": room, "text": "before"})).await;
+    }
+    ann.post("out", "logout", json!({})).await;
+    ann.post("late", "send", json!({"room": room, "text": "behind"})).await;
+    for id in ids.iter().map(String::as_str).chain(["out"]) {
+        done(id, &ann.reply(id).await);
+    }
+    assert_eq!(ann.closed().await.code, Some(4503));
+    let mut again = cluster.client(0).await;
+    again.login("ann").await;
+    assert_eq!(again.ok("history", json!({"room": room})).await["messages"].as_array().unwrap().len(), 50);
+}
+
+#[actix::test]
 async fn a_new_password_ends_the_other_sessions() {
     let cluster = Cluster::start(3).await;
     let mut ann = cluster.register(0, "ann").await;
