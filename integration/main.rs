@@ -9,7 +9,6 @@
 
 mod browser;
 mod cluster;
-#[cfg(target_os = "linux")]
 mod disk;
 mod judge;
 mod simulation;

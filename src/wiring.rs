@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Arbiter, AsyncContext as _, Context};
-use actix_web::HttpResponse;
 use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
@@ -43,7 +42,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use crate::departure::{Departure, Parting};
-use crate::edge::cluster_json;
+use crate::edge::cluster_answer;
 use crate::edge::copies::CopyPorts;
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
@@ -219,6 +218,7 @@ pub async fn start_node(
     let inside = gate::Inside {
         executor,
         standing: consensus.standing.clone(),
+        barrier: consensus.read_barrier.clone(),
         hub: hub.clone(),
         directory: directory.clone(),
         ping_every: PING_EVERY,
@@ -246,12 +246,7 @@ pub async fn start_node(
         state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
-            Box::pin(async move {
-                match cluster_json(&inside).await {
-                    Some(text) => gate::json(200, text),
-                    None => HttpResponse::ServiceUnavailable().finish(),
-                }
-            })
+            Box::pin(async move { cluster_answer(&inside).await })
         }),
     });
     let Consensus { step_down, retire, .. } = consensus;

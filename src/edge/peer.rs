@@ -1,7 +1,8 @@
 //! The door for the other nodes, and for operators: everything here needs the cluster's secret.
 //!
 //! The secret is checked before anything else, then the cluster, then whom the request is for; only
-//! then is the body read. Until the chat is founded, founding alone is answered.
+//! then is the body read. Until the chat is founded, founding is answered, and operators are told what this
+//! node waits for.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use chat_actors::chat::command::LEVEL;
 use chat_actors::chat_db::pages::PAGE_BYTES;
 use chat_actors::founding::{Answer, Listed, Request};
 use chat_actors::ids::{At, RaftId};
-use chat_actors::membership::{Directory, Roll};
+use chat_actors::membership::{Directory, Foundation, Roll};
 use chat_actors::messages::audit::PeerCounted;
 use chat_actors::messages::consensus::{Forwarded, Step};
 use chat_actors::messages::links::{Heard, Word};
@@ -124,6 +125,20 @@ impl PeerEdge {
 
     pub(super) fn inside(&self) -> Result<&Inside, Turned> {
         self.inside.get().ok_or_else(|| Turned::NotFounded(self.desk.waiting_for()))
+    }
+
+    /// What an operator is told of a node that is part of no chat yet: the shape of a cluster's state with
+    /// nothing in it, and what this node waits for.
+    fn not_yet(&self) -> Result<HttpResponse, Turned> {
+        let answer = self.desk.answer().map_err(Turned::Failed)?;
+        let (cluster, waiting) = match answer.foundation {
+            Foundation::Founded(record) => (Some(record.cluster), "the node is starting".to_owned()),
+            _ => (None, self.desk.waiting_for()),
+        };
+        Ok(HttpResponse::Ok().json(serde_json::json!({
+            "cluster": cluster, "node": answer.name, "leader": null, "term": 0, "quorum": false,
+            "applied": 0, "at": 0, "epoch": null, "nodes": [], "waiting": waiting,
+        })))
     }
 
     /// Checks who asks and whom; gives the sender.
@@ -307,8 +322,13 @@ async fn found(
 
 async fn cluster(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
     edge.admit(&request)?;
-    let answer = Arc::clone(&edge.inside()?.cluster_answer);
-    Ok(answer().await)
+    match edge.inside.get() {
+        Some(inside) => {
+            let answer = Arc::clone(&inside.cluster_answer);
+            Ok(answer().await)
+        }
+        None => edge.not_yet(),
+    }
 }
 
 async fn nowhere(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {

@@ -110,7 +110,10 @@ fn adding() {
         (add("node5", "http://node5:1", false), "[]: node5 is written down: start it, and it joins"),
         (add("node4", "http://node4:1", false), "done: node4 is written down already: start it"),
         (add("node4", "http://other:1", false), "[]: node4 is written down: start it, and it joins"),
-        (add("node5", "http://node2:1", false), "refused: node2 has that address: give node5 one of its own"),
+        (
+            add("node5", "http://node2:1", false),
+            "refused: node2 has that address: give node5 one of its own, or remove node2 first",
+        ),
         (add("node2", "http://node2:1", false), "done: node2 is part of the chat already"),
         (
             add("node2", "http://node2:1", true),
@@ -177,10 +180,8 @@ fn joining() {
     ] {
         assert_eq!(sentence(judge(&wish, &cluster, seen)), expected, "{wish:?}");
     }
-    let cluster = roll(2, 1);
-    let again = judge(&join("node3", "disk3", None), &cluster, &all_up());
-    assert!(matches!(again, Verdict::Settled(Settled::Joined { raft_id: RaftId(3), .. })), "{again:?}");
-    let elsewhere = Wish::Join {
+    // A copy of another's settings under a new name: both would get what is meant for one.
+    let twin = Wish::Join {
         name: "node4".into(),
         peer: "http://node2:1".into(),
         public: "http://node4:2".into(),
@@ -188,8 +189,13 @@ fn joining() {
         gone: None,
         level: 1,
     };
-    let said = sentence(judge(&elsewhere, &cluster, &all_up()));
-    assert_eq!(said, "refused: node2 has that address: give node4 one of its own");
+    assert_eq!(
+        sentence(judge(&twin, &cluster, &all_up())),
+        "refused: node2 has that address: give node4 one of its own, or remove node2 first"
+    );
+    let cluster = roll(2, 1);
+    let again = judge(&join("node3", "disk3", None), &cluster, &all_up());
+    assert!(matches!(again, Verdict::Settled(Settled::Joined { raft_id: RaftId(3), .. })), "{again:?}");
 }
 
 /// A disk that went back to before it was let in asks once more under the very same drawing. It has voted and
