@@ -2,6 +2,7 @@
 
 import { recall, remember } from "../db.js";
 import { h, soon } from "../dom.js";
+import { placeLink, readPlace } from "../jump.js";
 import { words } from "../words.js";
 import { conversationView } from "./conversation.js";
 import { askNewRoom } from "./dialogs.js";
@@ -33,7 +34,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
 
   /** @param {number} room */
   function go(room) {
-    const hash = `#room-${room}`;
+    const hash = placeLink(room);
     if (location.hash !== hash) history.pushState(null, "", hash);
     showNav(false);
     route(true);
@@ -41,11 +42,12 @@ export function appView({ chat, store, view, roomsButton, announce }) {
 
   /** @param {boolean} [focus] */
   function route(focus = false) {
-    const match = /^#room-(\d+)$/.exec(location.hash);
-    const number = match ? Number(match[1]) : null;
+    const place = readPlace(location.hash);
+    const number = place?.room ?? null;
     store.open(number);
     if (number !== null) remember(lastKey, number);
     show(focus);
+    if (place?.seq) open?.reveal(place.seq);
   }
 
   /** @param {boolean} focus whether to put the cursor into the composer */
@@ -165,7 +167,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
 
   if (location.hash === "" && matchMedia("(min-width: 56.25em)").matches) {
     const last = recall(lastKey);
-    if (typeof last === "number") history.replaceState(null, "", `#room-${last}`);
+    if (typeof last === "number") history.replaceState(null, "", placeLink(last));
   }
   route(false);
   return {

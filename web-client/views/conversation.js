@@ -225,6 +225,7 @@ export function conversationView({ chat, store, number, people, announce }) {
     element,
     composer,
     list,
+    reveal: (/** @type {number} */ seq) => void reveal(seq),
     /** Once it is in the page, and so has a size. */
     start() {
       update();

@@ -2,6 +2,7 @@
 
 import { h, keyed, set, soon, unseen } from "../dom.js";
 import { icon } from "../icons.js";
+import { placeLink } from "../jump.js";
 import { problemOf } from "../refusal.js";
 import { problemWords, words } from "../words.js";
 import { avatar } from "./avatar.js";
@@ -208,7 +209,7 @@ function updateEntry(entry, room, title, store) {
   const others = room.users.filter((user) => user !== store.me?.name);
   const online = room.kind === "direct" && others.some((user) => store.users.get(user)?.online);
   set(link, {
-    href: `#room-${room.room}`,
+    href: placeLink(room.room),
     "aria-current": store.current === room.room ? "page" : null,
     "aria-description": room.kind === "direct" ? (online ? words.nav.online : words.nav.offline) : room.kind === "private" ? words.room.private : null,
     "data-unread": room.unread > 0,
