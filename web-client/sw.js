@@ -14,10 +14,10 @@ const DOWN_MS = 10_000;
 
 const SHELL = [
   "/", "/icon.svg", "/base.css", "/layout.css", "/conversation.css", "/main.js",
-  "/backoff.js", "/chat.js", "/db.js", "/dom.js", "/frames.js", "/icons.js", "/ids.js", "/jump.js", "/lookout.js", "/outbox.js", "/pending.js", "/queue.js", "/reader.js",
+  "/backoff.js", "/chat.js", "/db.js", "/dom.js", "/frames.js", "/icons.js", "/ids.js", "/jump.js", "/lookout.js", "/markup.js", "/mentions.js", "/outbox.js", "/pending.js", "/queue.js", "/reader.js",
   "/refusal.js", "/rooms.js", "/socket.js", "/store.js", "/text.js", "/time.js", "/words.js",
   "/views/actions.js", "/views/app.js", "/views/avatar.js", "/views/composer.js", "/views/conversation.js", "/views/dialog.js",
-  "/views/dialogs.js", "/views/editor.js", "/views/list.js", "/views/login.js", "/views/menu.js", "/views/message.js",
+  "/views/dialogs.js", "/views/editor.js", "/views/list.js", "/views/login.js", "/views/markup.js", "/views/menu.js", "/views/message.js",
   "/views/people.js", "/views/sidebar.js", "/views/status.js",
 ];
 

@@ -54,6 +54,8 @@ export function conversationView({ chat, store, number, people, announce }) {
     show: (/** @type {number} */ seq) => void reveal(seq),
     display: (/** @type {string} */ name) => store.display(name),
     me,
+    known: (/** @type {string} */ name) => store.users.has(name),
+    people: () => store.users.size,
   };
   const list = messageList({ acts, loadOlder: () => chat.reader.loadOlder(number), moved: attend, announce });
   const actions = messageActions(list.log, {

@@ -282,7 +282,7 @@ function entriesOf(shown, newFrom, beginning, quote, acts) {
     const quoted = message.reply_to === null ? null : quote(message.reply_to);
     const signature = JSON.stringify([
       message.at, message.text, message.time, message.deleted, message.edited, message.reactions, message.files.length,
-      one.state, one.item?.problem, grouped, display, quoted && [quoted.name, firstLine(quoted.text, 120)], message.seq,
+      one.state, one.item?.problem, message.text.includes("@") && acts.people(), grouped, display, quoted && [quoted.name, firstLine(quoted.text, 120)], message.seq,
     ]);
     entries.push({ kind: "message", key: one.key, row: { shown: one, grouped, display, quote: quoted, signature } });
     before = message;

@@ -2,10 +2,12 @@
 
 import { h, unseen } from "../dom.js";
 import { icon } from "../icons.js";
-import { firstLine, pieces } from "../text.js";
+import { mentions } from "../mentions.js";
+import { firstLine } from "../text.js";
 import { clockTime, fullTime } from "../time.js";
 import { problemWords, words } from "../words.js";
 import { avatar } from "./avatar.js";
+import { markup } from "./markup.js";
 
 /**
  * @typedef {import("../types.js").Message} Message
@@ -26,6 +28,8 @@ import { avatar } from "./avatar.js";
  * @property {(seq: number) => void} show goes to the message of that number
  * @property {(name: string) => string} display
  * @property {() => string} me
+ * @property {(name: string) => boolean} known whether somebody has that name
+ * @property {() => number} people how many are known
  */
 
 const QUOTE_CHARACTERS = 120;
@@ -49,13 +53,14 @@ export function updateMessage(element, row, acts) {
   element.dataset.signature = row.signature;
   const { message, state, item } = row.shown;
   element.dataset.seq = String(message.seq);
-  element.className = ["message", row.grouped && "grouped", state !== "sent" && state, message.deleted && "deleted"].filter(Boolean).join(" ");
+  const calls = message.from !== acts.me() && mentions(message.text, acts.me());
+  element.className = ["message", row.grouped && "grouped", state !== "sent" && state, message.deleted && "deleted", calls && "calls"].filter(Boolean).join(" ");
   const time = h("time", { datetime: new Date(message.time).toISOString(), title: fullTime(message.time) }, clockTime(message.time));
   const author = h("span", { class: "author", dir: "auto" }, row.display);
   if (row.display !== message.from) author.append(h("span", { class: "login-name" }, ` ${message.from}`));
   const body = h("div", { class: "body" }, h("header", {}, author, " ", time));
   if (row.quote) body.append(quote(row.quote, message.reply_to ?? 0, acts));
-  body.append(textOf(message));
+  body.append(textOf(message, acts));
   for (const file of message.files) {
     body.append(h("p", { class: "file" }, icon("file"), h("span", { dir: "auto" }, words.message.file(file.name, size(file.bytes)))));
   }
@@ -70,14 +75,19 @@ export function updateMessage(element, row, acts) {
   if (hadFocus) element.focus({ preventScroll: true });
 }
 
-/** @param {Message} message */
-function textOf(message) {
+/**
+ * @param {Message} message
+ * @param {Acts} acts
+ */
+function textOf(message, acts) {
   if (message.deleted) return h("p", { class: "text gone" }, words.message.deleted);
-  const element = h("p", { class: "text", dir: "auto" });
-  for (const piece of pieces(message.text)) {
-    element.append(piece.href ? h("a", { href: piece.href, target: "_blank", rel: "noopener noreferrer" }, piece.text) : piece.text);
+  const element = markup(message.text, { known: acts.known, me: acts.me() });
+  if (message.edited) {
+    const mark = h("span", { class: "edited" }, ` ${words.message.edited}`);
+    const last = element.lastElementChild;
+    if (last?.tagName === "P") last.append(mark);
+    else element.append(h("p", {}, mark));
   }
-  if (message.edited) element.append(h("span", { class: "edited" }, ` ${words.message.edited}`));
   return element;
 }
 
