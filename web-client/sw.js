@@ -13,12 +13,17 @@ const NETWORK_MS = 1500;
 const DOWN_MS = 10_000;
 
 const SHELL = [
-  "/", "/icon.svg", "/base.css", "/layout.css", "/conversation.css", "/main.js",
-  "/backoff.js", "/chat.js", "/db.js", "/dom.js", "/frames.js", "/icons.js", "/ids.js", "/jump.js", "/lookout.js", "/markup.js", "/mentions.js", "/outbox.js", "/pending.js", "/queue.js", "/reader.js",
-  "/refusal.js", "/rooms.js", "/socket.js", "/store.js", "/text.js", "/time.js", "/words.js",
-  "/views/actions.js", "/views/app.js", "/views/avatar.js", "/views/composer.js", "/views/conversation.js", "/views/dialog.js",
-  "/views/dialogs.js", "/views/editor.js", "/views/list.js", "/views/login.js", "/views/markup.js", "/views/menu.js", "/views/message.js",
-  "/views/people.js", "/views/sidebar.js", "/views/status.js",
+  "/", "/base.css", "/conversation.css", "/icon.svg", "/layout.css", "/settings.css", "/writing.css", "/backoff.js",
+  "/blobs.js", "/chat.js", "/db.js", "/dom.js", "/draft.js", "/emoji.js", "/frames.js", "/fuzzy.js", "/icons.js", "/ids.js",
+  "/jump.js", "/links.js", "/lookout.js", "/main.js", "/markup.js", "/media.js", "/mentions.js", "/metrics.js", "/outbox.js",
+  "/pending.js", "/query.js", "/queue.js", "/reader.js", "/refusal.js", "/rooms.js", "/search.js", "/sizes.js", "/socket.js",
+  "/store.js", "/text.js", "/time.js", "/uploads.js", "/words.js", "/views/account.js", "/views/actions.js",
+  "/views/admin_people.js", "/views/admin_rooms.js", "/views/app.js", "/views/attached.js", "/views/avatar.js",
+  "/views/cluster.js", "/views/completion.js", "/views/composer.js", "/views/conversation.js", "/views/dialog.js",
+  "/views/dialogs.js", "/views/editor.js", "/views/emoji_picker.js", "/views/files.js", "/views/form.js", "/views/link_box.js",
+  "/views/list.js", "/views/login.js", "/views/markup.js", "/views/menu.js", "/views/message.js", "/views/people.js",
+  "/views/preferences.js", "/views/registration.js", "/views/search.js", "/views/sessions.js", "/views/settings.js",
+  "/views/sidebar.js", "/views/sources.js", "/views/status.js", "/views/switcher.js",
 ];
 
 let silentUntil = 0;

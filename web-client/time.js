@@ -5,6 +5,8 @@ const GROUP_MS = 5 * MINUTE_MS;
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
+const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const shortDate = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const thisYear = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const otherYear = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
 
@@ -13,6 +15,16 @@ export const clockTime = (time) => clock.format(time);
 
 /** @param {number} time Unix milliseconds */
 export const fullTime = (time) => full.format(time);
+
+/**
+ * As short as it can be and still be understood: a time today, else a date.
+ * @param {number} time Unix milliseconds
+ * @param {number} [now]
+ */
+export function shortTime(time, now = Date.now()) {
+  if (dayKey(time) === dayKey(now)) return clock.format(time);
+  return (new Date(time).getFullYear() === new Date(now).getFullYear() ? shortDay : shortDate).format(time);
+}
 
 /**
  * A key that two times share when they fall on the same day here.
