@@ -147,6 +147,8 @@ export function readUser(from) {
     role: from?.role === "admin" ? "admin" : "member",
     deleted: from?.deleted === true,
     ...(typeof from?.online === "boolean" ? { online: from.online } : {}),
+    ...(from?.disabled === true ? { disabled: true } : {}),
+    ...(from?.bot === true ? { bot: true } : {}),
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { Chat } from "./chat.js";
 import { speak } from "./language.js";
+import { readLink } from "./links.js";
 import { Store } from "./store.js";
 import { appView } from "./views/app.js";
 import { loginView } from "./views/login.js";
@@ -49,17 +50,26 @@ function show() {
   app = null;
   document.body.classList.toggle("logged-in", store.me !== null);
   if (store.me) {
+    // A link that was used has done what it can.
+    if (readLink(location.hash)) history.replaceState(null, "", location.pathname);
     app = appView({ chat, store, view, roomsButton, announce });
     return;
   }
   document.title = words.title("", 0);
-  view.replaceChildren(loginView(chat));
+  view.replaceChildren(loginView(chat, readLink(location.hash), withoutLink));
   store.setStatus({ phase: "connecting", quorum: true });
   void chat.look();
 }
 
+function withoutLink() {
+  history.replaceState(null, "", location.pathname);
+  if (!chat.resume()) show();
+}
+
 store.on("session", show);
-if (!chat.resume()) show();
+// Somebody who opens a link wants what it leads to, also where another person is logged in.
+if (readLink(location.hash) || !chat.resume()) show();
+window.addEventListener("hashchange", () => readLink(location.hash) && location.reload());
 
 setInterval(() => {
   if (document.visibilityState === "hidden") return;

@@ -104,8 +104,17 @@ function pendingMessage(item, me) {
     deleted: false,
     reply_to: item.fields.reply_to ?? null,
     reactions: {},
-    files: [],
+    files: attachedTo(item).map(({ id, ...file }) => ({ ...file, file: "", local: id })),
   };
+}
+
+/**
+ * The files that wait with a message.
+ * @param {Item} item
+ * @returns {import("./types.js").Local[]}
+ */
+export function attachedTo(item) {
+  return item.op === "send" ? (item.fields.attached ?? []) : [];
 }
 
 /**

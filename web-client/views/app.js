@@ -7,7 +7,10 @@ import { words } from "../words.js";
 import { conversationView } from "./conversation.js";
 import { askNewRoom } from "./dialogs.js";
 import { peopleView } from "./people.js";
+import { searchView } from "./search.js";
+import { openSettings } from "./settings.js";
 import { sidebarView } from "./sidebar.js";
+import { openSwitcher } from "./switcher.js";
 
 /**
  * @param {object} context
@@ -18,12 +21,14 @@ import { sidebarView } from "./sidebar.js";
  * @param {(text: string) => void} context.announce
  */
 export function appView({ chat, store, view, roomsButton, announce }) {
-  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false) });
+  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false), find, settings: () => openSettings({ chat, store, announce }) });
   const veil = h("div", { class: "veil", onclick: () => showNav(false) });
   /** @type {ReturnType<typeof conversationView> | null} */
   let open = null;
-  /** @type {ReturnType<typeof peopleView> | null} */
+  /** What stands beside the conversation. @type {{ element: HTMLElement, focus: () => void, stop: () => void } | null} */
   let panel = null;
+  /** @type {ReturnType<typeof searchView> | null} */
+  let results = null;
   /** @type {number | null} */
   let shown = null;
   let shownThere = false;
@@ -58,7 +63,8 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       shownThere = there;
       open?.stop();
       open = null;
-      closePanel(false);
+      // What was found stays beside the places it leads to.
+      if (!results) closePanel(false);
       if (there && shown !== null) {
         open = conversationView({ chat, store, number: shown, people: togglePanel, announce });
         swap(open.element);
@@ -99,22 +105,52 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   }
 
   function togglePanel() {
-    if (panel) return closePanel(true);
+    if (panel && !results) return closePanel(true);
     if (shown === null) return;
-    panel = peopleView({ chat, store, number: shown, close: () => closePanel(true), announce });
-    main.after(panel.element);
+    openPanel(peopleView({ chat, store, number: shown, close: () => closePanel(true), announce }));
+    panel?.focus();
+  }
+
+  /**
+   * Looks for messages.
+   * @param {string} typed nothing closes the results
+   * @param {boolean} asked whether somebody waits for them, or only types
+   */
+  function find(typed, asked) {
+    if (typed === "") {
+      if (results) closePanel(false);
+      return;
+    }
+    if (!results) {
+      // Where the results would lie over the list, they come when they are asked for.
+      if (!asked && !matchMedia("(min-width: 56.25em)").matches) return;
+      results = openPanel(searchView({ chat, store, close: () => closePanel(true), announce }));
+    }
+    if (asked) showNav(false);
+    void results.run(typed);
+  }
+
+  /**
+   * @template {{ element: HTMLElement, focus: () => void, stop: () => void }} Panel
+   * @param {Panel} next
+   */
+  function openPanel(next) {
+    closePanel(false);
+    panel = next;
+    main.after(next.element);
     document.body.classList.add("with-panel");
-    panel.focus();
+    return next;
   }
 
   /** @param {boolean} focus */
   function closePanel(focus) {
     if (!panel) return;
+    const back = results ? sidebar.searchBox : document.getElementById("people-button");
     panel.stop();
     panel.element.remove();
-    panel = null;
+    panel = results = null;
     document.body.classList.remove("with-panel");
-    if (focus) document.getElementById("people-button")?.focus();
+    if (focus) (back?.checkVisibility() ? back : open?.composer.box)?.focus();
   }
 
   /** @param {boolean} visible */
@@ -137,9 +173,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   function keys(event) {
     if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {
       event.preventDefault();
-      showNav(true);
-      sidebar.searchBox.focus();
-      sidebar.searchBox.select();
+      if (!document.querySelector("dialog[open]")) openSwitcher({ chat, store, go });
     } else if (event.altKey && !event.ctrlKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       const entries = /** @type {HTMLElement[]} */ ([...sidebar.element.querySelectorAll("a.entry")]);
       const at = entries.findIndex((entry) => Number(entry.dataset.room) === store.current);

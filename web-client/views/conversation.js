@@ -1,6 +1,7 @@
 /** One room, open: its head, the conversation, who types, and the composer. */
 
 import { h, soon, unseen } from "../dom.js";
+import { draftKey } from "../draft.js";
 import { icon } from "../icons.js";
 import { conversation } from "../pending.js";
 import { firstUnread } from "../rooms.js";
@@ -56,6 +57,7 @@ export function conversationView({ chat, store, number, people, announce }) {
     me,
     known: (/** @type {string} */ name) => store.users.has(name),
     people: () => store.users.size,
+    shelf: { media: chat.media, uploads: chat.uploads },
   };
   const list = messageList({ acts, loadOlder: () => chat.reader.loadOlder(number), moved: attend, announce });
   const actions = messageActions(list.log, {
@@ -71,15 +73,17 @@ export function conversationView({ chat, store, number, people, announce }) {
     copy: acts.copy,
   });
   const composer = composerView({
-    draft: `draft:${me()}:${number}`,
-    send: (text, replyTo) => chat.send(number, text, replyTo),
+    draft: draftKey(me(), number),
+    send: (text, replyTo, files) => chat.send(number, text, replyTo, files),
     typing: () => chat.typing(number),
     editLast: () => {
       const last = shownNow().findLast((one) => one.message.from === me() && one.message.seq > 0 && !one.message.deleted);
       if (last) edit(last.message);
     },
-    limit: () => store.limits.message_bytes,
+    limits: () => store.limits,
     display: acts.display,
+    people: () => likely(store, number),
+    uploads: chat.uploads,
   });
 
   const element = h(
@@ -90,6 +94,7 @@ export function conversationView({ chat, store, number, people, announce }) {
     typing,
     composer.element,
   );
+  composer.takeFrom(element);
 
   function shownNow() {
     const state = store.rooms.get(number);
@@ -107,6 +112,7 @@ export function conversationView({ chat, store, number, people, announce }) {
       draft: `edit:${me()}:${number}:${message.seq}`,
       limit: () => store.limits.message_bytes,
       save: (text) => chat.edit(number, message.seq, text, message.version),
+      people: () => likely(store, number),
       done: () => {
         editor = null;
         composer.box.focus();
@@ -157,7 +163,7 @@ export function conversationView({ chat, store, number, people, announce }) {
       quote: (seq) => {
         const quoted = state.messages.get(seq);
         if (!quoted) return { name: "", text: words.message.earlier };
-        return { name: store.display(quoted.from), text: quoted.deleted ? words.message.deleted : quoted.text };
+        return { name: store.display(quoted.from), text: quoted.deleted ? words.message.deleted : quoted.text || (quoted.files[0]?.name ?? "") };
       },
       me: me(),
     });
@@ -238,6 +244,19 @@ export function conversationView({ chat, store, number, people, announce }) {
       window.removeEventListener("focus", attend);
       document.removeEventListener("visibilitychange", attend);
       list.stop();
+      composer.stop();
     },
   };
+}
+
+/**
+ * Whom one may want to mention: those who spoke here last, then who is online, then everybody.
+ * @param {import("../store.js").Store} store
+ * @param {number} number
+ */
+function likely(store, number) {
+  const spoke = new Map([...(store.rooms.get(number)?.messages.values() ?? [])].map((message) => [message.from, message.seq]));
+  const people = [...store.users.values()].filter((user) => !user.deleted && user.name !== store.me?.name);
+  const rank = (/** @type {import("../types.js").User} */ user) => (spoke.get(user.name) ?? 0) * 2 + Number(user.online ?? false);
+  return people.sort((a, b) => rank(b) - rank(a) || (a.name < b.name ? -1 : 1));
 }

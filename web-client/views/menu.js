@@ -83,7 +83,7 @@ export function closeMenu() {
  * @param {HTMLElement} element
  * @param {{ left: number, right: number, top: number, bottom: number }} at
  */
-function place(element, at) {
+export function place(element, at) {
   const { width, height } = element.getBoundingClientRect();
   const left = Math.max(8, Math.min(at.right - width, window.innerWidth - width - 8));
   const below = at.bottom + 4;

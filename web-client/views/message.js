@@ -7,6 +7,7 @@ import { firstLine } from "../text.js";
 import { clockTime, fullTime } from "../time.js";
 import { problemWords, words } from "../words.js";
 import { avatar } from "./avatar.js";
+import { fileList } from "./files.js";
 import { markup } from "./markup.js";
 
 /**
@@ -29,6 +30,7 @@ import { markup } from "./markup.js";
  * @property {(name: string) => string} display
  * @property {() => string} me
  * @property {(name: string) => boolean} known whether somebody has that name
+ * @property {import("./files.js").Shelf} shelf
  * @property {() => number} people how many are known
  */
 
@@ -60,10 +62,8 @@ export function updateMessage(element, row, acts) {
   if (row.display !== message.from) author.append(h("span", { class: "login-name" }, ` ${message.from}`));
   const body = h("div", { class: "body" }, h("header", {}, author, " ", time));
   if (row.quote) body.append(quote(row.quote, message.reply_to ?? 0, acts));
-  body.append(textOf(message, acts));
-  for (const file of message.files) {
-    body.append(h("p", { class: "file" }, icon("file"), h("span", { dir: "auto" }, words.message.file(file.name, size(file.bytes)))));
-  }
+  if (message.text !== "" || message.deleted || message.edited) body.append(textOf(message, acts));
+  if (message.files.length > 0 && !message.deleted) body.append(fileList(message.files, acts.shelf));
   const reactions = reactionRow(message, acts);
   if (reactions) body.append(reactions);
   if (state === "failed" && item) body.append(failure(item, acts));
@@ -161,11 +161,4 @@ function failure(item, acts) {
       button(words.message.discard, () => acts.discard(item.id)),
     ),
   );
-}
-
-/** @param {number} bytes */
-function size(bytes) {
-  if (bytes < 1000) return `${bytes} B`;
-  if (bytes < 1_000_000) return `${Math.round(bytes / 1000)} kB`;
-  return `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
