@@ -24,6 +24,7 @@ export const words = {
     lost: "Gerade antwortet kein Server. Was Sie schreiben, bleibt hier und wird gesendet, sobald einer wieder da ist.",
     stopped: "Der Server hat die Verbindung beendet und diese Seite gebeten, nicht von selbst wiederzukommen.",
     connect: "Neu verbinden",
+    part: "Dieser Teil der Seite konnte nicht geladen werden. Versuchen Sie es, wenn ein Server antwortet.",
   },
 
   login: {

@@ -28,6 +28,7 @@ export const words = {
     lost: "No server answers at the moment. What you write is kept here and sent when one is back.",
     stopped: "The server ended the connection and asked this page not to come back by itself.",
     connect: "Connect again",
+    part: "This part of the page could not be loaded. Try again when a server answers.",
   },
 
   login: {

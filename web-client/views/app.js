@@ -7,10 +7,7 @@ import { words } from "../words.js";
 import { conversationView } from "./conversation.js";
 import { askNewRoom } from "./dialogs.js";
 import { peopleView } from "./people.js";
-import { searchView } from "./search.js";
-import { openSettings } from "./settings.js";
 import { sidebarView } from "./sidebar.js";
-import { openSwitcher } from "./switcher.js";
 
 /**
  * @param {object} context
@@ -21,13 +18,13 @@ import { openSwitcher } from "./switcher.js";
  * @param {(text: string) => void} context.announce
  */
 export function appView({ chat, store, view, roomsButton, announce }) {
-  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false), find, settings: () => openSettings({ chat, store, announce }) });
+  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false), find, settings: () => void settings() });
   const veil = h("div", { class: "veil", onclick: () => showNav(false) });
   /** @type {ReturnType<typeof conversationView> | null} */
   let open = null;
   /** What stands beside the conversation. @type {{ element: HTMLElement, focus: () => void, stop: () => void } | null} */
   let panel = null;
-  /** @type {ReturnType<typeof searchView> | null} */
+  /** @type {ReturnType<typeof import("./search.js").searchView> | null} */
   let results = null;
   /** @type {number | null} */
   let shown = null;
@@ -104,6 +101,25 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     return element;
   }
 
+  /**
+   * A part of the page that is loaded when it is opened for the first time; the service worker has it when no node does.
+   * @template Module
+   * @param {Promise<Module>} part
+   */
+  function later(part) {
+    return part.catch(() => announce(words.notice.part));
+  }
+
+  async function settings() {
+    const part = await later(import("./settings.js"));
+    part?.openSettings({ chat, store, announce });
+  }
+
+  async function switcher() {
+    const part = await later(import("./switcher.js"));
+    if (!document.querySelector("dialog[open]")) part?.openSwitcher({ chat, store, go });
+  }
+
   function togglePanel() {
     if (panel && !results) return closePanel(true);
     if (shown === null) return;
@@ -116,7 +132,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
    * @param {string} typed nothing closes the results
    * @param {boolean} asked whether somebody waits for them, or only types
    */
-  function find(typed, asked) {
+  async function find(typed, asked) {
     if (typed === "") {
       if (results) closePanel(false);
       return;
@@ -124,7 +140,9 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     if (!results) {
       // Where the results would lie over the list, they come when they are asked for.
       if (!asked && !matchMedia("(min-width: 56.25em)").matches) return;
-      results = openPanel(searchView({ chat, store, close: () => closePanel(true), announce }));
+      const part = await later(import("./search.js"));
+      if (!part) return;
+      results ??= openPanel(part.searchView({ chat, store, close: () => closePanel(true), announce }));
     }
     if (asked) showNav(false);
     void results.run(typed);
@@ -173,7 +191,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   function keys(event) {
     if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {
       event.preventDefault();
-      if (!document.querySelector("dialog[open]")) openSwitcher({ chat, store, go });
+      if (!document.querySelector("dialog[open]")) void switcher();
     } else if (event.altKey && !event.ctrlKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       const entries = /** @type {HTMLElement[]} */ ([...sidebar.element.querySelectorAll("a.entry")]);
       const at = entries.findIndex((entry) => Number(entry.dataset.room) === store.current);
