@@ -1,7 +1,5 @@
 //! The page as a release serves it: small, and still what stands in `web-client`.
 
-#![expect(clippy::unwrap_used, reason = "all of this is test code")]
-
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;

@@ -362,8 +362,6 @@ export class Chat {
     this.#outbox.quicken();
     this.#entering?.resolve();
     this.#flushMarks();
-    const { current } = this.#store;
-    if (!welcome.resumed && current !== null) void this.reader.loadNewest(current);
     void this.reader.loadUsers();
     void this.reader.refreshJoinable();
   }
@@ -436,7 +434,7 @@ export class Chat {
     this.#roomsTimer = undefined;
     const { me, rooms, epoch } = this.#store;
     if (!me || epoch === null) return;
-    remember(`rooms:${me.name}`, [...rooms.values()].map(({ messages: _, loaded: __, new_from: ___, ...room }) => room));
+    remember(`rooms:${me.name}`, [...rooms.values()].map(({ messages: _, quoted: __, anchor: ___, loaded: ____, stale: _____, new_from: ______, ...room }) => room));
   }
 
   /** @returns {string[]} */

@@ -103,6 +103,8 @@ export function readRoom(from) {
     at: number(from.at),
     ...(isNumber(from.read_seq) ? { read_seq: from.read_seq } : {}),
     ...(isNumber(from.unread) ? { unread: from.unread } : {}),
+    ...(isNumber(from.mentions) ? { mentions: from.mentions } : {}),
+    ...(typeof from.muted === "boolean" ? { muted: from.muted } : {}),
     ...(typeof from.creator === "string" ? { creator: from.creator } : {}),
   };
 }
@@ -133,6 +135,14 @@ export function readMessage(from) {
       type: text(file?.type),
     })),
   };
+}
+
+/**
+ * @param {any} from
+ * @returns {import("./types.js").Version}
+ */
+export function readVersion(from) {
+  return { version: number(from?.version), text: text(from?.text), time: number(from?.time) };
 }
 
 /**
@@ -192,6 +202,8 @@ function readEvent(frame) {
     case "read":
     case "typing":
       return isNumber(frame.room) && typeof frame.user === "string" ? frame : null;
+    case "mute":
+      return isNumber(frame.room) && typeof frame.muted === "boolean" ? frame : null;
     case "presence":
       return typeof frame.user === "string" && typeof frame.online === "boolean" ? frame : null;
     case "cursor":

@@ -40,6 +40,8 @@ export function conversation(room, outbox, acknowledged, me) {
       item: failed,
     };
   });
+  // Further up, what waits to stand at the end is not in sight.
+  if (room.anchor !== null) return shown;
   for (const item of acknowledged) {
     if (item.room === room.room && !there.has(item.id)) {
       there.add(item.id);

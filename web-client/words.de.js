@@ -136,6 +136,9 @@ export const words = {
     remove: "Löschen",
     more: "Mehr",
     copyText: "Text kopieren",
+    copyLink: "Link kopieren",
+    versions: "Frühere Fassungen",
+    notThere: "Diese Nachricht gibt es hier nicht.",
     actions: "Was man damit tun kann",
     replyTo: (name) => `Antwort auf ${name}`,
     earlier: "eine frühere Nachricht",
@@ -146,6 +149,15 @@ export const words = {
     cancel: "Abbrechen",
     editHint: "Enter speichert, Escape bricht ab",
     pick: "Ein Emoji wählen",
+  },
+
+  versions: {
+    heading: "Fassungen dieser Nachricht",
+    close: "Schließen",
+    current: "wie sie jetzt ist",
+    count: (count) => plural(count, "Fassung", "Fassungen"),
+    none: "Keine frühere Fassung ist aufgehoben.",
+    notThere: "Dieser Server hebt keine früheren Fassungen auf.",
   },
 
   composer: {

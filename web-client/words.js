@@ -146,6 +146,9 @@ export const words = {
     remove: "Delete",
     more: "More",
     copyText: "Copy text",
+    copyLink: "Copy link",
+    versions: "Earlier wordings",
+    notThere: "That message is not here.",
     actions: "What can be done with it",
     replyTo: (/** @type {string} */ name) => `In reply to ${name}`,
     earlier: "an earlier message",
@@ -156,6 +159,15 @@ export const words = {
     cancel: "Cancel",
     editHint: "Enter saves, Escape cancels",
     pick: "Choose an emoji",
+  },
+
+  versions: {
+    heading: "Wordings of this message",
+    close: "Close",
+    current: "as it is now",
+    count: (/** @type {number} */ count) => plural(count, "wording", "wordings"),
+    none: "No earlier wording is kept.",
+    notThere: "This server keeps no earlier wordings.",
   },
 
   composer: {

@@ -2,6 +2,7 @@
 
 import { h, unseen } from "../dom.js";
 import { icon } from "../icons.js";
+import { fullTime } from "../time.js";
 import { words } from "../words.js";
 import { askFirst } from "./dialogs.js";
 import { pickEmoji } from "./emoji_picker.js";
@@ -23,6 +24,7 @@ const LONG_PRESS_MS = 500;
  * @property {(message: Message) => void} edit
  * @property {(message: Message) => void} remove
  * @property {(text: string) => void} copy
+ * @property {(message: Message) => void} link copies the address of a message
  */
 
 /**
@@ -130,10 +132,11 @@ export function messageActions(log, can) {
     const items = [{ label: text.copyText, act: () => can.copy(message.text) }];
     if (message.seq > 0) {
       items.unshift({ label: text.reply, act: () => can.reply(message) });
+      items.push({ label: text.copyLink, act: () => can.link(message) });
       if (message.from === can.me().name) items.push({ label: text.edit, act: () => can.edit(message) });
       if (mayRemove(message)) items.push(/** @type {any} */ ({ label: text.remove, act: () => confirmRemove(message), harm: true }));
     }
-    openMenu(at, opener, text.actions, items, message.seq > 0 ? emojiItems(message, QUICK_EMOJI) : []);
+    openMenu(at, opener, text.actions, items, message.seq > 0 ? emojiItems(message, QUICK_EMOJI) : [], fullTime(message.time));
   }
 
   /**

@@ -48,12 +48,14 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     const number = place?.room ?? null;
     store.open(number);
     if (number !== null) remember(lastKey, number);
-    show(focus);
-    if (place?.seq) open?.reveal(place.seq);
+    show(focus, place?.seq ?? null);
   }
 
-  /** @param {boolean} focus whether to put the cursor into the composer */
-  function show(focus) {
+  /**
+   * @param {boolean} focus whether to put the cursor into the composer
+   * @param {number | null} [seq] the message to go to
+   */
+  function show(focus, seq = null) {
     const there = store.current !== null && store.rooms.has(store.current);
     if (shown !== store.current || there !== shownThere || (!there && !open)) {
       shown = store.current;
@@ -63,7 +65,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       // What was found stays beside the places it leads to.
       if (!results) closePanel(false);
       if (there && shown !== null) {
-        open = conversationView({ chat, store, number: shown, people: togglePanel, announce });
+        open = conversationView({ chat, store, number: shown, seq: seq ?? readPlace(location.hash)?.seq ?? null, people: togglePanel, announce });
         swap(open.element);
         open.start();
       } else {
@@ -71,7 +73,8 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       }
       // On a page that is touched, the keyboard on the screen comes when asked for.
       if (focus || !matchMedia("(pointer: coarse)").matches) focusComposer(focus);
-    } else if (focus) focusComposer(true);
+    } else if (seq !== null) open?.reveal(seq);
+    else if (focus) focusComposer(true);
     title();
   }
 

@@ -3,8 +3,9 @@
 import { h, soon, unseen } from "../dom.js";
 import { draftKey } from "../draft.js";
 import { icon } from "../icons.js";
+import { placeLink } from "../jump.js";
 import { conversation } from "../pending.js";
-import { firstUnread } from "../rooms.js";
+import { bound, firstUnread } from "../rooms.js";
 import { words } from "../words.js";
 import { messageActions } from "./actions.js";
 import { composerView } from "./composer.js";
@@ -12,7 +13,6 @@ import { editMessage } from "./editor.js";
 import { messageList } from "./list.js";
 
 const LOADING_MS = 300;
-const REVEAL_PAGES = 10;
 
 /**
  * @typedef {import("../types.js").Message} Message
@@ -21,10 +21,11 @@ const REVEAL_PAGES = 10;
  * @param {import("../chat.js").Chat} context.chat
  * @param {import("../store.js").Store} context.store
  * @param {number} context.number
+ * @param {number | null} context.seq the message to begin at
  * @param {() => void} context.people opens the panel
  * @param {(text: string) => void} context.announce
  */
-export function conversationView({ chat, store, number, people, announce }) {
+export function conversationView({ chat, store, number, seq: first, people, announce }) {
   const me = () => store.me?.name ?? "";
   const heading = h("h1", { dir: "auto", id: "room-heading" });
   const kind = h("span", { class: "room-kind" });
@@ -36,6 +37,7 @@ export function conversationView({ chat, store, number, people, announce }) {
   let editor = null;
   let failed = false;
   let slow = false;
+  let target = first;
 
   const room = store.rooms.get(number);
   if (room && room.new_from === null) room.new_from = firstUnread(room);
@@ -53,13 +55,22 @@ export function conversationView({ chat, store, number, people, announce }) {
       void navigator.clipboard?.writeText(text).then(() => announce(words.message.copied), () => undefined);
     },
     show: (/** @type {number} */ seq) => void reveal(seq),
+    versions: (/** @type {Message} */ message) => void showVersions(message),
     display: (/** @type {string} */ name) => store.display(name),
     me,
     known: (/** @type {string} */ name) => store.users.has(name),
     people: () => store.users.size,
     shelf: { media: chat.media, uploads: chat.uploads },
   };
-  const list = messageList({ acts, loadOlder: () => chat.reader.loadOlder(number), moved: attend, announce });
+  const { reader } = chat;
+  const list = messageList({
+    acts,
+    loadOlder: () => reader.loadOlder(number),
+    loadNewer: () => reader.loadNewer(number),
+    loadNewest: () => reader.loadNewest(number),
+    moved: attend,
+    announce,
+  });
   const actions = messageActions(list.log, {
     find: list.find,
     me: () => ({ name: me(), admin: store.me?.role === "admin" }),
@@ -71,10 +82,14 @@ export function conversationView({ chat, store, number, people, announce }) {
       setTimeout(() => list.focusLast(), 0);
     },
     copy: acts.copy,
+    link: (message) => acts.copy(`${location.origin}/${placeLink(number, message.seq)}`),
   });
   const composer = composerView({
     draft: draftKey(me(), number),
-    send: (text, replyTo, files) => chat.send(number, text, replyTo, files),
+    send: (text, replyTo, files) => {
+      chat.send(number, text, replyTo, files);
+      if (!list.atEnd) void list.toEnd();
+    },
     typing: () => chat.typing(number),
     editLast: () => {
       const last = shownNow().findLast((one) => one.message.from === me() && one.message.seq > 0 && !one.message.deleted);
@@ -120,20 +135,46 @@ export function conversationView({ chat, store, number, people, announce }) {
     });
   }
 
-  /** Goes to a message, loading what lies between when it must. @param {number} seq */
+  /** Goes to a message, loading what stands around it when it must. @param {number} seq */
   async function reveal(seq) {
-    for (let page = 0; page < REVEAL_PAGES; page++) {
-      if (list.reveal(seq)) return;
-      if (!(await chat.reader.loadOlder(number, 200))) return;
-      update();
+    if (list.reveal(seq)) return;
+    if (store.epoch === null) {
+      target = seq;
+      return;
     }
+    const came = await reader.loadAround(number, seq);
+    if (!element.isConnected) return;
+    update();
+    if (!list.reveal(seq)) announce(came ? words.message.notThere : words.empty.failed);
   }
 
-  /** What stands at the end before the eyes of someone who is there has been read. */
+  /** @param {Message} message */
+  async function showVersions(message) {
+    const part = await import("./versions.js").catch(() => announce(words.notice.part));
+    part?.openVersions(() => reader.versions(number, message.seq), message);
+  }
+
+  /** What has been before the eyes of someone who is there has been read. */
   function attend() {
     const state = store.rooms.get(number);
-    if (!state || !state.loaded || !list.atEnd || document.visibilityState !== "visible" || !document.hasFocus()) return;
-    if (state.last_seq > state.read_seq || state.unread > 0) chat.read(number, state.last_seq);
+    if (!state || !state.loaded || state.stale || document.visibilityState !== "visible" || !document.hasFocus()) return;
+    const end = list.atEnd;
+    const seen = end ? state.last_seq : Math.min(list.seen, state.last_seq);
+    if (seen > state.read_seq || (end && state.unread > 0)) chat.read(number, seen);
+  }
+
+  /**
+   * What a message answers.
+   * @param {import("../types.js").RoomState} state
+   * @param {number} seq
+   */
+  function quoteOf(state, seq) {
+    const quoted = state.messages.get(seq) ?? state.quoted.get(seq);
+    if (!quoted) {
+      if (store.epoch !== null) void reader.loadQuoted(number, seq);
+      return { name: "", text: words.message.earlier };
+    }
+    return { name: store.display(quoted.from), text: quoted.deleted ? words.message.deleted : quoted.text || (quoted.files[0]?.name ?? "") };
   }
 
   function update() {
@@ -151,6 +192,7 @@ export function conversationView({ chat, store, number, people, announce }) {
     topic.textContent = state.topic;
     topic.hidden = state.topic === "";
     composer.setPlaceholder(title);
+    if (list.seen > 0) bound(state, list.atEnd ? null : list.seen);
     const shown = shownNow();
     // Someone is away, or reads further up: what comes now is new.
     const reading = list.atEnd && document.visibilityState === "visible" && document.hasFocus();
@@ -160,11 +202,9 @@ export function conversationView({ chat, store, number, people, announce }) {
       newFrom: state.new_from,
       loaded: state.loaded,
       beginning: words.room.beginning,
-      quote: (seq) => {
-        const quoted = state.messages.get(seq);
-        if (!quoted) return { name: "", text: words.message.earlier };
-        return { name: store.display(quoted.from), text: quoted.deleted ? words.message.deleted : quoted.text || (quoted.files[0]?.name ?? "") };
-      },
+      latest: state.anchor === null,
+      lastSeq: state.last_seq,
+      quote: (seq) => quoteOf(state, seq),
       me: me(),
     });
     keepEditor();
@@ -212,11 +252,17 @@ export function conversationView({ chat, store, number, people, announce }) {
       slow = true;
       update();
     }, LOADING_MS);
-    const came = await chat.reader.loadNewest(number);
+    const to = target;
+    const came = await (to === null ? reader.loadFirst(number) : reader.loadAround(number, to));
     clearTimeout(timer);
     slow = false;
     failed = !came;
+    if (!element.isConnected) return;
     update();
+    if (came && to !== null) {
+      target = null;
+      if (!list.reveal(to)) announce(words.message.notThere);
+    }
   }
 
   const asked = soon(update);
@@ -224,6 +270,7 @@ export function conversationView({ chat, store, number, people, announce }) {
     store.on(`room:${number}`, asked),
     store.on("users", asked),
     store.on("rooms", asked),
+    store.on("anew", () => void load()),
     store.on(`typing:${number}`, showTyping),
   ];
   window.addEventListener("focus", attend);
@@ -237,7 +284,7 @@ export function conversationView({ chat, store, number, people, announce }) {
     /** Once it is in the page, and so has a size. */
     start() {
       update();
-      if (store.epoch !== null && room && !room.loaded) void load();
+      if (store.epoch !== null && room && (!room.loaded || room.stale || target !== null)) void load();
     },
     stop() {
       offs.forEach((off) => off());

@@ -27,6 +27,7 @@ import { markup } from "./markup.js";
  * @property {(id: string) => void} discard
  * @property {(text: string) => void} copy
  * @property {(seq: number) => void} show goes to the message of that number
+ * @property {(message: Message) => void} versions shows what it said before
  * @property {(name: string) => string} display
  * @property {() => string} me
  * @property {(name: string) => boolean} known whether somebody has that name
@@ -83,9 +84,9 @@ function textOf(message, acts) {
   if (message.deleted) return h("p", { class: "text gone" }, words.message.deleted);
   const element = markup(message.text, { known: acts.known, me: acts.me() });
   if (message.edited) {
-    const mark = h("span", { class: "edited" }, ` ${words.message.edited}`);
+    const mark = h("button", { type: "button", class: "edited", title: words.message.versions, onclick: () => acts.versions(message) }, words.message.edited);
     const last = element.lastElementChild;
-    if (last?.tagName === "P") last.append(mark);
+    if (last?.tagName === "P") last.append(" ", mark);
     else element.append(h("p", {}, mark));
   }
   return element;
