@@ -1,6 +1,7 @@
 /** Where the page begins: one store, one chat, and the view that fits who is there. */
 
 import { Chat } from "./chat.js";
+import { speak } from "./language.js";
 import { readLink } from "./links.js";
 import { Store } from "./store.js";
 import { appView } from "./views/app.js";
@@ -9,6 +10,8 @@ import { statusView } from "./views/status.js";
 import { words } from "./words.js";
 
 const LOOK_MS = 3000;
+
+await speak();
 
 const store = new Store();
 const chat = new Chat(store, location.origin);

@@ -1,4 +1,7 @@
-/** Every word that a person reads, in one place. */
+/**
+ * Every word that a person reads, in one place, in English. Other languages have the same in a module of their own, which
+ * `language.js` puts in the place of these before anything is shown.
+ */
 
 /**
  * @param {number} count
@@ -191,8 +194,10 @@ export const words = {
   settings: {
     heading: "Settings",
     close: "Close the settings",
+    missing: "The settings could not be loaded, since no server answers. Try again in a moment.",
     tabs: { account: "Account", preferences: "This device", sessions: "Sessions", people: "People", rooms: "All rooms", registration: "Registration", cluster: "Cluster" },
   },
+  preferences: { language: "Language", browser: "As the browser asks" },
   account: {
     profile: "Your name",
     display: "Display name",
@@ -369,6 +374,19 @@ export const words = {
     text: "These were written for rooms that you are no longer in. Copy what you want to keep.",
     close: "Close",
   },
+
+  problem: {
+    unavailable: "No majority of the servers answers right now. Try again in a moment.",
+    timeout: "No answer came in time. Try again: nothing is done twice.",
+    rate_limited: "That was too fast for the server. Wait a moment, then try again.",
+    forbidden: "You are not allowed to do this here.",
+    not_found: "It is not there any more, or not for you.",
+    too_large: "It is too large for the server.",
+    unauthorized: "You are no longer logged in.",
+    conflict: (/** @type {string} */ why) => (why ? `It has changed meanwhile: ${why}.` : "It has changed meanwhile."),
+    bad_request: (/** @type {string} */ why) => (why ? `The server did not take it: ${why}.` : "The server did not take it."),
+    other: "Something went wrong on the server. Try again.",
+  },
 };
 
 /**
@@ -376,26 +394,8 @@ export const words = {
  * @param {Problem} problem
  */
 export function problemWords(problem) {
-  switch (problem.code) {
-    case "unavailable":
-      return "No majority of the servers answers right now. Try again in a moment.";
-    case "timeout":
-      return "No answer came in time. Try again: nothing is done twice.";
-    case "rate_limited":
-      return "That was too fast for the server. Wait a moment, then try again.";
-    case "forbidden":
-      return "You are not allowed to do this here.";
-    case "not_found":
-      return "It is not there any more, or not for you.";
-    case "too_large":
-      return "It is too large for the server.";
-    case "unauthorized":
-      return "You are no longer logged in.";
-    case "conflict":
-      return problem.message ? `It has changed meanwhile: ${problem.message}.` : "It has changed meanwhile.";
-    case "bad_request":
-      return problem.message ? `The server did not take it: ${problem.message}.` : "The server did not take it.";
-    default:
-      return "Something went wrong on the server. Try again.";
-  }
+  const { conflict, bad_request, ...said } = words.problem;
+  if (problem.code === "conflict") return conflict(problem.message);
+  if (problem.code === "bad_request") return bad_request(problem.message);
+  return /** @type {Record<string, string>} */ (said)[problem.code] ?? said.other;
 }

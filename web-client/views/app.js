@@ -5,10 +5,9 @@ import { h, soon } from "../dom.js";
 import { placeLink, readPlace } from "../jump.js";
 import { words } from "../words.js";
 import { conversationView } from "./conversation.js";
-import { askNewRoom } from "./dialogs.js";
+import { askNewRoom, tell } from "./dialogs.js";
 import { peopleView } from "./people.js";
 import { searchView } from "./search.js";
-import { openSettings } from "./settings.js";
 import { sidebarView } from "./sidebar.js";
 import { openSwitcher } from "./switcher.js";
 
@@ -21,7 +20,7 @@ import { openSwitcher } from "./switcher.js";
  * @param {(text: string) => void} context.announce
  */
 export function appView({ chat, store, view, roomsButton, announce }) {
-  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false), find, settings: () => openSettings({ chat, store, announce }) });
+  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false), find, settings });
   const veil = h("div", { class: "veil", onclick: () => showNav(false) });
   /** @type {ReturnType<typeof conversationView> | null} */
   let open = null;
@@ -104,6 +103,16 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     return element;
   }
 
+  /** Seldom wanted, so loaded only then. */
+  async function settings() {
+    try {
+      const { openSettings } = await import("./settings.js");
+      openSettings({ chat, store, announce });
+    } catch {
+      tell(words.settings.heading, words.settings.missing, words.settings.close);
+    }
+  }
+
   function togglePanel() {
     if (panel && !results) return closePanel(true);
     if (shown === null) return;
@@ -127,7 +136,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       results = openPanel(searchView({ chat, store, close: () => closePanel(true), announce }));
     }
     if (asked) showNav(false);
-    void results.run(typed);
+    void results.run(typed).then(() => asked && results?.focus());
   }
 
   /**

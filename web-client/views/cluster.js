@@ -2,6 +2,7 @@
 
 import { h, keyed, set } from "../dom.js";
 import { list } from "../frames.js";
+import { locale } from "../language.js";
 import { History, points, readMetrics } from "../metrics.js";
 import { size } from "../sizes.js";
 import { words } from "../words.js";
@@ -18,7 +19,7 @@ const SVG = "http://www.w3.org/2000/svg";
  */
 export function clusterView({ chat }) {
   const text = words.cluster;
-  const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+  const number = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
   const summary = h("p", {});
   const problem = h("p", { class: "problem", hidden: true });
   const nodes = h("tbody");

@@ -177,6 +177,16 @@ export function askFirst({ heading, text, yes, no, act }) {
 }
 
 /**
+ * Something that one should know.
+ * @param {string} heading
+ * @param {string} text
+ * @param {string} close the name of the button
+ */
+export function tell(heading, text, close) {
+  openDialog({ heading, body: [h("p", {}, text)], action: close, act: (dialog) => dialog.close() });
+}
+
+/**
  * What was refused in rooms one is no longer in, so that it is not lost.
  * @param {import("../chat.js").Chat} chat
  * @param {import("../types.js").Item[]} items
