@@ -184,9 +184,9 @@ export const words = {
   settings: {
     heading: "Einstellungen",
     close: "Einstellungen schließen",
-    missing: "Die Einstellungen ließen sich nicht laden, weil kein Server antwortet. Versuchen Sie es gleich noch einmal.",
     tabs: { account: "Konto", preferences: "Dieses Gerät", sessions: "Sitzungen", people: "Personen", rooms: "Alle Räume", registration: "Registrierung", cluster: "Cluster" },
   },
+  lazy: { heading: "Noch nicht hier", text: "Dieser Teil der Seite ließ sich nicht laden, weil kein Server antwortet. Versuchen Sie es gleich noch einmal.", close: "Schließen" },
   preferences: { language: "Sprache", browser: "Wie der Browser sie wünscht" },
   account: {
     profile: "Ihr Name",

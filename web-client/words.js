@@ -194,9 +194,9 @@ export const words = {
   settings: {
     heading: "Settings",
     close: "Close the settings",
-    missing: "The settings could not be loaded, since no server answers. Try again in a moment.",
     tabs: { account: "Account", preferences: "This device", sessions: "Sessions", people: "People", rooms: "All rooms", registration: "Registration", cluster: "Cluster" },
   },
+  lazy: { heading: "Not here yet", text: "This part of the page could not be loaded, since no server answers. Try again in a moment.", close: "Close" },
   preferences: { language: "Language", browser: "As the browser asks" },
   account: {
     profile: "Your name",

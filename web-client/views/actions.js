@@ -4,7 +4,7 @@ import { h, unseen } from "../dom.js";
 import { icon } from "../icons.js";
 import { words } from "../words.js";
 import { askFirst } from "./dialogs.js";
-import { pickEmoji } from "./emoji_picker.js";
+import { pickEmoji } from "./lazy.js";
 import { openMenu } from "./menu.js";
 
 export const QUICK_EMOJI = ["👍", "❤️", "😄", "🎉", "👀", "✅"];

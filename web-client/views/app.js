@@ -5,11 +5,10 @@ import { h, soon } from "../dom.js";
 import { placeLink, readPlace } from "../jump.js";
 import { words } from "../words.js";
 import { conversationView } from "./conversation.js";
-import { askNewRoom, tell } from "./dialogs.js";
+import { askNewRoom } from "./dialogs.js";
+import { openSettings, openSwitcher, searchModule } from "./lazy.js";
 import { peopleView } from "./people.js";
-import { searchView } from "./search.js";
 import { sidebarView } from "./sidebar.js";
-import { openSwitcher } from "./switcher.js";
 
 /**
  * @param {object} context
@@ -20,14 +19,16 @@ import { openSwitcher } from "./switcher.js";
  * @param {(text: string) => void} context.announce
  */
 export function appView({ chat, store, view, roomsButton, announce }) {
-  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false), find, settings });
+  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false), find, settings: () => openSettings({ chat, store, announce }) });
   const veil = h("div", { class: "veil", onclick: () => showNav(false) });
   /** @type {ReturnType<typeof conversationView> | null} */
   let open = null;
   /** What stands beside the conversation. @type {{ element: HTMLElement, focus: () => void, stop: () => void } | null} */
   let panel = null;
-  /** @type {ReturnType<typeof searchView> | null} */
+  /** @type {ReturnType<typeof import("./search.js").searchView> | null} */
   let results = null;
+  /** What was looked for last. */
+  let wanted = "";
   /** @type {number | null} */
   let shown = null;
   let shownThere = false;
@@ -103,16 +104,6 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     return element;
   }
 
-  /** Seldom wanted, so loaded only then. */
-  async function settings() {
-    try {
-      const { openSettings } = await import("./settings.js");
-      openSettings({ chat, store, announce });
-    } catch {
-      tell(words.settings.heading, words.settings.missing, words.settings.close);
-    }
-  }
-
   function togglePanel() {
     if (panel && !results) return closePanel(true);
     if (shown === null) return;
@@ -125,7 +116,8 @@ export function appView({ chat, store, view, roomsButton, announce }) {
    * @param {string} typed nothing closes the results
    * @param {boolean} asked whether somebody waits for them, or only types
    */
-  function find(typed, asked) {
+  async function find(typed, asked) {
+    wanted = typed;
     if (typed === "") {
       if (results) closePanel(false);
       return;
@@ -133,10 +125,13 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     if (!results) {
       // Where the results would lie over the list, they come when they are asked for.
       if (!asked && !matchMedia("(min-width: 56.25em)").matches) return;
-      results = openPanel(searchView({ chat, store, close: () => closePanel(true), announce }));
+      const module = await searchModule();
+      if (!module || wanted !== typed) return;
+      results ??= openPanel(module.searchView({ chat, store, close: () => closePanel(true), announce }));
     }
     if (asked) showNav(false);
-    void results.run(typed).then(() => asked && results?.focus());
+    await results.run(typed);
+    if (asked) results?.focus();
   }
 
   /**

@@ -1,0 +1,35 @@
+/** What is seldom wanted is loaded when it is. Once the page was open with a node there, the service worker has all of it. */
+
+import { words } from "../words.js";
+import { tell } from "./dialogs.js";
+
+/**
+ * @template Module
+ * @param {() => Promise<Module>} load
+ * @returns {Promise<Module | null>} null when it cannot be had now, which has been said
+ */
+async function loaded(load) {
+  try {
+    return await load();
+  } catch {
+    tell(words.lazy.heading, words.lazy.text, words.lazy.close);
+    return null;
+  }
+}
+
+/** @type {(...what: Parameters<typeof import("./emoji_picker.js").pickEmoji>) => Promise<void>} */
+export async function pickEmoji(...what) {
+  (await loaded(() => import("./emoji_picker.js")))?.pickEmoji(...what);
+}
+
+/** @type {(...what: Parameters<typeof import("./switcher.js").openSwitcher>) => Promise<void>} */
+export async function openSwitcher(...what) {
+  (await loaded(() => import("./switcher.js")))?.openSwitcher(...what);
+}
+
+/** @type {(...what: Parameters<typeof import("./settings.js").openSettings>) => Promise<void>} */
+export async function openSettings(...what) {
+  (await loaded(() => import("./settings.js")))?.openSettings(...what);
+}
+
+export const searchModule = () => loaded(() => import("./search.js"));
