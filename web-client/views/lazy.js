@@ -1,5 +1,6 @@
 /** What is seldom wanted is loaded when it is. Once the page was open with a node there, the service worker has all of it. */
 
+import { h } from "../dom.js";
 import { words } from "../words.js";
 import { tell } from "./dialogs.js";
 
@@ -29,7 +30,25 @@ export async function openSwitcher(...what) {
 
 /** @type {(...what: Parameters<typeof import("./settings.js").openSettings>) => Promise<void>} */
 export async function openSettings(...what) {
-  (await loaded(() => import("./settings.js")))?.openSettings(...what);
+  const module = await loaded(async () => (await Promise.all([import("./settings.js"), styled("/settings.css")]))[0]);
+  await module?.openSettings(...what);
 }
 
 export const searchModule = () => loaded(() => import("./search.js"));
+
+/**
+ * @param {string} href a style sheet of ours
+ * @returns {Promise<void>} once it is there
+ */
+function styled(href) {
+  if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const link = h("link", { rel: "stylesheet", href });
+    link.addEventListener("load", () => resolve());
+    link.addEventListener("error", () => {
+      link.remove();
+      reject(new TypeError(href));
+    });
+    document.head.append(link);
+  });
+}

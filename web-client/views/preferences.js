@@ -2,11 +2,11 @@
 
 import { h } from "../dom.js";
 import { LANGUAGES, chooseLanguage, chosen } from "../language.js";
-import { words } from "../words.js";
+import { settingsWords } from "../settings_words.js";
 
 /** @returns {import("./settings.js").Section} */
 export function preferencesView() {
-  const text = words.preferences;
+  const text = settingsWords.preferences;
   const language = h(
     "select",
     { id: "language", onchange: () => chooseLanguage(language.value || null) },

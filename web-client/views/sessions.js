@@ -4,7 +4,8 @@ import { h, unseen } from "../dom.js";
 import { list } from "../frames.js";
 import { problemOf } from "../refusal.js";
 import { fullTime } from "../time.js";
-import { problemWords, words } from "../words.js";
+import { settingsWords } from "../settings_words.js";
+import { problemWords } from "../words.js";
 
 /** @typedef {{ session: string, time: number, agent: string, current: boolean }} Session */
 
@@ -13,7 +14,7 @@ import { problemWords, words } from "../words.js";
  * @returns {import("./settings.js").Section}
  */
 export function sessionsView({ chat, announce }) {
-  const text = words.sessions;
+  const text = settingsWords.sessions;
   const rows = h("ul", { class: "rows" });
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const element = h("div", { class: "settings-body" }, h("h3", {}, text.heading), h("p", { class: "hint" }, text.note), problem, rows);
@@ -73,7 +74,7 @@ export function sessionsView({ chat, announce }) {
  * @param {unknown} agent
  */
 export function deviceName(agent) {
-  if (typeof agent !== "string" || agent === "") return words.sessions.unknown;
+  if (typeof agent !== "string" || agent === "") return settingsWords.sessions.unknown;
   const browser = [/Edg\//, /OPR\//, /Firefox\//, /Chrome\//, /Safari\//].findIndex((mark) => mark.test(agent));
   const system = [/Android/, /iPhone|iPad/, /Windows/, /Mac OS X/, /CrOS/, /Linux/].findIndex((mark) => mark.test(agent));
   const one = ["Edge", "Opera", "Firefox", "Chrome", "Safari"][browser];
