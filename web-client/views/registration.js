@@ -26,6 +26,8 @@ export function registrationView({ chat, announce }) {
     { value: "closed", label: text.closed, note: text.closedNote },
   ]);
   const radios = [...mode.element.querySelectorAll("input")];
+  // Until it is known how it is.
+  mode.element.disabled = true;
   const complain = (/** @type {unknown} */ error) => {
     problem.textContent = problemWords(problemOf(error));
     problem.hidden = false;
@@ -97,6 +99,7 @@ export function registrationView({ chat, announce }) {
 
   void chat.ask("server", {}).then((reply) => {
     for (const radio of radios) radio.checked = radio.value === reply.registration;
+    mode.element.disabled = false;
   }, complain);
   void load();
   return { element: h("div", { class: "settings-body" }, problem, setting.element, invite.element, made, rows) };

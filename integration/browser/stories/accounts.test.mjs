@@ -93,7 +93,8 @@ test("an admin invites, disables and gives back a password", async () => {
   await cat.page.getByRole("button", { name: "Create account" }).click();
   await cat.rooms.waitFor();
   assert.equal(new URL(cat.page.url()).hash, "", "a used link does not stay in the address");
-  await panel.getByText("used 1 of 1").waitFor();
+  panel = await settings(root, "Registration");
+  await panel.getByText("used 1 of 1").first().waitFor();
   await panel.getByRole("radio", { name: "Anybody" }).check();
   await panel.getByRole("button", { name: "Save" }).click();
   await panel.getByText("Saved.").waitFor();
