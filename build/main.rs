@@ -1,5 +1,5 @@
 //! Puts the page into the program: every file of `web-client` that a browser is to see. In a release scripts and styles are
-//! made smaller; a debug build has them as they stand in the folder, for whoever looks for a mistake.
+//! made small; a debug build has them as they stand in the folder, for whoever looks for a mistake.
 
 #![expect(clippy::print_stdout, reason = "cargo listens there")]
 
@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+mod bundle;
 mod page;
 mod roles;
 mod script;
@@ -21,10 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let small = env::var("PROFILE")? == "release";
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let mut list = String::from("const FILES: &[(&str, &[u8])] = &[\n");
-    for path in page::paths(&folder)? {
+    for (path, bytes) in if small { page::made_small(&folder)? } else { page::sources(&folder)? } {
         let made = out.join("page").join(&path);
         fs::create_dir_all(made.parent().ok_or("a file without a folder")?)?;
-        let bytes = if small { page::made_small(&folder, &path)? } else { fs::read(folder.join(&path))? };
         fs::write(&made, bytes)?;
         writeln!(list, "    ({path:?}, include_bytes!({:?})),", made.display().to_string())?;
     }

@@ -39,6 +39,8 @@ pub struct Roles {
     pub closes: Vec<Option<Frame>>,
     /// Variables that the script itself declares.
     pub declared: HashSet<String>,
+    /// Those of them that the whole script sees.
+    pub top: HashSet<String>,
     /// Variables that others know by their name.
     pub exported: HashSet<String>,
 }
@@ -111,6 +113,7 @@ pub fn roles(tokens: &[Token<'_>]) -> Result<Roles, String> {
             roles: vec![Role::Fixed; tokens.len()],
             closes: vec![None; tokens.len()],
             declared: HashSet::new(),
+            top: HashSet::new(),
             exported: HashSet::new(),
         },
         lists: Vec::new(),
@@ -118,8 +121,8 @@ pub fn roles(tokens: &[Token<'_>]) -> Result<Roles, String> {
     for at in 0..tokens.len() {
         reading.step(at)?;
     }
-    for start in std::mem::take(&mut reading.lists) {
-        reading.bind(start);
+    for (start, top) in std::mem::take(&mut reading.lists) {
+        reading.bind(start, top);
     }
     Ok(reading.out)
 }
@@ -133,8 +136,8 @@ struct Reading<'a, 'b> {
     module: bool,
     case_colon: Option<usize>,
     out: Roles,
-    /// Where lists of new variables begin: parameters and declarations.
-    lists: Vec<usize>,
+    /// Where lists of new variables begin, parameters and declarations, and whether at the top of the script.
+    lists: Vec<(usize, bool)>,
 }
 
 impl Reading<'_, '_> {
@@ -184,7 +187,10 @@ impl Reading<'_, '_> {
             return;
         }
         if self.open.last().is_some_and(|top| top.frame == Frame::Specifiers) {
-            if text != "as" {
+            if before.is_some_and(|before| before.is("as")) {
+                self.out.roles[at] = Role::Variable;
+                self.declare(text, true);
+            } else if text != "as" {
                 let renamed = next_is("as");
                 self.out.roles[at] = if renamed { Role::Property } else { Role::Import };
             }
@@ -201,7 +207,7 @@ impl Reading<'_, '_> {
                 self.declares(at + 1);
             }
             "function" => self.declares(at + 1 + usize::from(next_is("*"))),
-            "const" | "let" | "var" => self.lists.push(at + 1),
+            "const" | "let" | "var" => self.lists.push((at + 1, self.open.is_empty())),
             "case" | "default" => {
                 if let Some(top) = self.open.last_mut() {
                     top.case = true;
@@ -219,7 +225,7 @@ impl Reading<'_, '_> {
         }
         self.out.roles[at] = Role::Variable;
         if next_is("=>") {
-            self.out.declared.insert(text.to_owned());
+            self.declare(text, false);
         }
     }
 
@@ -239,7 +245,7 @@ impl Reading<'_, '_> {
                 let closed = self.open.pop().ok_or("a bracket too many")?;
                 self.out.closes[at] = Some(closed.frame);
                 if text == ")" && self.has_parameters(closed.start, at) {
-                    self.lists.push(closed.start + 1);
+                    self.lists.push((closed.start + 1, false));
                 }
                 if text == "}"
                     && let Some(top) = self.open.last_mut().filter(|top| top.frame == Frame::Class)
@@ -311,7 +317,14 @@ impl Reading<'_, '_> {
         if let Some(name) =
             self.tokens.get(at).filter(|token| token.kind == Kind::Name && !token.is("extends"))
         {
-            self.out.declared.insert(name.text.to_owned());
+            self.declare(name.text, self.open.is_empty());
+        }
+    }
+
+    fn declare(&mut self, name: &str, top: bool) {
+        self.out.declared.insert(name.to_owned());
+        if top {
+            self.out.top.insert(name.to_owned());
         }
     }
 
@@ -337,7 +350,7 @@ impl Reading<'_, '_> {
     }
 
     /// Takes down the variables of a list of parameters or declarations, but not what their defaults mention.
-    fn bind(&mut self, start: usize) {
+    fn bind(&mut self, start: usize, top: bool) {
         let mut depth = 0usize;
         let mut value_at: Option<usize> = None;
         for at in start..self.tokens.len() {
@@ -362,7 +375,7 @@ impl Reading<'_, '_> {
                 (None, "of" | "in") if depth == 0 && self.out.roles[at] == Role::Fixed => return,
                 (None, "=") => value_at = Some(depth),
                 (None, _) if matches!(self.out.roles[at], Role::Variable | Role::Shorthand) => {
-                    self.out.declared.insert(token.text.to_owned());
+                    self.declare(token.text, top);
                 }
                 _ => {}
             }

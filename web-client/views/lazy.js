@@ -25,7 +25,9 @@ export async function pickEmoji(...what) {
 
 /** @type {(...what: Parameters<typeof import("./switcher.js").openSwitcher>) => Promise<void>} */
 export async function openSwitcher(...what) {
-  (await loaded(() => import("./switcher.js")))?.openSwitcher(...what);
+  const module = await loaded(() => import("./switcher.js"));
+  // Asked for twice before it came.
+  if (!document.querySelector("dialog[open]")) module?.openSwitcher(...what);
 }
 
 /** @type {(...what: Parameters<typeof import("./settings.js").openSettings>) => Promise<void>} */
