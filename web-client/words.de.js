@@ -195,7 +195,7 @@ export const words = {
     waiting: "wartet",
     ready: "bereit",
     failed: "nicht hochgeladen",
-    gone: "Diese Datei ist nicht mehr hier. Wählen Sie sie noch einmal.",
+    gone: "Eine Datei darin ist nicht mehr hier, oder der Raum. Kopieren Sie den Text, und wählen Sie die Datei noch einmal.",
     unreachable: "Kein Server, der diese Datei hat, antwortet. Versuchen Sie es gleich noch einmal.",
   },
 

@@ -205,7 +205,7 @@ export const words = {
     waiting: "waiting",
     ready: "ready",
     failed: "not uploaded",
-    gone: "This file is no longer here. Choose it again.",
+    gone: "A file of it is no longer here, or the room is not. Copy the text and choose the file again.",
     unreachable: "No server that has this file answers. Try again in a moment.",
   },
 
