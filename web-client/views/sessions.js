@@ -7,7 +7,7 @@ import { fullTime } from "../time.js";
 import { settingsWords } from "../settings_words.js";
 import { problemWords } from "../words.js";
 
-/** @typedef {{ session: string, time: number, agent: string, current: boolean }} Session */
+/** @typedef {{ session: string, time: number | null, agent: string, current: boolean }} Session  without a time when it is older than that is kept */
 
 /**
  * @param {import("./settings.js").Context} context
@@ -60,7 +60,7 @@ export function sessionsView({ chat, announce }) {
     return h(
       "li",
       { class: "row-item" },
-      h("div", { class: "row-main" }, h("span", { dir: "auto", title: session.agent }, name), h("span", { class: "hint" }, text.since(fullTime(session.time)))),
+      h("div", { class: "row-main" }, h("span", { dir: "auto", title: session.agent }, name), typeof session.time === "number" && h("span", { class: "hint" }, text.since(fullTime(session.time)))),
       session.current ? h("span", { class: "hint" }, text.current) : button,
     );
   }
