@@ -10,7 +10,6 @@
 
 mod browser;
 mod cluster;
-#[cfg(target_os = "linux")]
 mod disk;
 mod judge;
 mod served;

@@ -84,7 +84,9 @@ export function overlaid(message, item, me) {
  * @returns {Message}
  */
 export function sentMessage(item, reply, me) {
-  return { ...pendingMessage(item, me), seq: reply.seq, at: reply.at, time: reply.time ?? item.time };
+  // The event knows more of the files than we do, so it wins.
+  const at = attachedTo(item).length > 0 ? reply.at - 1 : reply.at;
+  return { ...pendingMessage(item, me), seq: reply.seq, at, time: reply.time ?? item.time };
 }
 
 /**

@@ -13,17 +13,15 @@ const FILTER = /(^|\s)(from|in|before):("[^"]*"|\S+)/giu;
 export function readQuery(typed) {
   /** @type {Query} */
   const query = { text: "", from: null, room: null, before: null };
+  const filters = {
+    from: (/** @type {string} */ given) => (query.from = given.replace(/^@/, "").toLowerCase()),
+    in: (/** @type {string} */ given) => (query.room = given.replace(/^#/, "")),
+    before: (/** @type {string} */ given) => (query.before = dayOf(given)),
+  };
   const rest = typed.replace(FILTER, (whole, space, name, value) => {
-    const given = value.replace(/^"|"$/g, "");
-    if (name.toLowerCase() === "from") query.from = given.replace(/^@/, "").toLowerCase();
-    else if (name.toLowerCase() === "in") query.room = given.replace(/^#/, "");
-    else {
-      const time = dayOf(given);
-      // No date: then it is a word like any other.
-      if (time === null) return whole;
-      query.before = time;
-    }
-    return space;
+    const taken = filters[/** @type {keyof typeof filters} */ (name.toLowerCase())](value.replace(/^"|"$/g, ""));
+    // What is no date is a word like any other.
+    return taken === null ? whole : space;
   });
   query.text = rest.replace(/\s+/gu, " ").trim();
   return query;

@@ -14,7 +14,6 @@ mod clocks;
 mod copies;
 mod damage;
 mod demo;
-#[cfg(target_os = "linux")]
 mod disk;
 mod disk_trouble;
 mod edges;

@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { test } from "node:test";
-import { words as english } from "../words.js";
 
 const folder = new URL("../", import.meta.url);
 
@@ -21,9 +20,11 @@ function names(words, under = "") {
   });
 }
 
-for (const file of (await readdir(folder)).filter((name) => /^words\.[a-z]+\.js$/.test(name))) {
-  test(`${file} has the words of words.js, and no others`, async () => {
-    const { words } = await import(new URL(file, folder).href);
-    assert.deepEqual(names(words).sort(), names(english).sort());
+for (const file of (await readdir(folder)).filter((name) => /words\.[a-z]+\.js$/.test(name))) {
+  const original = file.replace(/\.[a-z]+\.js$/, ".js");
+  test(`${file} has the words of ${original}, and no others`, async () => {
+    const [there, english] = await Promise.all([import(new URL(file, folder).href), import(new URL(original, folder).href)]);
+    const name = original === "words.js" ? "words" : "settingsWords";
+    assert.deepEqual(names(there[name]).sort(), names(english[name]).sort());
   });
 }

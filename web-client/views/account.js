@@ -3,6 +3,7 @@
 import { h } from "../dom.js";
 import { problemOf } from "../refusal.js";
 import { byteLength } from "../text.js";
+import { settingsWords } from "../settings_words.js";
 import { words } from "../words.js";
 import { field } from "./dialog.js";
 import { steadyId } from "./dialogs.js";
@@ -14,7 +15,7 @@ import { PASSWORD_MAX, PASSWORD_MIN } from "./login.js";
  * @returns {import("./settings.js").Section}
  */
 export function accountView({ chat, store, announce, close }) {
-  const text = words.account;
+  const text = settingsWords.account;
   const me = store.me;
   const display = field(text.display, { maxLength: 64, autocomplete: "nickname", value: me?.display === me?.name ? "" : (me?.display ?? "") }, text.displayHint(me?.name ?? ""));
   const profileId = steadyId();

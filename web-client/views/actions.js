@@ -5,7 +5,7 @@ import { icon } from "../icons.js";
 import { fullTime } from "../time.js";
 import { words } from "../words.js";
 import { askFirst } from "./dialogs.js";
-import { pickEmoji } from "./emoji_picker.js";
+import { pickEmoji } from "./lazy.js";
 import { openMenu } from "./menu.js";
 
 export const QUICK_EMOJI = ["👍", "❤️", "😄", "🎉", "👀", "✅"];

@@ -3,6 +3,7 @@
 import { h, unseen } from "../dom.js";
 import { list, readUser } from "../frames.js";
 import { problemOf } from "../refusal.js";
+import { settingsWords } from "../settings_words.js";
 import { problemWords, words } from "../words.js";
 import { avatar } from "./avatar.js";
 import { field } from "./dialog.js";
@@ -20,13 +21,13 @@ const PAUSE_MS = 250;
  * @returns {import("./settings.js").Section}
  */
 export function adminPeopleView({ chat, store, announce }) {
-  const text = words.admin;
+  const text = settingsWords.admin;
   const wanted = field(text.findPerson, { type: "search", autocapitalize: "none", spellcheck: "false" });
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const link = h("div");
   const rows = h("ul", { class: "rows" });
   const more = h("button", { type: "button", class: "button small", hidden: true, onclick: () => load(last) }, text.more);
-  const element = h("div", { class: "settings-body" }, h("h3", {}, words.settings.tabs.people), wanted.element, problem, link, rows, more);
+  const element = h("div", { class: "settings-body" }, h("h3", {}, settingsWords.settings.tabs.people), wanted.element, problem, link, rows, more);
   let last = "";
   let asked = 0;
 

@@ -6,6 +6,7 @@ import { placeLink, readPlace } from "../jump.js";
 import { words } from "../words.js";
 import { conversationView } from "./conversation.js";
 import { askNewRoom } from "./dialogs.js";
+import { openSettings, openSwitcher, searchModule } from "./lazy.js";
 import { peopleView } from "./people.js";
 import { sidebarView } from "./sidebar.js";
 
@@ -18,7 +19,7 @@ import { sidebarView } from "./sidebar.js";
  * @param {(text: string) => void} context.announce
  */
 export function appView({ chat, store, view, roomsButton, announce }) {
-  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false), find, settings: () => void settings() });
+  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false), find, settings: () => openSettings({ chat, store, announce }) });
   const veil = h("div", { class: "veil", onclick: () => showNav(false) });
   /** @type {ReturnType<typeof conversationView> | null} */
   let open = null;
@@ -26,6 +27,8 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   let panel = null;
   /** @type {ReturnType<typeof import("./search.js").searchView> | null} */
   let results = null;
+  /** What was looked for last. */
+  let wanted = "";
   /** @type {number | null} */
   let shown = null;
   let shownThere = false;
@@ -104,25 +107,6 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     return element;
   }
 
-  /**
-   * A part of the page that is loaded when it is opened for the first time; the service worker has it when no node does.
-   * @template Module
-   * @param {Promise<Module>} part
-   */
-  function later(part) {
-    return part.catch(() => announce(words.notice.part));
-  }
-
-  async function settings() {
-    const part = await later(import("./settings.js"));
-    part?.openSettings({ chat, store, announce });
-  }
-
-  async function switcher() {
-    const part = await later(import("./switcher.js"));
-    if (!document.querySelector("dialog[open]")) part?.openSwitcher({ chat, store, go });
-  }
-
   function togglePanel() {
     if (panel && !results) return closePanel(true);
     if (shown === null) return;
@@ -136,6 +120,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
    * @param {boolean} asked whether somebody waits for them, or only types
    */
   async function find(typed, asked) {
+    wanted = typed;
     if (typed === "") {
       if (results) closePanel(false);
       return;
@@ -143,12 +128,13 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     if (!results) {
       // Where the results would lie over the list, they come when they are asked for.
       if (!asked && !matchMedia("(min-width: 56.25em)").matches) return;
-      const part = await later(import("./search.js"));
-      if (!part) return;
-      results ??= openPanel(part.searchView({ chat, store, close: () => closePanel(true), announce }));
+      const module = await searchModule();
+      if (!module || wanted !== typed) return;
+      results ??= openPanel(module.searchView({ chat, store, close: () => closePanel(true), announce }));
     }
     if (asked) showNav(false);
-    void results.run(typed);
+    await results.run(typed);
+    if (asked) results?.focus();
   }
 
   /**
@@ -194,7 +180,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   function keys(event) {
     if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {
       event.preventDefault();
-      if (!document.querySelector("dialog[open]")) void switcher();
+      if (!document.querySelector("dialog[open]")) openSwitcher({ chat, store, go });
     } else if (event.altKey && !event.ctrlKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       const entries = /** @type {HTMLElement[]} */ ([...sidebar.element.querySelectorAll("a.entry")]);
       const at = entries.findIndex((entry) => Number(entry.dataset.room) === store.current);

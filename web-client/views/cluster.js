@@ -2,9 +2,10 @@
 
 import { h, keyed, set } from "../dom.js";
 import { list } from "../frames.js";
+import { locale } from "../language.js";
 import { History, points, readMetrics } from "../metrics.js";
 import { size } from "../sizes.js";
-import { words } from "../words.js";
+import { settingsWords } from "../settings_words.js";
 
 const EVERY_MS = 1500;
 const PATIENCE_MS = 4000;
@@ -17,8 +18,8 @@ const SVG = "http://www.w3.org/2000/svg";
  * @returns {import("./settings.js").Section}
  */
 export function clusterView({ chat }) {
-  const text = words.cluster;
-  const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+  const text = settingsWords.cluster;
+  const number = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
   const summary = h("p", {});
   const problem = h("p", { class: "problem", hidden: true });
   const nodes = h("tbody");
@@ -28,7 +29,7 @@ export function clusterView({ chat }) {
   const element = h(
     "div",
     { class: "settings-body wide" },
-    h("h3", {}, words.settings.tabs.cluster),
+    h("h3", {}, settingsWords.settings.tabs.cluster),
     summary,
     problem,
     h("div", { class: "scroll", tabIndex: 0, role: "group", "aria-label": text.nodes }, h("table", {}, h("caption", {}, text.nodes), h("thead", {}, h("tr", {}, cell(text.node), cell(text.role), cell(text.lag), cell(text.ms), cell(text.disk), cell(text.version))), nodes)),

@@ -10,6 +10,7 @@
  * @property {string} sign
  * @property {number} least so many characters behind the sign before anything is suggested
  * @property {string} label of the list
+ * @property {() => Promise<unknown> | null} [ready] what must be waited for before the first look
  * @property {(typed: string) => Suggestion[]} find
  */
 
@@ -54,6 +55,11 @@ export function completion(box, sources) {
     const source = match && sources.find(({ sign }) => sign === match[1]);
     if (!match || !source) dismissed = -1;
     if (!match || !source || match[2].length < source.least) return close();
+    const wait = source.ready?.();
+    if (wait) {
+      void wait.then((came) => came && document.activeElement === box && update());
+      return close();
+    }
     from = caret - match[2].length - 1;
     if (from === dismissed) return close();
     found = source.find(match[2]);

@@ -7,7 +7,7 @@ import { byteLength, firstLine, tidied } from "../text.js";
 import { words } from "../words.js";
 import { attachedView, takeFiles } from "./attached.js";
 import { completion, insertText } from "./completion.js";
-import { pickEmoji } from "./emoji_picker.js";
+import { pickEmoji } from "./lazy.js";
 import { replaceNamed, sources } from "./sources.js";
 
 const QUOTE_CHARACTERS = 100;

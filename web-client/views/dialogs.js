@@ -6,7 +6,7 @@ import { problemOf } from "../refusal.js";
 import { problemWords, words } from "../words.js";
 import { choice, field, openDialog } from "./dialog.js";
 
-const ROOM_NAME_MAX = 64;
+export const ROOM_NAME_MAX = 64;
 const DIRECT_OTHERS_MAX = 8;
 
 /**
@@ -122,39 +122,6 @@ export function askNewDirect(chat, store, go) {
 }
 
 /**
- * A room's name and topic, as its creator or an admin may change them.
- * @param {import("../chat.js").Chat} chat
- * @param {{ room: number, name: string, topic: string }} room
- * @param {() => void} [done]
- */
-export function editRoom(chat, room, done = () => {}) {
-  const text = words.newRoom;
-  const name = field(text.name, { maxLength: 200, value: room.name });
-  const topic = field(text.topic, { maxLength: 200, value: room.topic });
-  const idFor = steadyId();
-  openDialog({
-    heading: words.admin.renameHeading(room.name),
-    body: [name.element, topic.element],
-    action: words.message.save,
-    async act(dialog) {
-      const wanted = name.input.value.trim();
-      if (wanted === "") return dialog.complain(text.missing, name.input);
-      if ([...wanted].length > ROOM_NAME_MAX) return dialog.complain(text.long, name.input);
-      const fields = { room: room.room, name: wanted, topic: topic.input.value.trim() };
-      try {
-        await chat.change("set_room", fields, idFor(fields));
-        dialog.close();
-        done();
-      } catch (error) {
-        const problem = problemOf(error);
-        if (problem.code === "conflict") dialog.complain(text.taken, name.input);
-        else dialog.complain(problemWords(problem));
-      }
-    },
-  });
-}
-
-/**
  * A question before harm.
  * @param {{ heading: string, text: string, yes: string, no: string, act: () => Promise<unknown> | void }} what
  */
@@ -174,6 +141,16 @@ export function askFirst({ heading, text, yes, no, act }) {
       }
     },
   });
+}
+
+/**
+ * Something that one should know.
+ * @param {string} heading
+ * @param {string} text
+ * @param {string} close the name of the button
+ */
+export function tell(heading, text, close) {
+  openDialog({ heading, body: [h("p", {}, text)], action: close, act: (dialog) => dialog.close() });
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { h } from "../dom.js";
 import { fullTime } from "../time.js";
+import { settingsWords } from "../settings_words.js";
 import { words } from "../words.js";
 import { field } from "./dialog.js";
 
@@ -12,7 +13,7 @@ import { field } from "./dialog.js";
  * @param {(text: string) => void} announce
  */
 export function linkBox(label, link, until, announce) {
-  const text = words.links;
+  const text = settingsWords.links;
   const box = field(label, { readonly: true, value: link, dir: "ltr" }, text.until(fullTime(until)));
   box.input.addEventListener("focus", () => box.input.select());
   const copy = h(

@@ -23,7 +23,7 @@ export function loginView(chat, link, leave) {
   const reset = link?.kind === "reset";
   const name = field(text.name, { name: "username", autocomplete: "username", autocapitalize: "none", spellcheck: "false", maxLength: 64 });
   const password = field(
-    reset ? words.account.newPassword : text.password,
+    reset ? text.newPassword : text.password,
     { type: "password", name: "password", autocomplete: link ? "new-password" : "current-password" },
     link ? text.passwordHint : "",
   );

@@ -3,6 +3,7 @@
 import { h, unseen } from "../dom.js";
 import { icon } from "../icons.js";
 import { mentions } from "../mentions.js";
+import { attachedTo } from "../pending.js";
 import { firstLine } from "../text.js";
 import { clockTime, fullTime } from "../time.js";
 import { problemWords, words } from "../words.js";
@@ -148,7 +149,8 @@ function reactionRow(message, acts) {
  */
 function failure(item, acts) {
   const what = item.op === "send" ? words.message.failed : words.message.failedChange;
-  const why = item.problem ? problemWords(item.problem) : "";
+  const lost = item.problem?.code === "not_found" && attachedTo(item).length > 0;
+  const why = lost ? words.files.gone : item.problem ? problemWords(item.problem) : "";
   const button = (/** @type {string} */ label, /** @type {() => void} */ act) => h("button", { type: "button", class: "link-button", onclick: act }, label);
   return h(
     "div",

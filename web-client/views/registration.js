@@ -4,7 +4,8 @@ import { h, unseen } from "../dom.js";
 import { list } from "../frames.js";
 import { problemOf } from "../refusal.js";
 import { fullTime } from "../time.js";
-import { problemWords, words } from "../words.js";
+import { settingsWords } from "../settings_words.js";
+import { problemWords } from "../words.js";
 import { choice, field } from "./dialog.js";
 import { steadyId } from "./dialogs.js";
 import { form } from "./form.js";
@@ -18,25 +19,27 @@ const HOURS_MAX = 24 * 365;
  * @returns {import("./settings.js").Section}
  */
 export function registrationView({ chat, announce }) {
-  const text = words.registration;
+  const text = settingsWords.registration;
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const mode = choice(text.mode, "registration", [
     { value: "open", label: text.open, note: text.openNote },
     { value: "closed", label: text.closed, note: text.closedNote },
   ]);
   const radios = [...mode.element.querySelectorAll("input")];
+  // Until it is known how it is.
+  mode.element.disabled = true;
   const complain = (/** @type {unknown} */ error) => {
     problem.textContent = problemWords(problemOf(error));
     problem.hidden = false;
   };
   const setting = form({
-    heading: words.settings.tabs.registration,
+    heading: settingsWords.settings.tabs.registration,
     body: [mode.element],
-    action: words.account.save,
+    action: settingsWords.account.save,
     announce,
     async act() {
       await chat.change("set_registration", { mode: mode.value });
-      return words.account.saved;
+      return settingsWords.account.saved;
     },
   });
 
@@ -96,6 +99,7 @@ export function registrationView({ chat, announce }) {
 
   void chat.ask("server", {}).then((reply) => {
     for (const radio of radios) radio.checked = radio.value === reply.registration;
+    mode.element.disabled = false;
   }, complain);
   void load();
   return { element: h("div", { class: "settings-body" }, problem, setting.element, invite.element, made, rows) };

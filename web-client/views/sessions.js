@@ -4,16 +4,17 @@ import { h, unseen } from "../dom.js";
 import { list } from "../frames.js";
 import { problemOf } from "../refusal.js";
 import { fullTime } from "../time.js";
-import { problemWords, words } from "../words.js";
+import { settingsWords } from "../settings_words.js";
+import { problemWords } from "../words.js";
 
-/** @typedef {{ session: string, time: number, agent: string, current: boolean }} Session */
+/** @typedef {{ session: string, time: number | null, agent: string, current: boolean }} Session  without a time when it is older than that is kept */
 
 /**
  * @param {import("./settings.js").Context} context
  * @returns {import("./settings.js").Section}
  */
 export function sessionsView({ chat, announce }) {
-  const text = words.sessions;
+  const text = settingsWords.sessions;
   const rows = h("ul", { class: "rows" });
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const element = h("div", { class: "settings-body" }, h("h3", {}, text.heading), h("p", { class: "hint" }, text.note), problem, rows);
@@ -59,7 +60,7 @@ export function sessionsView({ chat, announce }) {
     return h(
       "li",
       { class: "row-item" },
-      h("div", { class: "row-main" }, h("span", { dir: "auto", title: session.agent }, name), h("span", { class: "hint" }, text.since(fullTime(session.time)))),
+      h("div", { class: "row-main" }, h("span", { dir: "auto", title: session.agent }, name), typeof session.time === "number" && h("span", { class: "hint" }, text.since(fullTime(session.time)))),
       session.current ? h("span", { class: "hint" }, text.current) : button,
     );
   }
@@ -73,7 +74,7 @@ export function sessionsView({ chat, announce }) {
  * @param {unknown} agent
  */
 export function deviceName(agent) {
-  if (typeof agent !== "string" || agent === "") return words.sessions.unknown;
+  if (typeof agent !== "string" || agent === "") return settingsWords.sessions.unknown;
   const browser = [/Edg\//, /OPR\//, /Firefox\//, /Chrome\//, /Safari\//].findIndex((mark) => mark.test(agent));
   const system = [/Android/, /iPhone|iPad/, /Windows/, /Mac OS X/, /CrOS/, /Linux/].findIndex((mark) => mark.test(agent));
   const one = ["Edge", "Opera", "Firefox", "Chrome", "Safari"][browser];

@@ -2,7 +2,8 @@
 
 import { h, set, unseen } from "../dom.js";
 import { icon } from "../icons.js";
-import { words } from "../words.js";
+import { language } from "../language.js";
+import { settingsWords } from "../settings_words.js";
 import { accountView } from "./account.js";
 import { adminPeopleView } from "./admin_people.js";
 import { adminRoomsView } from "./admin_rooms.js";
@@ -20,7 +21,7 @@ import { sessionsView } from "./sessions.js";
  *
  * @typedef {{ element: HTMLElement, stop?: () => void }} Section
  *
- * @typedef {keyof typeof words.settings.tabs} Tab
+ * @typedef {keyof typeof settingsWords.settings.tabs} Tab
  */
 
 /** @type {{ tab: Tab, admin: boolean, view: (context: Context) => Section }[]} */
@@ -34,6 +35,16 @@ const SECTIONS = [
   { tab: "cluster", admin: false, view: clusterView },
 ];
 
+/** These words come with the settings, and so do those of the reader's language. */
+async function speak() {
+  if (language !== "de") return;
+  try {
+    Object.assign(settingsWords, (await import("../settings_words.de.js")).settingsWords);
+  } catch {
+    // English, then.
+  }
+}
+
 /**
  * @param {object} context
  * @param {import("../chat.js").Chat} context.chat
@@ -41,8 +52,9 @@ const SECTIONS = [
  * @param {(text: string) => void} context.announce
  * @param {Tab} [first]
  */
-export function openSettings({ chat, store, announce }, first = "account") {
-  const text = words.settings;
+export async function openSettings({ chat, store, announce }, first = "account") {
+  await speak();
+  const text = settingsWords.settings;
   const before = document.activeElement;
   const open = SECTIONS.filter(({ admin }) => !admin || store.me?.role === "admin");
   const heading = h("h2", { id: "settings-heading" }, text.heading);

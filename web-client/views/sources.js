@@ -1,6 +1,5 @@
 /** What can be completed while one writes: people behind `@`, emoji behind `:`. */
 
-import { emojiNamed, findEmoji, spoken } from "../emoji.js";
 import { best } from "../fuzzy.js";
 import { h } from "../dom.js";
 import { words } from "../words.js";
@@ -8,6 +7,21 @@ import { avatar } from "./avatar.js";
 import { insertText } from "./completion.js";
 
 const SHOWN = 8;
+
+/** Loaded with the first colon. @type {typeof import("../emoji.js") | null} */
+let emoji = null;
+/** @type {Promise<unknown> | null} */
+let loading = null;
+
+function loadEmoji() {
+  if (emoji) return null;
+  loading ??= import("../emoji.js").then(
+    (module) => (emoji = module),
+    // With the next colon.
+    () => (loading = null),
+  );
+  return loading;
+}
 
 /**
  * @typedef {import("../types.js").User} User
@@ -31,7 +45,12 @@ export function sources(people) {
       sign: ":",
       least: 2,
       label: words.complete.emoji,
-      find: (typed) => findEmoji(typed, SHOWN).map(({ emoji, name }) => ({ insert: emoji, look: [h("span", { class: "emoji" }, emoji), h("span", { class: "title" }, spoken(name))] })),
+      ready: loadEmoji,
+      find: (typed) =>
+        (emoji?.findEmoji(typed, SHOWN) ?? []).map((one) => ({
+          insert: one.emoji,
+          look: [h("span", { class: "emoji" }, one.emoji), h("span", { class: "title" }, emoji?.spoken(one.name) ?? "")],
+        })),
     },
   ];
 }
@@ -43,6 +62,6 @@ export function sources(people) {
 export function replaceNamed(box) {
   const caret = box.selectionStart;
   const match = /(?:^|\s):([a-z0-9_+-]{2,40}):$/.exec(box.value.slice(Math.max(0, caret - 44), caret));
-  const emoji = match && emojiNamed(match[1]);
-  if (match && emoji) insertText(box, emoji, caret - match[1].length - 2, caret);
+  const found = match && emoji?.emojiNamed(match[1]);
+  if (match && found) insertText(box, found, caret - match[1].length - 2, caret);
 }
