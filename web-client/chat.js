@@ -24,7 +24,7 @@ const LOGOUT_MS = 3000;
 const ASK_MS = 12_000;
 const READ_MARK_MS = 1000;
 const TYPING_MS = 3000;
-const JOINABLE_MS = 4000;
+const JOINABLE_MS = 6000;
 const KEEP_ROOMS_MS = 2000;
 /** So often a message's files are uploaded again because no node knows them. */
 const LOST_MAX = 3;
@@ -258,6 +258,21 @@ export class Chat {
     if (op === "leave") this.#store.apply({ ev: "room", ...(room ?? missingRoom(Number(fields.room))), at: 0, member: false });
     if (op === "leave") void this.reader.refreshJoinable();
     return { reply, room };
+  }
+
+  /**
+   * Shown at once, and taken back when it was refused.
+   * @param {number} room
+   * @param {boolean} on whether its new messages make no noise
+   */
+  async mute(room, on) {
+    this.#store.setMuted(room, on);
+    try {
+      await this.change("mute", { room, on });
+    } catch (error) {
+      this.#store.setMuted(room, !on);
+      throw error;
+    }
   }
 
   /**

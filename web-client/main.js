@@ -55,7 +55,7 @@ function show() {
     app = appView({ chat, store, view, roomsButton, announce });
     return;
   }
-  document.title = words.title("", 0);
+  document.title = words.title("", 0, 0);
   view.replaceChildren(loginView(chat, readLink(location.hash), withoutLink));
   store.setStatus({ phase: "connecting", quorum: true });
   void chat.look();

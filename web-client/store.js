@@ -3,7 +3,7 @@
  * views listen to the topics below and read what they need.
  *
  * Topics: `session` (in or out), `anew` (what is held has to be loaded again), `status`, `rooms` (the list, counts, the public rooms), `users`, `current` (another room
- * is open), `members` (somebody came or went), and for each room `room:N` (its messages) and `typing:N`.
+ * is open), `members` (somebody came or went), `arrived` (somebody else's new message, as `detail`), and for each room `room:N` (its messages) and `typing:N`.
  *
  * @typedef {import("./types.js").RoomState} RoomState
  * @typedef {import("./types.js").Room} Room
@@ -66,6 +66,12 @@ export class Store extends EventTarget {
 
   /** @param {Partial<Store["status"]>} change */
   setStatus(change) {
+    // Who typed when the connection was lost may have stopped since.
+    if (change.phase === "lost" && this.typing.size > 0) {
+      const rooms = [...this.typing.keys()];
+      this.typing.clear();
+      this.tell(...rooms.map((room) => `typing:${room}`));
+    }
     this.status = { ...this.status, ...change };
     this.tell("status");
   }
@@ -302,6 +308,17 @@ export class Store extends EventTarget {
     return (others.length > 0 ? others : room.users).map((name) => this.display(name)).join(", ");
   }
 
+  /** What is unread in the rooms that are not muted, and how much of it names the reader. */
+  get unread() {
+    let [count, mentions] = [0, 0];
+    for (const room of this.rooms.values()) {
+      if (room.muted) continue;
+      count += room.unread;
+      mentions += room.mentions;
+    }
+    return { count, mentions };
+  }
+
   /** Messages written here that the servers have not acknowledged. */
   get waiting() {
     return this.outbox.filter((item) => item.op === "send" && item.state === "waiting").length;
@@ -327,6 +344,7 @@ export class Store extends EventTarget {
     if (this.typing.get(message.room)?.delete(message.from)) this.tell(`typing:${message.room}`);
     this.tell(`room:${message.room}`);
     if (isNew || message.deleted) this.tell("rooms");
+    if (isNew && message.from !== this.me?.name && !message.deleted) this.dispatchEvent(new CustomEvent("arrived", { detail: message }));
   }
 
   /** @param {Room} room */
