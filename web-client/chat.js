@@ -16,6 +16,7 @@ import { Outbox } from "./outbox.js";
 import { attachedTo } from "./pending.js";
 import { Reader } from "./reader.js";
 import { noAnswer, problemOf, Refusal } from "./refusal.js";
+import { clearShelf, fromShelf, keepShelf } from "./shelf.js";
 import { Connection } from "./socket.js";
 import { Uploads } from "./uploads.js";
 
@@ -76,6 +77,7 @@ export class Chat {
     this.reader = new Reader(store, (op, fields, patience_ms) => this.#connection.request(op, fields, { patience_ms }));
     setInterval(() => this.reader.refreshJoinable(), JOINABLE_MS);
     void tidyFiles();
+    keepShelf(store);
     store.on("rooms", () => (this.#roomsTimer ??= setTimeout(() => this.#keepRooms(), KEEP_ROOMS_MS)));
   }
 
@@ -87,6 +89,7 @@ export class Chat {
     const rooms = list(recall(`rooms:${session.name}`)).map(readRoom).filter((room) => room !== null);
     this.#store.expect(readUser({ name: session.name }), rooms);
     void this.#outbox.open(session.name);
+    void fromShelf(session.name).then((kept) => kept && this.#token === session.token && this.#store.recall(kept.epoch, kept.messages, kept.people));
     this.#hello();
     return true;
   }
@@ -410,6 +413,11 @@ export class Chat {
   #leave(why) {
     const token = this.#token;
     this.#token = null;
+    const { me } = this.#store;
+    if (me) {
+      forget(`rooms:${me.name}`);
+      void clearShelf(me.name);
+    }
     this.#connection.close();
     this.#outbox.close();
     this.uploads.stop();

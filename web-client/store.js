@@ -3,7 +3,8 @@
  * views listen to the topics below and read what they need.
  *
  * Topics: `session` (in or out), `anew` (what is held has to be loaded again), `status`, `rooms` (the list, counts, the public rooms), `users`, `current` (another room
- * is open), `members` (somebody came or went), `arrived` (somebody else's new message, as `detail`), and for each room `room:N` (its messages) and `typing:N`.
+ * is open), `members` (somebody came or went), `arrived` (somebody else's new message, as `detail`), `touched` (there is
+ * something to write down), and for each room `room:N` (its messages) and `typing:N`.
  *
  * @typedef {import("./types.js").RoomState} RoomState
  * @typedef {import("./types.js").Room} Room
@@ -46,6 +47,8 @@ export class Store extends EventTarget {
   rememberedEpoch = null;
   /** Who types where, until when. @type {Map<number, Map<string, number>>} */
   typing = new Map();
+  /** Rooms that have changed since they were written down. @type {Set<number>} */
+  touched = new Set();
   /** Messages of rooms whose `room` event has not come yet. @type {Message[]} */
   #early = [];
 
@@ -61,7 +64,11 @@ export class Store extends EventTarget {
 
   /** @param {string[]} topics */
   tell(...topics) {
-    for (const topic of topics) this.dispatchEvent(new Event(topic));
+    for (const topic of topics) {
+      this.dispatchEvent(new Event(topic));
+      if (topic.startsWith("room:")) this.touched.add(Number(topic.slice("room:".length)));
+    }
+    if (this.touched.size > 0) this.dispatchEvent(new Event("touched"));
   }
 
   /** @param {Partial<Store["status"]>} change */
@@ -123,9 +130,11 @@ export class Store extends EventTarget {
    * The last messages of an earlier visit, as long as no server has said what is there now.
    * @param {string} epoch
    * @param {Map<number, Message[]>} kept by room
+   * @param {User[]} people
    */
-  recallMessages(epoch, kept) {
+  recall(epoch, kept, people) {
     if (this.epoch !== null) return;
+    for (const user of people) if (!this.users.has(user.name)) this.users.set(user.name, user);
     this.rememberedEpoch = epoch;
     for (const [number, messages] of kept) {
       const room = this.rooms.get(number);
@@ -134,6 +143,7 @@ export class Store extends EventTarget {
       room.stale = true;
       this.tell(`room:${number}`);
     }
+    this.tell("users");
   }
 
   /** Nobody is logged in here any more. The outbox on the disk is not touched. */
@@ -150,6 +160,7 @@ export class Store extends EventTarget {
     this.rememberedEpoch = null;
     this.typing = new Map();
     this.#early = [];
+    this.touched.clear();
     this.tell("session", "rooms");
   }
 
