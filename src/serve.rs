@@ -333,6 +333,7 @@ impl Book for Ledger {
     }
 
     fn admit(&mut self, admission: &Admission) -> Result<(), FoundingError> {
-        self.0.admit(admission)
+        let done = self.0.admit(admission);
+        self.trust(done)
     }
 }

@@ -383,9 +383,10 @@ fn join(
 ) -> Verdict {
     let known = roll.row(name);
     let here = roll.id_of(name);
-    if let (Some(id), Some(known)) = (here, known)
-        && known.disk.as_deref() == Some(disk)
-    {
+    let same_disk = known.is_some_and(|known| known.disk.as_deref() == Some(disk));
+    // Asked again. A voter would not ask: an empty disk that says to be its went back in time to before it was let
+    // in, and has forgotten what it promised under that id.
+    if let Some(id) = here.filter(|&id| same_disk && !roll.is_voter(id)) {
         return Verdict::Settled(Settled::Joined { raft_id: id, roll: Arc::new(roll.clone()) });
     }
     if let Some(why) = address_taken(roll, name, peer, public) {
@@ -397,7 +398,7 @@ fn join(
         if sight.is_up(old) {
             return Verdict::Settled(Settled::Later(format!("{name} is part of the chat, and answers")));
         }
-        if gone != Some(old) {
+        if gone != Some(old) && !same_disk {
             return Verdict::Settled(Settled::AskOld { raft_id: old, peer: known.peer.clone() });
         }
         if roll.is_voter(old)

@@ -4,8 +4,7 @@
 //! then is the body read. Until the chat is founded, founding is answered, and operators are told what this
 //! node waits for.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -24,8 +23,8 @@ use chat_actors::messages::links::{Heard, Word};
 use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::news::DiskReport;
 use chat_actors::messages::reading::{StatePage, StatePageAnswer};
-use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::wire::{self, PARCEL_BYTES_MAX, Parcel, Refused};
+use chat_actors::peer_link::{Secret, Seen};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
@@ -86,22 +85,6 @@ pub struct Inside {
     pub disk_report: Port<DiskReport>,
     pub state_page: Port<StatePage>,
     pub cluster_answer: ClusterAnswer,
-}
-
-/// The highest run of each replica that was heard here.
-#[derive(Default)]
-pub struct Seen(Mutex<BTreeMap<RaftId, u64>>);
-
-impl Seen {
-    /// Whether this is not an earlier run than one that was heard already: its disk went back in time then.
-    fn goes_on(&self, id: RaftId, boot: u64) -> bool {
-        // A panic elsewhere leaves the map whole.
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let highest = seen.entry(id).or_default();
-        let goes_on = boot >= *highest;
-        *highest = boot.max(*highest);
-        goes_on
-    }
 }
 
 /// The peer port's state, shared by its workers.
@@ -194,7 +177,7 @@ impl Inside {
             return Err(Turned::Removed(sender));
         }
         if let Some(boot) = number(request, wire::BOOT)
-            && !self.seen.goes_on(sender, boot)
+            && !self.seen.goes_on(sender, boot, text(request, wire::RUN).unwrap_or_default())
         {
             return Err(Turned::WentBack(sender));
         }
@@ -203,6 +186,18 @@ impl Inside {
             let _busy = self.stranger.offer(Stranger { id: sender, url: url.to_owned() });
         }
         Ok(())
+    }
+
+    /// Whether what the sender says agrees with what earlier runs of it have said. Where one alone votes, it need
+    /// not wait for its disk before it speaks as leader.
+    fn trust(&self, request: &HttpRequest, sender: RaftId, step: &Step) -> Result<(), Turned> {
+        let votes = self.roll.borrow().conf.voters.len();
+        match number(request, wire::BOOT) {
+            Some(boot) if votes > 1 && !self.seen.keeps_word(sender, boot, &step.messages) => {
+                Err(Turned::WentBack(sender))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -237,8 +232,10 @@ async fn parcel(
     let bytes = read(&request, body, PARCEL_BYTES_MAX).await?;
     let mut parcel = Parcel::decode(&bytes).map_err(bad)?;
     let messages = parcel.messages(from.0, inside.own.0).map_err(bad)?;
-    if !messages.is_empty() {
-        queue(&inside.step, Step { messages })?;
+    let step = Step { messages };
+    inside.trust(&request, from, &step)?;
+    if !step.messages.is_empty() {
+        queue(&inside.step, step)?;
     }
     for (term, items) in parcel.take_items() {
         queue(&inside.forwarded, Forwarded { from, term, items })?;
@@ -354,7 +351,7 @@ pub enum Turned {
     OtherReceiver(RaftId),
     #[error("the node with the raft id {0} was removed from this chat")]
     Removed(RaftId),
-    #[error("the disk of raft id {0} went back in time: a later run of it was heard here")]
+    #[error("the disk of raft id {0} went back in time: more of it was heard here before")]
     WentBack(RaftId),
     #[error("{0}")]
     Unavailable(String),

@@ -212,6 +212,7 @@ fn link_of(at: SocketAddr, secret: &str, cluster: &str) -> Link {
         own: RaftId(1),
         own_url: "http://own".to_owned(),
         boot: Boot(7),
+        run: "a".to_owned(),
         limits: LaneLimits::default(),
     };
     let ports = PeerLinkPorts {
