@@ -10,6 +10,7 @@ import { words } from "../words.js";
 import { messageActions } from "./actions.js";
 import { composerView } from "./composer.js";
 import { editMessage } from "./editor.js";
+import { openVersions } from "./lazy.js";
 import { messageList } from "./list.js";
 
 const LOADING_MS = 300;
@@ -150,8 +151,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
 
   /** @param {Message} message */
   async function showVersions(message) {
-    const part = await import("./versions.js").catch(() => announce(words.notice.part));
-    part?.openVersions(() => reader.versions(number, message.seq), message);
+    await openVersions(() => reader.versions(number, message.seq), message);
   }
 
   /** What has been before the eyes of someone who is there has been read. */

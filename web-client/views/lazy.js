@@ -36,6 +36,11 @@ export async function openSettings(...what) {
   await module?.openSettings(...what);
 }
 
+/** @type {(...what: Parameters<typeof import("./versions.js").openVersions>) => Promise<void>} */
+export async function openVersions(...what) {
+  (await loaded(() => import("./versions.js")))?.openVersions(...what);
+}
+
 export const searchModule = () => loaded(() => import("./search.js"));
 
 /**
