@@ -173,6 +173,7 @@ export const words = {
     drop: "Dateien hier ablegen, um sie anzuhängen",
     attached: "Angehängte Dateien",
     detach: (name) => `${name} entfernen`,
+    failed: (name, why) => `${name} wurde nicht hochgeladen. ${why}`,
     tooMany: (most) => `Eine Nachricht fasst höchstens ${most} Dateien.`,
     tooBig: (name, most) => `${name} ist zu groß: höchstens ${most} je Datei.`,
   },

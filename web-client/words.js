@@ -183,6 +183,7 @@ export const words = {
     drop: "Drop files here to attach them",
     attached: "Attached files",
     detach: (/** @type {string} */ name) => `Remove ${name}`,
+    failed: (/** @type {string} */ name, /** @type {string} */ why) => `${name} was not uploaded. ${why}`,
     tooMany: (/** @type {number} */ most) => `A message holds at most ${most} files.`,
     tooBig: (/** @type {string} */ name, /** @type {string} */ most) => `${name} is too large: at most ${most} for a file.`,
   },
