@@ -16,6 +16,7 @@ import { Outbox } from "./outbox.js";
 import { attachedTo } from "./pending.js";
 import { Reader } from "./reader.js";
 import { noAnswer, problemOf, Refusal } from "./refusal.js";
+import { clearShelf, fromShelf, keepShelf } from "./shelf.js";
 import { Connection } from "./socket.js";
 import { Uploads } from "./uploads.js";
 
@@ -24,7 +25,7 @@ const LOGOUT_MS = 3000;
 const ASK_MS = 12_000;
 const READ_MARK_MS = 1000;
 const TYPING_MS = 3000;
-const JOINABLE_MS = 4000;
+const JOINABLE_MS = 6000;
 const KEEP_ROOMS_MS = 2000;
 /** So often a message's files are uploaded again because no node knows them. */
 const LOST_MAX = 3;
@@ -76,6 +77,7 @@ export class Chat {
     this.reader = new Reader(store, (op, fields, patience_ms) => this.#connection.request(op, fields, { patience_ms }));
     setInterval(() => this.reader.refreshJoinable(), JOINABLE_MS);
     void tidyFiles();
+    keepShelf(store);
     store.on("rooms", () => (this.#roomsTimer ??= setTimeout(() => this.#keepRooms(), KEEP_ROOMS_MS)));
   }
 
@@ -87,6 +89,7 @@ export class Chat {
     const rooms = list(recall(`rooms:${session.name}`)).map(readRoom).filter((room) => room !== null);
     this.#store.expect(readUser({ name: session.name }), rooms);
     void this.#outbox.open(session.name);
+    void fromShelf(session.name).then((kept) => kept && this.#token === session.token && this.#store.recall(kept.epoch, kept.messages, kept.people));
     this.#hello();
     return true;
   }
@@ -261,6 +264,21 @@ export class Chat {
   }
 
   /**
+   * Shown at once, and taken back when it was refused.
+   * @param {number} room
+   * @param {boolean} on whether its new messages make no noise
+   */
+  async mute(room, on) {
+    this.#store.setMuted(room, on);
+    try {
+      await this.change("mute", { room, on });
+    } catch (error) {
+      this.#store.setMuted(room, !on);
+      throw error;
+    }
+  }
+
+  /**
    * A question that changes nothing.
    * @param {string} op
    * @param {Record<string, unknown>} fields
@@ -395,6 +413,11 @@ export class Chat {
   #leave(why) {
     const token = this.#token;
     this.#token = null;
+    const { me } = this.#store;
+    if (me) {
+      forget(`rooms:${me.name}`);
+      void clearShelf(me.name);
+    }
     this.#connection.close();
     this.#outbox.close();
     this.uploads.stop();

@@ -3,6 +3,8 @@
 import { Chat } from "./chat.js";
 import { speak } from "./language.js";
 import { readLink } from "./links.js";
+import { jump } from "./jump.js";
+import { notices } from "./notices.js";
 import { Store } from "./store.js";
 import { appView } from "./views/app.js";
 import { loginView } from "./views/login.js";
@@ -55,7 +57,7 @@ function show() {
     app = appView({ chat, store, view, roomsButton, announce });
     return;
   }
-  document.title = words.title("", 0);
+  document.title = words.title("", 0, 0);
   view.replaceChildren(loginView(chat, readLink(location.hash), withoutLink));
   store.setStatus({ phase: "connecting", quorum: true });
   void chat.look();
@@ -70,6 +72,11 @@ store.on("session", show);
 // Somebody who opens a link wants what it leads to, also where another person is logged in.
 if (readLink(location.hash) || !chat.resume()) show();
 window.addEventListener("hashchange", () => readLink(location.hash) && location.reload());
+
+notices({ store, go: jump });
+navigator.serviceWorker?.addEventListener("message", ({ data }) => {
+  if (typeof data?.room === "number" && typeof data.seq === "number") jump(data.room, data.seq);
+});
 
 setInterval(() => {
   if (document.visibilityState === "hidden") return;

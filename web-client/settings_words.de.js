@@ -7,7 +7,19 @@ export const settingsWords = {
     close: "Einstellungen schließen",
     tabs: { account: "Konto", preferences: "Dieses Gerät", sessions: "Sitzungen", people: "Personen", rooms: "Alle Räume", registration: "Registrierung", cluster: "Cluster" },
   },
-  preferences: { language: "Sprache", browser: "Wie der Browser sie wünscht" },
+  preferences: {
+    language: "Sprache",
+    browser: "Wie der Browser sie wünscht",
+    noticesHeading: "Benachrichtigungen",
+    noticesOn: "Benachrichtigungen zeigen",
+    noticesOff: "Keine zeigen",
+    notices: {
+      on: "Sie erfahren von Direktnachrichten und Erwähnungen, während Sie woanders sind und diese Seite offen ist.",
+      off: "Sie werden von nichts benachrichtigt.",
+      blocked: "Dieser Browser verbietet Benachrichtigungen von hier. Erlauben Sie sie in seinen Einstellungen für diese Seite.",
+      none: "Dieser Browser kennt keine Benachrichtigungen.",
+    },
+  },
   account: {
     profile: "Ihr Name",
     display: "Anzeigename",

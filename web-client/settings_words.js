@@ -6,7 +6,19 @@ export const settingsWords = {
     close: "Close the settings",
     tabs: { account: "Account", preferences: "This device", sessions: "Sessions", people: "People", rooms: "All rooms", registration: "Registration", cluster: "Cluster" },
   },
-  preferences: { language: "Language", browser: "As the browser asks" },
+  preferences: {
+    language: "Language",
+    browser: "As the browser asks",
+    noticesHeading: "Notifications",
+    noticesOn: "Show notifications",
+    noticesOff: "Show none",
+    notices: {
+      on: "You are notified of direct messages and of mentions, while you look elsewhere and this page is open.",
+      off: "You are not notified of anything.",
+      blocked: "This browser forbids notifications from here. Allow them in its settings for this page.",
+      none: "This browser has no notifications.",
+    },
+  },
   account: {
     profile: "Your name",
     display: "Display name",

@@ -3,7 +3,8 @@
  * views listen to the topics below and read what they need.
  *
  * Topics: `session` (in or out), `anew` (what is held has to be loaded again), `status`, `rooms` (the list, counts, the public rooms), `users`, `current` (another room
- * is open), `members` (somebody came or went), and for each room `room:N` (its messages) and `typing:N`.
+ * is open), `members` (somebody came or went), `arrived` (somebody else's new message, as `detail`), `touched` (there is
+ * something to write down), and for each room `room:N` (its messages) and `typing:N`.
  *
  * @typedef {import("./types.js").RoomState} RoomState
  * @typedef {import("./types.js").Room} Room
@@ -46,6 +47,8 @@ export class Store extends EventTarget {
   rememberedEpoch = null;
   /** Who types where, until when. @type {Map<number, Map<string, number>>} */
   typing = new Map();
+  /** Rooms that have changed since they were written down. @type {Set<number>} */
+  touched = new Set();
   /** Messages of rooms whose `room` event has not come yet. @type {Message[]} */
   #early = [];
 
@@ -61,11 +64,21 @@ export class Store extends EventTarget {
 
   /** @param {string[]} topics */
   tell(...topics) {
-    for (const topic of topics) this.dispatchEvent(new Event(topic));
+    for (const topic of topics) {
+      this.dispatchEvent(new Event(topic));
+      if (topic.startsWith("room:")) this.touched.add(Number(topic.slice("room:".length)));
+    }
+    if (this.touched.size > 0) this.dispatchEvent(new Event("touched"));
   }
 
   /** @param {Partial<Store["status"]>} change */
   setStatus(change) {
+    // Who typed when the connection was lost may have stopped since.
+    if (change.phase === "lost" && this.typing.size > 0) {
+      const rooms = [...this.typing.keys()];
+      this.typing.clear();
+      this.tell(...rooms.map((room) => `typing:${room}`));
+    }
     this.status = { ...this.status, ...change };
     this.tell("status");
   }
@@ -117,9 +130,11 @@ export class Store extends EventTarget {
    * The last messages of an earlier visit, as long as no server has said what is there now.
    * @param {string} epoch
    * @param {Map<number, Message[]>} kept by room
+   * @param {User[]} people
    */
-  recallMessages(epoch, kept) {
+  recall(epoch, kept, people) {
     if (this.epoch !== null) return;
+    for (const user of people) if (!this.users.has(user.name)) this.users.set(user.name, user);
     this.rememberedEpoch = epoch;
     for (const [number, messages] of kept) {
       const room = this.rooms.get(number);
@@ -128,6 +143,7 @@ export class Store extends EventTarget {
       room.stale = true;
       this.tell(`room:${number}`);
     }
+    this.tell("users");
   }
 
   /** Nobody is logged in here any more. The outbox on the disk is not touched. */
@@ -144,6 +160,7 @@ export class Store extends EventTarget {
     this.rememberedEpoch = null;
     this.typing = new Map();
     this.#early = [];
+    this.touched.clear();
     this.tell("session", "rooms");
   }
 
@@ -302,6 +319,17 @@ export class Store extends EventTarget {
     return (others.length > 0 ? others : room.users).map((name) => this.display(name)).join(", ");
   }
 
+  /** What is unread in the rooms that are not muted, and how much of it names the reader. */
+  get unread() {
+    let [count, mentions] = [0, 0];
+    for (const room of this.rooms.values()) {
+      if (room.muted) continue;
+      count += room.unread;
+      mentions += room.mentions;
+    }
+    return { count, mentions };
+  }
+
   /** Messages written here that the servers have not acknowledged. */
   get waiting() {
     return this.outbox.filter((item) => item.op === "send" && item.state === "waiting").length;
@@ -327,6 +355,7 @@ export class Store extends EventTarget {
     if (this.typing.get(message.room)?.delete(message.from)) this.tell(`typing:${message.room}`);
     this.tell(`room:${message.room}`);
     if (isNew || message.deleted) this.tell("rooms");
+    if (isNew && message.from !== this.me?.name && !message.deleted) this.dispatchEvent(new CustomEvent("arrived", { detail: message }));
   }
 
   /** @param {Room} room */

@@ -42,6 +42,24 @@ self.addEventListener("fetch", (event) => {
   if (request.mode === "navigate") fetching.waitUntil(renew().catch(() => undefined));
 });
 
+self.addEventListener("notificationclick", (event) => {
+  const { notification } = /** @type {ExtendableEvent & { notification: Notification }} */ (event);
+  notification.close();
+  /** @type {ExtendableEvent} */ (event).waitUntil(goTo(notification.data));
+});
+
+/**
+ * Brings the page to a message: the one that is open, or a new one.
+ * @param {{ room: number, seq: number }} place
+ */
+async function goTo(place) {
+  const clients = /** @type {any} */ (self).clients;
+  const [open] = await clients.matchAll({ type: "window" });
+  if (!open) return clients.openWindow(`/#/room/${place.room}/${place.seq}`);
+  open.postMessage(place);
+  return open.focus();
+}
+
 /** Takes all files of the page when they are others than those held. */
 async function renew() {
   const cache = await caches.open(CACHE);

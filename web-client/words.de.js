@@ -10,7 +10,7 @@ const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 /** @type {typeof import("./words.js").words} */
 export const words = {
   product: "replicated-chat",
-  title: (place, unread) => `${unread > 0 ? `(${unread}) ` : ""}${place ? `${place} – ` : ""}replicated-chat`,
+  title: (place, unread, mentions) => `${unread > 0 ? `(${unread}${mentions > 0 ? ` @${mentions}` : ""}) ` : ""}${place ? `${place} – ` : ""}replicated-chat`,
 
   status: {
     connecting: "Verbindet …",
@@ -82,6 +82,8 @@ export const words = {
     none: "Noch keine",
     logOut: "Abmelden",
     unread: (count) => `${count} ungelesen`,
+    mentions: (count) => plural(count, "Erwähnung", "Erwähnungen"),
+    muted: "stumm",
     failed: (count) => `${count} nicht gesendet`,
     skip: "Zur Unterhaltung",
     online: "online",
@@ -110,6 +112,10 @@ export const words = {
     people: "Leute",
     log: (room) => `Unterhaltung in ${room}`,
     beginning: "Der Anfang",
+    mute: "Raum stumm schalten",
+    muted: "Stumm. Neue Nachrichten werden nicht gezählt.",
+    unmuted: "Nicht mehr stumm.",
+    noMute: "Dieser Server kann Räume noch nicht stumm schalten.",
     fresh: "Neu",
     pill: (count) => plural(count, "neue Nachricht", "neue Nachrichten"),
     toEnd: "Zum Ende",

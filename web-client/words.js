@@ -14,7 +14,8 @@ const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 
 export const words = {
   product: "replicated-chat",
-  title: (/** @type {string} */ place, /** @type {number} */ unread) => `${unread > 0 ? `(${unread}) ` : ""}${place ? `${place} – ` : ""}replicated-chat`,
+  title: (/** @type {string} */ place, /** @type {number} */ unread, /** @type {number} */ mentions) =>
+    `${unread > 0 ? `(${unread}${mentions > 0 ? ` @${mentions}` : ""}) ` : ""}${place ? `${place} – ` : ""}replicated-chat`,
 
   status: {
     connecting: "Connecting…",
@@ -86,6 +87,8 @@ export const words = {
     none: "None yet",
     logOut: "Log out",
     unread: (/** @type {number} */ count) => `${count} unread`,
+    mentions: (/** @type {number} */ count) => plural(count, "mention", "mentions"),
+    muted: "muted",
     failed: (/** @type {number} */ count) => `${count} not sent`,
     skip: "Go to the conversation",
     online: "online",
@@ -114,6 +117,10 @@ export const words = {
     people: "People",
     log: (/** @type {string} */ room) => `Conversation in ${room}`,
     beginning: "The beginning",
+    mute: "Mute this room",
+    muted: "Muted. Its new messages are not counted.",
+    unmuted: "No longer muted.",
+    noMute: "This server cannot mute rooms yet.",
     fresh: "New",
     pill: (/** @type {number} */ count) => plural(count, "new message", "new messages"),
     toEnd: "To the end",

@@ -170,10 +170,9 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   }
 
   function title() {
-    let unread = 0;
-    for (const room of store.rooms.values()) unread += room.unread;
+    const { count, mentions } = store.unread;
     const room = store.current === null ? undefined : store.rooms.get(store.current);
-    document.title = words.title(room ? store.title(room) : "", unread);
+    document.title = words.title(room ? store.title(room) : "", count, mentions);
   }
 
   /** @param {KeyboardEvent} event */

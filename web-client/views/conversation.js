@@ -5,10 +5,12 @@ import { draftKey } from "../draft.js";
 import { icon } from "../icons.js";
 import { placeLink } from "../jump.js";
 import { conversation } from "../pending.js";
+import { problemOf } from "../refusal.js";
 import { bound, firstUnread } from "../rooms.js";
-import { words } from "../words.js";
+import { problemWords, words } from "../words.js";
 import { messageActions } from "./actions.js";
 import { composerView } from "./composer.js";
+import { tell } from "./dialogs.js";
 import { editMessage } from "./editor.js";
 import { openVersions } from "./lazy.js";
 import { messageList } from "./list.js";
@@ -32,6 +34,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
   const kind = h("span", { class: "room-kind" });
   const topic = h("p", { class: "topic", dir: "auto" });
   const peopleButton = h("button", { type: "button", class: "button quiet", id: "people-button", onclick: people }, icon("people"), h("span", {}, words.room.people));
+  const muteButton = h("button", { type: "button", class: "icon-button mute", onclick: () => void mute() });
   const typing = h("p", { class: "typing", dir: "auto" });
   const empty = h("div", { class: "empty", hidden: true });
   /** @type {ReturnType<typeof editMessage> | null} */
@@ -56,7 +59,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
       void navigator.clipboard?.writeText(text).then(() => announce(words.message.copied), () => undefined);
     },
     show: (/** @type {number} */ seq) => void reveal(seq),
-    versions: (/** @type {Message} */ message) => void showVersions(message),
+    versions: (/** @type {Message} */ message) => void openVersions(() => reader.versions(number, message.seq), message),
     display: (/** @type {string} */ name) => store.display(name),
     me,
     known: (/** @type {string} */ name) => store.users.has(name),
@@ -105,7 +108,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
   const element = h(
     "main",
     { class: "conversation", id: "conversation" },
-    h("div", { class: "room-head" }, h("div", { class: "room-name" }, h("div", { class: "heading-row" }, kind, heading), topic), peopleButton),
+    h("div", { class: "room-head" }, h("div", { class: "room-name" }, h("div", { class: "heading-row" }, kind, heading), topic), muteButton, peopleButton),
     h("div", { class: "log-area" }, list.element, empty),
     typing,
     composer.element,
@@ -149,9 +152,18 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     if (!list.reveal(seq)) announce(came ? words.message.notThere : words.empty.failed);
   }
 
-  /** @param {Message} message */
-  async function showVersions(message) {
-    await openVersions(() => reader.versions(number, message.seq), message);
+  /** Its new messages make no noise, or make it again. */
+  async function mute() {
+    const state = store.rooms.get(number);
+    if (!state) return;
+    const wanted = !state.muted;
+    try {
+      await chat.mute(number, wanted);
+      announce(wanted ? words.room.muted : words.room.unmuted);
+    } catch (error) {
+      const problem = problemOf(error);
+      tell(words.room.mute, problem.code === "bad_request" ? words.room.noMute : problemWords(problem), words.people.close);
+    }
   }
 
   /** What has been before the eyes of someone who is there has been read. */
@@ -188,6 +200,11 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     if (kind.dataset.kind !== state.kind) {
       kind.dataset.kind = state.kind;
       kind.replaceChildren(icon(state.kind === "direct" ? "people" : state.kind === "private" ? "lock" : "hash"), unseen(words.room[state.kind]));
+    }
+    if (muteButton.dataset.muted !== String(state.muted)) {
+      muteButton.dataset.muted = muteButton.ariaPressed = String(state.muted);
+      muteButton.title = words.room.mute;
+      muteButton.replaceChildren(icon(state.muted ? "bellOff" : "bell"), unseen(words.room.mute));
     }
     topic.textContent = state.topic;
     topic.hidden = state.topic === "";

@@ -38,7 +38,7 @@ export async function openSettings(...what) {
 
 /** @type {(...what: Parameters<typeof import("./versions.js").openVersions>) => Promise<void>} */
 export async function openVersions(...what) {
-  (await loaded(() => import("./versions.js")))?.openVersions(...what);
+  await (await loaded(() => import("./versions.js")))?.openVersions(...what);
 }
 
 export const searchModule = () => loaded(() => import("./search.js"));

@@ -238,7 +238,8 @@ function updateEntry(entry, room, title, store) {
     href: placeLink(room.room),
     "aria-current": store.current === room.room ? "page" : null,
     "aria-description": room.kind === "direct" ? (online ? words.nav.online : words.nav.offline) : room.kind === "private" ? words.room.private : null,
-    "data-unread": room.unread > 0,
+    "data-unread": room.unread > 0 && !room.muted,
+    "data-muted": room.muted,
   });
   const look = `${room.kind} ${online} ${others[0] ?? ""} ${title}`;
   if (mark.dataset.look !== look) {
@@ -251,8 +252,10 @@ function updateEntry(entry, room, title, store) {
     }
   }
   if (name.textContent !== title) name.textContent = title;
-  const shown = room.unread > 0 ? String(room.unread) : "";
-  const key = `${shown} ${failed}`;
+  // What is muted is not counted.
+  const unread = room.muted ? 0 : room.unread;
+  const called = room.muted ? 0 : room.mentions;
+  const key = `${unread} ${called} ${room.muted} ${failed}`;
   if (count.dataset.key === key) return;
   count.dataset.key = key;
   count.replaceChildren();
@@ -260,7 +263,11 @@ function updateEntry(entry, room, title, store) {
     const sign = h("span", { class: "failed-count", title: words.nav.failed(failed) }, icon("alert"), unseen(` ${words.nav.failed(failed)} `));
     count.append(sign);
   }
-  if (shown) count.append(unseen(" "), h("span", { class: "badge" }, shown, unseen(` ${words.nav.unread(room.unread).replace(/^\d+ /, "")}`)));
+  if (room.muted) count.append(h("span", { class: "muted-sign", title: words.nav.muted }, icon("bellOff"), unseen(` ${words.nav.muted}`)));
+  const badge = (/** @type {string} */ looks, /** @type {string} */ shown, /** @type {string} */ spoken) =>
+    count.append(h("span", { class: `badge ${looks}` }, h("span", { "aria-hidden": "true" }, shown), unseen(` ${spoken}`)));
+  if (called > 0) badge("called", "@", words.nav.mentions(called));
+  if (unread > 0) badge("", String(unread), words.nav.unread(unread));
 }
 
 /**
