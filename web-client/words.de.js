@@ -249,6 +249,8 @@ export const words = {
     remove: "Entfernen",
     removeOf: (name) => `${name} entfernen`,
     leave: "Raum verlassen",
+    change: "Namen und Thema ändern",
+    changeHeading: (room) => `${room} ändern`,
     admin: "Admin",
     you: "Sie",
     deleted: "gelöschtes Konto",

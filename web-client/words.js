@@ -260,6 +260,8 @@ export const words = {
     remove: "Remove",
     removeOf: (/** @type {string} */ name) => `Remove ${name}`,
     leave: "Leave this room",
+    change: "Change name and topic",
+    changeHeading: (/** @type {string} */ room) => `Change ${room}`,
     admin: "admin",
     you: "you",
     deleted: "deleted account",
