@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::cluster::Cluster;
 use crate::cluster::client::password_of;
 
-const STORIES_MAX: Duration = Duration::from_secs(300);
+const STORIES_MAX: Duration = Duration::from_secs(600);
 /// Whose password the stories are told, for what only an admin may do.
 const ADMIN: &str = "root";
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -59,7 +59,7 @@ export class Search {
     const hits = [];
     let partial = false;
     try {
-      for (let page = 0; page < PAGES_MAX; page++) {
+      for (let page = 0; page < (query.before === null ? 1 : PAGES_MAX); page++) {
         const reply = await this.#ask("search", this.#before === null ? fields : { ...fields, before: this.#before });
         if (this.#typed !== typed) return null;
         partial ||= reply.partial === true;

@@ -69,7 +69,6 @@ export const settingsWords = {
     reset: "Passwort zurücksetzen",
     resetLink: (name) => `Ein Link, mit dem ${name} einmal ein neues Passwort setzt`,
     rename: "Ändern",
-    renameHeading: (room) => `${room} ändern`,
     narrow: (shown, all) => `Die ersten ${shown} von ${all}. Tippen Sie einen Teil des Namens, um andere zu sehen.`,
   },
   registration: {

@@ -68,7 +68,6 @@ export const settingsWords = {
     reset: "Reset password",
     resetLink: (/** @type {string} */ name) => `A link for ${name} to set a new password, once`,
     rename: "Change",
-    renameHeading: (/** @type {string} */ room) => `Change ${room}`,
     narrow: (/** @type {number} */ shown, /** @type {number} */ all) => `The first ${shown} of ${all}. Type a part of a name to see others.`,
   },
   registration: {

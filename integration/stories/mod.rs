@@ -8,6 +8,7 @@
 
 mod accounts;
 mod away;
+mod bench;
 mod catching_up;
 mod chaos;
 mod clocks;
@@ -21,6 +22,7 @@ mod first_message;
 mod founding;
 mod http;
 mod joining;
+mod large_state;
 mod majority;
 mod members;
 mod messages;

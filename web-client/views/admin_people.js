@@ -81,9 +81,9 @@ export function adminPeopleView({ chat, store, announce }) {
       } }, label, unseen(` ${user.name}`));
     /** @param {Partial<User>} change */
     const now = (change) => {
-      const at = [...item.querySelectorAll("button")].indexOf(/** @type {any} */ (document.activeElement));
       fill(item, { ...user, ...change });
-      item.querySelectorAll("button")[Math.max(0, at)]?.focus();
+      // Once a question that was asked before has gone.
+      setTimeout(() => item.querySelector("button")?.focus(), 0);
     };
     const setRole = async (/** @type {User["role"]} */ role) => {
       await chat.change("set_role", { user: user.name, role });

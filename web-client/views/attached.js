@@ -3,7 +3,7 @@
 import { h, keyed, set, unseen } from "../dom.js";
 import { icon } from "../icons.js";
 import { size } from "../sizes.js";
-import { words } from "../words.js";
+import { problemWords, words } from "../words.js";
 
 const FILES_MAX = 20;
 
@@ -76,7 +76,8 @@ export function attachedView({ uploads, limit, changed, complain, focus }) {
         const said = state?.problem ? words.files.failed : state?.file ? size(file.bytes) : `${size(file.bytes)}, ${part > 0 ? words.files.uploading(Math.floor(part * 100)) : words.files.waiting}`;
         if (note.textContent !== said) note.textContent = said;
         /** @type {HTMLElement} */ (chip.lastElementChild).style.setProperty("--part", state?.file ? "0" : String(part));
-        set(chip, { "data-failed": Boolean(state?.problem) });
+        if (state?.problem && !chip.dataset.failed) complain(text.failed(file.name, problemWords(state.problem)));
+        set(chip, { "data-failed": state?.problem ? "yes" : null });
       },
     });
   }

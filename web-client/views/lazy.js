@@ -41,6 +41,11 @@ export async function openVersions(...what) {
   await (await loaded(() => import("./versions.js")))?.openVersions(...what);
 }
 
+/** @type {(...what: Parameters<typeof import("./edit_room.js").editRoom>) => Promise<void>} */
+export async function editRoom(...what) {
+  (await loaded(() => import("./edit_room.js")))?.editRoom(...what);
+}
+
 export const searchModule = () => loaded(() => import("./search.js"));
 
 /**

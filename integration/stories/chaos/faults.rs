@@ -1,7 +1,7 @@
 //! Five nodes, and what is done to them: drawn by a seed from a table of all that this machine lets us do.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -320,7 +320,7 @@ async fn pause(dice: &mut StdRng) {
     actix::clock::sleep(Duration::from_millis(dice.random_range(FLAP_MS))).await;
 }
 
-/// A folder and all its files, in the place of what is there.
+/// A folder and all its files, in the place of what is there, and kept there whatever happens to the power.
 fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     fs::create_dir_all(to).unwrap();
@@ -330,7 +330,14 @@ fn copy(from: &Path, to: &Path) {
         if entry.file_type().unwrap().is_dir() {
             copy(&entry.path(), &to);
         } else {
-            fs::copy(entry.path(), to).unwrap();
+            fs::copy(entry.path(), &to).unwrap();
+            sync(&to);
         }
     }
+    sync(to);
+    sync(to.parent().expect("it is somewhere"));
+}
+
+fn sync(path: &Path) {
+    File::open(path).unwrap().sync_all().unwrap();
 }
