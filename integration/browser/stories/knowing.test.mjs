@@ -82,12 +82,12 @@ test("who asks for notifications gets them for mentions, but not for what is on 
   await bob.page.keyboard.press("Escape");
 
   await ann.say("nothing for anybody");
-  await ann.say(`this is for @${bob.name}`);
+  await ann.say(`@${bob.name}, this is for you`);
   await until("the mention is told of", async () => (await shown()).length > 0);
   await bob.open(room);
-  await bob.sees("this is for");
-  await ann.say(`and you see this one, @${bob.name}`);
+  await bob.sees("this is for you");
+  await ann.say(`@${bob.name}, and you see this one`);
   await bob.sees("and you see this one");
-  assert.deepEqual(await shown(), [`${room}: ${ann.name}: this is for @${bob.name}`]);
+  assert.deepEqual(await shown(), [`${room}: ${ann.name}: @${bob.name}, this is for you`]);
   assert.deepEqual([...ann.faults, ...bob.faults], []);
 });
