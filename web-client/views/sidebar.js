@@ -233,7 +233,7 @@ function updateEntry(entry, room, title, store) {
   link.dataset.room = String(room.room);
   const failed = store.outbox.filter((item) => item.room === room.room && item.state === "failed").length;
   const others = room.users.filter((user) => user !== store.me?.name);
-  const online = room.kind === "direct" && others.some((user) => store.users.get(user)?.online);
+  const online = room.kind === "direct" && others.some((user) => store.isOnline(user));
   set(link, {
     href: placeLink(room.room),
     "aria-current": store.current === room.room ? "page" : null,
