@@ -238,8 +238,8 @@ function updateEntry(entry, room, title, store) {
     href: placeLink(room.room),
     "aria-current": store.current === room.room ? "page" : null,
     "aria-description": room.kind === "direct" ? (online ? words.nav.online : words.nav.offline) : room.kind === "private" ? words.room.private : null,
-    "data-unread": room.unread > 0 && !room.muted,
-    "data-muted": room.muted,
+    "data-unread": String(room.unread > 0 && !room.muted),
+    "data-muted": String(room.muted),
   });
   const look = `${room.kind} ${online} ${others[0] ?? ""} ${title}`;
   if (mark.dataset.look !== look) {
