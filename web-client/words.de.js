@@ -20,6 +20,7 @@ export const words = {
     stopped: "Getrennt",
   },
   notice: {
+    label: "Verbindung",
     noMajority: "Die Mehrheit der Server antwortet nicht. Lesen geht; was Sie schreiben, wird gesendet, sobald sie wieder da ist.",
     lost: "Gerade antwortet kein Server. Was Sie schreiben, bleibt hier und wird gesendet, sobald einer wieder da ist.",
     stopped: "Der Server hat die Verbindung beendet und diese Seite gebeten, nicht von selbst wiederzukommen.",

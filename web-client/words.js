@@ -25,6 +25,7 @@ export const words = {
     stopped: "Disconnected",
   },
   notice: {
+    label: "Connection",
     noMajority: "No majority of the servers answers. You can read; what you write is sent when they are back.",
     lost: "No server answers at the moment. What you write is kept here and sent when one is back.",
     stopped: "The server ended the connection and asked this page not to come back by itself.",

@@ -246,7 +246,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
  */
 function noticeView(chat, store) {
   const NOTICE_MS = 3000;
-  const element = h("div", { class: "notice", hidden: true });
+  const element = h("section", { class: "notice", "aria-label": words.notice.label, hidden: true });
   let since = 0;
   const update = () => {
     const { phase, quorum } = store.status;
