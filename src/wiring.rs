@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Arbiter, AsyncContext as _, Context};
+use actix::{Actor, ArbiterHandle, AsyncContext as _, Context};
 use actix_web::HttpResponse;
 use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
@@ -145,6 +145,7 @@ pub async fn start_node(
     mut store: Store,
     gate: &Gate,
     peer_edge: &PeerEdge,
+    peer_thread: &ArbiterHandle,
 ) -> anyhow::Result<RunningNode> {
     let opened = start_store(&mut store).await?;
     let (own, cluster) = (opened.raft_id, opened.cluster.clone());
@@ -179,7 +180,7 @@ pub async fn start_node(
     listeners.replaced.subscribe(hub.replaced.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
-    let consensus = start_consensus(Parts {
+    let parts = Parts {
         store,
         opened,
         settings: settings.raft.clone(),
@@ -193,8 +194,8 @@ pub async fn start_node(
         directory: tell_directory,
         roll: tell_roll,
         metrics: metrics.clone(),
-    })
-    .await?;
+    };
+    let consensus = start_consensus(parts, peer_thread).await?;
 
     let ports = SessionPorts {
         propose: consensus.propose.clone(),
@@ -343,15 +344,15 @@ pub struct Parts {
     pub metrics: Metrics,
 }
 
-/// Starts `RaftNode`, its links on the same thread, and `Storage` on one of its own.
+/// Starts `RaftNode` and its links on the thread that serves the other nodes, and `Storage` on one of its
+/// own. What a peer brings is then stepped, and what comes of it sent, without waking another thread.
 ///
 /// # Errors
 /// When Raft refuses what the disk holds, or a peer's address cannot be used.
-pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
+pub async fn start_consensus(parts: Parts, thread: &ArbiterHandle) -> anyhow::Result<Consensus> {
     let (done, started) = oneshot::channel();
-    let arbiter = Arbiter::new();
     // RaftNode and the links name each other, so all are made on their thread, from the inside.
-    let spawned = arbiter.spawn_fn(move || {
+    let spawned = thread.spawn_fn(move || {
         let built = build(parts);
         let _stopping = done.send(built);
     });
