@@ -12,6 +12,7 @@ use chat_actors::ids::{At, LogIndex, Origin, RaftId, RoomId, Seq};
 use chat_actors::messages::consensus::NotDone;
 use chat_actors::messages::disk::{Committed, Payload};
 use chat_actors::raft::core::Core;
+use raft::eraftpb::ConfState;
 
 use super::Failure;
 
@@ -157,8 +158,9 @@ impl Truth {
             );
         };
         let data = match &entry.what {
-            Payload::Batch(data) => data.clone(),
-            _ => Bytes::new(),
+            Payload::Batch(data) | Payload::Node(data) => data.clone(),
+            Payload::Conf(conf, row) => members(conf, row),
+            Payload::Empty => Bytes::new(),
         };
         if known.term == entry.term.0 && *known.data.get_or_insert_with(|| data.clone()) == data {
             return Ok(());
@@ -335,6 +337,14 @@ impl Truth {
     pub fn entries(&self) -> usize {
         self.log.len()
     }
+}
+
+/// Who is in a configuration, whatever their order, and the row that changes with it.
+fn members(conf: &ConfState, row: &Bytes) -> Bytes {
+    let mut ids =
+        [&conf.voters, &conf.voters_outgoing, &conf.learners, &conf.learners_next].map(Clone::clone);
+    ids.iter_mut().for_each(|ids| ids.sort_unstable());
+    Bytes::from(format!("{ids:?} {row:?}"))
 }
 
 /// Whose repeat gives the first outcome again, whatever happened since. Of read marks the last is.
