@@ -7,11 +7,13 @@
 //! - [`incoming`]: such pages on their way in, as files.
 //! - [`damage`]: which errors mean that the file cannot be trusted any more.
 //! - [`pragma`]: settings of a connection, read back.
+//! - [`read_only`]: connections that read beside the writer.
 
 pub mod damage;
 pub mod entries;
 pub mod incoming;
 pub mod pages;
 pub mod pragma;
+pub mod read_only;
 pub mod rows;
 pub mod walk;

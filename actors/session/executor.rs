@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::limits::Buckets;
 use super::reply::{Answer, Limits, ListedUser, Problem, Reply};
-use super::request::Op;
+use super::request::{Op, Wanted};
 use crate::bus::{NotSent, Port, Post};
 use crate::chat::command::{Change, Command, TokenHash};
 use crate::chat::objects::User;
@@ -28,6 +28,7 @@ use crate::messages::people::{Online, Surroundings, Typing};
 use crate::messages::reading::{
     Account, History, Home, Members, PageOf, Pull, ReadFailed, Rooms, SessionOf, Users,
 };
+use crate::messages::search::{Search, Searched};
 
 /// The contract says 5 s; what is left is for the way back.
 const ANSWER_WITHIN: Duration = Duration::from_millis(4500);
@@ -49,6 +50,7 @@ pub struct Ports {
     pub users: Port<Users>,
     pub rooms: Port<Rooms>,
     pub members: Port<Members>,
+    pub search: Port<Search>,
     pub passwords: PasswordPorts,
     pub typing: Port<Typing>,
     pub online: Port<Online>,
@@ -156,6 +158,7 @@ impl Executor {
                 let users = self.members(who.user, room).await?;
                 Ok(Answer::Users { users: self.with_presence(users).await, more: None })
             }
+            Op::Search(wanted) => self.search(who, wanted).await,
             Op::History { room, page, limit, local } => self.history(who, room, page, limit, local).await,
             Op::Typing { room } => {
                 self.count_change(&who.user)?;
@@ -182,6 +185,20 @@ impl Executor {
         let ask = |reply| History { user: who.user, room, page, limit, reply };
         let page = self.read(&self.ports.history, ask).await?.ok_or_else(no_such_room)?;
         Ok(Answer::History { messages: page.messages, more: page.more, at: page.at })
+    }
+
+    async fn search(&self, who: Who, wanted: Wanted) -> Reply {
+        let Wanted { query, room, from, before, limit } = wanted;
+        let question = |reply| Search { user: who.user, query, room, from, before, limit, reply };
+        match ask(&self.ports.search, question).await? {
+            Searched::Found(page) => Ok(Answer::Found(page)),
+            Searched::NoSuchRoom => Err(no_such_room()),
+            Searched::NoSuchUser => Err(Problem::new(Code::NotFound, "no such user")),
+            Searched::NotNow => Err(Problem::new(
+                Code::Unavailable,
+                "this node cannot search just now: try another, or later",
+            )),
+        }
     }
 
     async fn list_users(&self, pattern: Option<String>, after: Option<String>, limit: usize) -> Reply {

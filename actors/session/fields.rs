@@ -66,6 +66,13 @@ fn fields(op: &str) -> &'static [Field] {
             ("limit", Whole, OPTIONAL),
             ("read", Text, OPTIONAL),
         ],
+        "search" => &[
+            ("text", Text, NEEDED),
+            ("room", Number, OPTIONAL),
+            ("from", Text, OPTIONAL),
+            ("before", Number, OPTIONAL),
+            ("limit", Whole, OPTIONAL),
+        ],
         _ => &[],
     }
 }

@@ -7,6 +7,7 @@ use crate::chat::outcome::{Code, Done, Outcome, Refusal};
 use crate::ids::{At, Seq};
 use crate::messages::people::Cluster;
 use crate::messages::reading::HomeRoom;
+use crate::messages::search::FoundPage;
 
 pub type Reply = Result<Answer, Problem>;
 
@@ -52,6 +53,7 @@ pub enum Answer {
         more: bool,
         at: At,
     },
+    Found(FoundPage),
     Pong {
         time: u64,
     },

@@ -15,6 +15,7 @@ use crate::chat::outcome::{Code, Refusal};
 use crate::chat::rules;
 use crate::ids::{At, RoomId, Seq};
 use crate::messages::reading::PageOf;
+use crate::words::Query;
 
 /// What a frame turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,10 +80,21 @@ pub enum Op {
         limit: usize,
         local: bool,
     },
+    Search(Wanted),
     Typing {
         room: RoomId,
     },
     Ping,
+}
+
+/// What somebody looks for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub query: Query,
+    pub room: Option<RoomId>,
+    pub from: Option<String>,
+    pub before: Option<At>,
+    pub limit: usize,
 }
 
 /// Where a client wants to go on.
@@ -129,6 +141,7 @@ pub const OPS: &[&str] = &[
     "react",
     "history",
     "mark_read",
+    "search",
     "typing",
     "ping",
 ];
@@ -227,7 +240,7 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
             rooms(op, text)?
         }
         "edit" | "delete" | "react" | "mark_read" => Op::Change(messages(op, text, message_bytes)?),
-        "list_users" | "list_rooms" | "history" => lists(op, text)?,
+        "list_users" | "list_rooms" | "history" | "search" => lists(op, text)?,
         _ => return Err(bad(format!("unknown op: {}", shortened(op)))),
     })
 }
@@ -311,6 +324,17 @@ fn lists(op: &str, text: &str) -> Result<Op, Refusal> {
             let ListRooms { pattern } = read(op, text)?;
             rules::pattern(pattern.as_deref().unwrap_or_default())?;
             Op::ListRooms { pattern }
+        }
+        "search" => {
+            let Search { text, room, from, before, limit } = read(op, text)?;
+            rules::sought(&text)?;
+            Op::Search(Wanted {
+                query: Query::read(&text).ok_or_else(|| bad("text holds no word to look for"))?,
+                room: room.map(rules::room).transpose()?,
+                from: from.as_deref().map(named_user).transpose()?,
+                before,
+                limit: rules::search_limit(limit),
+            })
         }
         _ => {
             let History { room, before, after, limit, read } = read(op, text)?;
@@ -460,6 +484,15 @@ struct ListUsers {
 struct ListRooms {
     #[serde(rename = "match")]
     pattern: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Search {
+    text: String,
+    room: Option<u64>,
+    from: Option<String>,
+    before: Option<At>,
+    limit: Option<i64>,
 }
 
 #[derive(Deserialize)]
