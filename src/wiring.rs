@@ -216,6 +216,7 @@ pub async fn start_node(
         users: readers.port(reader.clone().recipient()),
         rooms: readers.port(reader.clone().recipient()),
         members: readers.port(reader.clone().recipient()),
+        versions: readers.port(reader.clone().recipient()),
         search: Seat::new(metrics, "indexer", SEARCH_MAILBOX).port(indexer.recipient()),
         passwords: Passwords::open(HASHERS, metrics),
         typing: hub.typing.clone(),

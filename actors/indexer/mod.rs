@@ -5,6 +5,8 @@
 
 pub mod actor;
 pub mod index;
+#[cfg(test)]
+mod measure;
 mod searching;
 
 pub use actor::Indexer;

@@ -26,7 +26,7 @@ use crate::messages::consensus::{NotDone, Propose, ReadBarrier};
 use crate::messages::passwords::PasswordPorts;
 use crate::messages::people::{Online, Surroundings, Typing};
 use crate::messages::reading::{
-    Account, History, Home, Members, PageOf, Pull, ReadFailed, Rooms, SessionOf, Users,
+    Account, History, Home, Members, PageOf, Pull, ReadFailed, Rooms, SessionOf, Users, Versions,
 };
 use crate::messages::search::{Search, Searched};
 
@@ -50,6 +50,7 @@ pub struct Ports {
     pub users: Port<Users>,
     pub rooms: Port<Rooms>,
     pub members: Port<Members>,
+    pub versions: Port<Versions>,
     pub search: Port<Search>,
     pub passwords: PasswordPorts,
     pub typing: Port<Typing>,
@@ -134,14 +135,30 @@ impl Executor {
         }
     }
 
-    fn start_change(&self, who: &Who, id: &str, change: Change) -> Started {
+    fn start_change(self: &Arc<Self>, who: &Who, id: &str, change: Change) -> Started {
         if let Err(problem) = self.count_change(&who.user) {
             return Started::Now(Err(problem));
         }
-        let asked = self.propose(Command { user: who.user.clone(), id: id.to_owned(), change });
-        match asked {
-            Ok(asked) => Started::Later(Box::pin(async move { Ok(within(outcome(asked)).await?.into()) })),
+        let command = |change| Command { user: who.user.clone(), id: id.to_owned(), change };
+        let earlier = change.in_earlier_words().map(command);
+        match self.propose(command(change)) {
+            Ok(asked) => {
+                let me = Arc::clone(self);
+                Started::Later(Box::pin(
+                    async move { Ok(within(me.outcome_of(asked, earlier)).await?.into()) },
+                ))
+            }
             Err(problem) => Started::Now(Err(problem)),
+        }
+    }
+
+    /// Waits for what became of a change. While not every node reads it, it is asked for in words that all do.
+    async fn outcome_of(&self, asked: Asked, earlier: Option<Command>) -> Result<Outcome, Problem> {
+        match (asked.await, earlier) {
+            (Ok(Err(NotDone::TooNew { .. })), Some(earlier)) => outcome(self.propose(earlier)?).await,
+            (Ok(answer), _) => answer.map_err(not_done),
+            // The node stops: the change may be on its way.
+            (Err(_), _) => Err(Problem::timeout()),
         }
     }
 
@@ -157,6 +174,11 @@ impl Executor {
             Op::Members { room } => {
                 let users = self.members(who.user, room).await?;
                 Ok(Answer::Users { users: self.with_presence(users).await, more: None })
+            }
+            Op::Versions { room, seq } => {
+                let ask = |reply| Versions { user: who.user, room, seq, reply };
+                let versions = self.read(&self.ports.versions, ask).await?;
+                Ok(Answer::Versions { versions: versions.ok_or_else(no_such_message)? })
             }
             Op::Search(wanted) => self.search(who, wanted).await,
             Op::History { room, page, limit, local } => self.history(who, room, page, limit, local).await,
@@ -317,6 +339,10 @@ fn busy() -> Problem {
 
 fn stopping() -> Problem {
     Problem::new(Code::Unavailable, "this node is stopping: try another")
+}
+
+fn no_such_message() -> Problem {
+    Refusal::new(Code::NotFound, "no such message, or not in a room of yours").into()
 }
 
 fn no_such_room() -> Problem {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::chat::objects::{Message, Room, User};
+use crate::chat::objects::{Message, Room, User, Version};
 use crate::chat::outcome::{Code, Done, Outcome, Refusal};
 use crate::ids::{At, Seq};
 use crate::messages::people::Cluster;
@@ -54,6 +54,9 @@ pub enum Answer {
         at: At,
     },
     Found(FoundPage),
+    Versions {
+        versions: Vec<Version>,
+    },
     Pong {
         time: u64,
     },

@@ -81,6 +81,10 @@ pub enum Op {
         local: bool,
     },
     Search(Wanted),
+    Versions {
+        room: RoomId,
+        seq: Seq,
+    },
     Typing {
         room: RoomId,
     },
@@ -141,6 +145,8 @@ pub const OPS: &[&str] = &[
     "react",
     "history",
     "mark_read",
+    "mute",
+    "versions",
     "search",
     "typing",
     "ping",
@@ -239,8 +245,8 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
         "create_room" | "join" | "leave" | "invite" | "remove" | "members" | "open_direct" | "typing" => {
             rooms(op, text)?
         }
-        "edit" | "delete" | "react" | "mark_read" => Op::Change(messages(op, text, message_bytes)?),
-        "list_users" | "list_rooms" | "history" | "search" => lists(op, text)?,
+        "edit" | "delete" | "react" | "mark_read" | "mute" => Op::Change(messages(op, text, message_bytes)?),
+        "list_users" | "list_rooms" | "history" | "search" | "versions" => lists(op, text)?,
         _ => return Err(bad(format!("unknown op: {}", shortened(op)))),
     })
 }
@@ -294,7 +300,7 @@ fn messages(op: &str, text: &str, message_bytes: usize) -> Result<Change, Refusa
         "edit" => {
             let Edit { room, seq, text, version } = read(op, text)?;
             rules::text(&text, message_bytes)?;
-            Change::Edit { room: rules::room(room)?, seq, text, version }
+            Change::Edit { room: rules::room(room)?, seq, text, version, keep: true }
         }
         "delete" => {
             let Delete { room, seqs } = read(op, text)?;
@@ -305,8 +311,12 @@ fn messages(op: &str, text: &str, message_bytes: usize) -> Result<Change, Refusa
             rules::emoji(&emoji)?;
             Change::React { room: rules::room(room)?, seq, emoji, on }
         }
+        "mute" => {
+            let Mute { room, on } = read(op, text)?;
+            Change::Mute { room: rules::room(room)?, on }
+        }
         _ => {
-            let MarkRead { room, seq } = read(op, text)?;
+            let OneMessage { room, seq } = read(op, text)?;
             Change::MarkRead { room: rules::room(room)?, seq }
         }
     })
@@ -324,6 +334,10 @@ fn lists(op: &str, text: &str) -> Result<Op, Refusal> {
             let ListRooms { pattern } = read(op, text)?;
             rules::pattern(pattern.as_deref().unwrap_or_default())?;
             Op::ListRooms { pattern }
+        }
+        "versions" => {
+            let OneMessage { room, seq } = read(op, text)?;
+            Op::Versions { room: rules::room(room)?, seq: rules::seq(seq.0) }
         }
         "search" => {
             let Search { text, room, from, before, limit } = read(op, text)?;
@@ -467,7 +481,13 @@ struct React {
 }
 
 #[derive(Deserialize)]
-struct MarkRead {
+struct Mute {
+    room: u64,
+    on: bool,
+}
+
+#[derive(Deserialize)]
+struct OneMessage {
     room: u64,
     seq: Seq,
 }

@@ -114,9 +114,9 @@ impl Phrase {
 fn chunks(text: &str) -> Vec<(&str, bool)> {
     let mut chunks = Vec::new();
     let mut rest = text;
-    loop {
-        let Some((before, inside)) = rest.split_once(is_quote) else { break };
-        let Some((phrase, behind)) = inside.split_once(is_quote) else { break };
+    while let Some((before, inside)) = rest.split_once(is_quote)
+        && let Some((phrase, behind)) = inside.split_once(is_quote)
+    {
         chunks.extend(before.split_whitespace().map(|chunk| (chunk, false)));
         chunks.push((phrase, behind.starts_with('*')));
         rest = behind;
