@@ -285,6 +285,10 @@ mod tests {
             assert_eq!(limit(asked), given);
         }
         assert_eq!(limit(Some(i64::MAX)), 200);
+        for (asked, given) in [(None, 20), (Some(0), 1), (Some(7), 7), (Some(101), 100)] {
+            assert_eq!(search_limit(asked), given);
+        }
+        assert!(sought(&"é".repeat(256)).is_ok() && sought(&"é".repeat(257)).is_err());
     }
 
     #[test]

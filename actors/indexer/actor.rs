@@ -40,6 +40,8 @@ const WAIT: Duration = Duration::from_secs(2);
 const MOMENT: Duration = Duration::from_millis(50);
 /// While much is missing it rests so long after each piece, so that people come first.
 const REST: Duration = Duration::from_millis(5);
+/// Searches that wait; a further one is refused.
+const WAITING_MAX: usize = 1_024;
 /// Before what failed is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Kibibytes of pages of `chat.db` kept in memory.
@@ -227,6 +229,10 @@ impl Handler<Envelope<Search>> for Indexer {
 
     fn handle(&mut self, letter: Envelope<Search>, ctx: &mut Self::Context) {
         let (search, _handling) = letter.open();
+        if self.waiting.len() >= WAITING_MAX {
+            let _nobody_waits = search.reply.send(Searched::NotNow);
+            return;
+        }
         self.waiting.push_back(Waiting { search, since: Instant::now() });
         self.go_on_now(ctx);
     }

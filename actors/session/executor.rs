@@ -210,6 +210,7 @@ impl Executor {
     }
 
     async fn search(&self, who: Who, wanted: Wanted) -> Reply {
+        self.count_change(&who.user)?;
         let Wanted { query, room, from, before, limit } = wanted;
         let question = |reply| Search { user: who.user, query, room, from, before, limit, reply };
         match ask(&self.ports.search, question).await? {
@@ -245,11 +246,11 @@ impl Executor {
         users.into_iter().zip(online).map(|(user, online)| ListedUser { user, online }).collect()
     }
 
-    /// Counts one change against the user's rate.
+    /// Counts one change, or one search, against the user's rate.
     fn count_change(&self, user: &str) -> Result<(), Problem> {
-        locked(&self.changes)
-            .take(user.to_owned(), Instant::now())
-            .map_err(|wait| Problem::rate_limited("too many changes in a short time", millis(wait)))
+        locked(&self.changes).take(user.to_owned(), Instant::now()).map_err(|wait| {
+            Problem::rate_limited("too many changes or searches in a short time", millis(wait))
+        })
     }
 
     /// Hands a change to `RaftNode`.
