@@ -275,6 +275,7 @@ impl Canon {
             Done::Room(room) => self.text("room").room(room),
             Done::Sent { seq, time } => self.text("sent").number(seq.0).number(*time),
             Done::Edited { version } => self.text("edited").number(*version),
+            Done::Marked { id } => self.text("marked").text(id),
         }
     }
 

@@ -151,7 +151,7 @@ impl From<Outcome> for Answer {
             Done::Edited { version } => Self::Edited { version, at, duplicate },
             Done::Room(room) => Self::Room { room, at, duplicate },
             // An account's own answer is its welcome; here it is only that it was done.
-            Done::Plain | Done::Account(_) => Self::Plain { at, duplicate },
+            Done::Plain | Done::Account(_) | Done::Marked { .. } => Self::Plain { at, duplicate },
         }
     }
 }
