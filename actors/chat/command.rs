@@ -12,7 +12,7 @@ use super::objects::RoomKind;
 use crate::ids::{Origin, RoomId, Seq};
 
 /// The highest format level that this program reads and writes.
-pub const LEVEL: u8 = 1;
+pub const LEVEL: u8 = 2;
 /// The level that every program reads.
 pub const LEVEL_FIRST: u8 = 1;
 
@@ -96,6 +96,9 @@ pub enum Change {
         seq: Seq,
         text: String,
         version: Option<u64>,
+        /// What it said before is kept as well. Level 2.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keep: bool,
     },
     Delete {
         room: RoomId,
@@ -111,7 +114,14 @@ pub enum Change {
         room: RoomId,
         seq: Seq,
     },
+    Mute {
+        room: RoomId,
+        on: bool,
+    },
 }
+
+/// The level of changes that came after the first version.
+const LEVEL_SECOND: u8 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -171,10 +181,23 @@ impl Change {
             | Self::Remove { .. }
             | Self::OpenDirect { .. }
             | Self::Send { .. }
-            | Self::Edit { .. }
+            | Self::Edit { keep: false, .. }
             | Self::Delete { .. }
             | Self::React { .. }
             | Self::MarkRead { .. } => LEVEL_FIRST,
+            Self::Edit { keep: true, .. } | Self::Mute { .. } => LEVEL_SECOND,
+        }
+    }
+
+    /// The same in the format of an earlier level, as far as that can say it: for while not every member
+    /// is known to read this one.
+    pub fn in_earlier_words(&self) -> Option<Self> {
+        match self {
+            Self::Edit { room, seq, text, version, keep: true } => {
+                let (text, version) = (text.clone(), *version);
+                Some(Self::Edit { room: *room, seq: *seq, text, version, keep: false })
+            }
+            _ => None,
         }
     }
 
@@ -186,6 +209,7 @@ impl Change {
             | Self::DeleteAccount { .. }
             | Self::Logout { .. }
             | Self::Leave { .. }
+            | Self::Mute { .. }
             | Self::MarkRead { .. } => false,
             Self::Register { .. }
             | Self::Login { .. }

@@ -6,7 +6,10 @@ use std::convert::Infallible;
 use super::command::TokenHash;
 use super::digest;
 use super::objects::RoomKind;
-use super::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow};
+use super::tables::{
+    MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow,
+    VersionRow,
+};
 use crate::ids::{At, RoomId, Seq};
 
 /// All rows of one replica. A clone is a copy of its state.
@@ -20,6 +23,8 @@ pub struct Model {
     messages: BTreeMap<(RoomId, Seq), MessageRow>,
     sessions: BTreeMap<TokenHash, SessionRow>,
     outcomes: BTreeMap<(String, String), OutcomeRow>,
+    mutes: BTreeMap<(RoomId, String), MuteRow>,
+    versions: BTreeMap<(RoomId, Seq, u64), VersionRow>,
     /// What finds rows by other than their key; derived.
     room_names: BTreeMap<(bool, String), RoomId>,
     message_ids: BTreeMap<(String, String), (RoomId, Seq)>,
@@ -41,6 +46,8 @@ impl Model {
         let messages = self.messages.values().cloned().map(Row::Message);
         let sessions = self.sessions.values().cloned().map(Row::Session);
         let outcomes = self.outcomes.values().cloned().map(Row::Outcome);
+        let mutes = self.mutes.values().cloned().map(Row::Mute);
+        let versions = self.versions.values().cloned().map(Row::Version);
         users
             .chain(rooms)
             .chain(members)
@@ -48,6 +55,8 @@ impl Model {
             .chain(messages)
             .chain(sessions)
             .chain(outcomes)
+            .chain(mutes)
+            .chain(versions)
             .collect()
     }
 
@@ -67,6 +76,8 @@ impl Model {
                 Row::Message(row) => self.insert_message(row),
                 Row::Session(row) => self.insert_session(row),
                 Row::Outcome(row) => self.insert_outcome(row),
+                Row::Mute(row) => self.insert_mute(row),
+                Row::Version(row) => self.insert_version(row),
             }
         }
         self.at = self.at.max(at);
@@ -114,6 +125,14 @@ impl Model {
 
     fn insert_outcome(&mut self, row: &OutcomeRow) {
         self.outcomes.insert((row.user.clone(), row.id.clone()), row.clone());
+    }
+
+    fn insert_mute(&mut self, row: &MuteRow) {
+        self.mutes.insert((row.room, row.user.clone()), row.clone());
+    }
+
+    fn insert_version(&mut self, row: &VersionRow) {
+        self.versions.insert((row.room, row.seq, row.version), row.clone());
     }
 }
 
@@ -229,6 +248,29 @@ impl Tables for Model {
 
     fn put_outcome(&mut self, row: &OutcomeRow) -> Result<(), Infallible> {
         self.insert_outcome(row);
+        Ok(())
+    }
+
+    fn mute(&mut self, room: RoomId, user: &str) -> Result<Option<MuteRow>, Infallible> {
+        Ok(self.mutes.get(&(room, user.to_owned())).cloned())
+    }
+
+    fn put_mute(&mut self, row: &MuteRow) -> Result<(), Infallible> {
+        self.insert_mute(row);
+        Ok(())
+    }
+
+    fn versions(&mut self, room: RoomId, seq: Seq) -> Result<Vec<VersionRow>, Infallible> {
+        let rows = self.versions.range((room, seq, 0)..(room, seq.next(), 0));
+        Ok(rows.map(|(_, row)| row.clone()).collect())
+    }
+
+    fn version(&mut self, room: RoomId, seq: Seq, version: u64) -> Result<Option<VersionRow>, Infallible> {
+        Ok(self.versions.get(&(room, seq, version)).cloned())
+    }
+
+    fn put_version(&mut self, row: &VersionRow) -> Result<(), Infallible> {
+        self.insert_version(row);
         Ok(())
     }
 }

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use crate::chat::objects::{Message, Room, User};
+use crate::chat::objects::{Message, Room, User, Version};
 use crate::chat::outcome::{Code, Done, Outcome, Refusal};
 use crate::ids::{At, Seq};
 use crate::messages::people::Cluster;
 use crate::messages::reading::HomeRoom;
+use crate::messages::search::FoundPage;
 
 pub type Reply = Result<Answer, Problem>;
 
@@ -51,6 +52,10 @@ pub enum Answer {
         messages: Vec<Message>,
         more: bool,
         at: At,
+    },
+    Found(FoundPage),
+    Versions {
+        versions: Vec<Version>,
     },
     Pong {
         time: u64,
