@@ -168,7 +168,9 @@ export class Uploads extends EventTarget {
       } catch (error) {
         // The node still serves us, so it was this one piece: how far has it come?
         failures += 1;
-        if (failures > 3 || this.#node.url() !== url || (error instanceof Refusal && !error.problem.retry)) throw error;
+        const problem = error instanceof Refusal ? error.problem : null;
+        // A conflict is a piece whose answer was lost: it came twice.
+        if (failures > 3 || this.#node.url() !== url || (problem && !problem.retry && problem.code !== "conflict")) throw error;
         offset = (await this.#ask(url, "GET", path, null, {})).offset;
       }
     }
