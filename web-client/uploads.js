@@ -115,7 +115,7 @@ export class Uploads extends EventTarget {
     this.#line = running.catch(() => undefined);
     upload.running = running;
     running.then(
-      (file) => Object.assign(upload, { file, sent: local.bytes, running: null }),
+      (file) => Object.assign(upload, { file, sent: local.bytes, problem: null, running: null }),
       (error) => Object.assign(upload, { problem: error instanceof Refusal ? error.problem : null, running: null }),
     ).finally(() => this.#tell());
     return running;
@@ -138,6 +138,9 @@ export class Uploads extends EventTarget {
         if (problem?.code === "not_found" && ++lost <= LOST_MAX) continue;
         // Without a good token this waits until somebody is logged in again, or goes.
         if (problem && !problem.retry && problem.code !== "unauthorized") throw error;
+        // It is tried again, and why it has to be is worth saying.
+        upload.problem = problem;
+        this.#tell();
       }
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
@@ -164,6 +167,7 @@ export class Uploads extends EventTarget {
         if (typeof answer.file === "string") return answer.file;
         offset = answer.offset;
         failures = 0;
+        upload.problem = null;
         this.#moved(upload, offset);
       } catch (error) {
         // The node still serves us, so it was this one piece: how far has it come?
