@@ -101,6 +101,8 @@ export const words = {
     directText: (person) => `Zwischen Ihnen und ${person} wurde noch nichts geschrieben.`,
     loading: "Lädt …",
     gone: "Diesen Raum gibt es für Sie nicht",
+    joinText: "Ein öffentlicher Raum, in dem Sie noch nicht sind.",
+    join: "Diesem Raum beitreten",
     goneText: "Vielleicht war er privat, oder Sie haben ihn verlassen.",
     failed: "Die Nachrichten konnten nicht geladen werden.",
   },

@@ -106,6 +106,8 @@ export const words = {
     directText: (/** @type {string} */ person) => `Nothing written yet between you and ${person}.`,
     loading: "Loading…",
     gone: "This room is not there for you",
+    joinText: "A public room that you are not in yet.",
+    join: "Join this room",
     goneText: "It may have been private, or you have left it.",
     failed: "The messages could not be loaded.",
   },
