@@ -129,7 +129,7 @@ export class Uploads extends EventTarget {
     upload.blob ??= (await getBlob(local.id))?.blob ?? null;
     if (!upload.blob) throw refusal("not_found");
     for (let lost = 0; ; ) {
-      if (upload.stopped) throw refusal("not_found");
+      if (upload.stopped || !(await readable(upload.blob))) throw refusal("not_found");
       const url = this.#node.url();
       try {
         if (url) return await this.#sendTo(url, local, upload, upload.blob);
@@ -224,4 +224,17 @@ const refusal = (code) => new Refusal({ code, message: "", retry: false });
 function hashOf(answer) {
   if (typeof answer.file !== "string") throw refusal("internal");
   return answer.file;
+}
+
+/**
+ * A folder that was dropped is no file, and a file may change or go after it was chosen: then nothing of it can be read.
+ * @param {Blob} blob
+ */
+async function readable(blob) {
+  try {
+    await blob.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -140,3 +140,13 @@ test("while there is no room it goes on trying, and says why", async () => {
   assert.ok(seen.has("unavailable"));
   assert.equal(uploads.state(local.id)?.problem, null);
 });
+
+test("what cannot be read is given up, not tried for ever", async () => {
+  const state = nodes();
+  const uploads = begin(state);
+  const folder = made(0);
+  folder.slice = () => /** @type {any} */ ({ arrayBuffer: () => Promise.reject(new DOMException("gone", "NotFoundError")) });
+  const local = uploads.add(folder);
+  await assert.rejects(uploads.finished(local), /not_found/);
+  assert.deepEqual(state.log, []);
+});
