@@ -285,6 +285,7 @@ export const words = {
   },
 
   problem: {
+    full: "Auf den Platten der Server ist kein Platz mehr. Wer diesen Chat betreibt, muss welchen schaffen; was Sie geschrieben haben, bleibt hier.",
     unavailable: "Die Mehrheit der Server antwortet gerade nicht. Versuchen Sie es gleich noch einmal.",
     timeout: "Es kam keine Antwort. Versuchen Sie es noch einmal: nichts geschieht doppelt.",
     rate_limited: "Das war dem Server zu schnell. Warten Sie einen Moment.",

@@ -296,6 +296,7 @@ export const words = {
   },
 
   problem: {
+    full: "The servers' disks have no room for more. Whoever runs this chat must make some; what you wrote is kept here.",
     unavailable: "No majority of the servers answers right now. Try again in a moment.",
     timeout: "No answer came in time. Try again: nothing is done twice.",
     rate_limited: "That was too fast for the server. Wait a moment, then try again.",
@@ -316,6 +317,7 @@ export const words = {
 export function problemWords(problem) {
   const { conflict, bad_request, ...said } = words.problem;
   if (problem.code === "conflict") return conflict(problem.message);
+  if (problem.code === "unavailable" && /\bdisk|\bfull\b|files_total/.test(problem.message)) return said.full;
   if (problem.code === "bad_request") return bad_request(problem.message);
   return /** @type {Record<string, string>} */ (said)[problem.code] ?? said.other;
 }
