@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use super::command::TokenHash;
+use super::command::{Shown, TokenHash, shown};
 use super::digest;
-use super::objects::RoomKind;
-use super::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow};
+use super::objects::{Role, RoomKind};
+use super::tables::{
+    LinkKind, LinkRow, MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, SettingRow,
+    Tables, UserRow,
+};
 use crate::ids::{At, RoomId, Seq};
 
 /// All rows of one replica. A clone is a copy of its state.
@@ -20,6 +23,8 @@ pub struct Model {
     messages: BTreeMap<(RoomId, Seq), MessageRow>,
     sessions: BTreeMap<TokenHash, SessionRow>,
     outcomes: BTreeMap<(String, String), OutcomeRow>,
+    links: BTreeMap<TokenHash, LinkRow>,
+    settings: BTreeMap<String, SettingRow>,
     /// What finds rows by other than their key; derived.
     room_names: BTreeMap<(bool, String), RoomId>,
     message_ids: BTreeMap<(String, String), (RoomId, Seq)>,
@@ -41,6 +46,8 @@ impl Model {
         let messages = self.messages.values().cloned().map(Row::Message);
         let sessions = self.sessions.values().cloned().map(Row::Session);
         let outcomes = self.outcomes.values().cloned().map(Row::Outcome);
+        let links = self.links.values().cloned().map(Row::Link);
+        let settings = self.settings.values().cloned().map(Row::Setting);
         users
             .chain(rooms)
             .chain(members)
@@ -48,6 +55,8 @@ impl Model {
             .chain(messages)
             .chain(sessions)
             .chain(outcomes)
+            .chain(links)
+            .chain(settings)
             .collect()
     }
 
@@ -67,6 +76,8 @@ impl Model {
                 Row::Message(row) => self.insert_message(row),
                 Row::Session(row) => self.insert_session(row),
                 Row::Outcome(row) => self.insert_outcome(row),
+                Row::Link(row) => self.insert_link(row),
+                Row::Setting(row) => self.insert_setting(row),
             }
         }
         self.at = self.at.max(at);
@@ -82,7 +93,14 @@ impl Model {
     }
 
     fn insert_room(&mut self, row: &RoomRow) {
-        self.room_names.insert((row.kind == RoomKind::Direct, row.name.clone()), row.room);
+        let named = |row: &RoomRow| (row.kind == RoomKind::Direct, row.name.clone());
+        // A name that was given up may be another room's by now.
+        if let Some(before) = self.rooms.get(&row.room).map(named)
+            && self.room_names.get(&before) == Some(&row.room)
+        {
+            self.room_names.remove(&before);
+        }
+        self.room_names.insert(named(row), row.room);
         self.rooms.insert(row.room, row.clone());
     }
 
@@ -115,6 +133,14 @@ impl Model {
     fn insert_outcome(&mut self, row: &OutcomeRow) {
         self.outcomes.insert((row.user.clone(), row.id.clone()), row.clone());
     }
+
+    fn insert_link(&mut self, row: &LinkRow) {
+        self.links.insert(row.token_hash, row.clone());
+    }
+
+    fn insert_setting(&mut self, row: &SettingRow) {
+        self.settings.insert(row.key.clone(), row.clone());
+    }
 }
 
 impl Tables for Model {
@@ -135,6 +161,11 @@ impl Tables for Model {
 
     fn any_user(&mut self) -> Result<bool, Infallible> {
         Ok(!self.users.is_empty())
+    }
+
+    fn another_admin(&mut self, name: &str) -> Result<bool, Infallible> {
+        let is_other = |row: &UserRow| row.role == Role::Admin && row.is_active() && row.name != name;
+        Ok(self.users.values().any(is_other))
     }
 
     fn put_user(&mut self, row: &UserRow) -> Result<(), Infallible> {
@@ -229,6 +260,41 @@ impl Tables for Model {
 
     fn put_outcome(&mut self, row: &OutcomeRow) -> Result<(), Infallible> {
         self.insert_outcome(row);
+        Ok(())
+    }
+
+    fn link(&mut self, token_hash: &TokenHash) -> Result<Option<LinkRow>, Infallible> {
+        Ok(self.links.get(token_hash).cloned())
+    }
+
+    fn link_by_id(&mut self, by: &str, id: &str) -> Result<Option<LinkRow>, Infallible> {
+        let made = self.links.values().filter(|row| row.by == by && row.id == id);
+        Ok(made.max_by_key(|row| row.at).cloned())
+    }
+
+    fn links_shown(&mut self, by: &Shown) -> Result<Vec<LinkRow>, Infallible> {
+        Ok(self.links.values().filter(|row| shown(&row.token_hash) == *by).cloned().collect())
+    }
+
+    fn links_for(&mut self, kind: LinkKind, name: &str) -> Result<Vec<LinkRow>, Infallible> {
+        let good = |row: &&LinkRow| !row.revoked && row.used < row.uses;
+        let found = self.links.values().filter(|row| row.kind == kind && row.name == name).filter(good);
+        let mut rows: Vec<_> = found.cloned().collect();
+        rows.sort_by_key(|row| row.at);
+        Ok(rows)
+    }
+
+    fn put_link(&mut self, row: &LinkRow) -> Result<(), Infallible> {
+        self.insert_link(row);
+        Ok(())
+    }
+
+    fn setting(&mut self, key: &str) -> Result<Option<SettingRow>, Infallible> {
+        Ok(self.settings.get(key).cloned())
+    }
+
+    fn put_setting(&mut self, row: &SettingRow) -> Result<(), Infallible> {
+        self.insert_setting(row);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::net::{IpAddr, TcpStream};
+use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +21,7 @@ use actix_http::ws::{CloseCode, CloseReason, Item, ProtocolError};
 use actix_web_actors::ws::{Message, WebsocketContext};
 use bytes::BytesMut;
 
+use super::caller::Caller;
 use super::executor::{Executor, Started, Who};
 use super::reply::{self, Problem, Reply};
 use super::request::{self, Frame, Op};
@@ -71,7 +72,7 @@ pub struct SessionConfig {
 
 /// The connection that was opened.
 pub struct Opened {
-    pub from: Option<IpAddr>,
+    pub caller: Caller,
     /// A duplicate, by which the shard ends a frozen session.
     pub socket: Option<Arc<TcpStream>>,
     /// Set by the edge when the client announced a frame that is too big, and nothing more is read.
@@ -92,7 +93,7 @@ pub struct Session {
     /// The last pong.
     heard: Instant,
     next_ping: Instant,
-    /// The last `hello`, `register` or `login`.
+    /// The last `hello`, `register`, `login` or `set_password`.
     pub(super) tried: Option<Instant>,
     under_way: usize,
     /// A request is under way that what follows waits for.
@@ -277,17 +278,22 @@ impl Session {
             self.enter(id, op, ctx);
             return;
         }
-        let Some(who) = &self.who else {
-            let problem = Problem::new(Code::Unauthorized, "begin with hello, register or login");
-            Self::reply(ctx, &id, &Err(problem));
-            return;
-        };
         if self.under_way >= UNDER_WAY_MAX {
             Self::reply(ctx, &id, &Err(too_many()));
             return;
         }
         let (alone, ends) = (op.goes_alone(), matches!(op, Op::Logout | Op::DeleteAccount { .. }));
-        match self.config.executor.start(who, &id, op) {
+        let started = match (op, &self.who) {
+            (Op::SetPassword { link, password }, _) => {
+                self.tried = Some(Instant::now());
+                self.config.executor.start_by_link(&id, link, password, &self.opened.caller)
+            }
+            (op, Some(who)) => self.config.executor.start(who, &id, op),
+            (_, None) => {
+                Started::Now(Err(Problem::new(Code::Unauthorized, "begin with hello, register or login")))
+            }
+        };
+        match started {
             Started::Now(reply) => Self::reply(ctx, &id, &reply),
             Started::Later(later) => {
                 self.under_way += 1;

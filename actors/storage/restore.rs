@@ -65,7 +65,7 @@ pub fn is_empty(data_dir: &Path, node: &str) -> Result<(), RestoreError> {
 }
 
 /// Makes the copy the file of this node, a cluster of its own; `disk` was drawn for it. The copy's
-/// sessions end. Gives the `at` that it then has.
+/// sessions and links end. Gives the `at` that it then has.
 ///
 /// # Errors
 /// Says why not; `data_dir` then holds no chat.
@@ -112,6 +112,7 @@ fn make(
     let mut store = Store::on(OpenFile { conn, path: path.to_owned(), lock }, node);
     let at = store.transaction(Synchronous::Full, |store| {
         store.sql(end_sessions)?;
+        store.sql(revoke_links)?;
         let state = store.sql(read_state)?;
         store.begin_anew(new, (state.applied, state.cut.1), RaftId(0))
     })?;
@@ -130,6 +131,19 @@ fn end_sessions(conn: &Connection) -> rusqlite::Result<()> {
             "UPDATE sessions SET ended = 1, at = ?1 WHERE token_hash = ?2",
             params![int(at), token],
         )?;
+    }
+    conn.execute("UPDATE raft_state SET applied_at = ?1", [int(at)]).map(|_| ())
+}
+
+/// What was used after the copy was made would be good once more; each that ends takes the next `at`.
+fn revoke_links(conn: &Connection) -> rusqlite::Result<()> {
+    let mut at = conn.query_row("SELECT applied_at FROM raft_state", [], |row| number(row, 0))?;
+    let mut statement =
+        conn.prepare("SELECT token_hash FROM links WHERE NOT revoked AND used < uses ORDER BY at")?;
+    let tokens: Vec<Vec<u8>> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for token in tokens {
+        at += 1;
+        conn.execute("UPDATE links SET revoked = 1, at = ?1 WHERE token_hash = ?2", params![int(at), token])?;
     }
     conn.execute("UPDATE raft_state SET applied_at = ?1", [int(at)]).map(|_| ())
 }

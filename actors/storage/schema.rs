@@ -23,7 +23,7 @@ pub const LOCAL: &[&str] = &["raft_state", "raft_log"];
 
 /// In order; each brings a file from the format of its position to the next. What was released is
 /// never changed.
-const MIGRATIONS: &[&str] = &[V1, V2];
+const MIGRATIONS: &[&str] = &[V1, V2, V3_PEOPLE];
 
 // Clustering: messages lie in the order of `at`, so that new ones are appended and only two compact
 // indexes are touched; an edit moves a row to the end. The other tables are small or rarely written
@@ -196,6 +196,52 @@ ALTER TABLE new_raft_state RENAME TO raft_state;
 ALTER TABLE raft_log ADD COLUMN checksum INTEGER;   -- NULL: written by format 1
 ";
 
+// What admins do: accounts shut out, links that let people in, settings for all nodes. A session says when
+// it began and by what program.
+const V3_PEOPLE: &str = "
+ALTER TABLE users ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN bot TEXT;              -- NULL: a person's
+CREATE INDEX users_admins ON users (name) WHERE role = 'admin';
+
+CREATE TABLE new_sessions (
+    token_hash BLOB PRIMARY KEY,
+    at         INTEGER NOT NULL UNIQUE,
+    user       TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    op         TEXT NOT NULL CHECK (op IN ('register', 'login', 'bot')),
+    first_at   INTEGER NOT NULL,
+    ended      INTEGER NOT NULL,
+    time       INTEGER NOT NULL DEFAULT 0,          -- 0: made before this was kept
+    agent      TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+INSERT INTO new_sessions (token_hash, at, user, id, op, first_at, ended)
+    SELECT token_hash, at, user, id, op, first_at, ended FROM sessions;
+DROP TABLE sessions;
+ALTER TABLE new_sessions RENAME TO sessions;
+CREATE INDEX sessions_by_user ON sessions (user, id);
+
+CREATE TABLE links (
+    token_hash BLOB PRIMARY KEY,
+    at         INTEGER NOT NULL UNIQUE,
+    kind       TEXT NOT NULL CHECK (kind IN ('create', 'invite', 'reset')),
+    name       TEXT NOT NULL,                       -- for whom; '' for an invitation
+    made_by    TEXT NOT NULL,
+    id         TEXT NOT NULL,                       -- of the request that made it
+    until      INTEGER NOT NULL,
+    uses       INTEGER NOT NULL,
+    used       INTEGER NOT NULL,
+    revoked    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX links_by_id ON links (made_by, id);
+CREATE INDEX links_by_name ON links (name, kind);
+
+CREATE TABLE settings (
+    key   TEXT PRIMARY KEY,
+    at    INTEGER NOT NULL UNIQUE,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// Brings a file of format `from` to [`FORMAT`], one transaction a step. A new file gets its
 /// [`APPLICATION_ID`] with its first tables.
 ///
@@ -278,7 +324,10 @@ mod tests {
                 replicated.push(table.as_str());
             }
         }
-        let expected = ["members", "messages", "nodes", "outcomes", "reads", "rooms", "sessions", "users"];
+        let expected = [
+            "links", "members", "messages", "nodes", "outcomes", "reads", "rooms", "sessions", "settings",
+            "users",
+        ];
         assert_eq!(replicated, expected);
         assert_eq!(tables.len(), expected.len() + LOCAL.len());
     }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use rusqlite::{self, Connection, OptionalExtension, Params, Result, params};
 
-use crate::chat::command::TokenHash;
+use crate::chat::command::{Shown, TokenHash};
 use crate::chat::digest::RowsSum;
 use crate::chat::tables::{
-    MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow,
+    LinkKind, LinkRow, MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, SettingRow,
+    Tables, UserRow,
 };
 use crate::chat_db::rows::{self, columns, int, json};
 use crate::ids::{At, RoomId, Seq};
@@ -180,6 +181,12 @@ impl Tables for SqlTables {
         self.conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM users)")?.query_row([], |row| row.get(0))
     }
 
+    fn another_admin(&mut self, name: &str) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM users
+                       WHERE role = 'admin' AND deleted = 0 AND disabled = 0 AND name <> ?1)";
+        self.conn.prepare_cached(sql)?.query_row([name], |row| row.get(0))
+    }
+
     fn put_user(&mut self, row: &UserRow) -> Result<()> {
         let before = self.user(&row.name)?.map(Row::User);
         self.sum_up(before, Row::User(row.clone()));
@@ -187,9 +194,9 @@ impl Tables for SqlTables {
             concat!(
                 "INSERT INTO users (",
                 columns!(user),
-                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (name) DO UPDATE SET at = ?1, display = ?3, role = ?4, password_hash = ?5,
-                     deleted = ?6, created_by = ?7, created_digest = ?8"
+                     deleted = ?6, disabled = ?7, bot = ?8, created_by = ?9, created_digest = ?10"
             ),
             params![
                 int(row.at.0),
@@ -198,6 +205,8 @@ impl Tables for SqlTables {
                 rows::role_text(row.role),
                 row.password_hash,
                 row.deleted,
+                row.disabled,
+                json(&row.bot, row.bot.is_none())?,
                 row.created_by,
                 row.created_digest,
             ],
@@ -371,9 +380,9 @@ impl Tables for SqlTables {
             concat!(
                 "INSERT INTO sessions (",
                 columns!(session),
-                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                  ON CONFLICT (token_hash) DO UPDATE SET at = ?1, user = ?3, id = ?4, op = ?5, first_at = ?6,
-                     ended = ?7"
+                     ended = ?7, time = ?8, agent = ?9"
             ),
             params![
                 int(row.at.0),
@@ -383,6 +392,8 @@ impl Tables for SqlTables {
                 rows::op_text(row.op),
                 int(row.first_at.0),
                 row.ended,
+                int(row.time),
+                row.agent,
             ],
         )?;
         Ok(())
@@ -407,6 +418,98 @@ impl Tables for SqlTables {
                  ON CONFLICT (id, user) DO UPDATE SET at = ?1, digest = ?4, outcome = ?5"
             ),
             params![int(row.at.0), row.user, row.id, row.digest, json(&row.outcome, false)?],
+        )?;
+        Ok(())
+    }
+
+    fn link(&mut self, token_hash: &TokenHash) -> Result<Option<LinkRow>> {
+        self.one(
+            concat!("SELECT ", columns!(link), " FROM links WHERE token_hash = ?1"),
+            [token_hash],
+            rows::link,
+        )
+    }
+
+    fn link_by_id(&mut self, by: &str, id: &str) -> Result<Option<LinkRow>> {
+        self.one(
+            concat!(
+                "SELECT ",
+                columns!(link),
+                " FROM links WHERE made_by = ?1 AND id = ?2 ORDER BY at DESC LIMIT 1"
+            ),
+            [by, id],
+            rows::link,
+        )
+    }
+
+    fn links_shown(&mut self, by: &Shown) -> Result<Vec<LinkRow>> {
+        let (mut first, mut last) = (TokenHash::default(), [0xff; 32]);
+        first[..by.len()].copy_from_slice(by);
+        last[..by.len()].copy_from_slice(by);
+        self.all(
+            concat!(
+                "SELECT ",
+                columns!(link),
+                " FROM links WHERE token_hash BETWEEN ?1 AND ?2 ORDER BY token_hash"
+            ),
+            [first, last],
+            rows::link,
+        )
+    }
+
+    fn links_for(&mut self, kind: LinkKind, name: &str) -> Result<Vec<LinkRow>> {
+        self.all(
+            concat!(
+                "SELECT ",
+                columns!(link),
+                " FROM links WHERE name = ?1 AND kind = ?2 AND revoked = 0 AND used < uses ORDER BY at"
+            ),
+            [name, rows::link_text(kind)],
+            rows::link,
+        )
+    }
+
+    fn put_link(&mut self, row: &LinkRow) -> Result<()> {
+        let before = self.link(&row.token_hash)?.map(Row::Link);
+        self.sum_up(before, Row::Link(row.clone()));
+        self.put(
+            concat!(
+                "INSERT INTO links (",
+                columns!(link),
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 ON CONFLICT (token_hash) DO UPDATE SET at = ?1, kind = ?3, name = ?4, made_by = ?5, id = ?6,
+                     until = ?7, uses = ?8, used = ?9, revoked = ?10"
+            ),
+            params![
+                int(row.at.0),
+                row.token_hash,
+                rows::link_text(row.kind),
+                row.name,
+                row.by,
+                row.id,
+                int(row.until),
+                int(row.uses),
+                int(row.used),
+                row.revoked,
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn setting(&mut self, key: &str) -> Result<Option<SettingRow>> {
+        self.one(concat!("SELECT ", columns!(setting), " FROM settings WHERE key = ?1"), [key], rows::setting)
+    }
+
+    fn put_setting(&mut self, row: &SettingRow) -> Result<()> {
+        let before = self.setting(&row.key)?.map(Row::Setting);
+        self.sum_up(before, Row::Setting(row.clone()));
+        self.put(
+            concat!(
+                "INSERT INTO settings (",
+                columns!(setting),
+                ") VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET at = ?1, value = ?3"
+            ),
+            params![int(row.at.0), row.key, row.value],
         )?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Driving the nodes: starts, ticks, what a node wants done, and what its disk has done.
 
-use chat_actors::chat::command::Item;
+use chat_actors::chat::command::{Item, LEVEL};
 use chat_actors::ids::{LogIndex, RaftId, Term};
 use chat_actors::messages::disk::{Append, Committed};
 use chat_actors::messages::news::{DiskReport, DiskRoom};
@@ -35,6 +35,7 @@ impl World {
                 break tick;
             }
         };
+        let ids: Vec<_> = self.hosts.iter().map(|host| host.id).collect();
         let at = &mut self.hosts[host];
         if !at.restarting || at.process.is_some() {
             return;
@@ -51,7 +52,10 @@ impl World {
             log_keep_entries: self.knobs.log_keep_entries,
         };
         let start = at.disk.log_start(self.knobs.keep_in_memory);
-        let node = Node::new(&config, boot, self.knobs.patience, start).expect("the configuration is good");
+        let mut node =
+            Node::new(&config, boot, self.knobs.patience, start).expect("the configuration is good");
+        // All run the same program.
+        ids.into_iter().for_each(|peer| node.reads_up_to(peer, LEVEL));
         at.process = Some(Process::new(node, boot, self.now, self.knobs.bounds));
         let life = at.life;
         self.trace(|world| {

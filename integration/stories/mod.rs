@@ -7,6 +7,7 @@
 )]
 
 mod accounts;
+mod admins;
 mod away;
 mod catching_up;
 mod chaos;

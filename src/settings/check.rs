@@ -12,7 +12,7 @@ use super::layers::{Layer, Layers};
 use super::raw::{DEVELOPMENT_SECRET, RawCluster, RawHttp, RawPeer, RawSettings};
 use super::typed::{
     AccountSettings, ClusterSettings, DiskSettings, HttpSettings, LimitSettings, LogFormat, LogLevel,
-    LogSettings, Member, NodeSettings, PeerSettings, RaftSettings, Registration, Secret, Settings,
+    LogSettings, Member, NodeSettings, PeerSettings, RaftSettings, Secret, Settings,
 };
 
 /// Makes settings of what the layers say, or tells what is wrong with it.
