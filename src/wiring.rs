@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Arbiter, AsyncContext as _, Context};
-use actix_web::HttpResponse;
 use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
@@ -25,7 +24,9 @@ use chat_actors::messages::reading::{LogEntries, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::passwords::Passwords;
 use chat_actors::peer_link::lane::LaneLimits;
-use chat_actors::peer_link::{PeerLinkConfig, PeerLinkPorts, Roster, RosterConfig, RosterPorts, Secret};
+use chat_actors::peer_link::{
+    PeerLinkConfig, PeerLinkPorts, Roster, RosterConfig, RosterPorts, Secret, Seen,
+};
 use chat_actors::raft::actor::{Ports, RaftNode};
 use chat_actors::raft::core::Config;
 use chat_actors::raft::log_view::LogStart;
@@ -41,10 +42,11 @@ use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use crate::departure::{Departure, Parting};
-use crate::edge::cluster_json;
+use crate::edge::cluster_answer;
 use crate::edge::copies::CopyPorts;
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
+use crate::founding::digits;
 use crate::settings::{RaftSettings, Settings};
 
 /// Messages that may wait for an actor before whoever can be put off is.
@@ -221,6 +223,7 @@ pub async fn start_node(
     let inside = gate::Inside {
         executor,
         standing: consensus.standing.clone(),
+        barrier: consensus.read_barrier.clone(),
         hub: hub.clone(),
         directory: directory.clone(),
         ping_every: PING_EVERY,
@@ -235,7 +238,7 @@ pub async fn start_node(
         directory,
         stranger: consensus.stranger.clone(),
         change: consensus.change.clone(),
-        seen: peer::Seen::default(),
+        seen: Seen::default(),
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
@@ -248,12 +251,7 @@ pub async fn start_node(
         state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
-            Box::pin(async move {
-                match cluster_json(&inside).await {
-                    Some(text) => gate::json(200, text),
-                    None => HttpResponse::ServiceUnavailable().finish(),
-                }
-            })
+            Box::pin(async move { cluster_answer(&inside).await })
         }),
         appoint: Arc::new(move |name| {
             let executor = Arc::clone(&appointing);
@@ -371,6 +369,7 @@ pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
 fn build(parts: Parts) -> anyhow::Result<Consensus> {
     let Parts { store, opened, settings, log_entries, tables_at, data_dir, listeners, metrics, .. } = parts;
     let node = node(&opened, &settings)?;
+    let run = digits::<8>()?;
     let seat = Seat::new(&metrics, "raft_node", RAFT_MAILBOX);
     let roster_seat = Seat::new(&metrics, "roster", ROSTER_MAILBOX);
     let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
@@ -421,7 +420,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             directory: parts.directory,
             roll: parts.roll,
         };
-        let config = roster_config(&opened, parts.own_url, parts.secret, &metrics);
+        let config = roster_config(&opened, parts.own_url, parts.secret, run, &metrics);
         let roster = Roster::new(config, ports).start();
         let mut members = listeners.members.clone();
         members.subscribe(seat.port(raft.clone().recipient()));
@@ -468,7 +467,13 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
     })
 }
 
-fn roster_config(opened: &Opened, own_url: String, secret: Secret, metrics: &Metrics) -> RosterConfig {
+fn roster_config(
+    opened: &Opened,
+    own_url: String,
+    secret: Secret,
+    run: String,
+    metrics: &Metrics,
+) -> RosterConfig {
     let link = PeerLinkConfig {
         peer: opened.raft_id,
         url: own_url.clone(),
@@ -477,6 +482,7 @@ fn roster_config(opened: &Opened, own_url: String, secret: Secret, metrics: &Met
         own: opened.raft_id,
         own_url,
         boot: opened.boot,
+        run,
         limits: LaneLimits::default(),
     };
     RosterConfig { link, directory: directory(opened), metrics: metrics.clone() }

@@ -338,6 +338,7 @@ impl Canon {
                 self.flag(user.disabled).flag(user.bot)
             }
             Done::Link { until } => self.text("link").number(*until),
+            Done::Marked { id } => self.text("marked").text(id),
         }
     }
 

@@ -202,7 +202,7 @@ impl Registration {
 }
 
 /// The outcome of a change that is not a send, kept for repeats. It shares the `at` of the last row
-/// that its change wrote: it is part of that change.
+/// that its change wrote: it is part of that change. One that wrote none takes an `at` for this row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeRow {
     pub at: At,

@@ -1,6 +1,7 @@
 //! Who somebody is: `hello`, `register`, `login`, what they are welcomed with, and the changes that
 //! need a password.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::caller::Caller;
 use super::executor::{Executor, Who, ask, locked, millis, not_done, outcome, within};
+use super::limits::Admission;
 use super::reply::{Answer, Problem, Reply, Welcome};
 use super::request::{Op, Resume};
 use crate::bus::Port;
@@ -162,19 +164,22 @@ impl Executor {
         password: String,
         from: &Caller,
     ) -> Result<Admitted, Problem> {
-        self.check_address(from)?;
-        self.check_guesses(&name).await;
+        if let Some(address) = &from.address {
+            locked(&self.failed_by_address).check(address, Instant::now()).map_err(too_many_failed)?;
+        }
+        self.slow_down(&name).await;
         // An account or a password may have been made elsewhere a moment ago; and without a majority
         // nobody can be let in anyway.
         self.barrier().await?;
+        let guess = self.may_guess(from.address).await?;
         let account = self.account(&name).await?.filter(|row| !row.deleted);
         let disabled = account.as_ref().is_some_and(|row| row.disabled);
         let stored = account.map(|row| row.password_hash);
         if !self.verify(password, stored.clone()).await? {
-            self.count_address(from);
-            self.count_guess(&name);
+            guess.was_wrong(name);
             return Err(Problem::new(Code::Unauthorized, "wrong name or password"));
         }
+        drop(guess);
         if disabled {
             return Err(Problem::new(Code::Forbidden, "this account is disabled: ask an admin"));
         }
@@ -217,13 +222,14 @@ impl Executor {
 
     /// The stored hash, when the password is right.
     async fn check_password(&self, user: &str, password: &str) -> Result<Option<String>, Problem> {
-        self.check_guesses(user).await;
+        self.slow_down(user).await;
         self.barrier().await?;
+        let guess = self.may_guess(None).await?;
         let stored = self.account(user).await?.filter(|row| !row.deleted).map(|row| row.password_hash);
         if self.verify(password.to_owned(), stored.clone()).await? {
             return Ok(stored);
         }
-        self.count_guess(user);
+        guess.was_wrong(user.to_owned());
         Ok(None)
     }
 
@@ -320,31 +326,61 @@ impl Executor {
         ask(&self.ports.passwords.verify, |reply| Verify { password, stored, reply }).await
     }
 
-    /// By address too many failed logins, and links that were guessed, are refused.
-    pub(super) fn check_address(&self, from: &Caller) -> Result<(), Problem> {
-        let Some(address) = &from.address else { return Ok(()) };
-        locked(&self.failed_by_address)
-            .wait(address, Instant::now())
-            .map_err(|wait| Problem::rate_limited("too many failed logins from this address", millis(wait)))
-    }
-
-    pub(super) fn count_address(&self, from: &Caller) {
-        if let Some(address) = from.address {
-            locked(&self.failed_by_address).spend(address, Instant::now());
-        }
-    }
-
-    /// By name, which others could block, failed logins are only slowed down.
-    async fn check_guesses(&self, name: &str) {
+    /// By name, which others could block, too many failed logins are only slowed down.
+    async fn slow_down(&self, name: &str) {
         let slowed = locked(&self.failed_by_name).wait(&name.to_owned(), Instant::now());
         if let Err(wait) = slowed {
             tokio::time::sleep(wait.min(SLOWED_BY)).await;
         }
     }
 
-    fn count_guess(&self, name: &str) {
-        locked(&self.failed_by_name).spend(name.to_owned(), Instant::now());
+    /// By address they are refused. Guesses under way count as wrong ones, so that many at once are no
+    /// more than one after the other; who is too many waits until one of them has ended.
+    pub(super) async fn may_guess(&self, from: Option<IpAddr>) -> Result<Guess<'_>, Problem> {
+        loop {
+            // Before the look, so that no end is missed.
+            let ended = self.attempt_ended.notified();
+            let Some(address) = from else { break };
+            let admission = locked(&self.failed_by_address).begin(address, Instant::now());
+            match admission {
+                Admission::Begun => break,
+                Admission::Wait => ended.await,
+                Admission::Refused(wait) => return Err(too_many_failed(wait)),
+            }
+        }
+        Ok(Guess { executor: self, from, wrong: false })
     }
+}
+
+/// A password or a link that is being checked; ends when it is dropped, also by a client that went away.
+pub(super) struct Guess<'a> {
+    executor: &'a Executor,
+    from: Option<IpAddr>,
+    wrong: bool,
+}
+
+impl Guess<'_> {
+    pub(super) fn was_no_link(mut self) {
+        self.wrong = true;
+    }
+
+    fn was_wrong(mut self, name: String) {
+        self.wrong = true;
+        locked(&self.executor.failed_by_name).spend(name, Instant::now());
+    }
+}
+
+impl Drop for Guess<'_> {
+    fn drop(&mut self) {
+        if let Some(from) = self.from {
+            locked(&self.executor.failed_by_address).end(from, self.wrong, Instant::now());
+            self.executor.attempt_ended.notify_waiters();
+        }
+    }
+}
+
+fn too_many_failed(wait: Duration) -> Problem {
+    Problem::rate_limited("too many failed logins from this address", millis(wait))
 }
 
 /// Where the client wants to go on.

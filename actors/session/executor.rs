@@ -4,15 +4,14 @@
 //! returns, so that a session's changes are proposed in the order of its frames; what is answered
 //! later is a future. Everything is answered within [`ANSWER_WITHIN`].
 
-use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::LocalBoxFuture;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
-use super::limits::Buckets;
+use super::limits::{Attempts, Buckets};
 use super::links::for_admins;
 use super::reply::{Answer, Limits, ListedUser, Problem, Reply};
 use super::request::Op;
@@ -91,7 +90,9 @@ pub struct Executor {
     pub(super) config: Config,
     pub(super) directory: watch::Receiver<Arc<Directory>>,
     changes: Mutex<Buckets<String>>,
-    pub(super) failed_by_address: Mutex<Buckets<IpAddr>>,
+    pub(super) failed_by_address: Mutex<Attempts<IpAddr>>,
+    /// One of them has ended.
+    pub(super) attempt_ended: Notify,
     pub(super) failed_by_name: Mutex<Buckets<String>>,
 }
 
@@ -99,13 +100,13 @@ impl Executor {
     pub fn new(ports: Ports, config: Config, directory: watch::Receiver<Arc<Directory>>) -> Arc<Self> {
         let changes = f64::from(config.limits.messages_per_second);
         let logins = f64::from(config.limits.logins_per_minute);
-        let failed = || Buckets::new(logins / 60.0, logins);
         Arc::new(Self {
             ports,
             config,
             directory,
             changes: Mutex::new(Buckets::new(changes, changes * BURST_SECONDS)),
-            failed_by_address: Mutex::new(failed()),
+            failed_by_address: Mutex::new(Attempts::new(logins / 60.0, logins)),
+            attempt_ended: Notify::new(),
             failed_by_name: Mutex::new(Buckets::new(logins / 60.0, logins)),
         })
     }
@@ -285,9 +286,9 @@ pub(super) async fn within<T>(work: impl Future<Output = Result<T, Problem>>) ->
     tokio::time::timeout(ANSWER_WITHIN, work).await.unwrap_or_else(|_| Err(Problem::timeout()))
 }
 
-pub(super) fn locked<K: Hash + Eq>(buckets: &Mutex<Buckets<K>>) -> MutexGuard<'_, Buckets<K>> {
+pub(super) fn locked<T>(counts: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves counts behind, at worst a little off.
-    buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn millis(wait: Duration) -> u64 {

@@ -121,12 +121,8 @@ impl Executor {
         password: String,
         from: Caller,
     ) -> Reply {
-        self.check_address(&from)?;
         let link = hash_of(&token);
-        let Some(row) = self.link(link).await?.filter(|row| row.kind == LinkKind::Reset) else {
-            self.count_address(&from);
-            return Err(no_such_link());
-        };
+        let row = self.known_link(link, &from, |row| row.kind == LinkKind::Reset).await?;
         let new_hash = self.hash(password.clone()).await?;
         let request = self.fingerprint(&row.name, &id, password).await?;
         let change = Change::SetPassword { link, new_hash, request };
@@ -137,11 +133,7 @@ impl Executor {
     pub(super) async fn check_way_in(&self, link: Option<TokenHash>, from: &Caller) -> Result<(), Problem> {
         match link {
             Some(link) => {
-                self.check_address(from)?;
-                if self.link(link).await?.is_none() {
-                    self.count_address(from);
-                    return Err(no_such_link());
-                }
+                self.known_link(link, from, |row| row.kind != LinkKind::Reset).await?;
             }
             None if self.registration().await? == Registration::Closed => {
                 // An admin may have opened it elsewhere a moment ago.
@@ -156,7 +148,24 @@ impl Executor {
         Ok(())
     }
 
-    /// The link of this token. It may have been made elsewhere a moment ago.
+    /// The link of this token, good or not. Who shows one that is none counts as who guesses a password.
+    async fn known_link(
+        &self,
+        token_hash: TokenHash,
+        from: &Caller,
+        fits: impl Fn(&LinkRow) -> bool,
+    ) -> Result<LinkRow, Problem> {
+        let guess = self.may_guess(from.address).await?;
+        match self.link(token_hash).await?.filter(fits) {
+            Some(row) => Ok(row),
+            None => {
+                guess.was_no_link();
+                Err(no_such_link())
+            }
+        }
+    }
+
+    /// It may have been made elsewhere a moment ago.
     async fn link(&self, token_hash: TokenHash) -> Result<Option<LinkRow>, Problem> {
         let ask = |reply| LinkOf { token_hash, reply };
         let found = self.read(&self.ports.link_of, ask).await?;

@@ -129,6 +129,19 @@ impl Op {
         );
         slow || self.opens()
     }
+
+    /// Whether it is answered with what stands in the tables, which can be much.
+    pub fn reads(&self) -> bool {
+        matches!(
+            self,
+            Self::ListUsers { .. }
+                | Self::ListRooms { .. }
+                | Self::Members { .. }
+                | Self::History { .. }
+                | Self::ListSessions
+                | Self::ListInvites
+        )
+    }
 }
 
 /// Every op of the contract that this program knows.
@@ -347,7 +360,8 @@ fn lists(op: &str, text: &str) -> Result<Op, Refusal> {
         "list_users" => {
             let ListUsers { pattern, after, limit } = read(op, text)?;
             rules::pattern(pattern.as_deref().unwrap_or_default())?;
-            let after = after.map(|after| after.to_ascii_lowercase());
+            // Names are folded, and so is what looks for them.
+            let [pattern, after] = [pattern, after].map(|text| text.map(|text| text.to_ascii_lowercase()));
             Op::ListUsers { pattern, after, limit: limit.map_or(rules::PAGE_MAX, |l| rules::limit(Some(l))) }
         }
         "list_rooms" => {

@@ -52,9 +52,9 @@ pub struct Copied {
 /// Why a copy cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {source}: name a file that is there and can be read")]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}: {source}: choose a place that is there, with room, that you may write to")]
     Unwritable { path: PathBuf, source: io::Error },
     #[error("{path} is not a copy that `replicated-chat backup` made")]
     NotACopy { path: PathBuf },

@@ -311,6 +311,27 @@ async fn a_repeat_is_done_once_on_whichever_node() {
     assert!(messages[0]["text"].as_str().unwrap().starts_with("since"));
 }
 
+/// Of read marks the last in a room is remembered, wherever it led.
+#[actix::test]
+async fn a_repeated_read_mark() {
+    let cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let mut ann_too = cluster.client(1).await;
+    ann_too.hello_as(&ann).await;
+    let room = ann.create_room("general", "public").await;
+    for seq in [9, 1] {
+        ann.send(room, "one more").await;
+        let id = new_id();
+        let one = ann.ask_as(&id, "mark_read", json!({"room": room, "seq": seq})).await;
+        done("mark_read", &one);
+        ann.send(room, "since then").await;
+        let two = ann_too.ask_as(&id, "mark_read", json!({"room": room, "seq": seq})).await;
+        assert_eq!((&two["duplicate"], &two["at"]), (&json!(true), &one["at"]), "{two}");
+        let other = ann_too.ask_as(&id, "mark_read", json!({"room": room, "seq": seq + 1})).await;
+        refused("mark_read", &other, "conflict");
+    }
+}
+
 #[actix::test]
 async fn a_refusal_is_not_remembered() {
     let cluster = Cluster::start(1).await;

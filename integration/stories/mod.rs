@@ -9,13 +9,13 @@
 mod accounts;
 mod admins;
 mod away;
+mod bench;
 mod catching_up;
 mod chaos;
 mod clocks;
 mod copies;
 mod damage;
 mod demo;
-#[cfg(target_os = "linux")]
 mod disk;
 mod disk_trouble;
 mod edges;
@@ -23,6 +23,7 @@ mod first_message;
 mod founding;
 mod http;
 mod joining;
+mod large_state;
 mod majority;
 mod members;
 mod messages;

@@ -29,4 +29,4 @@ pub mod peer;
 pub mod people;
 mod ws;
 
-pub use operators::cluster_json;
+pub use operators::cluster_answer;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::objects::{Event, Message, Role};
 use super::super::outcome::{Audience, Code, Done, Outcome, Refusal};
 use super::super::tables::{MessageRow, Tables};
-use super::{Step, Stop, Work, refuse};
+use super::{Step, Stop, Work, id_in_use, refuse};
 use crate::ids::{At, RoomId, Seq};
 
 /// How many different emoji one message may gather.
@@ -134,14 +134,28 @@ impl<T: Tables> Work<'_, T> {
         self.done(Done::Plain)
     }
 
-    /// Naturally idempotent, so not remembered.
+    /// Marks are many and only move forward: of a user's marks in a room the last alone is remembered.
     pub(super) fn mark_read(&mut self, room: RoomId, seq: Seq) -> Step<Outcome, T> {
         let me = self.asker()?;
+        // No client's id: those are printable.
+        let kept_as = format!("\u{1}read {room}");
+        if let Some(row) = self.tables.outcome(&me.name, &kept_as)?
+            && row.outcome.done == self.marked()
+        {
+            return Err(match row.digest == self.digest {
+                true => Stop::Repeated(Outcome { duplicate: true, ..row.outcome }),
+                false => id_in_use(),
+            });
+        }
         self.my_room(room, &me)?;
         let (end, _) = self.tables.end(room)?;
 
         self.put_read(room, &me.name, seq.min(end))?;
-        self.unremembered(Done::Plain)
+        self.remembered_as(kept_as, self.marked())
+    }
+
+    fn marked(&self) -> Done {
+        Done::Marked { id: self.command.id.clone() }
     }
 
     fn message(&mut self, room: RoomId, seq: Seq) -> Step<MessageRow, T> {
@@ -334,6 +348,28 @@ mod tests {
             story.ok("ann", mark(room, asked));
             assert_eq!(story.read_seq(room, "ann"), Seq(then));
         }
+    }
+
+    #[test]
+    fn the_last_read_mark_is_remembered() {
+        let mut story = Story::new(&["ann"]);
+        let (room, other) = (story.room("ann", "public"), story.room("ann", "public"));
+        story.send("ann", room, "a");
+        for (id, seq) in [("x", 9), ("y", 0)] {
+            let first = story.ask_as("ann", id, mark(room, seq)).outcome.unwrap();
+            story.send("ann", room, "b");
+            let again = story.ask_as("ann", id, mark(room, seq)).outcome.unwrap();
+            assert_eq!(again, Outcome { duplicate: true, ..first });
+            assert_eq!(story.read_seq(room, "ann"), Seq(1), "the end was there");
+            story.ask_as("ann", &format!("{id} elsewhere"), mark(other, 1)).outcome.unwrap();
+            let changed = story.ask_as("ann", id, mark(room, seq + 1)).outcome.unwrap_err();
+            assert_eq!(changed.code, Code::Conflict);
+        }
+        story.ok("ann", Change::Leave { room });
+        assert!(
+            story.ask_as("ann", "y", mark(room, 0)).outcome.unwrap().duplicate,
+            "told whatever happened since"
+        );
     }
 
     #[test]

@@ -205,19 +205,25 @@ impl<T: Tables> Work<'_, T> {
         self.notices.push(Notice { audience, event });
     }
 
-    /// The end of a handler. A change that changed something is remembered for repeats.
+    /// The end of a handler: remembered for repeats. So is what changed nothing, in a row that takes an
+    /// `at` of its own: a copy of the request that arrives late must not find something to change.
     fn done(&mut self, done: Done) -> Step<Outcome, T> {
-        let changed = self.last.is_some();
+        self.remembered_as(self.command.id.clone(), done)
+    }
+
+    fn remembered_as(&mut self, id: String, done: Done) -> Step<Outcome, T> {
         let outcome = self.unremembered(done)?;
-        if changed {
-            self.tables.put_outcome(&OutcomeRow {
-                at: outcome.at,
-                user: self.command.user.clone(),
-                id: self.command.id.clone(),
-                digest: self.digest,
-                outcome: outcome.clone(),
-            })?;
-        }
+        let at = match self.last {
+            Some(at) => at,
+            None => self.take_at()?,
+        };
+        self.tables.put_outcome(&OutcomeRow {
+            at,
+            user: self.command.user.clone(),
+            id,
+            digest: self.digest,
+            outcome: outcome.clone(),
+        })?;
         Ok(outcome)
     }
 
@@ -417,6 +423,18 @@ mod tests {
     }
 
     #[test]
+    fn what_changed_nothing_is_remembered_as_well() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "public");
+        let first = story.ask_as("bob", "x", Change::Leave { room }).outcome.unwrap();
+        story.ok("bob", Change::Join { room });
+        let again = story.ask_as("bob", "x", Change::Leave { room }).outcome.unwrap();
+        assert_eq!(again, Outcome { duplicate: true, ..first });
+        assert!(story.is_member(room, "bob"), "a late copy does not find something to change");
+        assert_eq!(story.ask_as("bob", "x", Change::Join { room }).outcome.unwrap_err().code, Code::Conflict);
+    }
+
+    #[test]
     fn the_same_id_for_another_request_is_a_conflict() {
         let mut story = Story::new(&["ann"]);
         let room = story.room("ann", "public");
@@ -462,7 +480,6 @@ mod tests {
         let mut story = Story::new(&["ann", "bob"]);
         let room = story.room("ann", "public");
         story.send("ann", room, "hi");
-        let present = story.model.present();
         for change in [
             Change::Join { room },
             Change::Invite { room, user: "ann".into() },
@@ -470,8 +487,10 @@ mod tests {
             Change::React { room, seq: Seq(1), emoji: "+".into(), on: false },
             Change::MarkRead { room, seq: Seq(0) },
         ] {
+            let present = story.model.present();
             assert_eq!(story.ok("ann", change).at, present);
         }
+        let present = story.model.present();
         assert_eq!(story.ok("bob", Change::Leave { room }).at, present);
     }
 }
