@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::client::{new_id, password_of};
 use crate::cluster::clock::Clock;
-use crate::cluster::program::{Run, run};
+use crate::cluster::program::{self, Run};
 use crate::cluster::replies::{done, each, refused};
 use crate::cluster::{Client, Cluster, assert_like, number, text};
 
@@ -96,8 +96,12 @@ async fn operators_make_admins_through_any_node() {
     let settings = cluster.nodes[0].settings_file();
     let settings = settings.to_str().unwrap();
     assert_failed(&cluster.command(0, &["admin", "no one"]).await, 2, &["NAME", "no one"]);
-    assert_failed(&run(cluster.folder.path(), &["admin", settings], &[]).await, 2, &["NAME"]);
-    assert_failed(&run(cluster.folder.path(), &["admin", "no.toml", "ann"], &[]).await, 2, &["no.toml"]);
+    assert_failed(&program::run(cluster.folder.path(), &["admin", settings], &[]).await, 2, &["NAME"]);
+    assert_failed(
+        &program::run(cluster.folder.path(), &["admin", "no.toml", "ann"], &[]).await,
+        2,
+        &["no.toml"],
+    );
 
     for place in [1, 2] {
         cluster.nodes[place].kill();

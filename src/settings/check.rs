@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use chat_actors::chat::tables::Registration;
 use config::ValueKind;
 
 use super::address::{BindAddress, HttpUrl};
