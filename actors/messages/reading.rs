@@ -125,7 +125,7 @@ pub struct Sessions {
     pub reply: Answer<Vec<SessionRow>>,
 }
 
-/// All invitations, the youngest first.
+/// All invitations; what changed last comes first.
 pub struct Invites {
     pub user: String,
     /// `None` inside: that is for admins to see.

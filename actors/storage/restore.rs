@@ -179,9 +179,10 @@ fn unwritable(path: &Path) -> impl Fn(io::Error) -> RestoreError + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::command::Change;
     use crate::chat_db::pages;
     use crate::storage::copy::CopyInTheMaking;
-    use crate::storage::testing::{TestDir, append, batch, committed, entry, send, setup, started};
+    use crate::storage::testing::{TestDir, append, batch, command, committed, entry, send, setup, started};
 
     fn new_cluster() -> NewCluster {
         NewCluster {
@@ -192,12 +193,20 @@ mod tests {
         }
     }
 
-    /// A copy of a chat with three sessions, in pages of one row, and the chat's store.
+    /// A copy of a chat with three sessions and a link, in pages of one row, and the chat's store.
     fn copied(dir: &TestDir) -> (Store, PathBuf, Copied) {
         let (mut store, _) = started(dir);
         let first = batch(1, &setup(&["ann", "bob", "cleo"], 2));
-        let second =
-            batch(2, &[send("ann", 1, "1", "one"), send("bob", 1, "2", "two"), send("ann", 2, "3", "x")]);
+        let invite = Change::CreateInvite { uses: 1, hours: 1, link: [9; 32] };
+        let second = batch(
+            2,
+            &[
+                send("ann", 1, "1", "one"),
+                send("bob", 1, "2", "two"),
+                send("ann", 2, "3", "x"),
+                command("ann", "4", invite),
+            ],
+        );
         store.append(&append(vec![entry(2, 1, &first), entry(3, 1, &second)], Some((1, 1, 3)))).unwrap();
         store.apply(&[committed(2, first), committed(3, second)], || false).unwrap();
         let path = dir.path().join("a.copy");
@@ -226,8 +235,8 @@ mod tests {
 
         let data = dir.path().join("node9");
         let at = restore(&path, &data, "node9", "disk", &new_cluster()).unwrap();
-        // Three sessions, three old nodes and the new one.
-        assert_eq!(at.0, copied.at.0 + 7);
+        // Three sessions, a link, three old nodes and the new one.
+        assert_eq!(at.0, copied.at.0 + 8);
         assert!(matches!(
             restore(&path, &data, "node9", "disk", &new_cluster()),
             Err(RestoreError::NotEmpty { .. })
@@ -243,6 +252,11 @@ mod tests {
             .query_row("SELECT count(*) FROM sessions WHERE NOT ended", [], |row| row.get(0))
             .unwrap();
         assert_eq!(open, 0);
+        let good: i64 = store
+            .conn()
+            .query_row("SELECT count(*) FROM links WHERE NOT revoked", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(good, 0);
         store.append(&append(vec![entry(4, 2, b"")], Some((2, 4, 3)))).unwrap();
     }
 

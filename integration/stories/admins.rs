@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::client::{new_id, password_of};
 use crate::cluster::clock::Clock;
+use crate::cluster::http::op;
 use crate::cluster::program::{self, Run};
 use crate::cluster::replies::{done, each, refused};
 use crate::cluster::{Client, Cluster, assert_like, number, text};
@@ -139,6 +140,7 @@ async fn a_closed_chat_lets_in_who_was_invited() {
     let dead = token_of(&text(&revoked, "link"), "invite", &ann.url);
     refused("revoked", &register(&cluster, 2, "dan", &dead).await, "forbidden");
     let list = ann.ok("list_invites", json!({})).await;
+    // What changed last comes first.
     assert_eq!(each(&list["invites"], "invite"), [&revoked["invite"], &once["invite"], &made["invite"]]);
     for (place, used, is_revoked) in [(0, 0, true), (1, 0, false), (2, 2, false)] {
         assert_like(&list["invites"][place], &json!({"by": "ann", "used": used, "revoked": is_revoked}));
@@ -398,4 +400,34 @@ async fn profiles_and_rooms_change_for_everybody() {
     let position = json!({"cursor": 0, "epoch": bob.welcome["epoch"]});
     bob_too.hello(&bob.token, position).await;
     bob_too.event(json!({"ev": "room", "room": room, "name": "secret", "member": true})).await;
+}
+
+#[actix::test]
+async fn the_same_over_http() {
+    let (cluster, ann) = closed_with_admin(1, 0).await;
+    let url = cluster.nodes[0].url();
+    let asked = async |name: &str, token: Option<&str>, key: Option<&str>, fields: Value| {
+        let answer = op(&url, name, token, key, &fields).await;
+        (answer.status, answer.json())
+    };
+    let token = Some(ann.token.as_str());
+    let (status, made) = asked("create_invite", token, Some("i"), json!({"hours": 1})).await;
+    assert_eq!(status, 200, "{made}");
+    let (_, again) = asked("create_invite", token, Some("i"), json!({"hours": 1})).await;
+    assert_eq!((&again["duplicate"], &again["until"]), (&json!(true), &made["until"]));
+    let link = token_of(&text(&again, "link"), "invite", &url);
+    let (status, bob) = asked("register", None, None, account("bob", &link)).await;
+    assert_eq!(status, 200, "{bob}");
+    let bobs = text(&bob, "token");
+    let (status, refusal) = asked("create_invite", Some(&bobs), None, json!({})).await;
+    assert_eq!(status, 403, "{refusal}");
+    let (_, made) = asked("reset_password", token, None, json!({"user": "bob"})).await;
+    let link = token_of(&text(&made, "link"), "reset", &url);
+    let (status, reply) =
+        asked("set_password", None, None, json!({"link": link, "password": "a new password"})).await;
+    assert_eq!((status, &reply["user"]["name"]), (200, &json!("bob")), "{reply}");
+    let (status, _) = asked("list_sessions", Some(&bobs), None, json!({})).await;
+    assert_eq!(status, 401);
+    let (status, _) = asked("list_invites", None, None, json!({})).await;
+    assert_eq!(status, 401);
 }
