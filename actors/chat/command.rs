@@ -109,6 +109,9 @@ pub enum Change {
         seq: Seq,
         text: String,
         version: Option<u64>,
+        /// What it said before is kept as well. Level 2.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keep: bool,
     },
     Delete {
         room: RoomId,
@@ -123,6 +126,10 @@ pub enum Change {
     MarkRead {
         room: RoomId,
         seq: Seq,
+    },
+    Mute {
+        room: RoomId,
+        on: bool,
     },
     SetProfile {
         /// Empty: the name.
@@ -172,6 +179,9 @@ pub enum Change {
         link: TokenHash,
     },
 }
+
+/// The level of changes that came after the first version.
+const LEVEL_SECOND: u8 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -245,11 +255,13 @@ impl Change {
             | Self::Remove { .. }
             | Self::OpenDirect { .. }
             | Self::Send { .. }
-            | Self::Edit { .. }
+            | Self::Edit { keep: false, .. }
             | Self::Delete { .. }
             | Self::React { .. }
             | Self::MarkRead { .. } => LEVEL_FIRST,
-            Self::Register { .. }
+            Self::Edit { keep: true, .. }
+            | Self::Mute { .. }
+            | Self::Register { .. }
             | Self::Login { .. }
             | Self::SetProfile { .. }
             | Self::EndSession { .. }
@@ -261,15 +273,27 @@ impl Change {
             | Self::RevokeInvite { .. }
             | Self::ResetPassword { .. }
             | Self::SetPassword { .. }
-            | Self::Appoint { .. } => 2,
+            | Self::Appoint { .. } => LEVEL_SECOND,
         }
     }
 
-    /// Leaves out what is only nice to know, so that more programs read it; says whether it held any.
-    pub fn simplify(&mut self) -> bool {
+    /// The same in the format of an earlier level, as far as that can say it: for while not every member
+    /// is known to read this one.
+    pub fn in_earlier_words(&self) -> Option<Self> {
         match self {
-            Self::Register { agent, .. } | Self::Login { agent, .. } => agent.take().is_some(),
-            _ => false,
+            Self::Edit { room, seq, text, version, keep: true } => {
+                let (text, version) = (text.clone(), *version);
+                Some(Self::Edit { room: *room, seq: *seq, text, version, keep: false })
+            }
+            // By what program is only nice to know.
+            Self::Register { agent: Some(_), .. } | Self::Login { agent: Some(_), .. } => {
+                let mut earlier = self.clone();
+                if let Self::Register { agent, .. } | Self::Login { agent, .. } = &mut earlier {
+                    *agent = None;
+                }
+                Some(earlier)
+            }
+            _ => None,
         }
     }
 
@@ -281,6 +305,7 @@ impl Change {
             | Self::DeleteAccount { .. }
             | Self::Logout { .. }
             | Self::Leave { .. }
+            | Self::Mute { .. }
             | Self::MarkRead { .. }
             | Self::EndSession { .. }
             | Self::SetDisabled { .. }
@@ -359,10 +384,10 @@ mod tests {
         );
         assert_eq!(Command::decode(&bytes).unwrap(), old);
 
-        let mut new = login(Some("a phone"));
+        let new = login(Some("a phone"));
         assert_eq!(new.change.level(), 2);
         assert_eq!(Command::decode(&new.encode().unwrap()).unwrap(), new);
-        assert!(new.change.simplify() && !new.change.simplify());
-        assert_eq!(new, old);
+        assert_eq!(new.change.in_earlier_words(), Some(old.change.clone()));
+        assert_eq!(old.change.in_earlier_words(), None);
     }
 }

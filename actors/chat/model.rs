@@ -7,8 +7,8 @@ use super::command::{Shown, TokenHash, shown};
 use super::digest;
 use super::objects::{Role, RoomKind};
 use super::tables::{
-    LinkKind, LinkRow, MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, SettingRow,
-    Tables, UserRow,
+    LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow,
+    SettingRow, Tables, UserRow, VersionRow,
 };
 use crate::ids::{At, RoomId, Seq};
 
@@ -23,6 +23,8 @@ pub struct Model {
     messages: BTreeMap<(RoomId, Seq), MessageRow>,
     sessions: BTreeMap<TokenHash, SessionRow>,
     outcomes: BTreeMap<(String, String), OutcomeRow>,
+    mutes: BTreeMap<(RoomId, String), MuteRow>,
+    versions: BTreeMap<(RoomId, Seq, u64), VersionRow>,
     links: BTreeMap<TokenHash, LinkRow>,
     settings: BTreeMap<String, SettingRow>,
     /// What finds rows by other than their key; derived.
@@ -46,6 +48,8 @@ impl Model {
         let messages = self.messages.values().cloned().map(Row::Message);
         let sessions = self.sessions.values().cloned().map(Row::Session);
         let outcomes = self.outcomes.values().cloned().map(Row::Outcome);
+        let mutes = self.mutes.values().cloned().map(Row::Mute);
+        let versions = self.versions.values().cloned().map(Row::Version);
         let links = self.links.values().cloned().map(Row::Link);
         let settings = self.settings.values().cloned().map(Row::Setting);
         users
@@ -55,6 +59,8 @@ impl Model {
             .chain(messages)
             .chain(sessions)
             .chain(outcomes)
+            .chain(mutes)
+            .chain(versions)
             .chain(links)
             .chain(settings)
             .collect()
@@ -76,6 +82,8 @@ impl Model {
                 Row::Message(row) => self.insert_message(row),
                 Row::Session(row) => self.insert_session(row),
                 Row::Outcome(row) => self.insert_outcome(row),
+                Row::Mute(row) => self.insert_mute(row),
+                Row::Version(row) => self.insert_version(row),
                 Row::Link(row) => self.insert_link(row),
                 Row::Setting(row) => self.insert_setting(row),
             }
@@ -132,6 +140,14 @@ impl Model {
 
     fn insert_outcome(&mut self, row: &OutcomeRow) {
         self.outcomes.insert((row.user.clone(), row.id.clone()), row.clone());
+    }
+
+    fn insert_mute(&mut self, row: &MuteRow) {
+        self.mutes.insert((row.room, row.user.clone()), row.clone());
+    }
+
+    fn insert_version(&mut self, row: &VersionRow) {
+        self.versions.insert((row.room, row.seq, row.version), row.clone());
     }
 
     fn insert_link(&mut self, row: &LinkRow) {
@@ -260,6 +276,29 @@ impl Tables for Model {
 
     fn put_outcome(&mut self, row: &OutcomeRow) -> Result<(), Infallible> {
         self.insert_outcome(row);
+        Ok(())
+    }
+
+    fn mute(&mut self, room: RoomId, user: &str) -> Result<Option<MuteRow>, Infallible> {
+        Ok(self.mutes.get(&(room, user.to_owned())).cloned())
+    }
+
+    fn put_mute(&mut self, row: &MuteRow) -> Result<(), Infallible> {
+        self.insert_mute(row);
+        Ok(())
+    }
+
+    fn versions(&mut self, room: RoomId, seq: Seq) -> Result<Vec<VersionRow>, Infallible> {
+        let rows = self.versions.range((room, seq, 0)..(room, seq.next(), 0));
+        Ok(rows.map(|(_, row)| row.clone()).collect())
+    }
+
+    fn version(&mut self, room: RoomId, seq: Seq, version: u64) -> Result<Option<VersionRow>, Infallible> {
+        Ok(self.versions.get(&(room, seq, version)).cloned())
+    }
+
+    fn put_version(&mut self, row: &VersionRow) -> Result<(), Infallible> {
+        self.insert_version(row);
         Ok(())
     }
 

@@ -212,6 +212,29 @@ pub struct OutcomeRow {
     pub outcome: Outcome,
 }
 
+/// Whether a user wants to hear nothing of a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MuteRow {
+    pub at: At,
+    pub room: RoomId,
+    pub user: String,
+    pub muted: bool,
+}
+
+/// What an edited message said in one of its versions, the present one among them. It shares the `at` of
+/// its message: it is part of that change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRow {
+    pub at: At,
+    pub room: RoomId,
+    pub seq: Seq,
+    pub version: u64,
+    /// Empty once it is gone.
+    pub text: String,
+    pub time: u64,
+    pub gone: bool,
+}
+
 /// A row of any table, for what treats all alike: state for a lagging replica, copies, comparisons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Row {
@@ -222,6 +245,8 @@ pub enum Row {
     Message(MessageRow),
     Session(SessionRow),
     Outcome(OutcomeRow),
+    Mute(MuteRow),
+    Version(VersionRow),
     Link(LinkRow),
     Setting(SettingRow),
 }
@@ -237,6 +262,8 @@ pub enum RowKey {
     Session(TokenHash),
     /// Whose, and the request's id.
     Outcome(String, String),
+    Mute(RoomId, String),
+    Version(RoomId, Seq, u64),
     Link(TokenHash),
     Setting(String),
 }
@@ -251,6 +278,8 @@ impl Row {
             Self::Message(row) => RowKey::Message(row.message.room, row.message.seq),
             Self::Session(row) => RowKey::Session(row.token_hash),
             Self::Outcome(row) => RowKey::Outcome(row.user.clone(), row.id.clone()),
+            Self::Mute(row) => RowKey::Mute(row.room, row.user.clone()),
+            Self::Version(row) => RowKey::Version(row.room, row.seq, row.version),
             Self::Link(row) => RowKey::Link(row.token_hash),
             Self::Setting(row) => RowKey::Setting(row.key.clone()),
         }
@@ -265,6 +294,8 @@ impl Row {
             Self::Message(row) => row.message.at,
             Self::Session(row) => row.at,
             Self::Outcome(row) => row.at,
+            Self::Mute(row) => row.at,
+            Self::Version(row) => row.at,
             Self::Link(row) => row.at,
             Self::Setting(row) => row.at,
         }
@@ -332,6 +363,13 @@ pub trait Tables {
     fn outcome(&mut self, user: &str, id: &str) -> Result<Option<OutcomeRow>, Self::Error>;
     fn put_outcome(&mut self, row: &OutcomeRow) -> Result<(), Self::Error>;
 
+    fn mute(&mut self, room: RoomId, user: &str) -> Result<Option<MuteRow>, Self::Error>;
+    fn put_mute(&mut self, row: &MuteRow) -> Result<(), Self::Error>;
+
+    /// What is kept of a message's versions, by their number, those among them that are gone.
+    fn versions(&mut self, room: RoomId, seq: Seq) -> Result<Vec<VersionRow>, Self::Error>;
+    fn version(&mut self, room: RoomId, seq: Seq, version: u64) -> Result<Option<VersionRow>, Self::Error>;
+    fn put_version(&mut self, row: &VersionRow) -> Result<(), Self::Error>;
     fn link(&mut self, token_hash: &TokenHash) -> Result<Option<LinkRow>, Self::Error>;
     /// The youngest link made under this id.
     fn link_by_id(&mut self, by: &str, id: &str) -> Result<Option<LinkRow>, Self::Error>;

@@ -35,6 +35,8 @@ pub fn walk(conn: &Connection, mut visit: impl FnMut(Row)) -> Result<()> {
     table("messages", columns!(message), "room, seq", |row| rows::message_row(row).map(Row::Message))?;
     table("sessions", columns!(session), "token_hash", |row| rows::session(row).map(Row::Session))?;
     table("outcomes", columns!(outcome), "user, id", |row| rows::outcome(row).map(Row::Outcome))?;
+    table("mutes", columns!(mute), "room, user", |row| rows::mute(row).map(Row::Mute))?;
+    table("versions", columns!(version), "room, seq, version", |row| rows::version(row).map(Row::Version))?;
     table("links", columns!(link), "token_hash", |row| rows::link(row).map(Row::Link))?;
     table("settings", columns!(setting), "key", |row| rows::setting(row).map(Row::Setting))
 }

@@ -16,7 +16,7 @@ use crate::bus::{Envelope, News};
 use crate::messages::audit::Damaged;
 use crate::messages::reading::{
     Account, Answer, History, Home, Invites, LinkOf, LogEntries, Members, OneMessage, Pull, ReadFailed,
-    RegistrationSet, Rooms, SessionOf, Sessions, StatePage, TablesAt, Users,
+    RegistrationSet, Rooms, SessionOf, Sessions, StatePage, TablesAt, Users, Versions,
 };
 
 /// One of the threads that answer; they share a mailbox.
@@ -85,6 +85,7 @@ answers! {
     LinkOf: |view, ask| view.link_of(&ask.token_hash);
     RegistrationSet: |view, _ask| view.registration();
     Members: |view, ask| view.members(&ask.user, ask.room);
+    Versions: |view, ask| view.versions(&ask.user, ask.room, ask.seq);
     OneMessage: |view, ask| view.message(&ask.user, ask.room, ask.seq);
     LogEntries: |view, ask| view.log_entries(ask.from, ask.to, ask.bytes_max);
     StatePage: |view, ask| view.state_page(ask.after, ask.horizon, ask.bytes_max);

@@ -1,4 +1,4 @@
-//! What changed behind a cursor: the rows of the five tables that people see, merged by `at`.
+//! What changed behind a cursor: the rows of the six tables that people see, merged by `at`.
 //!
 //! Rows are states: what changed twice comes once, as it is now, at the `at` of its last change. So a
 //! page that ends at some `at` and the next one that begins there leave nothing out, whatever
@@ -92,6 +92,14 @@ impl View<'_> {
             seq: row.seq,
         }));
 
+        let mutes = self.all(
+            concat!("SELECT ", columns!(mute), " FROM mutes WHERE user = ?1 AND +at > ?2"),
+            params![user, int(after.0)],
+            rows::mute,
+        )?;
+        let muted = mutes.into_iter().map(|row| Event::Mute { at: row.at, room: row.room, muted: row.muted });
+        page.events.extend(muted);
+
         let (events, up_to) = page.cut();
         Ok(PullPage { events, up_to, end: up_to == self.at(), rooms })
     }
@@ -160,7 +168,7 @@ mod tests {
     use super::*;
     use crate::chat::command::Change;
     use crate::chat::script::Script;
-    use crate::chat::tables::Row as TableRow;
+    use crate::chat::tables::{MuteRow, Row as TableRow};
     use crate::reader::ReadPool;
     use crate::storage::Store;
     use crate::storage::testing::{TestDir, batch, command, committed, send, setup, started};
@@ -228,14 +236,20 @@ mod tests {
                     user: row.user.clone(),
                     seq: row.seq,
                 }),
+                TableRow::Mute(row) => {
+                    let MuteRow { at, room, muted, .. } = *row;
+                    (row.user == user).then_some(Event::Mute { at, room, muted })
+                }
                 TableRow::User(row) => Some(Event::User(UserEvent { at: row.at, user: row.seen() })),
                 TableRow::Room(row) => {
                     let own = own(row.room).filter(|own| own.member && own.at < row.at)?;
                     Some(Event::Room(row.seen(Some(own), last_seq(row.room))))
                 }
-                TableRow::Session(_) | TableRow::Outcome(_) | TableRow::Link(_) | TableRow::Setting(_) => {
-                    None
-                }
+                TableRow::Session(_)
+                | TableRow::Outcome(_)
+                | TableRow::Version(_)
+                | TableRow::Link(_)
+                | TableRow::Setting(_) => None,
             })
             .collect();
         events.sort_by_key(Event::at);

@@ -149,10 +149,12 @@ impl Executor {
 
     /// Asks for a session. While a member may be of a version that does not read all of it, what is only
     /// nice to know is left out.
-    async fn ask_for_session(&self, mut command: Command) -> Result<Result<Outcome, NotDone>, Problem> {
-        let mut answer = self.propose(command.clone())?.await;
-        if matches!(answer, Ok(Err(NotDone::TooNew { .. }))) && command.change.simplify() {
-            answer = self.propose(command)?.await;
+    async fn ask_for_session(&self, command: Command) -> Result<Result<Outcome, NotDone>, Problem> {
+        let earlier = command.change.in_earlier_words();
+        let Command { user, id, .. } = command.clone();
+        let mut answer = self.propose(command)?.await;
+        if let (Ok(Err(NotDone::TooNew { .. })), Some(change)) = (&answer, earlier) {
+            answer = self.propose(Command { user, id, change })?.await;
         }
         answer.map_err(|_| Problem::timeout())
     }

@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use crate::chat::objects::{Message, Room, User};
+use crate::chat::objects::{Message, Room, User, Version};
 use crate::chat::outcome::{Code, Done, Outcome, Refusal};
 use crate::chat::tables::Registration;
 use crate::ids::{At, Seq};
 use crate::messages::people::Cluster;
 use crate::messages::reading::HomeRoom;
+use crate::messages::search::FoundPage;
 
 pub type Reply = Result<Answer, Problem>;
 
@@ -52,6 +53,10 @@ pub enum Answer {
         messages: Vec<Message>,
         more: bool,
         at: At,
+    },
+    Found(FoundPage),
+    Versions {
+        versions: Vec<Version>,
     },
     User {
         user: User,

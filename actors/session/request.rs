@@ -17,6 +17,7 @@ use crate::chat::outcome::{Code, Refusal};
 use crate::chat::rules;
 use crate::ids::{At, RoomId, Seq};
 use crate::messages::reading::PageOf;
+use crate::words::Query;
 
 /// What a frame turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,6 +84,11 @@ pub enum Op {
         limit: usize,
         local: bool,
     },
+    Search(Wanted),
+    Versions {
+        room: RoomId,
+        seq: Seq,
+    },
     Typing {
         room: RoomId,
     },
@@ -102,6 +108,16 @@ pub enum Op {
     },
     Server,
     Ping,
+}
+
+/// What somebody looks for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub query: Query,
+    pub room: Option<RoomId>,
+    pub from: Option<String>,
+    pub before: Option<At>,
+    pub limit: usize,
 }
 
 /// Where a client wants to go on.
@@ -138,6 +154,8 @@ impl Op {
                 | Self::ListRooms { .. }
                 | Self::Members { .. }
                 | Self::History { .. }
+                | Self::Versions { .. }
+                | Self::Search(_)
                 | Self::ListSessions
                 | Self::ListInvites
         )
@@ -167,6 +185,9 @@ pub const OPS: &[&str] = &[
     "react",
     "history",
     "mark_read",
+    "mute",
+    "versions",
+    "search",
     "typing",
     "set_profile",
     "list_sessions",
@@ -279,8 +300,8 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
         "create_room" | "join" | "leave" | "invite" | "remove" | "members" | "open_direct" | "typing" => {
             rooms(op, text)?
         }
-        "edit" | "delete" | "react" | "mark_read" => Op::Change(messages(op, text, message_bytes)?),
-        "list_users" | "list_rooms" | "history" => lists(op, text)?,
+        "edit" | "delete" | "react" | "mark_read" | "mute" => Op::Change(messages(op, text, message_bytes)?),
+        "list_users" | "list_rooms" | "history" | "search" | "versions" => lists(op, text)?,
         "set_profile" | "list_sessions" | "end_session" | "set_role" | "set_disabled" | "reset_password"
         | "set_password" | "create_invite" | "list_invites" | "revoke_invite" | "set_registration"
         | "server" | "set_room" => people::fields_of(op, text)?,
@@ -337,7 +358,7 @@ fn messages(op: &str, text: &str, message_bytes: usize) -> Result<Change, Refusa
         "edit" => {
             let Edit { room, seq, text, version } = read(op, text)?;
             rules::text(&text, message_bytes)?;
-            Change::Edit { room: rules::room(room)?, seq, text, version }
+            Change::Edit { room: rules::room(room)?, seq, text, version, keep: true }
         }
         "delete" => {
             let Delete { room, seqs } = read(op, text)?;
@@ -348,8 +369,12 @@ fn messages(op: &str, text: &str, message_bytes: usize) -> Result<Change, Refusa
             rules::emoji(&emoji)?;
             Change::React { room: rules::room(room)?, seq, emoji, on }
         }
+        "mute" => {
+            let Mute { room, on } = read(op, text)?;
+            Change::Mute { room: rules::room(room)?, on }
+        }
         _ => {
-            let MarkRead { room, seq } = read(op, text)?;
+            let OneMessage { room, seq } = read(op, text)?;
             Change::MarkRead { room: rules::room(room)?, seq }
         }
     })
@@ -368,6 +393,21 @@ fn lists(op: &str, text: &str) -> Result<Op, Refusal> {
             let ListRooms { pattern, all } = read(op, text)?;
             rules::pattern(pattern.as_deref().unwrap_or_default())?;
             Op::ListRooms { pattern, all: all.unwrap_or(false) }
+        }
+        "versions" => {
+            let OneMessage { room, seq } = read(op, text)?;
+            Op::Versions { room: rules::room(room)?, seq: rules::seq(seq.0) }
+        }
+        "search" => {
+            let Search { text, room, from, before, limit } = read(op, text)?;
+            rules::sought(&text)?;
+            Op::Search(Wanted {
+                query: Query::read(&text).ok_or_else(|| bad("text holds no word to look for"))?,
+                room: room.map(rules::room).transpose()?,
+                from: from.as_deref().map(named_user).transpose()?,
+                before,
+                limit: rules::search_limit(limit),
+            })
         }
         _ => {
             let History { room, before, after, limit, read } = read(op, text)?;
@@ -501,7 +541,13 @@ struct React {
 }
 
 #[derive(Deserialize)]
-struct MarkRead {
+struct Mute {
+    room: u64,
+    on: bool,
+}
+
+#[derive(Deserialize)]
+struct OneMessage {
     room: u64,
     seq: Seq,
 }
@@ -519,6 +565,15 @@ struct ListRooms {
     #[serde(rename = "match")]
     pattern: Option<String>,
     all: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Search {
+    text: String,
+    room: Option<u64>,
+    from: Option<String>,
+    before: Option<At>,
+    limit: Option<i64>,
 }
 
 #[derive(Deserialize)]

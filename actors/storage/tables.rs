@@ -7,9 +7,10 @@ use rusqlite::{self, Connection, OptionalExtension, Params, Result, params};
 use crate::chat::command::{Shown, TokenHash};
 use crate::chat::digest::RowsSum;
 use crate::chat::tables::{
-    LinkKind, LinkRow, MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, SettingRow,
-    Tables, UserRow,
+    LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow,
+    SettingRow, Tables, UserRow, VersionRow,
 };
+use crate::chat_db::mentions;
 use crate::chat_db::rows::{self, columns, int, json};
 use crate::ids::{At, RoomId, Seq};
 
@@ -55,7 +56,7 @@ impl SqlTables {
     }
 
     /// The sum follows a row that changes from what it was to what it is.
-    fn sum_up(&mut self, before: Option<Row>, now: Row) {
+    pub(super) fn sum_up(&mut self, before: Option<Row>, now: Row) {
         if let Some(before) = before {
             self.sum.take(&before);
         }
@@ -77,7 +78,7 @@ impl SqlTables {
         Ok(())
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         sql: &str,
         key: impl Params,
@@ -86,7 +87,7 @@ impl SqlTables {
         self.conn.prepare_cached(sql)?.query_row(key, read).optional()
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         key: impl Params,
@@ -95,7 +96,7 @@ impl SqlTables {
         self.conn.prepare_cached(sql)?.query_map(key, read)?.collect()
     }
 
-    fn put(&self, sql: &str, values: impl Params) -> Result<usize> {
+    pub(super) fn put(&self, sql: &str, values: impl Params) -> Result<usize> {
         self.conn.prepare_cached(sql)?.execute(values)
     }
 
@@ -126,6 +127,7 @@ impl SqlTables {
                 int(row.sent_at.0),
             ],
         )?;
+        mentions::note(&self.conn, message)?;
         let end = End { seq: message.seq, time: message.time, moved: true };
         let before = self.ends.insert(message.room, end);
         if !before.is_some_and(|end| end.moved) {
@@ -136,8 +138,12 @@ impl SqlTables {
 
     fn replace_message(&mut self, row: &MessageRow) -> Result<()> {
         let message = &row.message;
-        let before = self.message(message.room, message.seq)?.map(Row::Message);
-        self.sum_up(before, Row::Message(row.clone()));
+        let before = self.message(message.room, message.seq)?;
+        if before.as_ref().is_none_or(|before| before.message.text != message.text) {
+            mentions::forget(&self.conn, message.room, message.seq)?;
+            mentions::note(&self.conn, message)?;
+        }
+        self.sum_up(before.map(Row::Message), Row::Message(row.clone()));
         let changed = self.put(
             "UPDATE messages SET at = ?1, text = ?4, version = ?5, edited = ?6, deleted = ?7, reply_to = ?8,
                  reactions = ?9, files = ?10, digest = ?11
@@ -422,95 +428,100 @@ impl Tables for SqlTables {
         Ok(())
     }
 
-    fn link(&mut self, token_hash: &TokenHash) -> Result<Option<LinkRow>> {
+    fn mute(&mut self, room: RoomId, user: &str) -> Result<Option<MuteRow>> {
         self.one(
-            concat!("SELECT ", columns!(link), " FROM links WHERE token_hash = ?1"),
-            [token_hash],
-            rows::link,
+            concat!("SELECT ", columns!(mute), " FROM mutes WHERE user = ?2 AND room = ?1"),
+            params![int(room.0), user],
+            rows::mute,
         )
     }
 
-    fn link_by_id(&mut self, by: &str, id: &str) -> Result<Option<LinkRow>> {
-        self.one(
-            concat!(
-                "SELECT ",
-                columns!(link),
-                " FROM links WHERE made_by = ?1 AND id = ?2 ORDER BY at DESC LIMIT 1"
-            ),
-            [by, id],
-            rows::link,
-        )
-    }
-
-    fn links_shown(&mut self, by: &Shown) -> Result<Vec<LinkRow>> {
-        let (mut first, mut last) = (TokenHash::default(), [0xff; 32]);
-        first[..by.len()].copy_from_slice(by);
-        last[..by.len()].copy_from_slice(by);
-        self.all(
-            concat!(
-                "SELECT ",
-                columns!(link),
-                " FROM links WHERE token_hash BETWEEN ?1 AND ?2 ORDER BY token_hash"
-            ),
-            [first, last],
-            rows::link,
-        )
-    }
-
-    fn links_for(&mut self, kind: LinkKind, name: &str) -> Result<Vec<LinkRow>> {
-        self.all(
-            concat!(
-                "SELECT ",
-                columns!(link),
-                " FROM links WHERE name = ?1 AND kind = ?2 AND revoked = 0 AND used < uses ORDER BY at"
-            ),
-            [name, rows::link_text(kind)],
-            rows::link,
-        )
-    }
-
-    fn put_link(&mut self, row: &LinkRow) -> Result<()> {
-        let before = self.link(&row.token_hash)?.map(Row::Link);
-        self.sum_up(before, Row::Link(row.clone()));
+    fn put_mute(&mut self, row: &MuteRow) -> Result<()> {
+        let before = self.mute(row.room, &row.user)?.map(Row::Mute);
+        self.sum_up(before, Row::Mute(row.clone()));
         self.put(
             concat!(
-                "INSERT INTO links (",
-                columns!(link),
-                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-                 ON CONFLICT (token_hash) DO UPDATE SET at = ?1, kind = ?3, name = ?4, made_by = ?5, id = ?6,
-                     until = ?7, uses = ?8, used = ?9, revoked = ?10"
+                "INSERT INTO mutes (",
+                columns!(mute),
+                ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (user, room) DO UPDATE SET at = ?1, muted = ?4"
+            ),
+            params![int(row.at.0), int(row.room.0), row.user, row.muted],
+        )?;
+        Ok(())
+    }
+
+    fn versions(&mut self, room: RoomId, seq: Seq) -> Result<Vec<VersionRow>> {
+        self.all(
+            concat!(
+                "SELECT ",
+                columns!(version),
+                " FROM versions WHERE room = ?1 AND seq = ?2 ORDER BY version"
+            ),
+            [int(room.0), int(seq.0)],
+            rows::version,
+        )
+    }
+
+    fn version(&mut self, room: RoomId, seq: Seq, version: u64) -> Result<Option<VersionRow>> {
+        self.one(
+            concat!(
+                "SELECT ",
+                columns!(version),
+                " FROM versions WHERE room = ?1 AND seq = ?2 AND version = ?3"
+            ),
+            [int(room.0), int(seq.0), int(version)],
+            rows::version,
+        )
+    }
+
+    fn put_version(&mut self, row: &VersionRow) -> Result<()> {
+        let before = self.version(row.room, row.seq, row.version)?.map(Row::Version);
+        self.sum_up(before, Row::Version(row.clone()));
+        self.put(
+            concat!(
+                "INSERT INTO versions (",
+                columns!(version),
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (room, seq, version) DO UPDATE SET at = ?1, text = ?5, time = ?6, gone = ?7"
             ),
             params![
                 int(row.at.0),
-                row.token_hash,
-                rows::link_text(row.kind),
-                row.name,
-                row.by,
-                row.id,
-                int(row.until),
-                int(row.uses),
-                int(row.used),
-                row.revoked,
+                int(row.room.0),
+                int(row.seq.0),
+                int(row.version),
+                row.text,
+                int(row.time),
+                row.gone,
             ],
         )?;
         Ok(())
     }
 
+    fn link(&mut self, token_hash: &TokenHash) -> Result<Option<LinkRow>> {
+        self.find_link(token_hash)
+    }
+
+    fn link_by_id(&mut self, by: &str, id: &str) -> Result<Option<LinkRow>> {
+        self.find_link_by_id(by, id)
+    }
+
+    fn links_shown(&mut self, by: &Shown) -> Result<Vec<LinkRow>> {
+        self.find_links_shown(by)
+    }
+
+    fn links_for(&mut self, kind: LinkKind, name: &str) -> Result<Vec<LinkRow>> {
+        self.find_links_for(kind, name)
+    }
+
+    fn put_link(&mut self, row: &LinkRow) -> Result<()> {
+        self.write_link(row)
+    }
+
     fn setting(&mut self, key: &str) -> Result<Option<SettingRow>> {
-        self.one(concat!("SELECT ", columns!(setting), " FROM settings WHERE key = ?1"), [key], rows::setting)
+        self.find_setting(key)
     }
 
     fn put_setting(&mut self, row: &SettingRow) -> Result<()> {
-        let before = self.setting(&row.key)?.map(Row::Setting);
-        self.sum_up(before, Row::Setting(row.clone()));
-        self.put(
-            concat!(
-                "INSERT INTO settings (",
-                columns!(setting),
-                ") VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET at = ?1, value = ?3"
-            ),
-            params![int(row.at.0), row.key, row.value],
-        )?;
-        Ok(())
+        self.write_setting(row)
     }
 }

@@ -35,6 +35,7 @@ mod power;
 mod reading;
 mod resume;
 mod rooms;
+mod search;
 mod starting;
 mod status;
 mod stopping;

@@ -2,7 +2,7 @@
 //!
 //! Authorization is here, once. Each handler does all its checks first and all its writes after them,
 //! so a refusal writes nothing. Each row that changes takes the next `at`; the row that remembers an
-//! outcome shares the last one. No settings, clock, dice or Unicode tables.
+//! outcome shares the last one, and those that keep what a message said share the message's. No settings, clock, dice or Unicode tables.
 //!
 //! - [`accounts`]: accounts and their sessions.
 //! - [`people`]: profiles, and what admins do with accounts and for all nodes.
@@ -127,10 +127,13 @@ impl<T: Tables> Work<'_, T> {
             Change::Remove { room, user } => self.remove(*room, user),
             Change::OpenDirect { users } => self.open_direct(users),
             Change::Send { room, text, reply_to } => self.send(*room, text, *reply_to),
-            Change::Edit { room, seq, text, version } => self.edit(*room, *seq, text, *version),
+            Change::Edit { room, seq, text, version, keep } => {
+                self.edit((*room, *seq), text, *version, *keep)
+            }
             Change::Delete { room, seqs } => self.delete(*room, seqs),
             Change::React { room, seq, emoji, on } => self.react(*room, *seq, emoji, *on),
             Change::MarkRead { room, seq } => self.mark_read(*room, *seq),
+            Change::Mute { room, on } => self.mute(*room, *on),
             Change::SetProfile { display } => self.set_profile(display),
             Change::EndSession { session } => self.end_session_shown(session),
             Change::SetRole { user, role } => self.set_role(user, *role),
@@ -342,7 +345,7 @@ mod tests {
                         members.remove(user)
                     };
                 }
-                Event::User(_) | Event::Read { .. } => {}
+                Event::User(_) | Event::Read { .. } | Event::Mute { .. } => {}
             }
         }
     }
@@ -360,7 +363,9 @@ mod tests {
                     let room = match &notice.event {
                         Event::Message(message) => message.room,
                         Event::Room(room) => room.room,
-                        Event::Member { room, .. } | Event::Read { room, .. } => *room,
+                        Event::Member { room, .. } | Event::Read { room, .. } | Event::Mute { room, .. } => {
+                            *room
+                        }
                         Event::User(event) => {
                             clients.entry(event.user.name.clone()).or_default();
                             RoomId(0)
@@ -483,7 +488,7 @@ mod tests {
         for change in [
             Change::Join { room },
             Change::Invite { room, user: "ann".into() },
-            Change::Edit { room, seq: Seq(1), text: "hi".into(), version: Some(1) },
+            Change::Edit { room, seq: Seq(1), text: "hi".into(), version: Some(1), keep: true },
             Change::React { room, seq: Seq(1), emoji: "+".into(), on: false },
             Change::MarkRead { room, seq: Seq(0) },
         ] {

@@ -148,6 +148,12 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
         assert_eq!(row.at(), model.present());
         assert!(is_mark || !old.contains_key(&row.key()), "of marks alone the last is kept: {command:?}");
     }
+    let (versions, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| matches!(row, Row::Version(_)));
+    for row in versions {
+        let RowKey::Version(room, seq, _) = row.key() else { unreachable!() };
+        let message = rows.iter().find(|of| of.key() == RowKey::Message(room, seq));
+        assert_eq!(message.map(Row::at), Some(row.at()), "it is part of its message's change: {command:?}");
+    }
     let of_its_own = if rows.is_empty() { &memories } else { &rows };
     let ats: Vec<_> = of_its_own.iter().map(|row| row.at().0).collect();
     let taken: Vec<_> = (before.present().0 + 1..=model.present().0).collect();
@@ -188,6 +194,12 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
                 }
                 other => panic!("{other:?}"),
             },
+            Row::Mute(row) => match next() {
+                (Audience::User(to), Event::Mute { room, muted, .. }) => {
+                    assert_eq!((to, *room, *muted), (&row.user, row.room, row.muted));
+                }
+                other => panic!("{other:?}"),
+            },
             Row::Message(row) => match next() {
                 (Audience::Room, Event::Message(message)) => assert_eq!(*message, row.message),
                 other => panic!("{other:?}"),
@@ -201,7 +213,12 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
                 other => panic!("{other:?}"),
             },
             Row::Session(row) if row.ended => ended.push(row.token_hash),
-            Row::Room(_) | Row::Session(_) | Row::Outcome(_) | Row::Link(_) | Row::Setting(_) => {}
+            Row::Room(_)
+            | Row::Session(_)
+            | Row::Outcome(_)
+            | Row::Version(_)
+            | Row::Link(_)
+            | Row::Setting(_) => {}
         }
     }
     assert!(notices.next().is_none(), "no notice without its row");
