@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use chat_actors::chat::command::{Shown, TokenHash};
 use chat_actors::chat::model::Model;
 use chat_actors::chat::tables::{
-    LinkKind, LinkRow, MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, SettingRow, Tables,
-    UserRow,
+    LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, SessionRow, SettingRow,
+    Tables, UserRow, VersionRow,
 };
 use chat_actors::ids::{At, RoomId, Seq};
 
@@ -91,6 +91,11 @@ impl Tables for Forgetful<'_> {
         sessions(user: &str) -> Vec<SessionRow>;
         put_session(row: &SessionRow) -> ();
         put_outcome(row: &OutcomeRow) -> ();
+        mute(room: RoomId, user: &str) -> Option<MuteRow>;
+        put_mute(row: &MuteRow) -> ();
+        versions(room: RoomId, seq: Seq) -> Vec<VersionRow>;
+        version(room: RoomId, seq: Seq, version: u64) -> Option<VersionRow>;
+        put_version(row: &VersionRow) -> ();
         another_admin(name: &str) -> bool;
         link(token_hash: &TokenHash) -> Option<LinkRow>;
         link_by_id(by: &str, id: &str) -> Option<LinkRow>;
