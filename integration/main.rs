@@ -4,6 +4,7 @@
 //! - [`cluster`], [`stories`]: the real program as processes, and what happens to them.
 //! - [`disk`]: disks that forget, stall, fail and fill up.
 //! - [`judge`]: whether what clients saw can have happened in one order.
+//! - [`served`]: the page as a release serves it.
 //! - [`simulation`]: whole clusters on one thread, from one seed.
 //! - [`tidy`]: the rules of the house that a compiler does not know.
 
@@ -11,6 +12,7 @@ mod browser;
 mod cluster;
 mod disk;
 mod judge;
+mod served;
 mod simulation;
 mod stories;
 mod tidy;

@@ -3,6 +3,8 @@
 //! A frame is read twice: first `id` and `op`, then the fields of that op, so that fields which an op
 //! does not know are ignored. Only when that fails is it looked at once more, to say what is wrong.
 
+mod people;
+
 use std::borrow::Cow;
 
 use serde::Deserialize;
@@ -15,6 +17,7 @@ use crate::chat::outcome::{Code, Refusal};
 use crate::chat::rules;
 use crate::ids::{At, RoomId, Seq};
 use crate::messages::reading::PageOf;
+use crate::words::Query;
 
 /// What a frame turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +42,7 @@ pub enum Op {
         name: String,
         password: String,
         display: String,
+        invite: Option<String>,
     },
     Login {
         name: String,
@@ -69,6 +73,7 @@ pub enum Op {
     },
     ListRooms {
         pattern: Option<String>,
+        all: bool,
     },
     Members {
         room: RoomId,
@@ -79,10 +84,40 @@ pub enum Op {
         limit: usize,
         local: bool,
     },
+    Search(Wanted),
+    Versions {
+        room: RoomId,
+        seq: Seq,
+    },
     Typing {
         room: RoomId,
     },
+    ListSessions,
+    CreateInvite {
+        uses: u64,
+        hours: u64,
+    },
+    ListInvites,
+    ResetPassword {
+        user: String,
+    },
+    /// Who asks is known by the link alone.
+    SetPassword {
+        link: String,
+        password: String,
+    },
+    Server,
     Ping,
+}
+
+/// What somebody looks for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub query: Query,
+    pub room: Option<RoomId>,
+    pub from: Option<String>,
+    pub before: Option<At>,
+    pub limit: usize,
 }
 
 /// Where a client wants to go on.
@@ -101,7 +136,13 @@ impl Op {
     /// Whether what follows on the connection waits for it: it changes who is asking, or takes a slow
     /// hash before it is proposed, and changes are proposed in the order of their frames.
     pub fn goes_alone(&self) -> bool {
-        let slow = matches!(self, Self::Logout | Self::ChangePassword { .. } | Self::DeleteAccount { .. });
+        let slow = matches!(
+            self,
+            Self::Logout
+                | Self::ChangePassword { .. }
+                | Self::DeleteAccount { .. }
+                | Self::SetPassword { .. }
+        );
         slow || self.opens()
     }
 
@@ -109,7 +150,14 @@ impl Op {
     pub fn reads(&self) -> bool {
         matches!(
             self,
-            Self::ListUsers { .. } | Self::ListRooms { .. } | Self::Members { .. } | Self::History { .. }
+            Self::ListUsers { .. }
+                | Self::ListRooms { .. }
+                | Self::Members { .. }
+                | Self::History { .. }
+                | Self::Versions { .. }
+                | Self::Search(_)
+                | Self::ListSessions
+                | Self::ListInvites
         )
     }
 }
@@ -137,17 +185,34 @@ pub const OPS: &[&str] = &[
     "react",
     "history",
     "mark_read",
+    "mute",
+    "versions",
+    "search",
     "typing",
+    "set_profile",
+    "list_sessions",
+    "end_session",
+    "set_role",
+    "set_disabled",
+    "reset_password",
+    "set_password",
+    "create_invite",
+    "list_invites",
+    "revoke_invite",
+    "set_registration",
+    "server",
+    "set_room",
     "ping",
 ];
 
-const OPENERS: [&str; 3] = ["register", "login", "hello"];
+/// What needs no session.
+pub const BEFORE_HELLO: [&str; 4] = ["register", "login", "hello", "set_password"];
 
 /// Reads a text frame. `known`: the connection has said who it is.
 pub fn frame(text: &str, known: bool, message_bytes: usize) -> Frame {
     let (id, op) = match head(text) {
         Ok(head) => head,
-        Err(frame) => return frame,
+        Err(why) => return Frame::Junk(why),
     };
     if rules::id(&id).is_err() {
         return Frame::Junk("id must be 1 to 64 printable ascii characters");
@@ -155,7 +220,7 @@ pub fn frame(text: &str, known: bool, message_bytes: usize) -> Frame {
     let Some(op) = op else {
         return Frame::Wrong { id, refusal: bad("op is missing: it must be a string") };
     };
-    if !known && !OPENERS.contains(&op.as_ref()) {
+    if !known && !BEFORE_HELLO.contains(&op.as_ref()) {
         let refusal = Refusal::new(Code::Unauthorized, "begin with hello, register or login");
         return Frame::Wrong { id, refusal };
     }
@@ -173,19 +238,19 @@ struct Head<'a> {
     op: Cow<'a, str>,
 }
 
-/// The id and the op of a frame.
-fn head(text: &str) -> Result<(String, Option<Cow<'_, str>>), Frame> {
+/// The id and the op of a frame; or why it is no request.
+fn head(text: &str) -> Result<(String, Option<Cow<'_, str>>), &'static str> {
     if !is_object(text) {
-        return Err(Frame::Junk("a frame must be one JSON object"));
+        return Err("a frame must be one JSON object");
     }
     if let Ok(Head { id, op }) = serde_json::from_str::<Head>(text) {
         return Ok((id.into_owned(), Some(op)));
     }
     let Ok(serde_json::Value::Object(object)) = serde_json::from_str(text) else {
-        return Err(Frame::Junk("a frame must be one JSON object"));
+        return Err("a frame must be one JSON object");
     };
     let Some(id) = object.get("id").and_then(|id| id.as_str()) else {
-        return Err(Frame::Junk("a frame must have an id, a string"));
+        return Err("a frame must have an id, a string");
     };
     let op = object.get("op").and_then(|op| op.as_str()).map(|op| Cow::Owned(op.to_owned()));
     Ok((id.to_owned(), op))
@@ -205,6 +270,7 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
                 name: rules::name(&fields.name)?,
                 display: rules::display(fields.display.as_deref(), &fields.name)?,
                 password: fields.password,
+                invite: fields.invite,
             }
         }
         "login" => {
@@ -234,8 +300,11 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
         "create_room" | "join" | "leave" | "invite" | "remove" | "members" | "open_direct" | "typing" => {
             rooms(op, text)?
         }
-        "edit" | "delete" | "react" | "mark_read" => Op::Change(messages(op, text, message_bytes)?),
-        "list_users" | "list_rooms" | "history" => lists(op, text)?,
+        "edit" | "delete" | "react" | "mark_read" | "mute" => Op::Change(messages(op, text, message_bytes)?),
+        "list_users" | "list_rooms" | "history" | "search" | "versions" => lists(op, text)?,
+        "set_profile" | "list_sessions" | "end_session" | "set_role" | "set_disabled" | "reset_password"
+        | "set_password" | "create_invite" | "list_invites" | "revoke_invite" | "set_registration"
+        | "server" | "set_room" => people::fields_of(op, text)?,
         _ => return Err(bad(format!("unknown op: {}", shortened(op)))),
     })
 }
@@ -289,7 +358,7 @@ fn messages(op: &str, text: &str, message_bytes: usize) -> Result<Change, Refusa
         "edit" => {
             let Edit { room, seq, text, version } = read(op, text)?;
             rules::text(&text, message_bytes)?;
-            Change::Edit { room: rules::room(room)?, seq, text, version }
+            Change::Edit { room: rules::room(room)?, seq, text, version, keep: true }
         }
         "delete" => {
             let Delete { room, seqs } = read(op, text)?;
@@ -300,8 +369,12 @@ fn messages(op: &str, text: &str, message_bytes: usize) -> Result<Change, Refusa
             rules::emoji(&emoji)?;
             Change::React { room: rules::room(room)?, seq, emoji, on }
         }
+        "mute" => {
+            let Mute { room, on } = read(op, text)?;
+            Change::Mute { room: rules::room(room)?, on }
+        }
         _ => {
-            let MarkRead { room, seq } = read(op, text)?;
+            let OneMessage { room, seq } = read(op, text)?;
             Change::MarkRead { room: rules::room(room)?, seq }
         }
     })
@@ -317,9 +390,24 @@ fn lists(op: &str, text: &str) -> Result<Op, Refusal> {
             Op::ListUsers { pattern, after, limit: limit.map_or(rules::PAGE_MAX, |l| rules::limit(Some(l))) }
         }
         "list_rooms" => {
-            let ListRooms { pattern } = read(op, text)?;
+            let ListRooms { pattern, all } = read(op, text)?;
             rules::pattern(pattern.as_deref().unwrap_or_default())?;
-            Op::ListRooms { pattern }
+            Op::ListRooms { pattern, all: all.unwrap_or(false) }
+        }
+        "versions" => {
+            let OneMessage { room, seq } = read(op, text)?;
+            Op::Versions { room: rules::room(room)?, seq: rules::seq(seq.0) }
+        }
+        "search" => {
+            let Search { text, room, from, before, limit } = read(op, text)?;
+            rules::sought(&text)?;
+            Op::Search(Wanted {
+                query: Query::read(&text).ok_or_else(|| bad("text holds no word to look for"))?,
+                room: room.map(rules::room).transpose()?,
+                from: from.as_deref().map(named_user).transpose()?,
+                before,
+                limit: rules::search_limit(limit),
+            })
         }
         _ => {
             let History { room, before, after, limit, read } = read(op, text)?;
@@ -370,6 +458,7 @@ struct Register {
     name: String,
     password: String,
     display: Option<String>,
+    invite: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -452,7 +541,13 @@ struct React {
 }
 
 #[derive(Deserialize)]
-struct MarkRead {
+struct Mute {
+    room: u64,
+    on: bool,
+}
+
+#[derive(Deserialize)]
+struct OneMessage {
     room: u64,
     seq: Seq,
 }
@@ -469,6 +564,16 @@ struct ListUsers {
 struct ListRooms {
     #[serde(rename = "match")]
     pattern: Option<String>,
+    all: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Search {
+    text: String,
+    room: Option<u64>,
+    from: Option<String>,
+    before: Option<At>,
+    limit: Option<i64>,
 }
 
 #[derive(Deserialize)]

@@ -133,7 +133,7 @@ impl CopyInTheMaking {
         let Some(Header { end: true, position, .. }) = last else {
             return Err(CopyError::Pages("it ended in the middle".to_owned()));
         };
-        pages::derive(&conn)?;
+        pages::derive(&conn, At(0))?;
         conn.execute(
             "INSERT INTO raft_state (one, node, foundation, cluster, epoch, term, commit_index, cut_index,
                  cut_term, applied_index, applied_at, level, conf_state)

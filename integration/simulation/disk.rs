@@ -151,7 +151,7 @@ impl Disk {
     /// What the pages that came in make of the tables.
     fn installed(&self, install: &Install) -> Change {
         let pages = self.incoming.iter().take(install.pages as usize);
-        let nodes = pages.clone().last().map(|page| page.nodes.clone()).unwrap_or_default();
+        let nodes = pages.clone().next_back().map(|page| page.nodes.clone()).unwrap_or_default();
         let rows = pages.flat_map(|page| page.rows.iter().cloned()).collect();
         Change::Rows(install.position.at, Rc::new(rows), Rc::new(nodes))
     }

@@ -101,7 +101,7 @@ impl World {
         let mut taken = None;
         match came {
             Came::Page(page) if fetch.collected.take(&page.header, &own, fetch.offer.index).is_ok() => {
-                taken = Some(*page)
+                taken = Some(*page);
             }
             Came::Behind => fetch.collected.source_behind(own.at),
             Came::Page(_) | Came::Nothing => {}

@@ -7,6 +7,7 @@
 )]
 
 mod accounts;
+mod admins;
 mod away;
 mod bench;
 mod catching_up;
@@ -34,6 +35,7 @@ mod power;
 mod reading;
 mod resume;
 mod rooms;
+mod search;
 mod starting;
 mod status;
 mod stopping;

@@ -182,14 +182,19 @@ fn not_ready(why: &str) -> HttpResponse {
         .body(format!("not ready: {why}\n"))
 }
 
-pub async fn metrics(gate: web::Data<Gate>) -> HttpResponse {
-    match gate.metrics.encode() {
+/// For whoever asks; of pages only the chat's own may read the answer, as its view of the cluster does.
+pub async fn metrics(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
+    let mut response = match gate.metrics.encode() {
         Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text),
         Err(error) => {
             tracing::error!(%error, "the metrics cannot be encoded");
             HttpResponse::InternalServerError().finish()
         }
+    };
+    if let Ok(inside) = gate.inside() {
+        allow(&mut response, &origin::of(&request, &inside.directory.borrow()));
     }
+    response
 }
 
 async fn ask<M: Post, T>(port: &Port<M>, question: impl FnOnce(oneshot::Sender<T>) -> M) -> Option<T> {
