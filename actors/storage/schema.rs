@@ -401,6 +401,27 @@ mod tests {
         }
     }
 
+    /// While nodes are upgraded one after the other, a new one may be sent the rows of an older file.
+    #[test]
+    fn rows_of_an_earlier_format_fit_into_the_newest() {
+        let newest = fresh();
+        // State is sent between files since format 2.
+        for format in 2..MIGRATIONS.len() {
+            let mut old = Connection::open_in_memory().unwrap();
+            migrate_to(&mut old, 0, &MIGRATIONS[..format]).unwrap();
+            for table in replicated(&old).unwrap() {
+                let had = strings(&old, "SELECT name FROM pragma_table_info(?1)", &table);
+                let must = "SELECT name FROM pragma_table_info(?1) WHERE \"notnull\" AND dflt_value IS NULL";
+                for column in strings(&newest, must, &table) {
+                    assert!(
+                        had.contains(&column),
+                        "{table}.{column} has no default for rows of format {format}"
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_step_that_fails_halfway_leaves_the_file_as_it_was() {
         let mut conn = Connection::open_in_memory().unwrap();
