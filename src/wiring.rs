@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Arbiter, AsyncContext as _, Context};
+use actix::{Actor, ArbiterHandle, AsyncContext as _, Context};
 use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
@@ -50,7 +50,7 @@ use crate::edge::copies::CopyPorts;
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
 use crate::founding::digits;
-use crate::settings::{RaftSettings, Registration, Settings};
+use crate::settings::{RaftSettings, Settings};
 
 /// Messages that may wait for an actor before whoever can be put off is.
 const RAFT_MAILBOX: usize = 8_192;
@@ -153,6 +153,7 @@ pub async fn start_node(
     mut store: Store,
     gate: &Gate,
     peer_edge: &PeerEdge,
+    peer_thread: &ArbiterHandle,
 ) -> anyhow::Result<RunningNode> {
     let opened = start_store(&mut store).await?;
     let (own, cluster) = (opened.raft_id, opened.cluster.clone());
@@ -189,7 +190,7 @@ pub async fn start_node(
     listeners.replaced.subscribe(hub.replaced.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
-    let consensus = start_consensus(Parts {
+    let parts = Parts {
         store,
         opened,
         settings: settings.raft.clone(),
@@ -204,8 +205,8 @@ pub async fn start_node(
         directory: tell_directory,
         roll: tell_roll,
         metrics: metrics.clone(),
-    })
-    .await?;
+    };
+    let consensus = start_consensus(parts, peer_thread).await?;
 
     let ports = SessionPorts {
         propose: consensus.propose.clone(),
@@ -220,12 +221,17 @@ pub async fn start_node(
         members: readers.port(reader.clone().recipient()),
         versions: readers.port(reader.clone().recipient()),
         search: Seat::new(metrics, "indexer", SEARCH_MAILBOX).port(indexer.recipient()),
+        sessions: readers.port(reader.clone().recipient()),
+        invites: readers.port(reader.clone().recipient()),
+        link_of: readers.port(reader.clone().recipient()),
+        registration: readers.port(reader.clone().recipient()),
         passwords: Passwords::open(HASHERS, metrics),
         typing: hub.typing.clone(),
         online: hub.online.clone(),
         surroundings: hub.surroundings.clone(),
     };
     let executor = Executor::new(ports, session_settings(settings), directory.clone());
+    let appointing = Arc::clone(&executor);
     let inside = gate::Inside {
         executor,
         standing: consensus.standing.clone(),
@@ -258,6 +264,10 @@ pub async fn start_node(
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
             Box::pin(async move { cluster_answer(&inside).await })
+        }),
+        appoint: Arc::new(move |name| {
+            let executor = Arc::clone(&appointing);
+            Box::pin(async move { executor.appoint(&name).await })
         }),
     });
     let Consensus { step_down, retire, .. } = consensus;
@@ -300,7 +310,7 @@ fn session_settings(settings: &Settings) -> SessionSettings {
             messages_per_second: limits.messages_per_second,
             logins_per_minute: limits.logins_per_minute,
         },
-        registration_open: settings.accounts.registration == Registration::Open,
+        registration: settings.accounts.registration,
         first_is_admin: settings.is_loopback_only(),
         heartbeat_ms: u64::try_from(PING_EVERY.as_millis()).unwrap_or(u64::MAX),
     }
@@ -353,15 +363,15 @@ pub struct Parts {
     pub metrics: Metrics,
 }
 
-/// Starts `RaftNode`, its links on the same thread, and `Storage` on one of its own.
+/// Starts `RaftNode` and its links on the thread that serves the other nodes, and `Storage` on one of its
+/// own. What a peer brings is then stepped, and what comes of it sent, without waking another thread.
 ///
 /// # Errors
 /// When Raft refuses what the disk holds, or a peer's address cannot be used.
-pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
+pub async fn start_consensus(parts: Parts, thread: &ArbiterHandle) -> anyhow::Result<Consensus> {
     let (done, started) = oneshot::channel();
-    let arbiter = Arbiter::new();
     // RaftNode and the links name each other, so all are made on their thread, from the inside.
-    let spawned = arbiter.spawn_fn(move || {
+    let spawned = thread.spawn_fn(move || {
         let built = build(parts);
         let _stopping = done.send(built);
     });

@@ -114,6 +114,20 @@ export class Person {
   /** What went wrong inside the page. @type {string[]} */
   faults = [];
 
+  /**
+   * Asks a node as a program of this person's would.
+   * @param {string} op
+   * @param {Record<string, unknown>} fields
+   */
+  async ask(op, fields) {
+    const token = await this.page.evaluate(() => JSON.parse(localStorage.getItem("session") ?? "{}").token);
+    const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+    const answer = await fetch(`${new URL(this.page.url()).origin}/api/v1/${op}`, { method: "POST", headers, body: JSON.stringify(fields) });
+    const reply = await answer.json();
+    if (!reply.ok) throw new Error(`${op}: ${JSON.stringify(reply.error)}`);
+    return reply;
+  }
+
   /** @param {string} room */
   async createRoom(room) {
     await this.page.getByRole("button", { name: "New room" }).click();
