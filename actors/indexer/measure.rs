@@ -146,7 +146,7 @@ fn measure_a_large_room() {
         ("a prefix of one letter", "ann", format!("{}*", &common[..1]), None),
         ("a prefix of three letters", "ann", format!("{}*", &common[..3]), None),
         ("a prefix of four letters", "ann", format!("{}*", &common[..4]), None),
-        ("a long prefix", "ann", format!("{}*", &word(99)[..5]), None),
+        ("a long prefix", "ann", format!("{}*", &word(250)[..5]), None),
         ("no word of any message", "ann", "nowhere".to_owned(), None),
     ] {
         let found = ask(&index, &chat, user, &text, before);
