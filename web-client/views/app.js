@@ -7,8 +7,7 @@ import { problemOf } from "../refusal.js";
 import { problemWords, words } from "../words.js";
 import { conversationView } from "./conversation.js";
 import { askNewRoom, tell } from "./dialogs.js";
-import { openSettings, openSwitcher, searchModule } from "./lazy.js";
-import { peopleView } from "./people.js";
+import { openSettings, openSwitcher, peopleModule, searchModule } from "./lazy.js";
 import { sidebarView } from "./sidebar.js";
 
 /**
@@ -121,10 +120,12 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     }
   }
 
-  function togglePanel() {
+  async function togglePanel() {
     if (panel && !results) return closePanel(true);
-    if (shown === null) return;
-    openPanel(peopleView({ chat, store, number: shown, close: () => closePanel(true), announce }));
+    const of = shown;
+    const module = await peopleModule();
+    if (!module || shown === null || shown !== of) return;
+    openPanel(module.peopleView({ chat, store, number: shown, close: () => closePanel(true), announce }));
     panel?.focus();
   }
 
