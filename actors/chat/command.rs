@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::objects::RoomKind;
-use crate::ids::{Origin, RoomId, Seq};
+use crate::ids::{FileId, Origin, RoomId, Seq};
 
 /// The highest format level that this program reads and writes.
-pub const LEVEL: u8 = 1;
+pub const LEVEL: u8 = 2;
 /// The level that every program reads.
 pub const LEVEL_FIRST: u8 = 1;
 
@@ -91,6 +91,13 @@ pub enum Change {
         text: String,
         reply_to: Option<Seq>,
     },
+    /// A send with files; the text may be empty.
+    SendFiles {
+        room: RoomId,
+        text: String,
+        reply_to: Option<Seq>,
+        files: Vec<Attached>,
+    },
     Edit {
         room: RoomId,
         seq: Seq,
@@ -111,6 +118,20 @@ pub enum Change {
         room: RoomId,
         seq: Seq,
     },
+}
+
+/// A file that a message is to hold. Its bytes are on the disks of a majority before it is proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attached {
+    pub file: FileId,
+    pub name: String,
+    /// How long it is, when it is `uploaded`; else the tables know.
+    pub bytes: u64,
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The sender uploaded it: some node has the record. If not, it must be one that the sender can see.
+    pub uploaded: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +196,7 @@ impl Change {
             | Self::Delete { .. }
             | Self::React { .. }
             | Self::MarkRead { .. } => LEVEL_FIRST,
+            Self::SendFiles { .. } => 2,
         }
     }
 
@@ -196,6 +218,7 @@ impl Change {
             | Self::Remove { .. }
             | Self::OpenDirect { .. }
             | Self::Send { .. }
+            | Self::SendFiles { .. }
             | Self::Edit { .. }
             | Self::React { .. } => true,
         }

@@ -6,8 +6,10 @@ use std::convert::Infallible;
 use super::command::TokenHash;
 use super::digest;
 use super::objects::RoomKind;
-use super::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow};
-use crate::ids::{At, RoomId, Seq};
+use super::tables::{
+    AttachmentRow, MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow,
+};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 /// All rows of one replica. A clone is a copy of its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,7 @@ pub struct Model {
     messages: BTreeMap<(RoomId, Seq), MessageRow>,
     sessions: BTreeMap<TokenHash, SessionRow>,
     outcomes: BTreeMap<(String, String), OutcomeRow>,
+    attachments: BTreeMap<(FileId, RoomId, Seq), AttachmentRow>,
     /// What finds rows by other than their key; derived.
     room_names: BTreeMap<(bool, String), RoomId>,
     message_ids: BTreeMap<(String, String), (RoomId, Seq)>,
@@ -41,6 +44,7 @@ impl Model {
         let messages = self.messages.values().cloned().map(Row::Message);
         let sessions = self.sessions.values().cloned().map(Row::Session);
         let outcomes = self.outcomes.values().cloned().map(Row::Outcome);
+        let attachments = self.attachments.values().cloned().map(Row::Attachment);
         users
             .chain(rooms)
             .chain(members)
@@ -48,6 +52,7 @@ impl Model {
             .chain(messages)
             .chain(sessions)
             .chain(outcomes)
+            .chain(attachments)
             .collect()
     }
 
@@ -67,6 +72,7 @@ impl Model {
                 Row::Message(row) => self.insert_message(row),
                 Row::Session(row) => self.insert_session(row),
                 Row::Outcome(row) => self.insert_outcome(row),
+                Row::Attachment(row) => self.insert_attachment(row),
             }
         }
         self.at = self.at.max(at);
@@ -114,6 +120,16 @@ impl Model {
 
     fn insert_outcome(&mut self, row: &OutcomeRow) {
         self.outcomes.insert((row.user.clone(), row.id.clone()), row.clone());
+    }
+
+    fn insert_attachment(&mut self, row: &AttachmentRow) {
+        self.attachments.insert((row.file, row.room, row.seq), row.clone());
+    }
+
+    /// Where a file is or was.
+    fn places_of(&self, file: FileId) -> impl Iterator<Item = &AttachmentRow> {
+        let from = (file, RoomId(0), Seq(0));
+        self.attachments.range(from..).map(|(_, row)| row).take_while(move |row| row.file == file)
     }
 }
 
@@ -229,6 +245,25 @@ impl Tables for Model {
 
     fn put_outcome(&mut self, row: &OutcomeRow) -> Result<(), Infallible> {
         self.insert_outcome(row);
+        Ok(())
+    }
+
+    fn attachment(
+        &mut self,
+        file: FileId,
+        room: RoomId,
+        seq: Seq,
+    ) -> Result<Option<AttachmentRow>, Infallible> {
+        Ok(self.attachments.get(&(file, room, seq)).cloned())
+    }
+
+    fn file_seen_by(&mut self, user: &str, file: FileId) -> Result<Option<u64>, Infallible> {
+        let is_in = |room| self.members.get(&(room, user.to_owned())).is_some_and(|row| row.member);
+        Ok(self.places_of(file).find(|row| !row.gone && is_in(row.room)).map(|row| row.bytes))
+    }
+
+    fn put_attachment(&mut self, row: &AttachmentRow) -> Result<(), Infallible> {
+        self.insert_attachment(row);
         Ok(())
     }
 }

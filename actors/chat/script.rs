@@ -2,11 +2,11 @@
 //! themselves, and ask for what they may not. For tests and the simulation.
 
 use super::apply::apply;
-use super::command::{Change, Command, LoginOp};
+use super::command::{Attached, Change, Command, LoginOp};
 use super::model::Model;
 use super::objects::RoomKind;
 use super::tables::Tables;
-use crate::ids::{RoomId, Seq};
+use crate::ids::{FileId, RoomId, Seq};
 
 const NAMES: [&str; 10] = ["ann", "bob", "cleo", "dan", "eve", "fay", "gus", "hal", "ida", "joe"];
 const ROOMS: [&str; 6] = ["general", "random", "Straße", "ops", "日本", "a"];
@@ -130,7 +130,11 @@ impl Script {
         let other = (*self.dice.pick(&NAMES)).to_owned();
         let text = format!("{} {}", self.dice.pick(&TEXTS), self.dice.below(3));
         match self.dice.below(100) {
-            0..30 => {
+            0..5 => {
+                let files = (0..=self.dice.below(2)).map(|_| self.file()).collect();
+                Change::SendFiles { room, text, reply_to: None, files }
+            }
+            5..30 => {
                 let reply_to = self.dice.percent(20).then_some(seq);
                 Change::Send { room, text, reply_to }
             }
@@ -180,6 +184,14 @@ impl Script {
             _ if self.dice.percent(20) => Change::DeleteAccount { password_hash: self.hash_of(user) },
             _ => Change::Send { room, text, reply_to: None },
         }
+    }
+
+    /// One of a few, so that they meet again.
+    fn file(&mut self) -> Attached {
+        let number = self.dice.below(8);
+        let name = format!("file {}.txt", self.dice.below(3));
+        let (bytes, kind) = (1000 + number, "text/plain".to_owned());
+        Attached { file: FileId([number as u8; 32]), name, bytes, kind, uploaded: self.dice.percent(50) }
     }
 
     fn token(&mut self) -> [u8; 32] {
@@ -299,7 +311,7 @@ mod tests {
             }
         }
         for op in "Register Login Logout ChangePassword DeleteAccount CreateRoom Join Leave Invite Remove \
-                   OpenDirect Send Edit Delete React MarkRead"
+                   OpenDirect Send SendFiles Edit Delete React MarkRead"
             .split_whitespace()
         {
             let count = |became| seen.get(&(op.to_owned(), became)).copied().unwrap_or(0);

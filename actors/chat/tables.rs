@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{LoginOp, RequestDigest, TokenHash};
 use super::objects::{Message, Role, Room, RoomKind, User};
 use super::outcome::Outcome;
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRow {
@@ -122,6 +122,19 @@ pub struct OutcomeRow {
     pub outcome: Outcome,
 }
 
+/// A file that a message holds, or held: by it the file is found from its hash. It shares the `at` of the
+/// change of its message that brought it or took it away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentRow {
+    pub at: At,
+    pub file: FileId,
+    pub room: RoomId,
+    pub seq: Seq,
+    pub bytes: u64,
+    /// The message was deleted.
+    pub gone: bool,
+}
+
 /// A row of any table, for what treats all alike: state for a lagging replica, copies, comparisons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Row {
@@ -132,6 +145,7 @@ pub enum Row {
     Message(MessageRow),
     Session(SessionRow),
     Outcome(OutcomeRow),
+    Attachment(AttachmentRow),
 }
 
 /// What a row is found by. The canonical order of all rows is the order of their keys.
@@ -145,6 +159,7 @@ pub enum RowKey {
     Session(TokenHash),
     /// Whose, and the request's id.
     Outcome(String, String),
+    Attachment(FileId, RoomId, Seq),
 }
 
 impl Row {
@@ -157,6 +172,7 @@ impl Row {
             Self::Message(row) => RowKey::Message(row.message.room, row.message.seq),
             Self::Session(row) => RowKey::Session(row.token_hash),
             Self::Outcome(row) => RowKey::Outcome(row.user.clone(), row.id.clone()),
+            Self::Attachment(row) => RowKey::Attachment(row.file, row.room, row.seq),
         }
     }
 
@@ -169,6 +185,7 @@ impl Row {
             Self::Message(row) => row.message.at,
             Self::Session(row) => row.at,
             Self::Outcome(row) => row.at,
+            Self::Attachment(row) => row.at,
         }
     }
 }
@@ -231,6 +248,16 @@ pub trait Tables {
 
     fn outcome(&mut self, user: &str, id: &str) -> Result<Option<OutcomeRow>, Self::Error>;
     fn put_outcome(&mut self, row: &OutcomeRow) -> Result<(), Self::Error>;
+
+    fn attachment(
+        &mut self,
+        file: FileId,
+        room: RoomId,
+        seq: Seq,
+    ) -> Result<Option<AttachmentRow>, Self::Error>;
+    /// How long a file is, if a message holds it that the user may see.
+    fn file_seen_by(&mut self, user: &str, file: FileId) -> Result<Option<u64>, Self::Error>;
+    fn put_attachment(&mut self, row: &AttachmentRow) -> Result<(), Self::Error>;
 }
 
 /// Reactions in the order they are stored and shown.

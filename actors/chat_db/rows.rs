@@ -9,8 +9,10 @@ use serde::de::DeserializeOwned;
 
 use crate::chat::command::LoginOp;
 use crate::chat::objects::{File, Message, Role, RoomKind, User};
-use crate::chat::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, UserRow};
-use crate::ids::{At, RoomId, Seq};
+use crate::chat::tables::{
+    AttachmentRow, MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, UserRow,
+};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 /// The columns of each table in the order in which the functions below read them; macros, so that
 /// they can stand inside a statement.
@@ -36,6 +38,9 @@ macro_rules! columns {
     };
     (outcome) => {
         "at, user, id, digest, outcome"
+    };
+    (attachment) => {
+        "at, file, room, seq, bytes, gone"
     };
 }
 pub(crate) use columns;
@@ -215,5 +220,16 @@ pub fn outcome(row: &Row<'_>) -> Result<OutcomeRow> {
         id: row.get(2)?,
         digest: row.get(3)?,
         outcome: parse(row.get_ref(4)?.as_str()?, 4)?,
+    })
+}
+
+pub fn attachment(row: &Row<'_>) -> Result<AttachmentRow> {
+    Ok(AttachmentRow {
+        at: at(row, 0)?,
+        file: FileId(row.get(1)?),
+        room: RoomId(number(row, 2)?),
+        seq: Seq(number(row, 3)?),
+        bytes: number(row, 4)?,
+        gone: row.get(5)?,
     })
 }

@@ -37,6 +37,13 @@ pub fn walk(conn: &Connection, mut visit: impl FnMut(Row)) -> Result<()> {
     })?;
     table(concat!("SELECT ", columns!(outcome), " FROM outcomes ORDER BY user, id"), |row| {
         rows::outcome(row).map(Row::Outcome)
+    })?;
+    // A file of an earlier format, that is only looked at, has no such table yet.
+    if !conn.table_exists(None, "attachments")? {
+        return Ok(());
+    }
+    table(concat!("SELECT ", columns!(attachment), " FROM attachments ORDER BY file, room, seq"), |row| {
+        rows::attachment(row).map(Row::Attachment)
     })
 }
 

@@ -23,7 +23,7 @@ pub const LOCAL: &[&str] = &["raft_state", "raft_log"];
 
 /// In order; each brings a file from the format of its position to the next. What was released is
 /// never changed.
-const MIGRATIONS: &[&str] = &[V1, V2];
+const MIGRATIONS: &[&str] = &[V1, V2, V3_FILES];
 
 // Clustering: messages lie in the order of `at`, so that new ones are appended and only two compact
 // indexes are touched; an edit moves a row to the end. The other tables are small or rarely written
@@ -196,6 +196,20 @@ ALTER TABLE new_raft_state RENAME TO raft_state;
 ALTER TABLE raft_log ADD COLUMN checksum INTEGER;   -- NULL: written by format 1
 ";
 
+// Which messages hold which files: the bytes lie beside the database, under their hash.
+const V3_FILES: &str = "
+CREATE TABLE attachments (
+    file  BLOB NOT NULL,
+    room  INTEGER NOT NULL,
+    seq   INTEGER NOT NULL,
+    at    INTEGER NOT NULL,                     -- of its message's change
+    bytes INTEGER NOT NULL,
+    gone  INTEGER NOT NULL,
+    PRIMARY KEY (file, room, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attachments_by_at ON attachments (at);
+";
+
 /// Brings a file of format `from` to [`FORMAT`], one transaction a step. A new file gets its
 /// [`APPLICATION_ID`] with its first tables.
 ///
@@ -278,7 +292,17 @@ mod tests {
                 replicated.push(table.as_str());
             }
         }
-        let expected = ["members", "messages", "nodes", "outcomes", "reads", "rooms", "sessions", "users"];
+        let expected = [
+            "attachments",
+            "members",
+            "messages",
+            "nodes",
+            "outcomes",
+            "reads",
+            "rooms",
+            "sessions",
+            "users",
+        ];
         assert_eq!(replicated, expected);
         assert_eq!(tables.len(), expected.len() + LOCAL.len());
     }

@@ -124,8 +124,21 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
         let told = if changed.is_empty() { before.present() } else { model.present() };
         assert_eq!(outcome.at, told, "{command:?}");
     }
+    let (files, changed): (Vec<_>, Vec<_>) =
+        changed.into_iter().partition(|row| matches!(row, Row::Attachment(_)));
     let (memories, rows): (Vec<_>, Vec<_>) =
         changed.into_iter().partition(|row| matches!(row, Row::Outcome(_)));
+    for file in files {
+        let theirs = |row: &Row| match (row, &file) {
+            (Row::Message(message), Row::Attachment(file)) => {
+                let message = &message.message;
+                let there = message.files.iter().any(|held| held.file == file.file);
+                (message.at, message.room, message.seq, there) == (file.at, file.room, file.seq, !file.gone)
+            }
+            _ => false,
+        };
+        assert!(rows.iter().any(theirs), "a file comes and goes with its message: {command:?}");
+    }
     assert!(memories.len() <= usize::from(!rows.is_empty()), "one memory, of what was done: {command:?}");
     for row in memories {
         assert_eq!(row.at(), model.present());
@@ -177,7 +190,7 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
             // Nobody is in a room yet when its row is written.
             Row::Room(row) => assert!(!old.contains_key(&Row::Room(row.clone()).key())),
             Row::Session(row) if row.ended => ended.push(row.token_hash),
-            Row::Session(_) | Row::Outcome(_) => {}
+            Row::Session(_) | Row::Outcome(_) | Row::Attachment(_) => {}
         }
     }
     assert!(notices.next().is_none(), "no notice without its row");
