@@ -4,7 +4,7 @@
 //! do. Apply checks none of this again: it must not depend on settings or on Unicode tables.
 
 use super::outcome::{Code, Refusal};
-use crate::ids::{RoomId, Seq};
+use crate::ids::{FileId, NotAFileId, RoomId, Seq};
 
 pub const ID_CHARS_MAX: usize = 64;
 pub const NAME_CHARS_MAX: usize = 32;
@@ -16,6 +16,8 @@ pub const TOPIC_CHARS_MAX: usize = 256;
 /// Some emoji are long: a couple with two skin tones takes 35 bytes.
 pub const EMOJI_BYTES_MAX: usize = 64;
 pub const SEQS_MAX: usize = 100;
+/// Files of one message.
+pub const FILES_MAX: usize = 20;
 /// The most others that a direct conversation is opened with.
 pub const DIRECT_OTHERS_MAX: usize = 8;
 pub const PAGE_DEFAULT: usize = 50;
@@ -74,6 +76,15 @@ pub fn text(text: &str, message_bytes: usize) -> Checked<()> {
     }
     check(!text.contains('\0'), "text must not contain a NUL character")?;
     check(!text.chars().all(char::is_whitespace), "text must not be empty or only white space")
+}
+
+/// A message's text beside files: it may be empty.
+pub fn caption(text: &str, message_bytes: usize) -> Checked<()> {
+    if text.is_empty() { Ok(()) } else { self::text(text, message_bytes) }
+}
+
+pub fn file(file: &str) -> Checked<FileId> {
+    file.parse().map_err(|error: NotAFileId| Refusal::new(Code::BadRequest, error.to_string()))
 }
 
 pub fn emoji(emoji: &str) -> Checked<()> {
@@ -233,6 +244,14 @@ mod tests {
         assert_eq!(text("123456789", 8).unwrap_err().code, Code::TooLarge);
         assert_eq!(text("日本語", 8).unwrap_err().code, Code::TooLarge);
         assert_eq!(text("", 8).unwrap_err().code, Code::BadRequest);
+    }
+
+    #[test]
+    fn files_and_what_stands_beside_them() {
+        let good = "0123456789abcdefABCDEF".repeat(3)[..64].to_owned();
+        table(file, &[(&good, true), (&good[1..], false), (&"g".repeat(64), false), ("", false)]);
+        assert_eq!(file(&good).unwrap().to_string(), good.to_lowercase());
+        table(|input| caption(input, 8), &[("", true), ("a", true), (" ", false), ("123456789", false)]);
     }
 
     #[test]

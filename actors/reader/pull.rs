@@ -220,10 +220,9 @@ mod tests {
                 }),
                 TableRow::User(row) => Some(Event::User(UserEvent { at: row.at, user: row.seen() })),
                 // No room of the script changes after its making: memberships are all later.
-                TableRow::Room(_)
-                | TableRow::Session(_)
-                | TableRow::Outcome(_)
-                | TableRow::Attachment(_) => None,
+                TableRow::Room(_) | TableRow::Session(_) | TableRow::Outcome(_) | TableRow::Attachment(_) => {
+                    None
+                }
             })
             .collect();
         events.sort_by_key(Event::at);

@@ -230,7 +230,7 @@ impl<'c> View<'c> {
         Ok(self.one(sql, params![int(room.0), user], |row| row.get(0))?.unwrap_or(false))
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         sql: &str,
         key: impl Params,

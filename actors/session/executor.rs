@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{oneshot, watch};
 
+use super::files::FilePorts;
 use super::limits::Buckets;
 use super::reply::{Answer, Limits, ListedUser, Problem, Reply};
 use super::request::Op;
@@ -53,6 +54,7 @@ pub struct Ports {
     pub typing: Port<Typing>,
     pub online: Port<Online>,
     pub surroundings: Port<Surroundings>,
+    pub files: FilePorts,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +158,8 @@ impl Executor {
                 let users = self.members(who.user, room).await?;
                 Ok(Answer::Users { users: self.with_presence(users).await, more: None })
             }
+            Op::SendFiles(asked) => self.send_files(who, id, asked).await,
+            Op::FileLink { file, name } => self.file_link(who, file, &name).await,
             Op::History { room, page, limit, local } => self.history(who, room, page, limit, local).await,
             Op::Typing { room } => {
                 self.count_change(&who.user)?;
@@ -207,7 +211,7 @@ impl Executor {
     }
 
     /// Counts one change against the user's rate.
-    fn count_change(&self, user: &str) -> Result<(), Problem> {
+    pub(super) fn count_change(&self, user: &str) -> Result<(), Problem> {
         locked(&self.changes)
             .take(user.to_owned(), Instant::now())
             .map_err(|wait| Problem::rate_limited("too many changes in a short time", millis(wait)))
@@ -306,8 +310,11 @@ fn no_such_room() -> Problem {
     Refusal::new(Code::NotFound, "no such room, or not one of yours").into()
 }
 
-#[allow(clippy::disallowed_methods, reason = "a ping is answered with this node's clock")]
-fn unix_ms() -> u64 {
+#[allow(
+    clippy::disallowed_methods,
+    reason = "pings are answered with this node's clock, and links end by it"
+)]
+pub(super) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,12 +6,14 @@
 //! - [`limits`]: who may ask how often.
 //! - [`executor`]: carries out requests; shared by all sessions and by HTTP.
 //! - [`accounts`]: `hello`, `register`, `login` and the changes that need a password.
+//! - [`files`]: sending files, linking to them, and who may fetch them.
 //! - [`actor`]: `Session`, one WebSocket.
 
 pub mod accounts;
 pub mod actor;
 pub mod executor;
 pub mod fields;
+pub mod files;
 pub mod limits;
 pub mod reply;
 pub mod request;

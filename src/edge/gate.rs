@@ -17,6 +17,8 @@ use chat_actors::session::Executor;
 use chat_actors::session::reply::{self, Problem};
 use tokio::sync::watch;
 
+use super::downloads::FilePorts;
+
 /// The people's door: shut until the chat exists and its actors run.
 pub struct Gate {
     pub metrics: Metrics,
@@ -34,6 +36,7 @@ pub struct Inside {
     pub hub: HubPorts,
     pub directory: watch::Receiver<Arc<Directory>>,
     pub ping_every: Duration,
+    pub files: FilePorts,
 }
 
 impl Gate {

@@ -9,7 +9,7 @@ use chat_actors::session::reply::Problem;
 use chat_actors::session::request::OPS;
 use serde_json::{Map, Value, json};
 
-use super::api::{allow, wrong_method};
+use super::api::{allow, foreign, wrong_method};
 use super::gate::{self, Gate, problem};
 use super::origin::{self, Origin};
 
@@ -35,9 +35,7 @@ pub async fn describe(request: HttpRequest, gate: web::Data<Gate>) -> HttpRespon
     };
     let from = origin::of(&request, &inside.directory.borrow());
     let mut response = match *request.method() {
-        _ if from == Origin::Foreign => {
-            problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"))
-        }
+        _ if from == Origin::Foreign => problem(&foreign()),
         Method::OPTIONS => HttpResponse::NoContent().finish(),
         Method::GET | Method::HEAD => gate::json(200, description().to_string()),
         _ => wrong_method("GET"),
