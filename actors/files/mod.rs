@@ -6,6 +6,7 @@
 //! - [`store`]: the files on the disk, and why each of them stays.
 //! - [`kept`]: uploads that can be gone on with.
 //! - [`actor`]: `FileShelf`, which owns both.
+//! - [`look`]: through the files of a stopped node.
 //! - [`reading`]: a file as a stream of bytes.
 //! - [`wire`]: what nodes say to each other about files.
 //! - [`nodes`]: asking the other nodes, and sending to them and fetching from them.
@@ -18,6 +19,7 @@ pub mod actor;
 pub mod carrier;
 pub mod kept;
 pub mod links;
+pub mod look;
 pub mod majorities;
 pub mod names;
 pub mod nodes;

@@ -175,6 +175,15 @@ impl Partial {
         Ok(found)
     }
 
+    /// The same for a copy whose length was not known beforehand.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn seal_whole(&mut self) -> Result<FileId, NotTaken> {
+        self.bytes_max = self.bytes;
+        self.seal()
+    }
+
     /// What was sealed.
     pub(super) fn sealed(&self) -> Option<FileId> {
         match self.state {

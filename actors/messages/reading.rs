@@ -192,13 +192,6 @@ pub struct InMessages {
     pub reply: Answer<Vec<Option<u64>>>,
 }
 
-/// The files that messages hold, behind `after`, at most so many, with their lengths.
-pub struct FilesHeld {
-    pub after: Option<FileId>,
-    pub limit: usize,
-    pub reply: Answer<Vec<(FileId, u64)>>,
-}
-
 /// Where the tables stand.
 pub struct TablesAt {
     pub reply: Answer<Position>,
@@ -212,7 +205,6 @@ post! {
     SentBefore => "sent_before",
     AttachmentsAfter => "attachments_after",
     InMessages => "in_messages",
-    FilesHeld => "files_held",
     SessionOf => "session_of",
     Account => "account",
     Home => "home",

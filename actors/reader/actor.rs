@@ -15,8 +15,8 @@ use super::view::View;
 use crate::bus::{Envelope, News};
 use crate::messages::audit::Damaged;
 use crate::messages::reading::{
-    Account, Answer, AttachmentsAfter, FilesHeld, FilesSeen, History, Home, InMessages, LogEntries, Members,
-    OneMessage, Pull, ReadFailed, Rooms, SentBefore, SentSince, SessionOf, StatePage, TablesAt, Users,
+    Account, Answer, AttachmentsAfter, FilesSeen, History, Home, InMessages, LogEntries, Members, OneMessage,
+    Pull, ReadFailed, Rooms, SentBefore, SentSince, SessionOf, StatePage, TablesAt, Users,
 };
 
 /// One of the threads that answer; they share a mailbox.
@@ -90,7 +90,6 @@ answers! {
     SentBefore: |view, ask| view.sent_before(&ask.user, &ask.id);
     AttachmentsAfter: |view, ask| view.attachments_after(ask.after, ask.limit);
     InMessages: |view, ask| view.in_messages(&ask.files);
-    FilesHeld: |view, ask| view.files_held(ask.after, ask.limit);
 }
 
 #[cfg(test)]

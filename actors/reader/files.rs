@@ -61,17 +61,6 @@ impl View<'_> {
         let sql = "SELECT bytes FROM attachments WHERE file = ?1 AND gone = 0 LIMIT 1";
         files.iter().map(|file| self.one(sql, [file.0], |row| number(row, 0))).collect()
     }
-
-    /// The files that messages hold, behind `after`, with their lengths.
-    pub fn files_held(&self, after: Option<FileId>, limit: usize) -> Result<Vec<(FileId, u64)>> {
-        let after = after.map_or_else(Vec::new, |file| file.0.to_vec());
-        self.all(
-            "SELECT file, max(bytes) FROM attachments WHERE file > ?1 AND gone = 0
-             GROUP BY file ORDER BY file LIMIT ?2",
-            params![after, int(limit as u64)],
-            |row| Ok((FileId(row.get(0)?), number(row, 1)?)),
-        )
-    }
 }
 
 #[cfg(test)]
@@ -108,9 +97,6 @@ mod tests {
 
         let held = pool.read(|view| view.in_messages(&[three, two, one])).unwrap();
         assert_eq!(held, [None, Some(2), Some(1)]);
-        let held = |after, limit| pool.read(|view| view.files_held(after, limit)).unwrap();
-        assert_eq!(held(None, 9), [(one, 1), (two, 2)]);
-        assert_eq!((held(None, 1), held(Some(one), 9)), (vec![(one, 1)], vec![(two, 2)]));
 
         let rows = pool.read(|view| view.attachments_after(At(0), 1)).unwrap();
         assert_eq!(

@@ -98,7 +98,7 @@ impl Kind {
 }
 
 fn is_file(value: &Value) -> bool {
-    let is_text_or = |name, needed| match value.get(name) {
+    let is_text_or = |name: &str, needed: bool| match value.get(name) {
         None | Some(Value::Null) => !needed,
         Some(value) => value.is_string(),
     };

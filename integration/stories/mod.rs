@@ -18,6 +18,7 @@ mod demo;
 mod disk;
 mod disk_trouble;
 mod edges;
+mod files;
 mod first_message;
 mod founding;
 mod http;

@@ -56,6 +56,7 @@ fn description() -> Value {
             "responses": {"200": {"description": "Who leads, and every node"}},
         }}),
     );
+    paths.extend(files());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -70,6 +71,61 @@ fn description() -> Value {
             "schemas": {"Error": error_schema()},
         },
     })
+}
+
+/// Files travel as they are, not as JSON.
+fn files() -> impl Iterator<Item = (String, Value)> {
+    let parameter = |place: &str, name: &str, kind: &str| {
+        json!({"name": name, "in": place, "required": true, "schema": {"type": kind}})
+    };
+    let bytes = json!({"content": {"application/octet-stream": {}}});
+    let named = parameter("query", "name", "string");
+    let id = parameter("path", "id", "string");
+    [
+        (
+            "/api/v1/files",
+            json!({"post": {
+                "operationId": "upload",
+                "parameters": [named],
+                "requestBody": bytes,
+                "responses": {"200": {"description": "`file`, `name`, `bytes`, `type`"}},
+            }}),
+        ),
+        (
+            "/api/v1/files/{file}/{name}",
+            json!({"get": {
+                "operationId": "download",
+                "parameters": [parameter("path", "file", "string"), parameter("path", "name", "string")],
+                "responses": {"200": {"description": "The bytes"}, "206": {"description": "A range of them"}},
+            }}),
+        ),
+        (
+            "/api/v1/uploads",
+            json!({"post": {
+                "operationId": "begin_upload",
+                "parameters": [named, parameter("query", "bytes", "integer")],
+                "responses": {"200": {"description": "`upload`, `offset`"}},
+            }}),
+        ),
+        (
+            "/api/v1/uploads/{id}",
+            json!({
+                "get": {
+                    "operationId": "upload_offset",
+                    "parameters": [id],
+                    "responses": {"200": {"description": "`offset`"}},
+                },
+                "patch": {
+                    "operationId": "go_on_with_upload",
+                    "parameters": [id, parameter("header", "Upload-Offset", "integer")],
+                    "requestBody": bytes,
+                    "responses": {"200": {"description": "`offset`, or what an upload gives"}},
+                },
+            }),
+        ),
+    ]
+    .into_iter()
+    .map(|(path, described)| (path.to_owned(), described))
 }
 
 fn operation(op: &str) -> Value {

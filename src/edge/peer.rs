@@ -36,9 +36,8 @@ use super::members;
 use super::peer_files::{self, PeerFilePorts};
 
 pub const FOUNDING_PATH: &str = "/peer/founding";
-/// One file, between nodes and for a copy.
+/// One file, between nodes.
 const FILE_PATH: &str = "/peer/files/{file}";
-const COPY_FILE_PATH: &str = "/peer/copy/files/{file}";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const FOUNDING_BYTES_MAX: usize = 1024 * 1024;
 
@@ -217,8 +216,7 @@ pub fn configure(edge: &Arc<PeerEdge>) -> impl FnOnce(&mut web::ServiceConfig) +
             .route(files::HOLD_PATH, web::post().to(peer_files::hold))
             .route(FILE_PATH, web::put().to(peer_files::take))
             .route(FILE_PATH, web::get().to(peer_files::give))
-            .route(peer_files::COPY_FILES_PATH, web::get().to(peer_files::list))
-            .route(COPY_FILE_PATH, web::get().to(peer_files::copy))
+            .route(&format!("{}/{{file}}", peer_files::COPY_FILES_PATH), web::get().to(peer_files::copy))
             .default_service(web::to(nowhere));
     }
 }

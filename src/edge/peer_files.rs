@@ -13,8 +13,6 @@ use chat_actors::files::receive::{Cut, seal, shared, take_in};
 use chat_actors::files::wire::AskHeld;
 use chat_actors::ids::{At, FileId};
 use chat_actors::messages::files::{BeginCopy, Discredit, Fetch, Finish, Hold, OpenFile};
-use chat_actors::messages::reading::FilesHeld;
-use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use super::downloads::sized;
@@ -24,9 +22,8 @@ use super::peer::{PeerEdge, Turned, bad, read};
 const ASK_BYTES_MAX: usize = 64 * 1024;
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 const FETCH_MAX: Duration = Duration::from_secs(60);
-/// Files that are listed at once.
-const LISTED_MAX: usize = 1_000;
 
+/// Where an operator gets the bytes of a file for a copy.
 pub const COPY_FILES_PATH: &str = "/peer/copy/files";
 
 /// Whom the door asks about files.
@@ -37,7 +34,6 @@ pub struct PeerFilePorts {
     pub open_file: Port<OpenFile>,
     pub discredit: Port<Discredit>,
     pub fetch: Port<Fetch>,
-    pub files_held: Port<FilesHeld>,
 }
 
 pub(super) async fn hold(
@@ -84,24 +80,6 @@ pub(super) async fn give(
     let (inside, _) = edge.admit_peer(&request)?;
     let file = file.parse().map_err(bad)?;
     opened(&inside.files, file).await?.ok_or_else(|| Turned::Nowhere(request.path().to_owned()))
-}
-
-#[derive(Deserialize)]
-pub(super) struct Behind {
-    after: Option<FileId>,
-}
-
-/// The files that messages hold, for a copy of the chat.
-pub(super) async fn list(
-    edge: web::Data<PeerEdge>,
-    request: HttpRequest,
-    behind: web::Query<Behind>,
-) -> Result<HttpResponse, Turned> {
-    edge.admit(&request)?;
-    let after = behind.after;
-    let list = |reply| FilesHeld { after, limit: LISTED_MAX, reply };
-    let held = ask(&edge.inside()?.files.files_held, list).await?;
-    Ok(HttpResponse::Ok().json(held.map_err(|error| Turned::Failed(error.to_string()))?))
 }
 
 /// The bytes of a file for a copy of the chat; from another node when they are not here.

@@ -104,7 +104,6 @@ pub fn start(parts: Parts<'_>) -> anyhow::Result<Files> {
         open_file: on_shelf.port(shelf.clone().recipient()),
         discredit: on_shelf.port(shelf.recipient()),
         fetch: carriers.port(carrier.recipient()),
-        files_held: state_readers.port(state_reader.clone().recipient()),
     };
     Ok(Files { sessions, people, peers })
 }

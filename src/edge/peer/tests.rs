@@ -16,7 +16,7 @@ use chat_actors::messages::audit::PeerCounted;
 use chat_actors::messages::consensus::{Died, ReadBarrier, Unreachable};
 use chat_actors::messages::files::{BeginCopy, Discredit, Fetch, Finish, Held, Hold, OpenFile};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
-use chat_actors::messages::reading::{FilesHeld, StatePage, StatePageAnswer, TablesAt};
+use chat_actors::messages::reading::{StatePage, StatePageAnswer, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::lane::LaneLimits;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts};
@@ -87,7 +87,6 @@ notes! {
     },
     Discredit => |news| format!("discredit {}", news.file),
     Fetch => |ask| format!("fetch {}", ask.file),
-    FilesHeld => |ask| format!("files behind {:?}", ask.after),
     Died => |news| format!("died {}", news.peer),
     LinkState => |state| format!("{} {}", state.peer, if state.up { "up" } else { "down" }),
     ChangeMembers => |change| format!("wants {:?}", change.wish),
@@ -187,7 +186,6 @@ fn serve(room: usize) -> Served {
             open_file: seat.port(inside.clone().recipient()),
             discredit: seat.port(inside.clone().recipient()),
             fetch: seat.port(inside.clone().recipient()),
-            files_held: seat.port(inside.clone().recipient()),
         },
         state_page: Seat::new(&metrics, "reader", 10).port(inside.recipient()),
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),

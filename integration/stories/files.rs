@@ -1,0 +1,601 @@
+//! Files: uploaded on one node, sent through another, fetched from a third
+//! (`FILES=200` makes the one with dying nodes a long one).
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+
+use actix_web::http::Method;
+use serde_json::{Value, json};
+
+use super::chaos::from_environment;
+use crate::cluster::client::new_id;
+use crate::cluster::http::{Answer, exchange, get};
+use crate::cluster::program::run;
+use crate::cluster::replies::refused;
+use crate::cluster::wait::until;
+use crate::cluster::{Client, Cluster, assert_like, field, number, text};
+
+const FILES_DEFAULT: u64 = 40;
+const FREE: &str = "[limits]\nmessages_per_second = 0";
+
+/// Bytes that are like no others.
+fn bytes_of(number: u64, length: usize) -> Vec<u8> {
+    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+async fn ask(method: Method, url: &str, token: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+    let bearer = format!("Bearer {token}");
+    let headers = [&[("authorization", bearer.as_str())], headers].concat();
+    exchange(method, url, &headers, body).await.unwrap()
+}
+
+async fn try_upload(url: &str, token: &str, name: &str, bytes: &[u8]) -> Result<Answer, String> {
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str())];
+    exchange(Method::POST, &format!("{url}/api/v1/files?name={name}"), &headers, bytes.to_vec()).await
+}
+
+async fn upload(url: &str, token: &str, name: &str, bytes: &[u8]) -> Value {
+    let answer = try_upload(url, token, name, bytes).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+async fn fetch(url: &str, token: &str, file: &str, name: &str, headers: &[(&str, &str)]) -> Answer {
+    ask(Method::GET, &format!("{url}/api/v1/files/{file}/{name}"), token, headers, Vec::new()).await
+}
+
+#[track_caller]
+fn assert_refused(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(answer.status, status, "{}", answer.text());
+    refused("a file", &answer.json(), code);
+}
+
+/// Where a node keeps the bytes of a file.
+fn path_of(data_dir: &Path, file: &str) -> PathBuf {
+    data_dir.join("files").join(&file[..2]).join(file)
+}
+
+#[actix::test]
+async fn a_file_goes_with_its_message_and_to_nobody_else() {
+    let cluster = Cluster::start(3).await;
+    let urls = cluster.urls();
+    let (mut ann, mut bob, room) = cluster.ann_and_bob([0, 2]).await;
+    let cleo = cluster.register(1, "cleo").await;
+    let bytes = bytes_of(1, 300_000);
+    let told = upload(&urls[0], &ann.token, "a%20photo.png", &bytes).await;
+    assert_like(&told, &json!({"name": "a photo.png", "bytes": 300_000, "type": "image/png"}));
+    let file = text(&told, "file");
+    assert_eq!(file.len(), 64);
+
+    // The uploader may fetch it, through any node; a hash is no permission to anybody else.
+    for url in &urls {
+        assert_eq!(fetch(url, &ann.token, &file, "x.png", &[]).await.body, bytes);
+        assert_refused(&fetch(url, &bob.token, &file, "x.png", &[]).await, 404, "not_found");
+    }
+    let theirs = json!({"room": room, "text": "mine!", "files": [{"file": file, "name": "x.png"}]});
+    bob.refused("send", theirs, "not_found").await;
+
+    let mut elsewhere = cluster.client(1).await;
+    elsewhere.hello_as(&ann).await;
+    let fields = json!({"room": room, "text": "", "files": [{"file": file, "name": "../a photo.png"}]});
+    let sent = elsewhere.ok("send", fields.clone()).await;
+    let heard = bob.event(json!({"ev": "message", "room": room, "at": sent["at"]})).await;
+    let shown = json!([{"file": file, "name": "a photo.png", "bytes": 300_000, "type": "image/png"}]);
+    assert_like(&heard, &json!({"text": "", "files": shown, "from": "ann"}));
+    let history = ann.ok("history", json!({"room": room})).await;
+    assert_eq!(history["messages"][0]["files"], shown);
+
+    for url in &urls {
+        assert_eq!(fetch(url, &bob.token, &file, "a%20photo.png", &[]).await.body, bytes);
+        assert_refused(&fetch(url, &cleo.token, &file, "a%20photo.png", &[]).await, 404, "not_found");
+        let path = format!("{url}/api/v1/files/{file}/a.png");
+        assert_refused(&get(&path).await.unwrap(), 401, "unauthorized");
+        assert_refused(&ask(Method::GET, &path, "nonsense", &[], vec![]).await, 401, "unauthorized");
+        assert_refused(&ask(Method::PUT, &path, &bob.token, &[], vec![]).await, 405, "bad_request");
+    }
+    // Who sees it may pass it on.
+    let passed_on = bob.create_room("other", "private").await;
+    let again = json!({"room": passed_on, "text": "look", "files": [{"file": file, "name": "b.png"}]});
+    assert_eq!(bob.ok("send", again).await["seq"], 1);
+}
+
+#[actix::test]
+async fn headers_ranges_and_links() {
+    let cluster = Cluster::start(2).await;
+    let urls = cluster.urls();
+    let (mut ann, bob, room) = cluster.ann_and_bob([0, 1]).await;
+    let bytes = bytes_of(2, 1000);
+    let file = text(&upload(&urls[0], &ann.token, "a.txt", &bytes).await, "file");
+    ann.ok("send", json!({"room": room, "text": "", "files": [{"file": file, "name": "a.txt"}]})).await;
+    let url = &urls[1];
+    let whole = fetch(url, &bob.token, &file, "Gr%C3%BC%C3%9Fe.txt", &[]).await;
+    let tag = whole.header("etag").to_owned();
+    for (name, value) in [
+        ("content-type", "text/plain; charset=utf-8"),
+        ("content-length", "1000"),
+        ("cache-control", "private"),
+        ("x-content-type-options", "nosniff"),
+        ("content-security-policy", "sandbox"),
+        ("accept-ranges", "bytes"),
+        ("content-disposition", "inline; filename=\"Gr__e.txt\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe.txt"),
+    ] {
+        assert_eq!(whole.header(name), value, "{name}");
+    }
+    assert!(tag.len() > 2 && tag.starts_with('"'), "{tag}");
+    for (name, shown) in [("a.html", "attachment;"), ("a.svg", "attachment;"), ("a.mp4", "inline;")] {
+        let answer = fetch(url, &bob.token, &file, name, &[]).await;
+        assert!(answer.header("content-disposition").starts_with(shown), "{name}");
+    }
+    for (range, status, shown, part) in [
+        ("bytes=0-9", 206, "bytes 0-9/1000", &bytes[..10]),
+        ("bytes=990-", 206, "bytes 990-999/1000", &bytes[990..]),
+        ("bytes=-1", 206, "bytes 999-999/1000", &bytes[999..]),
+        ("bytes=5-4", 200, "", &bytes[..]),
+    ] {
+        let answer = fetch(url, &bob.token, &file, "a.txt", &[("range", range)]).await;
+        assert_eq!((answer.status, answer.header("content-range")), (status, shown), "{range}");
+        assert_eq!(answer.body, part, "{range}");
+    }
+    let behind = fetch(url, &bob.token, &file, "a.txt", &[("range", "bytes=1000-")]).await;
+    assert_eq!(behind.header("content-range"), "bytes */1000");
+    assert_refused(&behind, 416, "bad_request");
+    let other = [("range", "bytes=0-9"), ("if-range", "\"other\"")];
+    assert_eq!(fetch(url, &bob.token, &file, "a.txt", &other).await.status, 200);
+    let known = fetch(url, &bob.token, &file, "a.txt", &[("if-none-match", &tag)]).await;
+    assert_eq!((known.status, known.body.len(), known.header("etag")), (304, 0, tag.as_str()));
+    let path = format!("{url}/api/v1/files/{file}/a.txt");
+    let head = ask(Method::HEAD, &path, &bob.token, &[], vec![]).await;
+    assert_eq!((head.status, head.body.len(), head.header("content-length")), (200, 0, "1000"));
+
+    let mut bob = bob;
+    let link = bob.ok("file_link", json!({"file": file, "name": "a b.txt"})).await;
+    let (address, until) = (text(&link, "url"), number(&link, "until"));
+    assert!(address.starts_with(url) && until > 1_700_000_000_000, "{link}");
+    for url in &urls {
+        let there = address.replace(&urls[1], url);
+        assert_eq!(get(&there).await.unwrap().body, bytes);
+        for wrong in
+            [there.replace("by=bob", "by=ann"), there.replace("until=", "until=9"), format!("{there}0")]
+        {
+            assert_refused(&get(&wrong).await.unwrap(), 401, "unauthorized");
+        }
+    }
+    let mut cleo = cluster.register(0, "cleo").await;
+    cleo.refused("file_link", json!({"file": file, "name": "a.txt"}), "not_found").await;
+    cleo.refused("file_link", json!({"file": "a.txt"}), "bad_request").await;
+    // What one may see no more, an old link does not show either.
+    bob.ok("leave", json!({"room": room})).await;
+    let gone = async || (get(&address).await.ok()?.status == 404).then_some(());
+    cluster.wait_for("the link to show nothing", gone).await;
+
+    // A page of another node may fetch, and read what it must of the answer.
+    let origin = [("origin", urls[0].as_str()), ("access-control-request-headers", "range")];
+    let asked = exchange(Method::OPTIONS, &path, &origin, vec![]).await.unwrap();
+    assert_eq!((asked.status, asked.header("access-control-allow-origin")), (204, urls[0].as_str()));
+    assert!(asked.header("access-control-allow-headers").contains("Range"));
+    let answer = fetch(url, &ann.token, &file, "a.txt", &origin[..1]).await;
+    assert!(answer.header("access-control-expose-headers").contains("Content-Range"));
+    let foreign = fetch(url, &ann.token, &file, "a.txt", &[("origin", "http://evil.test")]).await;
+    assert_refused(&foreign, 403, "forbidden");
+}
+
+#[actix::test]
+async fn what_is_no_good_is_refused_with_a_reason() {
+    let cluster = Cluster::start_with(1, "[limits]\nfile_bytes = 2000000").await;
+    let url = &cluster.urls()[0];
+    let (mut ann, _bob, room) = cluster.ann_and_bob([0, 0]).await;
+    for (name, stored, kind) in [
+        ("a.txt", "a.txt", "text/plain"),
+        ("", "file", "application/octet-stream"),
+        ("%2Fetc%2Fpasswd", "passwd", "application/octet-stream"),
+        ("..%5C..%5Ca.html", "a.html", "text/html"),
+        ("a%0Ab%00%E2%80%AEgnp.exe", "a_b__gnp.exe", "application/octet-stream"),
+        ("%F0%9F%91%8D.PNG", "👍.PNG", "image/png"),
+    ] {
+        let told = upload(url, &ann.token, name, b"x").await;
+        assert_like(&told, &json!({"name": stored, "type": kind, "bytes": 1}));
+    }
+    let long = upload(url, &ann.token, &"x".repeat(400), b"x").await;
+    assert_eq!(text(&long, "name").len(), 255);
+    let empty = upload(url, &ann.token, "empty", b"").await;
+    let hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_like(&empty, &json!({"file": hash, "bytes": 0}));
+    assert_eq!(fetch(url, &ann.token, hash, "empty", &[]).await.body.len(), 0);
+    // The type is never what the uploader says.
+    let claimed = [("content-type", "text/html")];
+    let path = format!("{url}/api/v1/files?name=a.png");
+    let told = ask(Method::POST, &path, &ann.token, &claimed, b"<script>".to_vec()).await.json();
+    assert_eq!(told["type"], "image/png");
+
+    assert_refused(&exchange(Method::POST, &path, &[], b"x".to_vec()).await.unwrap(), 401, "unauthorized");
+    assert_refused(&ask(Method::GET, &path, &ann.token, &[], vec![]).await, 405, "bad_request");
+    let good = upload(url, &ann.token, "a", &bytes_of(3, 2_000_000)).await;
+    for answer in [
+        try_upload(url, &ann.token, "a", &bytes_of(4, 2_000_001)).await.unwrap(),
+        try_upload(url, &ann.token, "a", &bytes_of(5, 30_000_000)).await.unwrap(),
+    ] {
+        assert_refused(&answer, 413, "too_large");
+    }
+    let port = cluster.nodes[0].http_port;
+    let head =
+        format!("POST /api/v1/files?name=a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n", ann.token);
+    let (announced, chunked) = (format!("{head}Content-Length: 999999999\r\n\r\n"), head);
+    assert!(by_hand(port, announced, 0).starts_with("HTTP/1.1 413 "), "before a byte of it is sent");
+    let chunked = format!("{chunked}Transfer-Encoding: chunked\r\n\r\n");
+    assert!(by_hand(port, chunked, 2_000_001).starts_with("HTTP/1.1 413 "), "when it is found out");
+    let metrics = cluster.nodes[0].metrics().await;
+    assert!(metrics.contains("chat_files 5\n"), "nothing is kept of them: {metrics}");
+
+    let file = text(&good, "file");
+    let send = |files: Value| json!({"room": room, "text": "", "files": files});
+    for (files, code) in [
+        (json!([{"file": "0".repeat(64), "name": "a"}]), "not_found"),
+        (json!([{"file": "0".repeat(63), "name": "a"}]), "bad_request"),
+        (json!([{"name": "a"}]), "bad_request"),
+        (json!([file]), "bad_request"),
+        (json!({"file": file}), "bad_request"),
+        (json!([]), "bad_request"),
+        (Value::from(vec![json!({"file": file, "name": "a"}); 21]), "bad_request"),
+    ] {
+        ann.refused("send", send(files), code).await;
+    }
+    let many = Value::from(vec![json!({"file": file, "name": "a"}); 20]);
+    assert_eq!(ann.ok("send", send(many)).await["seq"], 1);
+    let missing = fetch(url, &ann.token, &"0".repeat(64), "a", &[]).await;
+    assert_refused(&missing, 404, "not_found");
+    assert_refused(&fetch(url, &ann.token, "nonsense", "a", &[]).await, 404, "not_found");
+}
+
+/// Sends a request by hand, with so many bytes in chunks behind it; the beginning of the answer.
+fn by_hand(port: u16, head: String, bytes: usize) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    for part in vec![7_u8; bytes].chunks(60_000) {
+        stream.write_all(format!("{:x}\r\n", part.len()).as_bytes()).unwrap();
+        stream.write_all(part).unwrap();
+        stream.write_all(b"\r\n").unwrap();
+    }
+    let mut answer = [0; 512];
+    let count = stream.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..count]).into_owned()
+}
+
+#[actix::test]
+async fn an_upload_dies_with_its_node_and_a_sent_file_does_not() {
+    let mut cluster = Cluster::start(3).await;
+    let (ann, mut bob, room) = cluster.ann_and_bob([0, 1]).await;
+    let urls = cluster.urls();
+    let bytes = bytes_of(6, 500_000);
+    let file = text(&upload(&urls[0], &ann.token, "a.bin", &bytes).await, "file");
+    cluster.nodes[0].kill();
+    let mut elsewhere = cluster.client(1).await;
+    elsewhere.hello_as(&ann).await;
+    let (id, fields) =
+        (new_id(), json!({"room": room, "text": "", "files": [{"file": file, "name": "a.bin"}]}));
+    let refusal = elsewhere.ask_as(&id, "send", fields.clone()).await;
+    let error = refused("send", &refusal, "not_found");
+    assert!(text(&error, "message").contains("upload it again"), "{error}");
+    upload(&urls[1], &ann.token, "a.bin", &bytes).await;
+    let sent = elsewhere.ask_as(&id, "send", fields.clone()).await;
+    assert_eq!(sent["ok"], true, "{sent}");
+    bob.event(json!({"ev": "message", "at": sent["at"]})).await;
+
+    cluster.nodes[0].start();
+    cluster.wait_until_ready().await;
+    cluster.nodes[1].kill();
+    for place in [0, 2] {
+        assert_eq!(fetch(&urls[place], &bob.token, &file, "a.bin", &[]).await.body, bytes);
+    }
+    // What was done is told again wherever it is asked for, with its files gone as well.
+    let mut elsewhere = cluster.client(2).await;
+    elsewhere.hello_as(&ann).await;
+    elsewhere.ok("delete", json!({"room": room, "seqs": [sent["seq"]]})).await;
+    let again = elsewhere.ask_as(&id, "send", fields).await;
+    assert_eq!((&again["at"], &again["duplicate"]), (&sent["at"], &json!(true)), "{again}");
+
+    // Without a majority nothing is sent, and what is here can be fetched.
+    let kept = text(&upload(&urls[2], &ann.token, "b.bin", b"here").await, "file");
+    cluster.nodes[0].kill();
+    let fields = json!({"room": room, "text": "", "files": [{"file": kept, "name": "b.bin"}]});
+    elsewhere.refused("send", fields, "unavailable").await;
+    assert_eq!(fetch(&urls[2], &ann.token, &kept, "b.bin", &[]).await.body, &b"here"[..]);
+}
+
+#[actix::test]
+async fn a_deleted_message_takes_its_files_along() {
+    let cluster = Cluster::start_with(3, "[limits]\nfiles_unsent_s = 10").await;
+    let (mut ann, mut bob, room) = cluster.ann_and_bob([0, 1]).await;
+    let urls = cluster.urls();
+    let mut send = async |bytes: &[u8]| {
+        let file = text(&upload(&urls[0], &ann.token, "a.txt", bytes).await, "file");
+        let fields = json!({"room": room, "text": "", "files": [{"file": file, "name": "a.txt"}]});
+        (file, number(&ann.ok("send", fields).await, "seq"))
+    };
+    let (deleted, seq) = send(b"to be deleted").await;
+    let (kept, other_seq) = send(b"to be passed on").await;
+    let other = bob.create_room("other", "private").await;
+    bob.ok("send", json!({"room": other, "text": "", "files": [{"file": kept, "name": "a"}]})).await;
+    let unsent = text(&upload(&urls[0], &ann.token, "a.txt", b"never sent").await, "file");
+    let on_disk =
+        |file: &str| cluster.nodes.iter().map(|node| path_of(&node.data_dir(), file)).collect::<Vec<_>>();
+    for file in [&deleted, &kept] {
+        cluster
+            .wait_for("it to be everywhere", async || {
+                on_disk(file).iter().all(|path| path.exists()).then_some(())
+            })
+            .await;
+    }
+    ann.ok("delete", json!({"room": room, "seqs": [seq, other_seq]})).await;
+    // At once to nobody, also not to who uploaded it.
+    assert_refused(&fetch(&urls[0], &ann.token, &deleted, "a", &[]).await, 404, "not_found");
+    assert_refused(&fetch(&urls[0], &ann.token, &kept, "a", &[]).await, 404, "not_found");
+    for file in [&deleted, &unsent] {
+        let gone = async || on_disk(file).iter().all(|path| !path.exists()).then_some(());
+        cluster.wait_for("its bytes to go", gone).await;
+    }
+    assert!(on_disk(&kept).iter().all(|path| path.exists()), "another message holds it");
+    for url in &urls {
+        assert_eq!(fetch(url, &bob.token, &kept, "a", &[]).await.body, &b"to be passed on"[..]);
+    }
+}
+
+#[actix::test]
+async fn lost_and_damaged_bytes_come_back() {
+    let mut cluster = Cluster::start(3).await;
+    let (mut ann, _bob, room) = cluster.ann_and_bob([0, 1]).await;
+    let urls = cluster.urls();
+    let mut files = Vec::new();
+    for number in 0..12 {
+        let bytes = bytes_of(100 + number, 40_000);
+        let file = text(&upload(&urls[0], &ann.token, "a.bin", &bytes).await, "file");
+        ann.ok("send", json!({"room": room, "text": "", "files": [{"file": file, "name": "a.bin"}]})).await;
+        files.push((file, bytes));
+    }
+    cluster.nodes[2].terminate().await;
+    cluster.nodes[2].wipe();
+    cluster.nodes[2].start();
+    let data_dir = cluster.nodes[2].data_dir();
+    for (file, bytes) in &files {
+        let path = path_of(&data_dir, file);
+        let back = async || (fs::read(&path).ok()? == *bytes).then_some(());
+        cluster.wait_for("the bytes to be on the new disk", back).await;
+    }
+    cluster.wait_until_ready().await;
+
+    let (damaged, bytes) = &files[5];
+    let path = path_of(&data_dir, damaged);
+    let mut wrong = bytes.clone();
+    wrong[777] ^= 1;
+    fs::write(&path, &wrong).unwrap();
+    // Whoever fetches it gets the right ones, or none.
+    let url = format!("{}/api/v1/files/{damaged}/a.bin", urls[2]);
+    let bearer = format!("Bearer {}", ann.token);
+    let got = until("the right bytes", async || {
+        let answer = exchange(Method::GET, &url, &[("authorization", &bearer)], vec![]).await.ok()?;
+        assert!(answer.status != 200 || answer.body == *bytes, "wrong bytes");
+        (answer.status == 200).then_some(answer.body)
+    })
+    .await;
+    assert_eq!(got, *bytes);
+    let healed = async || (fs::read(&path).ok()? == *bytes).then_some(());
+    cluster.wait_for("the bytes to be whole again", healed).await;
+    let (cut, bytes) = &files[6];
+    fs::write(path_of(&data_dir, cut), &bytes[..9]).unwrap();
+    let (gone, _) = &files[7];
+    fs::remove_file(path_of(&data_dir, gone)).unwrap();
+    for (file, bytes) in &files {
+        assert_eq!(fetch(&urls[2], &ann.token, file, "a", &[]).await.body, *bytes);
+    }
+}
+
+#[actix::test]
+async fn an_upload_that_was_cut_off_goes_on() {
+    let mut cluster = Cluster::start(1).await;
+    let url = cluster.urls()[0].clone();
+    let (mut ann, bob, room) = cluster.ann_and_bob([0, 0]).await;
+    let bytes = bytes_of(8, 100_000);
+    let begin = async |query: &str| {
+        ask(Method::POST, &format!("{url}/api/v1/uploads?{query}"), &ann.token, &[], vec![]).await
+    };
+    assert_refused(&begin("name=a.bin").await, 400, "bad_request");
+    assert_refused(&begin("name=a.bin&bytes=99999999999").await, 413, "too_large");
+    let begun = begin("name=a.bin&bytes=100000").await.json();
+    assert_eq!(begun["offset"], 0);
+    let path = format!("{url}/api/v1/uploads/{}", text(&begun, "upload"));
+    let add = async |from: usize, to: usize| {
+        let offset = from.to_string();
+        ask(Method::PATCH, &path, &ann.token, &[("upload-offset", &offset)], bytes[from..to].to_vec()).await
+    };
+    let look = async |token: &str| ask(Method::GET, &path, token, &[], vec![]).await;
+    assert_eq!(add(0, 30_000).await.json()["offset"], 30_000);
+    assert_refused(&add(0, 30_000).await, 409, "conflict");
+    assert_refused(&ask(Method::PATCH, &path, &ann.token, &[], vec![1]).await, 400, "bad_request");
+    assert_refused(&look(&bob.token).await, 404, "not_found");
+    assert_eq!(look(&ann.token).await.json()["offset"], 30_000);
+
+    // The connection ends in the middle of the next part; what came of it is there.
+    let port = cluster.nodes[0].http_port;
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let id = text(&begun, "upload");
+    let head = format!(
+        "PATCH /api/v1/uploads/{id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nUpload-Offset: 30000\r\n\
+         Content-Length: 70000\r\n\r\n",
+        ann.token
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&bytes[30_000..40_000]).unwrap();
+    stream.shutdown(std::net::Shutdown::Both).unwrap();
+
+    cluster.nodes[0].kill();
+    cluster.nodes[0].start();
+    cluster.wait_until_ready().await;
+    let at = usize::try_from(number(&look(&ann.token).await.json(), "offset")).unwrap();
+    assert!((30_000..=40_000).contains(&at), "{at}");
+    assert_eq!(add(at, 60_000).await.json()["offset"], 60_000);
+    let told = add(60_000, 100_000).await.json();
+    assert_like(&told, &json!({"name": "a.bin", "bytes": 100_000}));
+    let file = text(&told, "file");
+    assert_eq!(add(60_000, 100_000).await.json()["file"], file, "its answer may have been lost");
+    ann = cluster.client(0).await;
+    ann.login("ann").await;
+    ann.ok("send", json!({"room": room, "text": "", "files": [{"file": file, "name": "a.bin"}]})).await;
+    assert_eq!(fetch(&url, &bob.token, &file, "a.bin", &[]).await.body, bytes);
+    let unknown = format!("{url}/api/v1/uploads/{}", "0".repeat(32));
+    assert_refused(&ask(Method::GET, &unknown, &bob.token, &[], vec![]).await, 404, "not_found");
+}
+
+#[actix::test]
+async fn frames_behind_a_send_with_files_come_after_it() {
+    let cluster = Cluster::start(3).await;
+    let (mut ann, _bob, room) = cluster.ann_and_bob([1, 2]).await;
+    let url = &cluster.urls()[1];
+    let file = text(&upload(url, &ann.token, "a.bin", &bytes_of(9, 2_000_000)).await, "file");
+    let mut ids = Vec::new();
+    for number in 0..9 {
+        let files = if number % 3 == 1 { json!([{"file": file, "name": "a.bin"}]) } else { json!([]) };
+        ids.push(new_id());
+        let fields = json!({"room": room, "text": number.to_string(), "files": files});
+        ann.post(&ids[number], "send", fields).await;
+    }
+    for (id, seq) in ids.iter().zip(1..) {
+        let reply = ann.reply(id).await;
+        assert_eq!(reply["seq"], seq, "{reply}");
+    }
+}
+
+/// Uploads and sends while one node after the other is killed: what was acknowledged can be fetched from every
+/// node when all is over.
+#[actix::test]
+async fn acknowledged_files_outlive_their_nodes() {
+    let mut cluster = Cluster::start_with(3, FREE).await;
+    let (ann, bob, room) = cluster.ann_and_bob([0, 1]).await;
+    let urls = cluster.urls();
+    let count = from_environment("FILES", FILES_DEFAULT);
+    let mut sent: Vec<(String, u64)> = Vec::new();
+    for number in 0..count {
+        let bytes = bytes_of(1000 + number, 1_000_000);
+        // Each on another node, and one of them dies now and then in the middle.
+        if number % 5 == 2 {
+            let victim = usize::try_from(number).unwrap() / 5 % 3;
+            cluster.nodes[victim].kill();
+            cluster.nodes[victim].start();
+        }
+        let id = new_id();
+        let file = until("a file to be sent", async || {
+            let place = usize::try_from(number).unwrap() % 3;
+            for turn in 0..3 {
+                let url = &urls[(place + turn) % 3];
+                let answer = try_upload(url, &ann.token, "a.bin", &bytes).await;
+                let Some(answer) = answer.ok().filter(|answer| answer.status == 200) else { continue };
+                let file = text(&answer.json(), "file");
+                let body = json!({"room": room, "text": "", "files": [{"file": file, "name": "a.bin"}]});
+                let bearer = format!("Bearer {}", ann.token);
+                let headers = [("authorization", bearer.as_str()), ("idempotency-key", id.as_str())];
+                // Sent through another node than it was uploaded to.
+                let url = &urls[(place + turn + 1) % 3];
+                let path = format!("{url}/api/v1/send");
+                let answer = exchange(Method::POST, &path, &headers, body.to_string()).await;
+                if answer.is_ok_and(|answer| answer.status == 200) {
+                    return Some(file);
+                }
+            }
+            None
+        })
+        .await;
+        sent.push((file, number));
+    }
+    cluster.wait_until_ready().await;
+    cluster.wait_until_equal().await;
+    for (file, number) in &sent {
+        let bytes = bytes_of(1000 + number, 1_000_000);
+        for url in &urls {
+            let answer = fetch(url, &bob.token, file, "a.bin", &[]).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert!(answer.body == bytes, "file {number} on {url}");
+        }
+    }
+    let mut anybody = Client::open(&urls[0]).await;
+    anybody.hello_as(&bob).await;
+    let mut seen = Vec::new();
+    let mut before = json!(null);
+    loop {
+        let page = anybody.ok("history", json!({"room": room, "limit": 200, "before": before})).await;
+        let messages = field(&page, "messages").as_array().unwrap();
+        seen.extend(messages.iter().map(|message| text(&message["files"][0], "file")));
+        if page["more"] == false {
+            break;
+        }
+        before = messages[0]["seq"].clone();
+    }
+    seen.sort();
+    let mut expected: Vec<_> = sent.into_iter().map(|(file, _)| file).collect();
+    expected.sort();
+    assert_eq!(seen, expected, "each once");
+}
+
+#[actix::test]
+async fn copies_hold_the_files() {
+    let mut cluster = Cluster::start(2).await;
+    let (mut ann, _bob, room) = cluster.ann_and_bob([0, 1]).await;
+    let urls = cluster.urls();
+    let mut files = Vec::new();
+    for (number, length) in [(1, 0), (2, 1 << 20), (3, 2_500_000)] {
+        let bytes = bytes_of(number, length);
+        let file = text(&upload(&urls[0], &ann.token, "a.bin", &bytes).await, "file");
+        ann.ok("send", json!({"room": room, "text": "", "files": [{"file": file, "name": "a.bin"}]})).await;
+        files.push((file, bytes));
+    }
+    // One that no message holds any more is not copied, nor one that was not sent.
+    let gone = text(&upload(&urls[0], &ann.token, "a.bin", b"gone").await, "file");
+    let sent = json!({"room": room, "text": "", "files": [{"file": gone, "name": "a.bin"}]});
+    let seq = ann.ok("send", sent).await["seq"].clone();
+    ann.ok("delete", json!({"room": room, "seqs": [seq]})).await;
+    upload(&urls[0], &ann.token, "a.bin", b"unsent").await;
+
+    let settings = |place: usize| cluster.nodes[place].settings_file().display().to_string();
+    let folder = cluster.folder.path().to_owned();
+    let command = async |arguments: &[&str]| run(&folder, arguments, &[]).await;
+    let copy = folder.join("a.copy").display().to_string();
+    let backup = command(&["backup", &settings(1), &copy]).await;
+    assert_eq!((backup.code, backup.stderr.as_str()), (Some(0), ""));
+    assert!(backup.stdout.contains(", 3 files, digest "), "{}", backup.stdout);
+    let (first, second) = (settings(0), settings(1));
+    for node in &mut cluster.nodes {
+        node.terminate().await;
+        node.wipe();
+    }
+    let command = async |arguments: &[&str]| run(&folder, arguments, &[]).await;
+    let restored = command(&["restore", &first, &copy]).await;
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    let checked = command(&["check", &first]).await;
+    assert!(checked.stdout.contains(", 3 files, digest "), "{}{}", checked.stdout, checked.stderr);
+    let chat = fs::metadata(cluster.nodes[0].data_dir().join("chat.db")).unwrap().len();
+    assert!(chat < 1 << 20, "the bytes of files lie beside it: {chat}");
+    for node in &mut cluster.nodes {
+        node.start();
+    }
+    cluster.wait_until_ready().await;
+    let mut ann = cluster.client(1).await;
+    ann.login("ann").await;
+    for (file, bytes) in &files {
+        for url in &urls {
+            assert_eq!(fetch(url, &ann.token, file, "a.bin", &[]).await.body, *bytes);
+        }
+    }
+    cluster.nodes[1].terminate().await;
+    let path = path_of(&cluster.nodes[1].data_dir(), &files[1].0);
+    fs::write(&path, "other bytes").unwrap();
+    let checked = command(&["check", &second]).await;
+    assert_eq!(checked.code, Some(1), "{}", checked.stdout);
+    assert!(checked.stderr.contains("are damaged, such as") && checked.stderr.contains(&files[1].0));
+}
