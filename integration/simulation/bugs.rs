@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use chat_actors::chat::command::TokenHash;
 use chat_actors::chat::model::Model;
 use chat_actors::chat::tables::{
-    MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, Tables, UserRow,
+    AttachmentRow, MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, Tables, UserRow,
 };
-use chat_actors::ids::{At, RoomId, Seq};
+use chat_actors::ids::{At, FileId, RoomId, Seq};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -90,5 +90,8 @@ impl Tables for Forgetful<'_> {
         sessions(user: &str) -> Vec<SessionRow>;
         put_session(row: &SessionRow) -> ();
         put_outcome(row: &OutcomeRow) -> ();
+        attachment(file: FileId, room: RoomId, seq: Seq) -> Option<AttachmentRow>;
+        file_seen_by(user: &str, file: FileId) -> Option<u64>;
+        put_attachment(row: &AttachmentRow) -> ();
     }
 }

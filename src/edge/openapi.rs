@@ -5,7 +5,6 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::chat::outcome::Code;
 use chat_actors::session::fields::{Described, described};
-use chat_actors::session::reply::Problem;
 use chat_actors::session::request::OPS;
 use serde_json::{Map, Value, json};
 
@@ -75,9 +74,7 @@ fn description() -> Value {
 
 /// Files travel as they are, not as JSON.
 fn files() -> impl Iterator<Item = (String, Value)> {
-    let parameter = |place: &str, name: &str, kind: &str| {
-        json!({"name": name, "in": place, "required": true, "schema": {"type": kind}})
-    };
+    let parameter = |place: &str, name: &str, kind: &str| json!({"name": name, "in": place, "required": true, "schema": {"type": kind}});
     let bytes = json!({"content": {"application/octet-stream": {}}});
     let named = parameter("query", "name", "string");
     let id = parameter("path", "id", "string");
