@@ -49,6 +49,9 @@ pub struct Metrics {
     pub events_delivered: IntCounter,
     pub proposal_seconds: Histogram,
     pub http_request_seconds: HistogramVec,
+    pub search_lag: IntGauge,
+    pub search_indexed: IntCounter,
+    pub search_seconds: Histogram,
 }
 
 impl Metrics {
@@ -114,6 +117,12 @@ impl Metrics {
                 "HTTP requests.",
                 &["path", "status"],
             ),
+            search_lag: gauge(
+                "chat_search_lag_changes",
+                "Changes of the chat (`at`) that the index for search lacks.",
+            ),
+            search_indexed: counter("chat_search_indexed_messages_total", "Messages put into the index."),
+            search_seconds: histogram("chat_search_seconds", "From a search asked for to answered.", SECONDS),
             registry,
         };
         made.register_all();
@@ -185,6 +194,9 @@ impl Metrics {
             Box::new(self.events_delivered.clone()),
             Box::new(self.proposal_seconds.clone()),
             Box::new(self.http_request_seconds.clone()),
+            Box::new(self.search_lag.clone()),
+            Box::new(self.search_indexed.clone()),
+            Box::new(self.search_seconds.clone()),
             Box::new(prometheus::process_collector::ProcessCollector::for_self()),
         ];
         for family in families {

@@ -13,8 +13,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cluster::Cluster;
+use crate::cluster::client::password_of;
 
-const STORIES_MAX: Duration = Duration::from_secs(300);
+const STORIES_MAX: Duration = Duration::from_secs(600);
+/// Whose password the stories are told, for what only an admin may do.
+const ADMIN: &str = "root";
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 const ASK: &str = r#"#!/bin/sh
@@ -32,6 +35,9 @@ async fn the_page_in_a_real_browser() {
     fs::create_dir(&notes).unwrap();
     fs::write(&ask, ASK).unwrap();
     fs::set_permissions(&ask, fs::Permissions::from_mode(0o755)).unwrap();
+
+    // The first account of a cluster on loopback is its admin.
+    drop(cluster.register(0, ADMIN).await);
 
     let said = folder.join("stories.log");
     let mut stories = tell(&cluster, &ask, &said);
@@ -69,6 +75,7 @@ fn tell(cluster: &Cluster, ask: &Path, said: &Path) -> Child {
         .args(stories)
         .current_dir(&here)
         .env("CHAT_URLS", cluster.urls().join(","))
+        .env("CHAT_ADMIN", format!("{ADMIN}:{}", password_of(ADMIN)))
         .env("CHAT_KILL_COMMAND", format!("'{}' kill", ask.display()))
         .env("CHAT_START_COMMAND", format!("'{}' start", ask.display()))
         .stdin(Stdio::null())

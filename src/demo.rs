@@ -44,10 +44,16 @@ pub fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     check_variables()?;
     open_files::raise_limit();
     let folder = &arguments.dir;
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let is_used = || Layout::settings_file(folder, 1).exists();
+    if !is_used() {
+        // Wrong usage leaves no folder behind.
+        layout(arguments, folder.clone())?;
+    }
+    fs::create_dir_all(folder).with_context(|| {
+        format!("cannot make the folder {}: choose a --dir that this user may write to", folder.display())
+    })?;
     let _lock = lock(folder)?;
-    let nodes =
-        if Layout::settings_file(folder, 1).exists() { found(arguments)? } else { create(arguments)? };
+    let nodes = if is_used() { found(arguments)? } else { create(arguments)? };
     actix::System::new().block_on(supervise(&nodes))
 }
 
@@ -149,26 +155,29 @@ fn found(arguments: &DemoArguments) -> anyhow::Result<Vec<DemoNode>> {
     Ok(nodes)
 }
 
-/// New nodes in a folder that has none.
-fn create(arguments: &DemoArguments) -> anyhow::Result<Vec<DemoNode>> {
-    let folder = &arguments.dir;
-    let count = arguments.nodes.unwrap_or(NODES_DEFAULT);
+/// What is asked for, for a folder without nodes.
+fn layout(arguments: &DemoArguments, folder: PathBuf) -> Result<Layout, WrongUsage> {
     let first = Ports {
         http: arguments.http_port.unwrap_or(HTTP_PORT_DEFAULT),
         peer: arguments.peer_port.unwrap_or(PEER_PORT_DEFAULT),
     };
+    Layout::consecutive(folder, arguments.nodes.unwrap_or(NODES_DEFAULT), first)
+}
+
+/// New nodes in a folder that has none.
+fn create(arguments: &DemoArguments) -> anyhow::Result<Vec<DemoNode>> {
+    let folder = &arguments.dir;
     let absolute = fs::canonicalize(folder).with_context(|| format!("cannot find {}", folder.display()))?;
-    let layout = Layout::consecutive(absolute, count, first)?;
+    let layout = layout(arguments, absolute)?;
+    let count = layout.ports.len();
     // Left by a start that never got as far as the first node's file.
-    for number in
-        (usize::from(count) + 1..).take_while(|number| Layout::settings_file(folder, *number).exists())
-    {
+    for number in (count + 1..).take_while(|number| Layout::settings_file(folder, *number).exists()) {
         let _ = fs::remove_file(Layout::settings_file(folder, number));
     }
     layout.write("")?;
-    let checked = load(folder, usize::from(count)).and_then(|nodes| check_ports(&nodes).map(|()| nodes));
+    let checked = load(folder, count).and_then(|nodes| check_ports(&nodes).map(|()| nodes));
     if checked.is_err() {
-        for number in 1..=usize::from(count) {
+        for number in 1..=count {
             let _ = fs::remove_file(Layout::settings_file(folder, number));
         }
     }

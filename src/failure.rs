@@ -18,6 +18,17 @@ pub fn exit_status(error: &anyhow::Error) -> u8 {
     if error.is::<SettingsError>() || error.is::<WrongUsage>() { WRONG_USAGE } else { FAILED }
 }
 
+/// The error and what caused it, each thing said once: many an error names its cause in its own words.
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said = if said.is_empty() { cause } else { format!("{said}: {cause}") };
+        }
+    }
+    said
+}
+
 /// The message of the argument parser without its usage text, on one line.
 pub fn usage_in_one_line(message: &str) -> String {
     let message = message.strip_prefix("error: ").unwrap_or(message);
@@ -41,5 +52,20 @@ mod tests {
         let usage = Err::<(), _>(WrongUsage("no".into())).context("while trying").unwrap_err();
         assert_eq!(exit_status(&usage), 2);
         assert_eq!(exit_status(&anyhow::anyhow!("disk full")), 1);
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot write x: {source}: choose another folder")]
+        struct Unwritable {
+            source: std::io::Error,
+        }
+        let error = anyhow::Error::new(Unwritable { source: std::io::Error::other("no room") });
+        assert_eq!(sentence(&error), "cannot write x: no room: choose another folder");
+        assert_eq!(
+            sentence(&error.context("cannot start")),
+            "cannot start: cannot write x: no room: choose another folder"
+        );
     }
 }

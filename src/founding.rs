@@ -207,11 +207,15 @@ impl<B: Book> FoundingDesk for Desk<B> {
         if without.contains(own) {
             return Err(format!("{own} is the node that was asked: it cannot be left out"));
         }
-        match left(members, without).into_iter().next() {
+        let mut all = lock(&self.without);
+        // Added to those that were given up before: they are named one by one, or all at once.
+        let more: Vec<String> = without.iter().filter(|name| !all.contains(name)).cloned().collect();
+        let given_up = [all.as_slice(), &more].concat();
+        match left(members, &given_up).into_iter().next() {
             Some(founder) if founder.name != *own => Ok(Some(founder)),
             _ => {
-                warn!(without = without.join(", "), "the operator gave members up");
-                *lock(&self.without) = without.to_vec();
+                warn!(without = given_up.join(", "), "the operator gave members up");
+                *all = given_up;
                 Ok(None)
             }
         }

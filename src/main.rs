@@ -106,7 +106,7 @@ fn main() -> ExitCode {
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::complain(&format!("{error:#}"));
+            terminal::complain(&failure::sentence(&error));
             ExitCode::from(failure::exit_status(&error))
         }
     }

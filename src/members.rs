@@ -96,8 +96,7 @@ pub fn run(arguments: &MembersArguments) -> anyhow::Result<()> {
             ))?);
         }
         What::Add { name, peer, public, learner } => {
-            check(name, peer, public)?;
-            let (peer, public) = (peer.trim_end_matches('/').into(), public.trim_end_matches('/').into());
+            let (peer, public) = check(name, peer, public)?;
             Wish::Add { name: name.clone(), peer, public, learner: *learner }
         }
         What::Remove { name } => Wish::Remove { name: name.clone() },
@@ -115,18 +114,22 @@ pub fn transfer(arguments: &TransferArguments) -> anyhow::Result<()> {
     change(&settings, Wish::Lead { name: arguments.node.clone() })
 }
 
-fn check(name: &str, peer: &str, public: &str) -> Result<(), WrongUsage> {
+/// The two addresses, in the one spelling that the node will give itself.
+fn check(name: &str, peer: &str, public: &str) -> Result<(String, String), WrongUsage> {
     if !is_name(name) {
         return Err(WrongUsage(format!("NAME is {name:?}, must be 1 to 32 of a-z 0-9 . _ -")));
     }
     let url = |text: &str| HttpUrl::parse(text).filter(|url| !url.is_wildcard());
-    if url(peer).is_none_or(|url| url.is_secure()) {
+    let Some(peer_url) = url(peer).filter(|url| !url.is_secure()) else {
         return Err(WrongUsage(format!("PEER is {peer:?}, must be a URL such as http://10.0.0.4:8201")));
-    }
-    if url(public).is_none() {
+    };
+    let Some(public_url) = url(public) else {
         return Err(WrongUsage(format!("PUBLIC is {public:?}, must be a URL such as https://chat4.example")));
+    };
+    if peer_url == public_url {
+        return Err(WrongUsage(format!("PEER and PUBLIC are both {peer_url}, must be two addresses")));
     }
-    Ok(())
+    Ok((peer_url.to_string(), public_url.to_string()))
 }
 
 fn list(settings: &Settings, json: bool) -> anyhow::Result<()> {
@@ -174,20 +177,9 @@ async fn post<T: Serialize>(
         Ok(Answer { status: 200, body }) => {
             serde_json::from_slice(&body).context("the node's answer cannot be read")
         }
-        Ok(Answer { status: 401, .. }) => {
-            bail!("{name} at {url} refuses our secret: peer.secret must be the one that it was started with")
-        }
-        Ok(answer) => bail!("{}", said(&answer)),
+        Ok(answer) => bail!(status::refusal(settings, &answer)),
         Err(reason) => bail!("{name} does not answer at {url} ({reason}): start it, or ask another node"),
     }
-}
-
-/// The sentence of a refusal.
-fn said(answer: &Answer) -> String {
-    let sentence = serde_json::from_slice::<serde_json::Value>(&answer.body)
-        .ok()
-        .and_then(|value| Some(value["error"]["message"].as_str()?.to_owned()));
-    sentence.unwrap_or_else(|| format!("the node answers with status {}", answer.status))
 }
 
 #[cfg(test)]
@@ -197,13 +189,17 @@ mod tests {
     #[test]
     fn wrong_names_and_addresses_are_wrong_usage() {
         let (peer, public) = ("http://10.0.0.4:8201", "https://chat4.example");
-        assert!(check("node4", peer, public).is_ok());
+        assert_eq!(
+            check("node4", "http://NODE4:80/", "HTTPS://chat4.example:443").unwrap(),
+            ("http://node4".to_owned(), "https://chat4.example".to_owned())
+        );
         for (name, peer, public, word) in [
             ("Node4", peer, public, "NAME"),
             ("node4", "10.0.0.4:8201", public, "PEER"),
             ("node4", "http://0.0.0.0:8201", public, "PEER"),
             ("node4", "https://10.0.0.4:8201", public, "PEER"),
             ("node4", peer, "ftp://x", "PUBLIC"),
+            ("node4", peer, peer, "PEER and PUBLIC"),
         ] {
             let said = check(name, peer, public).unwrap_err().to_string();
             assert!(said.starts_with(word), "{said}");

@@ -29,6 +29,8 @@ pub struct ClusterView {
     pub at: u64,
     pub epoch: Option<String>,
     pub nodes: Vec<NodeView>,
+    /// What a node waits for that is part of no chat yet.
+    pub waiting: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -89,7 +91,7 @@ async fn exchange(sending: SendClientRequest, timeout: Duration) -> Result<Answe
     };
     match tokio::time::timeout(timeout, exchange).await {
         Ok(answered) => answered,
-        Err(_) => Err(format!("nothing within {} s", timeout.as_secs_f32())),
+        Err(_) => Err(format!("nothing within {:.1} s", timeout.as_secs_f32())),
     }
 }
 

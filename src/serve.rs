@@ -1,11 +1,13 @@
 //! The life of one node: open, found, wire, serve, drain.
 
+use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::{Arbiter, ArbiterHandle};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer};
 use anyhow::{Context as _, bail};
@@ -19,6 +21,7 @@ use chat_actors::peer_link::{Secret, wire};
 use chat_actors::storage::{FoundingError, Store, StoreError, suspect};
 use futures_util::future::join_all;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::departure::Parting;
@@ -41,6 +44,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const HAND_OVER_MAX: Duration = Duration::from_millis(1_200);
 /// How long clients may take to go.
 const FAREWELL_MAX: Duration = Duration::from_millis(700);
+/// How long the answers to HTTP requests under way may take: each has an outcome, or its own end, within 5 s.
+const ANSWERS_MAX: Duration = Duration::from_millis(5_500);
 /// A member that does not say within this that this node was removed will say so later.
 const REMOVED_ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Links drop a connection that was idle for 30 s; the server must not be first.
@@ -92,7 +97,7 @@ async fn live(
     };
     let desk = Desk::new(who, Ledger(store))?;
     let peer_edge = Arc::new(PeerEdge::new(secret.clone(), desk.clone()));
-    let peer_server = serve_peers(&peer_edge, peer_listener)?;
+    let (peer_server, peer_thread) = serve_peers(&peer_edge, peer_listener)?;
     let gate = Arc::new(Gate::new(metrics.clone(), settings.limits.frame_bytes));
     let people_server = people::serve(&gate, people_listener, workers())?;
     info!(node = settings.node.name, version = env!("CARGO_PKG_VERSION"), "starting");
@@ -113,8 +118,10 @@ async fn live(
             bail!(farewell(&settings.node.name, why, &word));
         }
     }
+    warn_of_other_addresses(&settings, &store)?;
+    let thread = its_handle(peer_thread).await?;
     let mut node = tokio::select! {
-        node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge) => node?,
+        node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge, &thread) => node?,
         () = signals.next() => {
             info!("stopped before the node was started");
             return Ok(());
@@ -145,7 +152,10 @@ async fn live(
     gate.stop();
     let drain = async {
         let _late = tokio::time::timeout(HAND_OVER_MAX, node.step_down()).await;
-        let _late = tokio::time::timeout(FAREWELL_MAX, node.farewell(leave)).await;
+        let _late = tokio::join!(
+            tokio::time::timeout(FAREWELL_MAX, node.farewell(leave)),
+            tokio::time::timeout(ANSWERS_MAX, gate.close()),
+        );
         stop(&people_server).await;
         stop(&peer_server).await;
     };
@@ -175,6 +185,23 @@ fn begin_anew(settings: &Settings, word: &str) -> anyhow::Result<()> {
     // Returns only when it fails.
     let error = again.args(std::env::args_os().skip(1)).exec();
     Err(error).with_context(|| format!("{word}; start {name} again, and it joins anew"))
+}
+
+/// The others reach this node where the chat has it, not where its settings say: it would seem to be cut off.
+fn warn_of_other_addresses(settings: &Settings, store: &Store) -> anyhow::Result<()> {
+    let (own, peer, public) = (store.raft_id()?, &settings.peer.url, &settings.http.public_url);
+    let Some(here) = store.nodes()?.into_iter().find(|node| node.raft_id == own) else { return Ok(()) };
+    for (key, known, set) in
+        [("peer.url", &here.peer, peer.to_string()), ("http.public_url", &here.public, public.to_string())]
+    {
+        if *known != set {
+            warn!(
+                "{key} is {set:?}, but the chat has this node at {known:?} and looks for it there: set it back, or \
+                 `members remove` this node and start it with an empty data_dir"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Whether another cluster came in the place of this node's meanwhile; in whose, in words. Asked before
@@ -214,9 +241,18 @@ async fn stop(server: &ServerHandle) {
     server.stop(false).await;
 }
 
-fn serve_peers(edge: &Arc<PeerEdge>, listener: TcpListener) -> anyhow::Result<ServerHandle> {
+/// Serves the other nodes on one thread, which is told as soon as it runs: consensus lives there too.
+fn serve_peers(
+    edge: &Arc<PeerEdge>,
+    listener: TcpListener,
+) -> anyhow::Result<(ServerHandle, watch::Receiver<Option<ArbiterHandle>>)> {
     let edge = Arc::clone(edge);
-    let server = HttpServer::new(move || App::new().configure(peer::configure(&edge)))
+    let (tell, thread) = watch::channel(None);
+    let app = move || {
+        tell.send_replace(Some(Arbiter::current()));
+        App::new().configure(peer::configure(&edge))
+    };
+    let server = HttpServer::new(app)
         .workers(1)
         .keep_alive(PEER_KEEP_ALIVE)
         .tcp_nodelay(true)
@@ -226,7 +262,12 @@ fn serve_peers(edge: &Arc<PeerEdge>, listener: TcpListener) -> anyhow::Result<Se
         .run();
     let handle = server.handle();
     actix::spawn(server);
-    Ok(handle)
+    Ok((handle, thread))
+}
+
+async fn its_handle(mut thread: watch::Receiver<Option<ArbiterHandle>>) -> anyhow::Result<ArbiterHandle> {
+    let told = thread.wait_for(Option::is_some).await.ok().and_then(|handle| handle.clone());
+    told.context("the thread of the peer port has ended")
 }
 
 /// Threads that serve people: as many as the machine has, within reason.
@@ -238,7 +279,9 @@ fn workers() -> usize {
 fn listen(address: &BindAddress, key: &str) -> anyhow::Result<TcpListener> {
     let text = address.to_string();
     let Some(resolved) = text.to_socket_addrs().ok().and_then(|mut all| all.next()) else {
-        bail!("cannot listen on {text} ({key}): no such address");
+        bail!(
+            "cannot listen on {text} ({key}): its name cannot be resolved: choose an address of this machine"
+        );
     };
     let take = || {
         let socket = Socket::new(Domain::for_address(resolved), Type::STREAM, Some(Protocol::TCP))?;
@@ -246,10 +289,18 @@ fn listen(address: &BindAddress, key: &str) -> anyhow::Result<TcpListener> {
         socket.set_nonblocking(true)?;
         socket.bind(&resolved.into())?;
         socket.listen(BACKLOG)?;
-        Ok::<_, std::io::Error>(TcpListener::from(socket))
+        Ok::<_, io::Error>(TcpListener::from(socket))
     };
-    take().with_context(|| {
-        format!("cannot listen on {text} ({key}): stop what uses that port, or choose another one")
+    take().map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => "stop what uses that port, or choose another one",
+            io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+            io::ErrorKind::PermissionDenied => {
+                "choose a port from 1024 on, or allow this user to take that one"
+            }
+            _ => "choose another address",
+        };
+        anyhow::anyhow!("cannot listen on {text} ({key}): {error}: {remedy}")
     })
 }
 
@@ -299,6 +350,7 @@ impl Book for Ledger {
     }
 
     fn admit(&mut self, admission: &Admission) -> Result<(), FoundingError> {
-        self.0.admit(admission)
+        let done = self.0.admit(admission);
+        self.trust(done)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::node_client::{self, ClusterView, NodeView};
+use crate::node_client::{self, Answer, ClusterView, NodeView};
 use crate::settings::Settings;
 use crate::terminal;
 
@@ -53,18 +53,42 @@ pub async fn ask(settings: &Settings) -> anyhow::Result<bytes::Bytes> {
     let answer = node_client::get(&client, &format!("{url}/api/v1/cluster"), secret, ANSWER_TIMEOUT).await;
     match answer {
         Ok(answer) if answer.status == 200 => Ok(answer.body),
-        Ok(answer) if matches!(answer.status, 401 | 403) => {
-            bail!("{name} at {url} refuses our secret: peer.secret must be the one that it was started with")
-        }
-        Ok(answer) => {
-            bail!("{name} at {url} answers with status {}: is that a node's peer.url?", answer.status)
-        }
+        Ok(answer) => match said(&answer) {
+            Some(said) if !is_secret_refused(&answer) => bail!("{name} at {url}: {said}"),
+            _ => bail!(refusal(settings, &answer)),
+        },
         Err(reason) => bail!("{name} does not answer at {url} ({reason}): start it, or ask another node"),
     }
 }
 
+/// What a node says that does not do what it is asked, as a sentence; who else may answer there says none.
+pub fn refusal(settings: &Settings, answer: &Answer) -> String {
+    let (name, url) = (&settings.node.name, &settings.peer.url);
+    if is_secret_refused(answer) {
+        return format!(
+            "{name} at {url} refuses our secret: peer.secret must be the one that it was started with"
+        );
+    }
+    said(answer).unwrap_or_else(|| {
+        format!("{name} at {url} answers with status {}: is that a node's peer.url?", answer.status)
+    })
+}
+
+fn is_secret_refused(answer: &Answer) -> bool {
+    matches!(answer.status, 401 | 403)
+}
+
+/// The sentence in a node's answer that says why not.
+fn said(answer: &Answer) -> Option<String> {
+    let value = serde_json::from_slice::<serde_json::Value>(&answer.body).ok()?;
+    Some(value["error"]["message"].as_str()?.to_owned())
+}
+
 /// The cluster in a line, then a line a node.
 fn lines(view: &ClusterView) -> Vec<String> {
+    if let Some(waiting) = &view.waiting {
+        return vec![format!("{} is not part of a chat yet: {waiting}", view.node)];
+    }
     let unknown = || "unknown".to_string();
     let mut lines = vec![format!(
         "cluster {}, epoch {}, as {} sees it: {}, leader {}, term {}, at {}",
@@ -132,6 +156,18 @@ mod tests {
                 "node1   leader   up    lag 0  0.4 ms  http://127.0.0.1:8101",
                 "node10  learner  down  lag ?  ? ms    http://127.0.0.1:8110",
             ]
+        );
+    }
+
+    #[test]
+    fn before_there_is_a_chat() {
+        let json = r#"{"cluster":null,"node":"node2","leader":null,"term":0,"quorum":false,"applied":0,"at":0,
+            "epoch":null,"nodes":[],"waiting":"waiting for node3"}"#;
+        let view: ClusterView = serde_json::from_str(json).unwrap();
+        let expected = ["node2 is not part of a chat yet: waiting for node3"];
+        assert_eq!(
+            (lines(&view).as_slice(), member_lines(&view).as_slice()),
+            (&expected.map(String::from)[..], &expected.map(String::from)[..])
         );
     }
 

@@ -7,14 +7,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Arbiter, AsyncContext as _, Context};
-use actix_web::HttpResponse;
+use actix::{Actor, ArbiterHandle, AsyncContext as _, Context};
 use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
 use chat_actors::disk_watch::{DiskWatch, DiskWatchConfig};
 use chat_actors::files::nodes::Asking;
 use chat_actors::hub::Hub;
+use chat_actors::indexer::Indexer;
+use chat_actors::indexer::actor::IndexerConfig;
 use chat_actors::membership::{Directory, Retirement, Roll};
 use chat_actors::messages::audit::Counted;
 use chat_actors::messages::consensus::{Forwarded, Propose, ReadBarrier, Standing, Step, StepDown};
@@ -25,10 +26,13 @@ use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::news::{DiskReport, Role};
 use chat_actors::messages::people::{Peers, Replaced};
 use chat_actors::messages::reading::{LogEntries, TablesAt};
+use chat_actors::messages::search::Grown;
 use chat_actors::metrics::Metrics;
 use chat_actors::passwords::Passwords;
 use chat_actors::peer_link::lane::LaneLimits;
-use chat_actors::peer_link::{PeerLinkConfig, PeerLinkPorts, Roster, RosterConfig, RosterPorts, Secret};
+use chat_actors::peer_link::{
+    PeerLinkConfig, PeerLinkPorts, Roster, RosterConfig, RosterPorts, Secret, Seen,
+};
 use chat_actors::raft::actor::{Ports, RaftNode};
 use chat_actors::raft::core::Config;
 use chat_actors::raft::log_view::LogStart;
@@ -44,10 +48,11 @@ use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use crate::departure::{Departure, Parting};
-use crate::edge::cluster_json;
+use crate::edge::cluster_answer;
 use crate::edge::copies::CopyPorts;
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
+use crate::founding::digits;
 use crate::settings::{RaftSettings, Registration, Settings};
 
 /// Messages that may wait for an actor before whoever can be put off is.
@@ -59,6 +64,9 @@ const READER_MAILBOX: usize = 4_096;
 const READERS: u32 = 2;
 /// Questions of other nodes, which are answered beside those of people.
 const STATE_MAILBOX: usize = 64;
+const SEARCH_MAILBOX: usize = 1_024;
+/// One says as much as many.
+const GROWN_MAILBOX: usize = 1;
 const FETCH_MAILBOX: usize = 64;
 const WATCH_MAILBOX: usize = 64;
 const HASHERS: usize = 2;
@@ -148,6 +156,7 @@ pub async fn start_node(
     mut store: Store,
     gate: &Gate,
     peer_edge: &PeerEdge,
+    peer_thread: &ArbiterHandle,
 ) -> anyhow::Result<RunningNode> {
     let opened = start_store(&mut store).await?;
     let (own, cluster) = (opened.raft_id, opened.cluster.clone());
@@ -173,8 +182,10 @@ pub async fn start_node(
 
     let reader = Reader::start(store.path(), READERS, damaged.clone())?;
     let readers = Seat::new(metrics, "reader", READER_MAILBOX);
-    let state_reader = Reader::start(store.path(), 1, damaged)?;
+    let state_reader = Reader::start(store.path(), 1, damaged.clone())?;
     let state_readers = Seat::new(metrics, "state_reader", STATE_MAILBOX);
+    let config = IndexerConfig { data_dir: settings.node.data_dir.clone(), chat: store.path().to_owned() };
+    let indexer = Indexer::new(config, damaged, metrics).start_on_own_thread();
     let hub = Hub::new(opened.at, directory.clone()).start();
     let hub = Hub::ports(&hub, metrics);
     listeners.peers.subscribe(hub.peers.clone());
@@ -183,7 +194,7 @@ pub async fn start_node(
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
     let boot = opened.boot;
-    let consensus = start_consensus(Parts {
+    let parts = Parts {
         store,
         opened,
         settings: settings.raft.clone(),
@@ -193,12 +204,13 @@ pub async fn start_node(
         tables_at: state_readers.port(state_reader.clone().recipient()),
         data_dir: settings.node.data_dir.clone(),
         reserve_mb: settings.disk.reserve_mb,
+        grown: Seat::new(metrics, "indexer", GROWN_MAILBOX).port(indexer.clone().recipient()),
         listeners,
         directory: tell_directory,
         roll: tell_roll,
         metrics: metrics.clone(),
-    })
-    .await?;
+    };
+    let consensus = start_consensus(parts, peer_thread).await?;
 
     let files = files::start(files::Parts {
         settings,
@@ -223,6 +235,8 @@ pub async fn start_node(
         users: readers.port(reader.clone().recipient()),
         rooms: readers.port(reader.clone().recipient()),
         members: readers.port(reader.clone().recipient()),
+        versions: readers.port(reader.clone().recipient()),
+        search: Seat::new(metrics, "indexer", SEARCH_MAILBOX).port(indexer.recipient()),
         passwords: Passwords::open(HASHERS, metrics),
         typing: hub.typing.clone(),
         online: hub.online.clone(),
@@ -233,6 +247,7 @@ pub async fn start_node(
     let inside = gate::Inside {
         executor,
         standing: consensus.standing.clone(),
+        barrier: consensus.read_barrier.clone(),
         hub: hub.clone(),
         directory: directory.clone(),
         ping_every: PING_EVERY,
@@ -248,7 +263,7 @@ pub async fn start_node(
         directory,
         stranger: consensus.stranger.clone(),
         change: consensus.change.clone(),
-        seen: peer::Seen::default(),
+        seen: Seen::default(),
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
@@ -262,12 +277,7 @@ pub async fn start_node(
         state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
-            Box::pin(async move {
-                match cluster_json(&inside).await {
-                    Some(text) => gate::json(200, text),
-                    None => HttpResponse::ServiceUnavailable().finish(),
-                }
-            })
+            Box::pin(async move { cluster_answer(&inside).await })
         }),
     });
     let Consensus { step_down, retire, .. } = consensus;
@@ -356,21 +366,22 @@ pub struct Parts {
     pub tables_at: Port<TablesAt>,
     pub data_dir: PathBuf,
     pub reserve_mb: u64,
+    pub grown: Port<Grown>,
     pub listeners: Listeners,
     pub directory: watch::Sender<Arc<Directory>>,
     pub roll: watch::Sender<Arc<Roll>>,
     pub metrics: Metrics,
 }
 
-/// Starts `RaftNode`, its links on the same thread, and `Storage` on one of its own.
+/// Starts `RaftNode` and its links on the thread that serves the other nodes, and `Storage` on one of its
+/// own. What a peer brings is then stepped, and what comes of it sent, without waking another thread.
 ///
 /// # Errors
 /// When Raft refuses what the disk holds, or a peer's address cannot be used.
-pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
+pub async fn start_consensus(parts: Parts, thread: &ArbiterHandle) -> anyhow::Result<Consensus> {
     let (done, started) = oneshot::channel();
-    let arbiter = Arbiter::new();
     // RaftNode and the links name each other, so all are made on their thread, from the inside.
-    let spawned = arbiter.spawn_fn(move || {
+    let spawned = thread.spawn_fn(move || {
         let built = build(parts);
         let _stopping = done.send(built);
     });
@@ -381,6 +392,7 @@ pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
 fn build(parts: Parts) -> anyhow::Result<Consensus> {
     let Parts { store, opened, settings, log_entries, tables_at, data_dir, listeners, metrics, .. } = parts;
     let node = node(&opened, &settings)?;
+    let run = digits::<8>()?;
     let seat = Seat::new(&metrics, "raft_node", RAFT_MAILBOX);
     let roster_seat = Seat::new(&metrics, "roster", ROSTER_MAILBOX);
     let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
@@ -431,7 +443,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             directory: parts.directory,
             roll: parts.roll,
         };
-        let config = roster_config(&opened, parts.own_url, parts.secret, &metrics);
+        let config = roster_config(&opened, parts.own_url, parts.secret, run, &metrics);
         let roster = Roster::new(config, ports).start();
         let mut members = listeners.members.clone();
         members.subscribe(seat.port(raft.clone().recipient()));
@@ -446,6 +458,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
                 replaced: listeners.replaced.clone(),
                 counted: listeners.counted.clone(),
                 members,
+                grown: parts.grown,
             },
             &metrics,
         )
@@ -478,7 +491,13 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
     })
 }
 
-fn roster_config(opened: &Opened, own_url: String, secret: Secret, metrics: &Metrics) -> RosterConfig {
+fn roster_config(
+    opened: &Opened,
+    own_url: String,
+    secret: Secret,
+    run: String,
+    metrics: &Metrics,
+) -> RosterConfig {
     let link = PeerLinkConfig {
         peer: opened.raft_id,
         url: own_url.clone(),
@@ -487,6 +506,7 @@ fn roster_config(opened: &Opened, own_url: String, secret: Secret, metrics: &Met
         own: opened.raft_id,
         own_url,
         boot: opened.boot,
+        run,
         limits: LaneLimits::default(),
     };
     RosterConfig { link, directory: directory(opened), metrics: metrics.clone() }

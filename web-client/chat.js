@@ -5,22 +5,31 @@
  * @typedef {import("./types.js").Room} Room
  */
 
-import { forget, recall, remember } from "./db.js";
+import { tidyBlobs } from "./blobs.js";
+import { forget, outboxItems, recall, remember } from "./db.js";
+import { draftFiles } from "./draft.js";
 import { list, origins, readRoom, readUser } from "./frames.js";
 import { newId } from "./ids.js";
-import { askCluster } from "./lookout.js";
+import { askAnywhere, askCluster } from "./lookout.js";
+import { Media } from "./media.js";
 import { Outbox } from "./outbox.js";
+import { attachedTo } from "./pending.js";
 import { Reader } from "./reader.js";
-import { noAnswer, Refusal } from "./refusal.js";
+import { noAnswer, problemOf, Refusal } from "./refusal.js";
+import { clearShelf, fromShelf, keepShelf } from "./shelf.js";
 import { Connection } from "./socket.js";
+import { Uploads } from "./uploads.js";
 
 const LOGIN_MS = 12_000;
 const LOGOUT_MS = 3000;
 const ASK_MS = 12_000;
 const READ_MARK_MS = 1000;
 const TYPING_MS = 3000;
-const JOINABLE_MS = 4000;
+const JOINABLE_MS = 6000;
 const KEEP_ROOMS_MS = 2000;
+/** So often a message's files are uploaded again because no node knows them. */
+const LOST_MAX = 3;
+const STRAY_FILE_MS = 24 * 3600 * 1000;
 
 export class Chat {
   #store;
@@ -37,6 +46,8 @@ export class Chat {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #markTimer;
   #typed = { room: 0, time: 0 };
+  /** How often the files of a waiting message were not to be found. @type {Map<string, number>} */
+  #lost = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #roomsTimer;
 
@@ -48,13 +59,25 @@ export class Chat {
     this.#store = store;
     this.#home = home;
     this.#connection = this.#newConnection();
+    this.uploads = new Uploads({ url: () => this.#connection.url, token: () => this.#token });
+    this.media = new Media({
+      nodes: () => [...new Set([this.#connection.url ?? home, ...this.#connection.nodes])],
+      token: () => this.#token,
+      ask: (op, fields) => this.ask(op, fields),
+    });
     this.#outbox = new Outbox({
-      send: (item) => this.#connection.request(item.op, { room: item.room, ...item.fields }, { id: item.id }),
+      send: (item) => this.#sendItem(item),
       changed: (items) => store.setOutbox(items),
       acknowledged: (item, reply) => store.acknowledge(item, reply),
+      gone: (item) => {
+        this.#lost.delete(item.id);
+        this.uploads.forget(attachedTo(item));
+      },
     });
     this.reader = new Reader(store, (op, fields, patience_ms) => this.#connection.request(op, fields, { patience_ms }));
     setInterval(() => this.reader.refreshJoinable(), JOINABLE_MS);
+    void tidyFiles();
+    keepShelf(store);
     store.on("rooms", () => (this.#roomsTimer ??= setTimeout(() => this.#keepRooms(), KEEP_ROOMS_MS)));
   }
 
@@ -66,6 +89,7 @@ export class Chat {
     const rooms = list(recall(`rooms:${session.name}`)).map(readRoom).filter((room) => room !== null);
     this.#store.expect(readUser({ name: session.name }), rooms);
     void this.#outbox.open(session.name);
+    void fromShelf(session.name).then((kept) => kept && this.#token === session.token && this.#store.recall(kept.epoch, kept.messages, kept.people));
     this.#hello();
     return true;
   }
@@ -75,9 +99,10 @@ export class Chat {
    * @param {string} name
    * @param {string} password
    * @param {string} id the same for the same try, repeated
+   * @param {string} [invite] the token of a link that lets one in
    * @returns {Promise<void>} rejects with a `Refusal`
    */
-  async enter(op, name, password, id) {
+  async enter(op, name, password, id, invite) {
     this.#connection.close();
     this.#connection = this.#newConnection();
     const connection = this.#connection;
@@ -86,7 +111,7 @@ export class Chat {
       setTimeout(() => reject(connection.lastProblem ? new Refusal(connection.lastProblem) : noAnswer()), LOGIN_MS);
     });
     // Once there is a token, coming back is a `hello`.
-    connection.open(() => (this.#token === null ? { op, id, name, password } : this.#helloFrame()));
+    connection.open(() => (this.#token === null ? { op, id, name, password, ...(invite ? { invite } : {}) } : this.#helloFrame()));
     try {
       await entered;
     } catch (error) {
@@ -95,6 +120,18 @@ export class Chat {
     } finally {
       this.#entering = null;
     }
+  }
+
+  /**
+   * Sets a new password by a link, and logs in with it.
+   * @param {string} link the link's token
+   * @param {string} password
+   * @param {string} id the same for the same try, repeated
+   * @returns {Promise<void>} rejects with a `Refusal`
+   */
+  async resetPassword(link, password, id) {
+    const reply = await askAnywhere([this.#home, ...this.#rememberedNodes()], "set_password", { link, password }, id);
+    await this.enter("login", readUser(reply.user).name, password, newId());
   }
 
   async logOut() {
@@ -106,6 +143,26 @@ export class Chat {
       // Unauthorized means done; and with nobody answering, the token is at least gone from here.
     }
     if (me) this.#leave(null);
+  }
+
+  /**
+   * The account ends for good, and with it what waits here in its name.
+   * @param {string} password
+   * @param {string} id
+   */
+  async deleteAccount(password, id) {
+    try {
+      await this.#connection.request("delete_account", { password }, { id, patience_ms: ASK_MS });
+    } catch (error) {
+      // Its sessions have ended: what was asked for is done.
+      if (problemOf(error).code !== "unauthorized") throw error;
+    }
+    if (this.#store.me) this.#leave(null);
+  }
+
+  /** The node that serves us, or else the one the page came from. */
+  get node() {
+    return this.#connection.url ?? this.#home;
   }
 
   /** After the server asked the page to stay away. */
@@ -123,10 +180,11 @@ export class Chat {
    * @param {number} room
    * @param {string} text
    * @param {number | null} replyTo
+   * @param {import("./types.js").Local[]} [attached] files that go with it
    */
-  send(room, text, replyTo) {
+  send(room, text, replyTo, attached = []) {
     this.#typed = { room: 0, time: 0 };
-    this.#outbox.add("send", room, replyTo === null ? { text } : { text, reply_to: replyTo });
+    this.#outbox.add("send", room, { text, ...(replyTo === null ? {} : { reply_to: replyTo }), ...(attached.length > 0 ? { attached } : {}) });
   }
 
   /**
@@ -206,6 +264,53 @@ export class Chat {
   }
 
   /**
+   * Shown at once, and taken back when it was refused.
+   * @param {number} room
+   * @param {boolean} on whether its new messages make no noise
+   */
+  async mute(room, on) {
+    this.#store.setMuted(room, on);
+    try {
+      await this.change("mute", { room, on });
+    } catch (error) {
+      this.#store.setMuted(room, !on);
+      throw error;
+    }
+  }
+
+  /**
+   * A question that changes nothing.
+   * @param {string} op
+   * @param {Record<string, unknown>} fields
+   */
+  ask(op, fields) {
+    return this.#connection.request(op, fields, { patience_ms: ASK_MS });
+  }
+
+  /**
+   * A message leaves once a node has its files.
+   * @param {import("./types.js").Item} item
+   */
+  async #sendItem(item) {
+    const { attached: _, ...fields } = item.fields;
+    const attached = attachedTo(item);
+    if (attached.length > 0) {
+      const hashes = await Promise.all(attached.map((local) => this.uploads.finished(local)));
+      fields.files = attached.map((local, index) => ({ file: hashes[index], name: local.name }));
+    }
+    try {
+      return await this.#connection.request(item.op, { room: item.room, ...fields }, { id: item.id });
+    } catch (error) {
+      // The node that had them may be gone: they are uploaded again, and the message is repeated under its id.
+      const lost = (this.#lost.get(item.id) ?? 0) + 1;
+      if (attached.length === 0 || problemOf(error).code !== "not_found" || lost > LOST_MAX) throw error;
+      this.#lost.set(item.id, lost);
+      this.uploads.again(attached);
+      throw noAnswer();
+    }
+  }
+
+  /**
    * Before anyone is logged in: how the node at home stands, and which others there are.
    * @returns {Promise<void>}
    */
@@ -275,8 +380,6 @@ export class Chat {
     this.#outbox.quicken();
     this.#entering?.resolve();
     this.#flushMarks();
-    const { current } = this.#store;
-    if (!welcome.resumed && current !== null) void this.reader.loadNewest(current);
     void this.reader.loadUsers();
     void this.reader.refreshJoinable();
   }
@@ -310,8 +413,15 @@ export class Chat {
   #leave(why) {
     const token = this.#token;
     this.#token = null;
+    const { me } = this.#store;
+    if (me) {
+      forget(`rooms:${me.name}`);
+      void clearShelf(me.name);
+    }
     this.#connection.close();
     this.#outbox.close();
+    this.uploads.stop();
+    this.media.clear();
     this.#marks.clear();
     // Another tab may have logged in anew meanwhile.
     if (recall("session")?.token === token) forget("session");
@@ -347,7 +457,7 @@ export class Chat {
     this.#roomsTimer = undefined;
     const { me, rooms, epoch } = this.#store;
     if (!me || epoch === null) return;
-    remember(`rooms:${me.name}`, [...rooms.values()].map(({ messages: _, loaded: __, new_from: ___, ...room }) => room));
+    remember(`rooms:${me.name}`, [...rooms.values()].map(({ messages: _, quoted: __, anchor: ___, loaded: ____, stale: _____, new_from: ______, ...room }) => room));
   }
 
   /** @returns {string[]} */
@@ -370,4 +480,11 @@ export class Chat {
  */
 function missingRoom(room) {
   return { room, name: "", kind: "private", topic: "", users: [], member: false, last_seq: 0, at: 0 };
+}
+
+/** Lets go of files whose message or draft is gone, as when a tab was closed between the two. */
+async function tidyFiles() {
+  const wanted = draftFiles();
+  for (const item of await outboxItems(null)) for (const { id } of attachedTo(item)) wanted.add(id);
+  await tidyBlobs((id) => wanted.has(id), Date.now() - STRAY_FILE_MS);
 }

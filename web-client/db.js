@@ -15,7 +15,7 @@ const JOURNAL = "outbox:";
 /** @type {Promise<IDBDatabase | null> | null} */
 let opened = null;
 
-/** @param {string} user */
+/** @param {string | null} user null for everybody's */
 export async function outboxItems(user) {
   const db = await database();
   /** @type {Map<string, Item>} */
@@ -29,7 +29,7 @@ export async function outboxItems(user) {
       void putItem(item);
     }
   }
-  return [...items.values()].filter((item) => item.user === user).sort((a, b) => (a.id < b.id ? -1 : 1));
+  return [...items.values()].filter((item) => user === null || item.user === user).sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 /** @param {Item} item */

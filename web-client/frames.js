@@ -103,6 +103,8 @@ export function readRoom(from) {
     at: number(from.at),
     ...(isNumber(from.read_seq) ? { read_seq: from.read_seq } : {}),
     ...(isNumber(from.unread) ? { unread: from.unread } : {}),
+    ...(isNumber(from.mentions) ? { mentions: from.mentions } : {}),
+    ...(typeof from.muted === "boolean" ? { muted: from.muted } : {}),
     ...(typeof from.creator === "string" ? { creator: from.creator } : {}),
   };
 }
@@ -137,6 +139,14 @@ export function readMessage(from) {
 
 /**
  * @param {any} from
+ * @returns {import("./types.js").Version}
+ */
+export function readVersion(from) {
+  return { version: number(from?.version), text: text(from?.text), time: number(from?.time) };
+}
+
+/**
+ * @param {any} from
  * @returns {User}
  */
 export function readUser(from) {
@@ -147,6 +157,8 @@ export function readUser(from) {
     role: from?.role === "admin" ? "admin" : "member",
     deleted: from?.deleted === true,
     ...(typeof from?.online === "boolean" ? { online: from.online } : {}),
+    ...(from?.disabled === true ? { disabled: true } : {}),
+    ...(from?.bot === true ? { bot: true } : {}),
   };
 }
 
@@ -190,6 +202,8 @@ function readEvent(frame) {
     case "read":
     case "typing":
       return isNumber(frame.room) && typeof frame.user === "string" ? frame : null;
+    case "mute":
+      return isNumber(frame.room) && typeof frame.muted === "boolean" ? frame : null;
     case "presence":
       return typeof frame.user === "string" && typeof frame.online === "boolean" ? frame : null;
     case "cursor":

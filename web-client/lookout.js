@@ -1,10 +1,12 @@
 /**
- * Asks nodes how the cluster stands, without being logged in there.
+ * Asks nodes without being logged in there: how the cluster stands, or what needs no session.
  */
 
-import { readCluster } from "./frames.js";
+import { readCluster, readProblem } from "./frames.js";
+import { noAnswer, Refusal } from "./refusal.js";
 
 const LOOK_MS = 2000;
+const CHANGE_MS = 6000;
 
 /**
  * @param {string} node its public URL
@@ -19,4 +21,33 @@ export async function askCluster(node) {
   } catch {
     return null;
   }
+}
+
+/**
+ * A change over HTTP, asked of one node after the other, always with the same id.
+ * @param {string[]} nodes their public URLs
+ * @param {string} op
+ * @param {Record<string, unknown>} fields
+ * @param {string} id
+ * @returns {Promise<Record<string, any>>} rejects with a `Refusal`
+ */
+export async function askAnywhere(nodes, op, fields, id) {
+  let last = noAnswer();
+  for (const node of new Set(nodes)) {
+    try {
+      const answer = await fetch(`${node}/api/v1/${op}`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "idempotency-key": id },
+        body: JSON.stringify(fields),
+        signal: AbortSignal.timeout(CHANGE_MS),
+      });
+      const said = await answer.json();
+      if (answer.ok) return said;
+      last = new Refusal(readProblem(said.error));
+    } catch {
+      last = noAnswer();
+    }
+    if (!last.problem.retry) break;
+  }
+  throw last;
 }

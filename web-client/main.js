@@ -1,6 +1,10 @@
 /** Where the page begins: one store, one chat, and the view that fits who is there. */
 
 import { Chat } from "./chat.js";
+import { speak } from "./language.js";
+import { readLink } from "./links.js";
+import { jump } from "./jump.js";
+import { notices } from "./notices.js";
 import { Store } from "./store.js";
 import { appView } from "./views/app.js";
 import { loginView } from "./views/login.js";
@@ -8,6 +12,8 @@ import { statusView } from "./views/status.js";
 import { words } from "./words.js";
 
 const LOOK_MS = 3000;
+
+await speak();
 
 const store = new Store();
 const chat = new Chat(store, location.origin);
@@ -46,17 +52,31 @@ function show() {
   app = null;
   document.body.classList.toggle("logged-in", store.me !== null);
   if (store.me) {
+    // A link that was used has done what it can.
+    if (readLink(location.hash)) history.replaceState(null, "", location.pathname);
     app = appView({ chat, store, view, roomsButton, announce });
     return;
   }
-  document.title = words.title("", 0);
-  view.replaceChildren(loginView(chat));
+  document.title = words.title("", 0, 0);
+  view.replaceChildren(loginView(chat, readLink(location.hash), withoutLink));
   store.setStatus({ phase: "connecting", quorum: true });
   void chat.look();
 }
 
+function withoutLink() {
+  history.replaceState(null, "", location.pathname);
+  if (!chat.resume()) show();
+}
+
 store.on("session", show);
-if (!chat.resume()) show();
+// Somebody who opens a link wants what it leads to, also where another person is logged in.
+if (readLink(location.hash) || !chat.resume()) show();
+window.addEventListener("hashchange", () => readLink(location.hash) && location.reload());
+
+notices({ store, go: jump });
+navigator.serviceWorker?.addEventListener("message", ({ data }) => {
+  if (typeof data?.room === "number" && typeof data.seq === "number") jump(data.room, data.seq);
+});
 
 setInterval(() => {
   if (document.visibilityState === "hidden") return;

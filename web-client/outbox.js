@@ -26,6 +26,7 @@ export class Outbox {
   #send;
   #changed;
   #acknowledged;
+  #gone;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** Tabs whose end is waited for. @type {Set<string>} */
@@ -37,11 +38,13 @@ export class Outbox {
    * @param {(item: Item) => Promise<Success>} ports.send
    * @param {(items: Item[]) => void} ports.changed
    * @param {(item: Item, reply: Success) => void} ports.acknowledged
+   * @param {(item: Item) => void} ports.gone acknowledged or given up: what it held elsewhere is not needed any more
    */
-  constructor({ send, changed, acknowledged }) {
+  constructor({ send, changed, acknowledged, gone }) {
     this.#send = send;
     this.#changed = changed;
     this.#acknowledged = acknowledged;
+    this.#gone = gone;
     if (this.#channel) this.#channel.onmessage = ({ data }) => data === this.#user && void this.#reread();
     // Held until the page is gone.
     if (navigator.locks) void navigator.locks.request(TAB_LOCK + this.tab, () => new Promise(() => {}));
@@ -83,7 +86,9 @@ export class Outbox {
    * @param {string} id
    */
   settle(id) {
-    if (!this.#queue.settle(id)) return;
+    const item = this.#queue.get(id);
+    if (!item || !this.#queue.settle(id)) return;
+    this.#gone(item);
     void this.#drop(id);
     this.#tell();
     this.#pump();

@@ -40,6 +40,8 @@ export function conversation(room, outbox, acknowledged, me) {
       item: failed,
     };
   });
+  // Further up, what waits to stand at the end is not in sight.
+  if (room.anchor !== null) return shown;
   for (const item of acknowledged) {
     if (item.room === room.room && !there.has(item.id)) {
       there.add(item.id);
@@ -82,7 +84,9 @@ export function overlaid(message, item, me) {
  * @returns {Message}
  */
 export function sentMessage(item, reply, me) {
-  return { ...pendingMessage(item, me), seq: reply.seq, at: reply.at, time: reply.time ?? item.time };
+  // The event knows more of the files than we do, so it wins.
+  const at = attachedTo(item).length > 0 ? reply.at - 1 : reply.at;
+  return { ...pendingMessage(item, me), seq: reply.seq, at, time: reply.time ?? item.time };
 }
 
 /**
@@ -104,8 +108,17 @@ function pendingMessage(item, me) {
     deleted: false,
     reply_to: item.fields.reply_to ?? null,
     reactions: {},
-    files: [],
+    files: attachedTo(item).map(({ id, ...file }) => ({ ...file, file: "", local: id })),
   };
+}
+
+/**
+ * The files that wait with a message.
+ * @param {Item} item
+ * @returns {import("./types.js").Local[]}
+ */
+export function attachedTo(item) {
+  return item.op === "send" ? (item.fields.attached ?? []) : [];
 }
 
 /**

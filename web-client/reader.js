@@ -5,14 +5,15 @@
  * @typedef {import("./types.js").Success} Success
  */
 
-import { list, readMessage, readRoom, readUser } from "./frames.js";
+import { list, readMessage, readRoom, readUser, readVersion } from "./frames.js";
 import { shownRun } from "./rooms.js";
 
-const PAGE = 50;
+const PAGE = 60;
 const PAGE_MAX = 200;
 const USERS_MAX = 2000;
 const QUICK_READ_MS = 5500;
 const ASK_MS = 12_000;
+const AGAIN_MS = 5000;
 
 export class Reader {
   #store;
@@ -32,27 +33,88 @@ export class Reader {
   }
 
   /**
-   * Loads the newest page of a room, far enough back to hold what is unread.
+   * Loads where reading begins: the newest page, or the one around the first unread message when that lies far back.
+   * @param {number} room
+   * @returns {Promise<boolean>} whether it came
+   */
+  loadFirst(room) {
+    const state = this.#store.rooms.get(room);
+    const unread = state && state.unread > 0 ? state.last_seq - state.read_seq : 0;
+    if (state && unread > PAGE_MAX - PAGE) return this.loadAround(room, state.read_seq + 1);
+    return this.#load(room, "newest", { limit: Math.max(PAGE, unread + 20) });
+  }
+
+  /**
    * @param {number} room
    * @returns {Promise<boolean>} whether it came
    */
   loadNewest(room) {
-    const state = this.#store.rooms.get(room);
-    const limit = Math.min(PAGE_MAX, Math.max(PAGE, (state?.unread ?? 0) + 20));
-    return this.#load(room, { limit }, true);
+    return this.#load(room, "newest", { limit: PAGE });
+  }
+
+  /**
+   * Loads a message with what stands around it.
+   * @param {number} room
+   * @param {number} seq
+   * @returns {Promise<boolean>} whether it came
+   */
+  loadAround(room, seq) {
+    return this.#load(room, "around", { before: seq + PAGE, limit: 2 * PAGE }, seq);
   }
 
   /**
    * Loads what lies above the oldest message shown.
    * @param {number} room
-   * @param {number} [limit]
    * @returns {Promise<boolean>}
    */
-  loadOlder(room, limit = PAGE) {
+  loadOlder(room) {
     const state = this.#store.rooms.get(room);
     const oldest = state && shownRun(state)[0]?.seq;
     if (!oldest || oldest <= 1) return Promise.resolve(false);
-    return this.#load(room, { before: oldest, limit }, false);
+    return this.#load(room, "older", { before: oldest, limit: PAGE });
+  }
+
+  /**
+   * Loads what lies below the newest message shown.
+   * @param {number} room
+   * @returns {Promise<boolean>}
+   */
+  loadNewer(room) {
+    const state = this.#store.rooms.get(room);
+    if (!state || state.anchor === null) return Promise.resolve(false);
+    return this.#load(room, "newer", { after: shownRun(state).at(-1)?.seq ?? 0, limit: PAGE });
+  }
+
+  /**
+   * Loads a message that another answers.
+   * @param {number} room
+   * @param {number} seq
+   */
+  async loadQuoted(room, seq) {
+    const key = `${room} quoted ${seq}`;
+    if (this.#loading.has(key)) return;
+    const asked = this.#ask("history", { room, before: seq + 1, limit: 1, read: "local" }, ASK_MS).then(
+      (reply) => {
+        const message = readMessage(list(reply.messages)[0]);
+        if (message?.seq === seq) this.#store.quote(message);
+        return message?.seq === seq;
+      },
+      () => false,
+    );
+    this.#loading.set(key, asked);
+    // What could not be had is asked for again a little later, when it is shown again.
+    if (!(await asked)) await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    this.#loading.delete(key);
+  }
+
+  /**
+   * A message as it was, oldest first, the present wording last.
+   * @param {number} room
+   * @param {number} seq
+   * @returns {Promise<import("./types.js").Version[]>}
+   */
+  async versions(room, seq) {
+    return list((await this.#ask("versions", { room, seq }, ASK_MS)).versions).map(readVersion);
   }
 
   /** @param {number} room @returns {Promise<User[]>} */
@@ -65,14 +127,15 @@ export class Reader {
 
   /**
    * @param {number} room
-   * @param {{ before?: number, limit: number }} where
-   * @param {boolean} newest
+   * @param {"newest" | "older" | "newer" | "around"} where
+   * @param {{ before?: number, after?: number, limit: number }} page
+   * @param {number} [seq] around which
    */
-  #load(room, where, newest) {
-    const key = `${room} ${where.before ?? "end"}`;
+  #load(room, where, page, seq) {
+    const key = `${room} ${where} ${page.before ?? page.after ?? ""}`;
     let under = this.#loading.get(key);
     if (!under) {
-      under = this.#history(room, where, newest).finally(() => this.#loading.delete(key));
+      under = this.#history(room, where, page, seq).finally(() => this.#loading.delete(key));
       this.#loading.set(key, under);
     }
     return under;
@@ -80,20 +143,21 @@ export class Reader {
 
   /**
    * @param {number} room
-   * @param {{ before?: number, limit: number }} where
-   * @param {boolean} newest
+   * @param {"newest" | "older" | "newer" | "around"} where
+   * @param {{ before?: number, after?: number, limit: number }} page
+   * @param {number | undefined} seq
    * @returns {Promise<boolean>}
    */
-  async #history(room, where, newest) {
+  async #history(room, where, page, seq) {
     const ask = (/** @type {"linearizable" | "local"} */ read, /** @type {number} */ patience_ms) =>
-      this.#ask("history", { room, ...where, read }, patience_ms);
+      this.#ask("history", { room, ...page, read }, patience_ms);
     // Every event since the cursor comes anyway: what this node has is enough, and is there without a majority too.
     // Only a node that is behind our cursor may lack what it will not tell again.
     try {
       const reply = this.behind ? await ask("linearizable", QUICK_READ_MS).catch(() => ask("local", ASK_MS)) : await ask("local", ASK_MS);
       const messages = list(reply.messages).map(readMessage).filter((message) => message !== null);
-      this.#store.history(room, messages, newest);
-      return true;
+      this.#store.history(room, messages, where, seq);
+      return messages.length > 0 || where === "newest" || where === "around";
     } catch {
       return false;
     }

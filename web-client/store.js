@@ -2,8 +2,9 @@
  * The one store: state in, news out. Only the connection's events and the person's own acts change it;
  * views listen to the topics below and read what they need.
  *
- * Topics: `session` (in or out), `status`, `rooms` (the list, counts, the public rooms), `users`, `current` (another room
- * is open), `members` (somebody came or went), and for each room `room:N` (its messages) and `typing:N`.
+ * Topics: `session` (in or out), `anew` (what is held has to be loaded again), `status`, `rooms` (the list, counts, the public rooms), `users`, `current` (another room
+ * is open), `members` (somebody came or went), `arrived` (somebody else's new message, as `detail`), `touched` (there is
+ * something to write down), and for each room `room:N` (its messages) and `typing:N`.
  *
  * @typedef {import("./types.js").RoomState} RoomState
  * @typedef {import("./types.js").Room} Room
@@ -15,7 +16,7 @@
  */
 
 import { overlaid, sentMessage } from "./pending.js";
-import { applyMessage, applyRead, mergeHistory, newRoom, trim, updateRoom } from "./rooms.js";
+import { applyMessage, applyRead, keepQuoted, newRoom, takeHistory, trim, updateRoom } from "./rooms.js";
 
 const TYPING_SHOWN_MS = 5000;
 const EARLY_MESSAGES_MAX = 2000;
@@ -42,8 +43,12 @@ export class Store extends EventTarget {
   cursor = null;
   /** @type {string | null} */
   epoch = null;
+  /** Of which epoch the rooms of an earlier visit are. @type {string | null} */
+  rememberedEpoch = null;
   /** Who types where, until when. @type {Map<number, Map<string, number>>} */
   typing = new Map();
+  /** Rooms that have changed since they were written down. @type {Set<number>} */
+  touched = new Set();
   /** Messages of rooms whose `room` event has not come yet. @type {Message[]} */
   #early = [];
 
@@ -59,11 +64,21 @@ export class Store extends EventTarget {
 
   /** @param {string[]} topics */
   tell(...topics) {
-    for (const topic of topics) this.dispatchEvent(new Event(topic));
+    for (const topic of topics) {
+      this.dispatchEvent(new Event(topic));
+      if (topic.startsWith("room:")) this.touched.add(Number(topic.slice("room:".length)));
+    }
+    if (this.touched.size > 0) this.dispatchEvent(new Event("touched"));
   }
 
   /** @param {Partial<Store["status"]>} change */
   setStatus(change) {
+    // Who typed when the connection was lost may have stopped since.
+    if (change.phase === "lost" && this.typing.size > 0) {
+      const rooms = [...this.typing.keys()];
+      this.typing.clear();
+      this.tell(...rooms.map((room) => `typing:${room}`));
+    }
     this.status = { ...this.status, ...change };
     this.tell("status");
   }
@@ -74,6 +89,7 @@ export class Store extends EventTarget {
    */
   welcome(welcome) {
     const changed = this.me?.name !== welcome.user.name;
+    const known = this.epoch ?? this.rememberedEpoch;
     this.me = welcome.user;
     this.limits = welcome.limits;
     this.epoch = welcome.epoch;
@@ -84,11 +100,19 @@ export class Store extends EventTarget {
       this.acknowledged = [];
       const before = this.rooms;
       this.rooms = new Map(welcome.rooms.filter((room) => room.member).map((room) => [room.room, newRoom(room)]));
-      for (const [number, room] of this.rooms) room.new_from = before.get(number)?.new_from ?? null;
+      for (const [number, room] of this.rooms) {
+        const held = before.get(number);
+        room.new_from = held?.new_from ?? null;
+        // What was held is shown until it is loaded anew, unless the chat is another one now.
+        if (!held || held.messages.size === 0 || (known !== null && known !== welcome.epoch)) continue;
+        Object.assign(room, { messages: held.messages, anchor: held.anchor, stale: true });
+      }
+      this.typing.clear();
       this.#tellRooms(new Set([...before.keys(), ...this.rooms.keys()]));
     }
     if (changed) this.tell("session");
     this.tell("rooms", "users");
+    if (!welcome.resumed) this.tell("anew");
   }
 
   /**
@@ -102,6 +126,26 @@ export class Store extends EventTarget {
     this.tell("session", "rooms");
   }
 
+  /**
+   * The last messages of an earlier visit, as long as no server has said what is there now.
+   * @param {string} epoch
+   * @param {Map<number, Message[]>} kept by room
+   * @param {User[]} people
+   */
+  recall(epoch, kept, people) {
+    if (this.epoch !== null) return;
+    for (const user of people) if (!this.users.has(user.name)) this.users.set(user.name, user);
+    this.rememberedEpoch = epoch;
+    for (const [number, messages] of kept) {
+      const room = this.rooms.get(number);
+      if (!room || room.messages.size > 0) continue;
+      room.messages = new Map(messages.map((message) => [message.seq, message]));
+      room.stale = true;
+      this.tell(`room:${number}`);
+    }
+    this.tell("users");
+  }
+
   /** Nobody is logged in here any more. The outbox on the disk is not touched. */
   clear() {
     this.me = null;
@@ -113,8 +157,10 @@ export class Store extends EventTarget {
     this.current = null;
     this.cursor = null;
     this.epoch = null;
+    this.rememberedEpoch = null;
     this.typing = new Map();
     this.#early = [];
+    this.touched.clear();
     this.tell("session", "rooms");
   }
 
@@ -130,6 +176,8 @@ export class Store extends EventTarget {
         return this.tell("members");
       case "read":
         return this.markRead(event.room, event.seq);
+      case "mute":
+        return this.setMuted(event.room, event.muted);
       case "user":
         this.users.set(event.name, { ...event, online: this.users.get(event.name)?.online ?? false });
         if (event.name === this.me?.name) this.me = { ...this.me, ...event };
@@ -156,15 +204,34 @@ export class Store extends EventTarget {
 
   /**
    * @param {number} number
-   * @param {Message[]} messages
-   * @param {boolean} newest whether this is the page at the room's end
+   * @param {boolean} muted
    */
-  history(number, messages, newest) {
+  setMuted(number, muted) {
     const room = this.rooms.get(number);
     if (!room) return;
-    mergeHistory(room, messages);
-    if (newest) room.loaded = true;
+    room.muted = muted;
+    this.tell("rooms");
+  }
+
+  /**
+   * @param {number} number
+   * @param {Message[]} messages
+   * @param {"newest" | "older" | "newer" | "around"} where
+   * @param {number} [seq] around which
+   */
+  history(number, messages, where, seq) {
+    const room = this.rooms.get(number);
+    if (!room) return;
+    takeHistory(room, messages, where, seq);
     this.tell(`room:${number}`);
+  }
+
+  /** @param {Message} message one that another answers */
+  quote(message) {
+    const room = this.rooms.get(message.room);
+    if (!room) return;
+    keepQuoted(room, message);
+    this.tell(`room:${message.room}`);
   }
 
   /** @param {Room} room one that an answer named: joined, created or opened */
@@ -209,7 +276,7 @@ export class Store extends EventTarget {
     if (!room || !this.me) return;
     const me = this.me.name;
     if (item.op === "send") {
-      if (reply.seq === room.last_seq + 1) applyMessage(room, sentMessage(item, reply, me), me);
+      if (reply.seq === room.last_seq + 1 && room.anchor === null) applyMessage(room, sentMessage(item, reply, me), me);
       else if (!room.messages.has(reply.seq)) this.acknowledged.push(item);
     } else {
       const seqs = item.op === "delete" ? item.fields.seqs : [item.fields.seq];
@@ -252,6 +319,17 @@ export class Store extends EventTarget {
     return (others.length > 0 ? others : room.users).map((name) => this.display(name)).join(", ");
   }
 
+  /** What is unread in the rooms that are not muted, and how much of it names the reader. */
+  get unread() {
+    let [count, mentions] = [0, 0];
+    for (const room of this.rooms.values()) {
+      if (room.muted) continue;
+      count += room.unread;
+      mentions += room.mentions;
+    }
+    return { count, mentions };
+  }
+
   /** Messages written here that the servers have not acknowledged. */
   get waiting() {
     return this.outbox.filter((item) => item.op === "send" && item.state === "waiting").length;
@@ -277,6 +355,7 @@ export class Store extends EventTarget {
     if (this.typing.get(message.room)?.delete(message.from)) this.tell(`typing:${message.room}`);
     this.tell(`room:${message.room}`);
     if (isNew || message.deleted) this.tell("rooms");
+    if (isNew && message.from !== this.me?.name && !message.deleted) this.dispatchEvent(new CustomEvent("arrived", { detail: message }));
   }
 
   /** @param {Room} room */

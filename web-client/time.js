@@ -1,18 +1,32 @@
 /** Times as people read them, in the reader's own language and zone. */
 
+import { locale } from "./language.js";
+
 const MINUTE_MS = 60_000;
 const GROUP_MS = 5 * MINUTE_MS;
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
-const thisYear = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
-const otherYear = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
+const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
+const full = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" });
+const shortDay = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
+const shortDate = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
+const thisYear = new Intl.DateTimeFormat(locale, { weekday: "long", day: "numeric", month: "long" });
+const otherYear = new Intl.DateTimeFormat(locale, { dateStyle: "long" });
 
 /** @param {number} time Unix milliseconds */
 export const clockTime = (time) => clock.format(time);
 
 /** @param {number} time Unix milliseconds */
 export const fullTime = (time) => full.format(time);
+
+/**
+ * As short as it can be and still be understood: a time today, else a date.
+ * @param {number} time Unix milliseconds
+ * @param {number} [now]
+ */
+export function shortTime(time, now = Date.now()) {
+  if (dayKey(time) === dayKey(now)) return clock.format(time);
+  return (new Date(time).getFullYear() === new Date(now).getFullYear() ? shortDay : shortDate).format(time);
+}
 
 /**
  * A key that two times share when they fall on the same day here.

@@ -2,7 +2,7 @@
  * The shapes that travel: one `@typedef` for each frame and each thing the page keeps.
  * Frames are checked once, in `frames.js`; behind it everyone trusts these types.
  *
- * @typedef {{ name: string, display: string, role: "admin" | "member", deleted: boolean, online?: boolean }} User
+ * @typedef {{ name: string, display: string, role: "admin" | "member", deleted: boolean, online?: boolean, disabled?: boolean, bot?: boolean }} User
  *
  * @typedef {"public" | "private" | "direct"} RoomKind
  *
@@ -17,9 +17,12 @@
  * @property {number} at
  * @property {number} [read_seq]
  * @property {number} [unread]
+ * @property {number} [mentions]
+ * @property {boolean} [muted]
  * @property {string} [creator]
  *
- * @typedef {{ file: string, name: string, bytes: number, type: string }} Attachment
+ * @typedef {{ file: string, name: string, bytes: number, type: string, local?: string }} Attachment  `local`: our own id while it waits
+ * @typedef {{ id: string, name: string, bytes: number, type: string }} Local  a file that waits to be sent with a message
  *
  * @typedef {object} Message
  * @property {number} at
@@ -35,6 +38,8 @@
  * @property {number | null} reply_to
  * @property {Record<string, string[]>} reactions
  * @property {Attachment[]} files
+ *
+ * @typedef {{ version: number, text: string, time: number }} Version  a message as it was once
  *
  * @typedef {{ code: string, message: string, retry: boolean, retry_after_ms?: number, current?: Message }} Problem
  *
@@ -65,12 +70,13 @@
  * @typedef {{ ev: "member", at: number, room: number, user: string, member: boolean }} MemberEvent
  * @typedef {{ ev: "user", at: number } & User} UserEvent
  * @typedef {{ ev: "read", at: number, room: number, user: string, seq: number }} ReadEvent
+ * @typedef {{ ev: "mute", at: number, room: number, muted: boolean }} MuteEvent
  * @typedef {{ ev: "cursor", at: number }} CursorEvent
  * @typedef {{ ev: "typing", room: number, user: string }} TypingEvent
  * @typedef {{ ev: "presence", user: string, online: boolean }} PresenceEvent
  * @typedef {{ ev: "cluster" } & Cluster} ClusterEvent
  * @typedef {{ ev: "bye", reason: string, nodes: string[] }} ByeEvent
- * @typedef {MessageEvent_ | RoomEvent | MemberEvent | UserEvent | ReadEvent | CursorEvent | TypingEvent | PresenceEvent | ClusterEvent | ByeEvent} ServerEvent
+ * @typedef {MessageEvent_ | RoomEvent | MemberEvent | UserEvent | ReadEvent | MuteEvent | CursorEvent | TypingEvent | PresenceEvent | ClusterEvent | ByeEvent} ServerEvent
  *
  * @typedef {object} Item  one change that waits in the outbox
  * @property {string} id  the request's own id, the same on every try
@@ -94,8 +100,13 @@
  * @property {number} last_seq
  * @property {number} read_seq
  * @property {number} unread
+ * @property {number} mentions  unread ones that name the reader
+ * @property {boolean} muted  its unread messages are not counted anywhere but in its own entry
  * @property {Map<number, Message>} messages  by seq
- * @property {boolean} loaded  whether the newest page of its history has come
+ * @property {number | null} anchor  one of the messages that are shown; null when they end with the newest
+ * @property {Map<number, Message>} quoted  messages that others answer, and that are not among those held
+ * @property {boolean} loaded  whether a page of its history has come
+ * @property {boolean} stale  whether what is held is of an earlier visit
  * @property {number | null} new_from  where the line "New" stands while the room is open
  */
 export {};

@@ -1,4 +1,7 @@
-/** Every word that a person reads, in one place. */
+/**
+ * Every word that a person reads, in one place, in English. Other languages have the same in a module of their own, which
+ * `language.js` puts in the place of these before anything is shown.
+ */
 
 /**
  * @param {number} count
@@ -11,7 +14,8 @@ const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 
 export const words = {
   product: "replicated-chat",
-  title: (/** @type {string} */ place, /** @type {number} */ unread) => `${unread > 0 ? `(${unread}) ` : ""}${place ? `${place} – ` : ""}replicated-chat`,
+  title: (/** @type {string} */ place, /** @type {number} */ unread, /** @type {number} */ mentions) =>
+    `${unread > 0 ? `(${unread}${mentions > 0 ? ` @${mentions}` : ""}) ` : ""}${place ? `${place} – ` : ""}replicated-chat`,
 
   status: {
     connecting: "Connecting…",
@@ -46,7 +50,22 @@ export const words = {
     closed: "New accounts are made by the operator here. Ask for an invitation.",
     unavailable: "No majority of the servers answers, so nobody can log in right now. Try again in a moment.",
     ended: "You were logged out. What you wrote is kept here and is sent when you log in again.",
-    working: "One moment…",
+    disabled: "This account is disabled. Ask an admin.",
+    newPassword: "New password",
+    setPassword: "Set password and log in",
+    withoutLink: "Without this link",
+    intros: {
+      create: "This link creates an account, as the operator named it. Choose its password.",
+      invite: "You are invited. Choose a name and a password of your own.",
+      reset: "Choose a new password for your account. You are logged out everywhere else.",
+    },
+    linkName: (/** @type {string} */ name) => `This link creates the account ${name} and no other. Enter that name.`,
+    link: {
+      revoked: "This link was revoked. Ask for another.",
+      used: "This link was used already. Ask for another.",
+      expired: "This link has expired. Ask for another.",
+      wrong: "This link is none of this chat's. See that it is whole, or ask for another.",
+    },
   },
 
   nav: {
@@ -61,11 +80,15 @@ export const words = {
     newRoom: "New room",
     newDirect: "New direct message",
     search: "Search",
-    searchHint: "Find a room or person",
+    searchHint: "Messages, rooms, people",
+    find: (/** @type {string} */ typed) => `Search messages for “${typed}”`,
+    settings: "Settings",
     nothing: "No room and nobody has a name like that.",
     none: "None yet",
     logOut: "Log out",
     unread: (/** @type {number} */ count) => `${count} unread`,
+    mentions: (/** @type {number} */ count) => plural(count, "mention", "mentions"),
+    muted: "muted",
     failed: (/** @type {number} */ count) => `${count} not sent`,
     skip: "Go to the conversation",
     online: "online",
@@ -94,6 +117,10 @@ export const words = {
     people: "People",
     log: (/** @type {string} */ room) => `Conversation in ${room}`,
     beginning: "The beginning",
+    mute: "Mute this room",
+    muted: "Muted. Its new messages are not counted.",
+    unmuted: "No longer muted.",
+    noMute: "This server cannot mute rooms yet.",
     fresh: "New",
     pill: (/** @type {number} */ count) => plural(count, "new message", "new messages"),
     toEnd: "To the end",
@@ -126,6 +153,9 @@ export const words = {
     remove: "Delete",
     more: "More",
     copyText: "Copy text",
+    copyLink: "Copy link",
+    versions: "Earlier wordings",
+    notThere: "That message is not here.",
     actions: "What can be done with it",
     replyTo: (/** @type {string} */ name) => `In reply to ${name}`,
     earlier: "an earlier message",
@@ -136,7 +166,15 @@ export const words = {
     cancel: "Cancel",
     editHint: "Enter saves, Escape cancels",
     pick: "Choose an emoji",
-    file: (/** @type {string} */ name, /** @type {string} */ size) => `${name} (${size})`,
+  },
+
+  versions: {
+    heading: "Wordings of this message",
+    close: "Close",
+    current: "as it is now",
+    count: (/** @type {number} */ count) => plural(count, "wording", "wordings"),
+    none: "No earlier wording is kept.",
+    notThere: "This server keeps no earlier wordings.",
   },
 
   composer: {
@@ -146,6 +184,49 @@ export const words = {
     replying: (/** @type {string} */ name) => `Replying to ${name}`,
     cancelReply: "Do not reply",
     tooLong: (/** @type {number} */ bytes) => `Too long by ${plural(bytes, "byte", "bytes")}: shorten it, or send it in parts.`,
+    left: (/** @type {number} */ bytes) => `${plural(bytes, "byte", "bytes")} left`,
+    attach: "Attach files",
+    emoji: "Insert emoji",
+    drop: "Drop files here to attach them",
+    attached: "Attached files",
+    detach: (/** @type {string} */ name) => `Remove ${name}`,
+    failed: (/** @type {string} */ name, /** @type {string} */ why) => `${name} was not uploaded. ${why}`,
+    tooMany: (/** @type {number} */ most) => `A message holds at most ${most} files.`,
+    tooBig: (/** @type {string} */ name, /** @type {string} */ most) => `${name} is too large: at most ${most} for a file.`,
+  },
+  search: {
+    heading: "Search results",
+    close: "Close the results",
+    more: "Look further",
+    count: (/** @type {number} */ count, /** @type {boolean} */ more) => (count === 0 ? (more ? "Nothing so far." : "Nothing found.") : more ? `The newest ${count}` : plural(count, "message", "messages")),
+    partial: "The index is being built, so some may be missing.",
+    noWord: "Enter a word to look for.",
+    noRoom: "You are in no room of that name.",
+    notThere: "This server cannot search messages yet.",
+    tips: "Narrow it down: from:name, in:room, before:2026-03-31. A “phrase” in quotes; the beginning of a word with *.",
+  },
+  switcher: {
+    heading: "Go to",
+    label: "Room or person",
+    hint: "Arrows choose, Enter opens.",
+    none: "No room and nobody has a name like that.",
+    join: "join",
+  },
+  lazy: { heading: "Not here yet", text: "This part of the page could not be loaded, since no server answers. Try again in a moment.", close: "Close" },
+  complete: { people: "People to mention", emoji: "Emoji" },
+  emoji: { label: "Emoji", find: "Find an emoji", none: "None has a name like that.", more: "More emoji…" },
+  files: {
+    list: "Files",
+    download: (/** @type {string} */ name) => `Download ${name}`,
+    open: (/** @type {string} */ name) => `Open ${name}`,
+    show: (/** @type {string} */ name) => `Show ${name}`,
+    play: (/** @type {string} */ name) => `Play ${name}`,
+    uploading: (/** @type {number} */ percent) => `${percent}% uploaded`,
+    waiting: "waiting",
+    ready: "ready",
+    failed: "not uploaded",
+    gone: "A file of it is no longer here, or the room is not. Copy the text and choose the file again.",
+    unreachable: "No server that has this file answers. Try again in a moment.",
   },
 
   newRoom: {
@@ -179,6 +260,8 @@ export const words = {
     remove: "Remove",
     removeOf: (/** @type {string} */ name) => `Remove ${name}`,
     leave: "Leave this room",
+    change: "Change name and topic",
+    changeHeading: (/** @type {string} */ room) => `Change ${room}`,
     admin: "admin",
     you: "you",
     deleted: "deleted account",
@@ -208,6 +291,19 @@ export const words = {
     text: "These were written for rooms that you are no longer in. Copy what you want to keep.",
     close: "Close",
   },
+
+  problem: {
+    unavailable: "No majority of the servers answers right now. Try again in a moment.",
+    timeout: "No answer came in time. Try again: nothing is done twice.",
+    rate_limited: "That was too fast for the server. Wait a moment, then try again.",
+    forbidden: "You are not allowed to do this here.",
+    not_found: "It is not there any more, or not for you.",
+    too_large: "It is too large for the server.",
+    unauthorized: "You are no longer logged in.",
+    conflict: (/** @type {string} */ why) => (why ? `It has changed meanwhile: ${why}.` : "It has changed meanwhile."),
+    bad_request: (/** @type {string} */ why) => (why ? `The server did not take it: ${why}.` : "The server did not take it."),
+    other: "Something went wrong on the server. Try again.",
+  },
 };
 
 /**
@@ -215,26 +311,8 @@ export const words = {
  * @param {Problem} problem
  */
 export function problemWords(problem) {
-  switch (problem.code) {
-    case "unavailable":
-      return "No majority of the servers answers right now. Try again in a moment.";
-    case "timeout":
-      return "No answer came in time. Try again: nothing is done twice.";
-    case "rate_limited":
-      return "That was too fast for the server. Wait a moment, then try again.";
-    case "forbidden":
-      return "You are not allowed to do this here.";
-    case "not_found":
-      return "It is not there any more, or not for you.";
-    case "too_large":
-      return "It is too large for the server.";
-    case "unauthorized":
-      return "You are no longer logged in.";
-    case "conflict":
-      return problem.message ? `It has changed meanwhile: ${problem.message}.` : "It has changed meanwhile.";
-    case "bad_request":
-      return problem.message ? `The server did not take it: ${problem.message}.` : "The server did not take it.";
-    default:
-      return "Something went wrong on the server. Try again.";
-  }
+  const { conflict, bad_request, ...said } = words.problem;
+  if (problem.code === "conflict") return conflict(problem.message);
+  if (problem.code === "bad_request") return bad_request(problem.message);
+  return /** @type {Record<string, string>} */ (said)[problem.code] ?? said.other;
 }

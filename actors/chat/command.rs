@@ -103,6 +103,9 @@ pub enum Change {
         seq: Seq,
         text: String,
         version: Option<u64>,
+        /// What it said before is kept as well. Level 2.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keep: bool,
     },
     Delete {
         room: RoomId,
@@ -118,7 +121,14 @@ pub enum Change {
         room: RoomId,
         seq: Seq,
     },
+    Mute {
+        room: RoomId,
+        on: bool,
+    },
 }
+
+/// The level of changes that came after the first version.
+const LEVEL_SECOND: u8 = 2;
 
 /// A file that a message is to hold. Its bytes are on the disks of a majority before it is proposed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,11 +202,23 @@ impl Change {
             | Self::Remove { .. }
             | Self::OpenDirect { .. }
             | Self::Send { .. }
-            | Self::Edit { .. }
+            | Self::Edit { keep: false, .. }
             | Self::Delete { .. }
             | Self::React { .. }
             | Self::MarkRead { .. } => LEVEL_FIRST,
-            Self::SendFiles { .. } => 2,
+            Self::SendFiles { .. } | Self::Edit { keep: true, .. } | Self::Mute { .. } => LEVEL_SECOND,
+        }
+    }
+
+    /// The same in the format of an earlier level, as far as that can say it: for while not every member
+    /// is known to read this one.
+    pub fn in_earlier_words(&self) -> Option<Self> {
+        match self {
+            Self::Edit { room, seq, text, version, keep: true } => {
+                let (text, version) = (text.clone(), *version);
+                Some(Self::Edit { room: *room, seq: *seq, text, version, keep: false })
+            }
+            _ => None,
         }
     }
 
@@ -208,6 +230,7 @@ impl Change {
             | Self::DeleteAccount { .. }
             | Self::Logout { .. }
             | Self::Leave { .. }
+            | Self::Mute { .. }
             | Self::MarkRead { .. } => false,
             Self::Register { .. }
             | Self::Login { .. }

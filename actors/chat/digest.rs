@@ -176,7 +176,8 @@ pub fn of_request(command: &Command) -> RequestDigest {
                 canon.text(&file.file.to_string()).text(&file.name);
             }
         }
-        Change::Edit { room, seq, text, version } => {
+        // Whether the old text is kept is for the nodes to settle: the request is the same.
+        Change::Edit { room, seq, text, version, keep: _ } => {
             canon.text("edit").number(room.0).number(seq.0).text(text).maybe(*version);
         }
         Change::Delete { room, seqs } => {
@@ -190,6 +191,9 @@ pub fn of_request(command: &Command) -> RequestDigest {
         }
         Change::MarkRead { room, seq } => {
             canon.text("mark_read").number(room.0).number(seq.0);
+        }
+        Change::Mute { room, on } => {
+            canon.text("mute").number(room.0).flag(*on);
         }
     }
     half(canon)
@@ -237,6 +241,13 @@ impl Canon {
             Row::Outcome(OutcomeRow { at, user, id, digest, outcome }) => {
                 self.text("outcome").number(at.0).text(user).text(id).bytes(digest).outcome(outcome)
             }
+            Row::Mute(row) => {
+                self.text("mute").number(row.at.0).number(row.room.0).text(&row.user).flag(row.muted)
+            }
+            Row::Version(row) => {
+                self.text("version").number(row.at.0).number(row.room.0).number(row.seq.0);
+                self.number(row.version).text(&row.text).number(row.time).flag(row.gone)
+            }
             Row::Attachment(row) => {
                 self.text("attachment").number(row.at.0).bytes(&row.file.0).number(row.room.0);
                 self.number(row.seq.0).number(row.bytes).flag(row.gone)
@@ -276,6 +287,7 @@ impl Canon {
             Done::Room(room) => self.text("room").room(room),
             Done::Sent { seq, time } => self.text("sent").number(seq.0).number(*time),
             Done::Edited { version } => self.text("edited").number(*version),
+            Done::Marked { id } => self.text("marked").text(id),
         }
     }
 
@@ -333,6 +345,15 @@ mod tests {
     }
 
     #[test]
+    fn an_edit_is_the_same_request_whether_the_old_text_is_kept_or_not() {
+        let edit =
+            |keep| Change::Edit { room: RoomId(1), seq: Seq(2), text: "a".into(), version: None, keep };
+        assert_eq!(of(edit(true)), of(edit(false)));
+        assert_eq!(edit(true).in_earlier_words(), Some(edit(false)));
+        assert_eq!(edit(false).in_earlier_words(), None);
+    }
+
+    #[test]
     fn every_field_counts_and_none_runs_into_the_next() {
         let (room, seq) = (RoomId(1), Seq(2));
         let send = |text: &str, reply_to| Change::Send { room, text: text.into(), reply_to };
@@ -360,13 +381,15 @@ mod tests {
             Change::Invite { room, user: "bob".into() },
             Change::Remove { room, user: "bob".into() },
             Change::OpenDirect { users: vec!["ann".into(), "bob".into()] },
-            Change::Edit { room, seq, text: "a".into(), version: None },
-            Change::Edit { room, seq, text: "a".into(), version: Some(1) },
+            Change::Edit { room, seq, text: "a".into(), version: None, keep: true },
+            Change::Edit { room, seq, text: "a".into(), version: Some(1), keep: true },
             Change::Delete { room, seqs: vec![seq] },
             Change::Delete { room, seqs: vec![seq, seq] },
             Change::React { room, seq, emoji: "+".into(), on: true },
             Change::React { room, seq, emoji: "+".into(), on: false },
             Change::MarkRead { room, seq },
+            Change::Mute { room, on: true },
+            Change::Mute { room, on: false },
             files("a", &[(1, "b")]),
             files("a", &[(1, "c")]),
             files("a", &[(2, "b")]),

@@ -7,7 +7,8 @@ use super::command::TokenHash;
 use super::digest;
 use super::objects::RoomKind;
 use super::tables::{
-    AttachmentRow, MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow,
+    AttachmentRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables,
+    UserRow, VersionRow,
 };
 use crate::ids::{At, FileId, RoomId, Seq};
 
@@ -22,6 +23,8 @@ pub struct Model {
     messages: BTreeMap<(RoomId, Seq), MessageRow>,
     sessions: BTreeMap<TokenHash, SessionRow>,
     outcomes: BTreeMap<(String, String), OutcomeRow>,
+    mutes: BTreeMap<(RoomId, String), MuteRow>,
+    versions: BTreeMap<(RoomId, Seq, u64), VersionRow>,
     attachments: BTreeMap<(FileId, RoomId, Seq), AttachmentRow>,
     /// What finds rows by other than their key; derived.
     room_names: BTreeMap<(bool, String), RoomId>,
@@ -44,6 +47,8 @@ impl Model {
         let messages = self.messages.values().cloned().map(Row::Message);
         let sessions = self.sessions.values().cloned().map(Row::Session);
         let outcomes = self.outcomes.values().cloned().map(Row::Outcome);
+        let mutes = self.mutes.values().cloned().map(Row::Mute);
+        let versions = self.versions.values().cloned().map(Row::Version);
         let attachments = self.attachments.values().cloned().map(Row::Attachment);
         users
             .chain(rooms)
@@ -52,6 +57,8 @@ impl Model {
             .chain(messages)
             .chain(sessions)
             .chain(outcomes)
+            .chain(mutes)
+            .chain(versions)
             .chain(attachments)
             .collect()
     }
@@ -72,6 +79,8 @@ impl Model {
                 Row::Message(row) => self.insert_message(row),
                 Row::Session(row) => self.insert_session(row),
                 Row::Outcome(row) => self.insert_outcome(row),
+                Row::Mute(row) => self.insert_mute(row),
+                Row::Version(row) => self.insert_version(row),
                 Row::Attachment(row) => self.insert_attachment(row),
             }
         }
@@ -120,6 +129,14 @@ impl Model {
 
     fn insert_outcome(&mut self, row: &OutcomeRow) {
         self.outcomes.insert((row.user.clone(), row.id.clone()), row.clone());
+    }
+
+    fn insert_mute(&mut self, row: &MuteRow) {
+        self.mutes.insert((row.room, row.user.clone()), row.clone());
+    }
+
+    fn insert_version(&mut self, row: &VersionRow) {
+        self.versions.insert((row.room, row.seq, row.version), row.clone());
     }
 
     fn insert_attachment(&mut self, row: &AttachmentRow) {
@@ -245,6 +262,29 @@ impl Tables for Model {
 
     fn put_outcome(&mut self, row: &OutcomeRow) -> Result<(), Infallible> {
         self.insert_outcome(row);
+        Ok(())
+    }
+
+    fn mute(&mut self, room: RoomId, user: &str) -> Result<Option<MuteRow>, Infallible> {
+        Ok(self.mutes.get(&(room, user.to_owned())).cloned())
+    }
+
+    fn put_mute(&mut self, row: &MuteRow) -> Result<(), Infallible> {
+        self.insert_mute(row);
+        Ok(())
+    }
+
+    fn versions(&mut self, room: RoomId, seq: Seq) -> Result<Vec<VersionRow>, Infallible> {
+        let rows = self.versions.range((room, seq, 0)..(room, seq.next(), 0));
+        Ok(rows.map(|(_, row)| row.clone()).collect())
+    }
+
+    fn version(&mut self, room: RoomId, seq: Seq, version: u64) -> Result<Option<VersionRow>, Infallible> {
+        Ok(self.versions.get(&(room, seq, version)).cloned())
+    }
+
+    fn put_version(&mut self, row: &VersionRow) -> Result<(), Infallible> {
+        self.insert_version(row);
         Ok(())
     }
 

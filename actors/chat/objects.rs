@@ -66,6 +66,15 @@ pub struct Message {
     pub files: Vec<File>,
 }
 
+/// What a message said once, or says now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Version {
+    pub version: u64,
+    pub text: String,
+    /// When it was written, in Unix milliseconds.
+    pub time: u64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     pub file: FileId,
@@ -81,9 +90,25 @@ pub struct File {
 pub enum Event {
     Message(Message),
     Room(Room),
-    Member { at: At, room: RoomId, user: String, member: bool },
+    Member {
+        at: At,
+        room: RoomId,
+        user: String,
+        member: bool,
+    },
     User(UserEvent),
-    Read { at: At, room: RoomId, user: String, seq: Seq },
+    Read {
+        at: At,
+        room: RoomId,
+        user: String,
+        seq: Seq,
+    },
+    /// To the user's own sessions only.
+    Mute {
+        at: At,
+        room: RoomId,
+        muted: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -99,7 +124,7 @@ impl Event {
             Self::Message(message) => message.at,
             Self::Room(room) => room.at,
             Self::User(event) => event.at,
-            Self::Member { at, .. } | Self::Read { at, .. } => *at,
+            Self::Member { at, .. } | Self::Read { at, .. } | Self::Mute { at, .. } => *at,
         }
     }
 }

@@ -32,6 +32,10 @@ pub enum Done {
     Edited {
         version: u64,
     },
+    /// `mark_read`, by the request of this id.
+    Marked {
+        id: String,
+    },
 }
 
 /// A change that was not done. Nothing of it stays, and it is not remembered.

@@ -22,6 +22,9 @@ pub const FILES_MAX: usize = 20;
 pub const DIRECT_OTHERS_MAX: usize = 8;
 pub const PAGE_DEFAULT: usize = 50;
 pub const PAGE_MAX: usize = 200;
+pub const FOUND_DEFAULT: usize = 20;
+pub const FOUND_MAX: usize = 100;
+pub const SOUGHT_CHARS_MAX: usize = 256;
 pub const PATTERN_CHARS_MAX: usize = 128;
 /// Numbers stay below what JSON readers hold exactly.
 const NUMBER_MAX: u64 = (1 << 53) - 1;
@@ -123,10 +126,21 @@ pub fn direct_users(asker: &str, others: &[String]) -> Checked<Vec<String>> {
 
 /// How many are asked for: 50 when nothing is said, else clamped to 1 to 200.
 pub fn limit(asked: Option<i64>) -> usize {
-    match asked {
-        None => PAGE_DEFAULT,
-        Some(asked) => usize::try_from(asked.max(1)).unwrap_or(PAGE_MAX).min(PAGE_MAX),
-    }
+    clamped(asked, PAGE_DEFAULT, PAGE_MAX)
+}
+
+/// The same for a search: 20, and 1 to 100.
+pub fn search_limit(asked: Option<i64>) -> usize {
+    clamped(asked, FOUND_DEFAULT, FOUND_MAX)
+}
+
+fn clamped(asked: Option<i64>, otherwise: usize, max: usize) -> usize {
+    asked.map_or(otherwise, |asked| usize::try_from(asked.max(1)).unwrap_or(max).min(max))
+}
+
+/// What is looked for.
+pub fn sought(text: &str) -> Checked<()> {
+    check(text.chars().count() <= SOUGHT_CHARS_MAX, "text must be at most 256 characters")
 }
 
 /// The `match` of a list.
@@ -290,6 +304,10 @@ mod tests {
             assert_eq!(limit(asked), given);
         }
         assert_eq!(limit(Some(i64::MAX)), 200);
+        for (asked, given) in [(None, 20), (Some(0), 1), (Some(7), 7), (Some(101), 100)] {
+            assert_eq!(search_limit(asked), given);
+        }
+        assert!(sought(&"é".repeat(256)).is_ok() && sought(&"é".repeat(257)).is_err());
     }
 
     #[test]

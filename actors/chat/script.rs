@@ -10,8 +10,17 @@ use crate::ids::{FileId, RoomId, Seq};
 
 const NAMES: [&str; 10] = ["ann", "bob", "cleo", "dan", "eve", "fay", "gus", "hal", "ida", "joe"];
 const ROOMS: [&str; 6] = ["general", "random", "Straße", "ops", "日本", "a"];
-const TEXTS: [&str; 7] =
-    ["hello", "Grüße aus Köln", "日本語のメッセージ", "ok", "👍🏽", "two\nlines", "a'; --"];
+const TEXTS: [&str; 9] = [
+    "hello",
+    "Grüße aus Köln",
+    "日本語のメッセージ",
+    "ok",
+    "👍🏽",
+    "two\nlines",
+    "a'; --",
+    "@ann, @Bob.",
+    "cleo@bob.x @gus-",
+];
 const EMOJI: [&str; 4] = ["👍", "❤️", "🎉", "+1"];
 /// How many commands back a repeat may reach.
 const MEMORY: usize = 64;
@@ -141,7 +150,7 @@ impl Script {
             30..40 => {
                 let seq = self.own_seq(room, user).unwrap_or(seq);
                 let version = self.dice.percent(50).then(|| 1 + self.dice.below(3));
-                Change::Edit { room, seq, text, version }
+                Change::Edit { room, seq, text, version, keep: self.dice.percent(80) }
             }
             40..45 => {
                 let seq = |script: &mut Self| script.own_seq(room, user).unwrap_or(seq);
@@ -152,7 +161,8 @@ impl Script {
                 let emoji = (*self.dice.pick(&EMOJI)).to_owned();
                 Change::React { room, seq, emoji, on: self.dice.percent(65) }
             }
-            57..63 => Change::MarkRead { room, seq },
+            57..61 => Change::MarkRead { room, seq },
+            61..63 => Change::Mute { room, on: self.dice.percent(60) },
             63..70 => Change::Join { room },
             70..74 => Change::Leave { room },
             74..80 => Change::Invite { room, user: other },
@@ -311,13 +321,13 @@ mod tests {
             }
         }
         for op in "Register Login Logout ChangePassword DeleteAccount CreateRoom Join Leave Invite Remove \
-                   OpenDirect Send SendFiles Edit Delete React MarkRead"
+                   OpenDirect Send SendFiles Edit Delete React MarkRead Mute"
             .split_whitespace()
         {
             let count = |became| seen.get(&(op.to_owned(), became)).copied().unwrap_or(0);
             assert!(count("done") > 0, "{op} is never done: {seen:?}");
             assert!(count("refused") > 0, "{op} is never refused: {seen:?}");
-            let remembered = !matches!(op, "MarkRead" | "DeleteAccount");
+            let remembered = op != "DeleteAccount";
             assert!(!remembered || count("repeated") > 0, "{op} is never repeated: {seen:?}");
         }
     }

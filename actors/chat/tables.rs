@@ -112,7 +112,7 @@ pub struct SessionRow {
 }
 
 /// The outcome of a change that is not a send, kept for repeats. It shares the `at` of the last row
-/// that its change wrote: it is part of that change.
+/// that its change wrote: it is part of that change. One that wrote none takes an `at` for this row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeRow {
     pub at: At,
@@ -120,6 +120,29 @@ pub struct OutcomeRow {
     pub id: String,
     pub digest: RequestDigest,
     pub outcome: Outcome,
+}
+
+/// Whether a user wants to hear nothing of a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MuteRow {
+    pub at: At,
+    pub room: RoomId,
+    pub user: String,
+    pub muted: bool,
+}
+
+/// What an edited message said in one of its versions, the present one among them. It shares the `at` of
+/// its message: it is part of that change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRow {
+    pub at: At,
+    pub room: RoomId,
+    pub seq: Seq,
+    pub version: u64,
+    /// Empty once it is gone.
+    pub text: String,
+    pub time: u64,
+    pub gone: bool,
 }
 
 /// A file that a message holds, or held: by it the file is found from its hash. It shares the `at` of the
@@ -145,6 +168,8 @@ pub enum Row {
     Message(MessageRow),
     Session(SessionRow),
     Outcome(OutcomeRow),
+    Mute(MuteRow),
+    Version(VersionRow),
     Attachment(AttachmentRow),
 }
 
@@ -159,6 +184,8 @@ pub enum RowKey {
     Session(TokenHash),
     /// Whose, and the request's id.
     Outcome(String, String),
+    Mute(RoomId, String),
+    Version(RoomId, Seq, u64),
     Attachment(FileId, RoomId, Seq),
 }
 
@@ -172,6 +199,8 @@ impl Row {
             Self::Message(row) => RowKey::Message(row.message.room, row.message.seq),
             Self::Session(row) => RowKey::Session(row.token_hash),
             Self::Outcome(row) => RowKey::Outcome(row.user.clone(), row.id.clone()),
+            Self::Mute(row) => RowKey::Mute(row.room, row.user.clone()),
+            Self::Version(row) => RowKey::Version(row.room, row.seq, row.version),
             Self::Attachment(row) => RowKey::Attachment(row.file, row.room, row.seq),
         }
     }
@@ -185,6 +214,8 @@ impl Row {
             Self::Message(row) => row.message.at,
             Self::Session(row) => row.at,
             Self::Outcome(row) => row.at,
+            Self::Mute(row) => row.at,
+            Self::Version(row) => row.at,
             Self::Attachment(row) => row.at,
         }
     }
@@ -248,6 +279,14 @@ pub trait Tables {
 
     fn outcome(&mut self, user: &str, id: &str) -> Result<Option<OutcomeRow>, Self::Error>;
     fn put_outcome(&mut self, row: &OutcomeRow) -> Result<(), Self::Error>;
+
+    fn mute(&mut self, room: RoomId, user: &str) -> Result<Option<MuteRow>, Self::Error>;
+    fn put_mute(&mut self, row: &MuteRow) -> Result<(), Self::Error>;
+
+    /// What is kept of a message's versions, by their number, those among them that are gone.
+    fn versions(&mut self, room: RoomId, seq: Seq) -> Result<Vec<VersionRow>, Self::Error>;
+    fn version(&mut self, room: RoomId, seq: Seq, version: u64) -> Result<Option<VersionRow>, Self::Error>;
+    fn put_version(&mut self, row: &VersionRow) -> Result<(), Self::Error>;
 
     fn attachment(
         &mut self,

@@ -45,7 +45,13 @@ impl Incoming {
     /// What the file system says.
     pub fn put(&self, number: u64, bytes: &[u8]) -> Result<(), IncomingError> {
         let path = self.path(number);
-        fs::create_dir_all(&self.folder)
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        // As for the file that the pages become part of: for its owner alone.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(&self.folder)
             .and_then(|()| fs::write(&path, bytes))
             .map_err(|source| IncomingError::Io { path, source })
     }

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use crate::chat::command::LoginOp;
 use crate::chat::objects::{File, Message, Role, RoomKind, User};
 use crate::chat::tables::{
-    AttachmentRow, MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, UserRow,
+    AttachmentRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, SessionRow, UserRow,
+    VersionRow,
 };
 use crate::ids::{At, FileId, RoomId, Seq};
 
@@ -38,6 +39,12 @@ macro_rules! columns {
     };
     (outcome) => {
         "at, user, id, digest, outcome"
+    };
+    (mute) => {
+        "at, room, user, muted"
+    };
+    (version) => {
+        "at, room, seq, version, text, time, gone"
     };
     (attachment) => {
         "at, file, room, seq, bytes, gone"
@@ -220,6 +227,22 @@ pub fn outcome(row: &Row<'_>) -> Result<OutcomeRow> {
         id: row.get(2)?,
         digest: row.get(3)?,
         outcome: parse(row.get_ref(4)?.as_str()?, 4)?,
+    })
+}
+
+pub fn mute(row: &Row<'_>) -> Result<MuteRow> {
+    Ok(MuteRow { at: at(row, 0)?, room: RoomId(number(row, 1)?), user: row.get(2)?, muted: row.get(3)? })
+}
+
+pub fn version(row: &Row<'_>) -> Result<VersionRow> {
+    Ok(VersionRow {
+        at: at(row, 0)?,
+        room: RoomId(number(row, 1)?),
+        seq: Seq(number(row, 2)?),
+        version: number(row, 3)?,
+        text: row.get(4)?,
+        time: number(row, 5)?,
+        gone: row.get(6)?,
     })
 }
 

@@ -11,6 +11,9 @@ use crate::chat::tables::Row;
 /// # Errors
 /// What SQLite says.
 pub fn walk(conn: &Connection, mut visit: impl FnMut(Row)) -> Result<()> {
+    let mutes = is_there(conn, "mutes")?;
+    let versions = is_there(conn, "versions")?;
+    let attachments = is_there(conn, "attachments")?;
     let mut table = |sql: &str, read: fn(&rusqlite::Row<'_>) -> Result<Row>| {
         for row in conn.prepare(sql)?.query_map([], read)? {
             visit(row?);
@@ -38,13 +41,28 @@ pub fn walk(conn: &Connection, mut visit: impl FnMut(Row)) -> Result<()> {
     table(concat!("SELECT ", columns!(outcome), " FROM outcomes ORDER BY user, id"), |row| {
         rows::outcome(row).map(Row::Outcome)
     })?;
-    // A file of an earlier format, that is only looked at, has no such table yet.
-    if !conn.table_exists(None, "attachments")? {
-        return Ok(());
+    if mutes {
+        table(concat!("SELECT ", columns!(mute), " FROM mutes ORDER BY room, user"), |row| {
+            rows::mute(row).map(Row::Mute)
+        })?;
     }
-    table(concat!("SELECT ", columns!(attachment), " FROM attachments ORDER BY file, room, seq"), |row| {
-        rows::attachment(row).map(Row::Attachment)
-    })
+    if versions {
+        table(concat!("SELECT ", columns!(version), " FROM versions ORDER BY room, seq, version"), |row| {
+            rows::version(row).map(Row::Version)
+        })?;
+    }
+    if attachments {
+        table(
+            concat!("SELECT ", columns!(attachment), " FROM attachments ORDER BY file, room, seq"),
+            |row| rows::attachment(row).map(Row::Attachment),
+        )?;
+    }
+    Ok(())
+}
+
+/// A file of an earlier format, which is looked at as it is, has fewer tables.
+fn is_there(conn: &Connection, table: &str) -> Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?.exists([table])
 }
 
 /// What all rows come to, counted anew.

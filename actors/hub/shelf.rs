@@ -67,7 +67,7 @@ struct Seat {
     seen: At,
     /// The rooms are as of here.
     rooms_at: At,
-    /// The last event sent had this `at`; cursors do not count.
+    /// The last event sent had this `at`.
     told: At,
     waiting: Vec<ByteString>,
     waiting_bytes: usize,
@@ -215,7 +215,8 @@ impl Shelf {
         }
     }
 
-    /// A ping goes out: moves a quiet client's cursor along, unless its last event did so.
+    /// A ping goes out: moves a quiet client's cursor along, unless its last event did so. None is told
+    /// twice: events come in rising `at`.
     pub fn beat(&mut self, key: SessionKey, out: &mut Vec<Out>) {
         let at = self.at;
         let Some(seat) = self.seats.get_mut(&key) else { return };
@@ -223,6 +224,7 @@ impl Shelf {
         if !matches!(seat.mode, Mode::Live) || seat.told >= at {
             return;
         }
+        seat.told = at;
         seat.wait(encode::cursor(at), &self.bounds);
         self.touched.push(key);
         self.flush(out);

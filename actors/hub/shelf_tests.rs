@@ -185,6 +185,8 @@ fn a_beat_moves_a_quiet_cursor_and_no_other() {
     stage.shelf.beat(ANN, &mut stage.out);
     assert_eq!(stage.said(), [r#"{"ev":"cursor","at":1} to 1"#]);
     stage.delivered();
+    stage.shelf.beat(ANN, &mut stage.out);
+    assert!(stage.said().is_empty(), "an event has an at of its own");
     stage.publish(&[message(2, 1)]);
     stage.delivered();
     stage.shelf.beat(ANN, &mut stage.out);

@@ -12,6 +12,7 @@
 //! - [`passwords`]: sessions ↔ the password hashers.
 //! - [`people`]: anybody ↔ `Hub`: who is here, and how the cluster looks.
 //! - [`reading`]: questions to `Reader`.
+//! - [`search`]: who looks for words ↔ `Indexer`.
 //! - [`transfer`]: `RaftNode` ↔ `StateFetch`.
 
 pub mod audit;
@@ -25,4 +26,5 @@ pub mod news;
 pub mod passwords;
 pub mod people;
 pub mod reading;
+pub mod search;
 pub mod transfer;

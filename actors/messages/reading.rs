@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::chat::command::TokenHash;
-use crate::chat::objects::{Event, Message, Room, User};
+use crate::chat::objects::{Event, Message, Room, User, Version};
 use crate::chat::tables::{AttachmentRow, UserRow};
 use crate::chat_db::pages::Position;
 use crate::ids::{At, FileId, LogIndex, RoomId, Seq};
@@ -59,6 +59,9 @@ pub struct HomeRoom {
     pub room: Room,
     pub read_seq: Seq,
     pub unread: u64,
+    /// Of those unread, where somebody else wrote `@` and this user's name.
+    pub mentions: u64,
+    pub muted: bool,
 }
 
 /// The events with `at` > `after` that the user may see, as the rows are now, in the order of `at`;
@@ -129,6 +132,15 @@ pub struct OneMessage {
     pub room: RoomId,
     pub seq: Seq,
     pub reply: Answer<Option<Message>>,
+}
+
+/// What a message said and says, the oldest first; `None`: none that the user may see. Of one that is
+/// deleted nothing is left.
+pub struct Versions {
+    pub user: String,
+    pub room: RoomId,
+    pub seq: Seq,
+    pub reply: Answer<Option<Vec<Version>>>,
 }
 
 /// Log entries that are no longer in memory, for a peer that lags; `[from, to)`, at least one, at
@@ -214,5 +226,6 @@ post! {
     Rooms => "rooms",
     Members => "members",
     OneMessage => "one_message",
+    Versions => "versions",
     LogEntries => "log_entries",
 }

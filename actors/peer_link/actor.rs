@@ -50,6 +50,8 @@ pub struct PeerLinkConfig {
     /// Where this node's own peer port is.
     pub own_url: String,
     pub boot: Boot,
+    /// Drawn for this run of the process.
+    pub run: String,
     pub limits: LaneLimits,
 }
 
@@ -420,6 +422,7 @@ fn asking(config: &PeerLinkConfig, request: awc::ClientRequest) -> Result<Frozen
         .insert_header((wire::FROM, config.own.to_string()))
         .insert_header((wire::URL, config.own_url.as_str()))
         .insert_header((wire::BOOT, config.boot.to_string()))
+        .insert_header((wire::RUN, config.run.as_str()))
         .insert_header((wire::TO, config.peer.to_string()))
         .freeze()
         .map_err(|error| BadLink { url: config.url.clone(), reason: error.to_string() })

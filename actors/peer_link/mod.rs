@@ -5,6 +5,7 @@
 //! - [`roster`]: `Roster`, who is in the cluster, and the links to them.
 //! - [`wire`]: headers, bodies and refusals, the same for both ends.
 //! - [`client`]: HTTP over kept connections without Nagle's delay.
+//! - [`seen`]: what was heard of each replica, by which a disk that went back in time shows.
 //! - [`secret`]: what a cluster's nodes share, compared in constant time.
 
 pub mod actor;
@@ -12,6 +13,7 @@ pub mod client;
 pub mod lane;
 pub mod roster;
 pub mod secret;
+pub mod seen;
 
 #[cfg(test)]
 mod tests;
@@ -20,3 +22,4 @@ pub mod wire;
 pub use actor::{PeerLink, PeerLinkConfig, PeerLinkPorts};
 pub use roster::{Roster, RosterConfig, RosterPorts};
 pub use secret::Secret;
+pub use seen::Seen;

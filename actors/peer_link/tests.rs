@@ -140,6 +140,7 @@ fn link(to: SocketAddr, limits: LaneLimits) -> Link {
         own: RaftId(1),
         own_url: "http://own".to_owned(),
         boot: Boot(1),
+        run: "a".to_owned(),
         limits,
     };
     Link {

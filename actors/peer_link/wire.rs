@@ -23,6 +23,8 @@ pub const CLUSTER: &str = "chat-cluster";
 pub const FROM: &str = "chat-from";
 /// Which start of the sender's process this is.
 pub const BOOT: &str = "chat-boot";
+/// As the sender's process has drawn it: a disk that went back in time counts the same start twice.
+pub const RUN: &str = "chat-run";
 /// The Raft id of the node that the sender believes to be talking to.
 pub const TO: &str = "chat-to";
 /// Where the sender's own peer port is: the receiver may not know it yet.
@@ -133,7 +135,7 @@ pub fn is_urgent(message: &Message) -> bool {
 
 /// The code of a refusal: the sender was a replica of this chat and is none any more.
 pub const REMOVED: &str = "removed";
-/// The code of a refusal: a later run of the sender was heard already, so its disk went back in time.
+/// The code of a refusal: more of the sender was heard before than it knows, so its disk went back in time.
 pub const WENT_BACK: &str = "went_back";
 
 /// A refusal by the peer port, as its JSON says it.

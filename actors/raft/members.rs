@@ -238,11 +238,16 @@ fn unknown(roll: &Roll, name: &str) -> Verdict {
     refused(format!("no node is called {name}: there are {}", names.join(", ")))
 }
 
+/// Who else is reached at one of these addresses, in words: what is sent there would go to both.
+fn address_taken(roll: &Roll, name: &str, peer: &str, public: &str) -> Option<String> {
+    let mut others = roll.rows.iter().filter(|row| !row.removed && row.name != name);
+    let other = &others.find(|row| row.peer == peer || row.public == public)?.name;
+    Some(format!("{other} has that address: give {name} one of its own, or remove {other} first"))
+}
+
 fn add(roll: &Roll, name: &str, peer: &str, public: &str, learner: bool) -> Verdict {
-    let present = |row: &&NodeRow| !row.removed;
-    let others = || roll.rows.iter().filter(present).filter(|row| row.name != name);
-    if let Some(other) = others().find(|row| row.peer == peer || row.public == public) {
-        return refused(format!("{} has that address: give {name} one of its own", other.name));
+    if let Some(why) = address_taken(roll, name, peer, public) {
+        return refused(why);
     }
     let known = roll.row(name);
     let row = NodeRow {
@@ -254,7 +259,7 @@ fn add(roll: &Roll, name: &str, peer: &str, public: &str, learner: bool) -> Verd
         learner,
         removed: false,
     };
-    if let (Some(id), Some(known)) = (roll.id_of(name), known.filter(present)) {
+    if let (Some(id), Some(known)) = (roll.id_of(name), known.filter(|row| !row.removed)) {
         if known.peer != peer || known.public != public {
             let at = format!("{} and {}", known.peer, known.public);
             return refused(format!("{name} is part of the chat at {at}: remove it first"));
@@ -378,10 +383,14 @@ fn join(
 ) -> Verdict {
     let known = roll.row(name);
     let here = roll.id_of(name);
-    if let (Some(id), Some(known)) = (here, known)
-        && known.disk.as_deref() == Some(disk)
-    {
+    let same_disk = known.is_some_and(|known| known.disk.as_deref() == Some(disk));
+    // Asked again. A voter would not ask: an empty disk that says to be its went back in time to before it was let
+    // in, and has forgotten what it promised under that id.
+    if let Some(id) = here.filter(|&id| same_disk && !roll.is_voter(id)) {
         return Verdict::Settled(Settled::Joined { raft_id: id, roll: Arc::new(roll.clone()) });
+    }
+    if let Some(why) = address_taken(roll, name, peer, public) {
+        return refused(why);
     }
     let raft_id = roll.highest().next();
     let mut turns = vec![Turn::Learner(raft_id)];
@@ -389,7 +398,7 @@ fn join(
         if sight.is_up(old) {
             return Verdict::Settled(Settled::Later(format!("{name} is part of the chat, and answers")));
         }
-        if gone != Some(old) {
+        if gone != Some(old) && !same_disk {
             return Verdict::Settled(Settled::AskOld { raft_id: old, peer: known.peer.clone() });
         }
         if roll.is_voter(old)

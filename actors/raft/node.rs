@@ -221,8 +221,13 @@ impl Node {
 
     /// State was fetched.
     pub fn state_here(&mut self, install: Install) -> Verdict {
+        let level = install.position.level;
         let verdict = self.core.state_here(install);
         self.fetch_over |= verdict == Verdict::NotNeeded;
+        if verdict == Verdict::Installs {
+            // Its commands never pass through apply here.
+            self.levels.reach(u8::try_from(level).unwrap_or(u8::MAX));
+        }
         verdict
     }
 
@@ -360,5 +365,45 @@ impl Node {
     /// A majority that came back since the last tick counts at once: the node calls itself ready by then.
     fn ticks_without_quorum(&self) -> u64 {
         if self.core.quorum() { 0 } else { self.ticks - self.quorum_tick }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protobuf::Message as _;
+    use raft::eraftpb::{ConfState, Message, MessageType};
+    use serde_bytes::ByteBuf;
+
+    use super::*;
+    use crate::chat_db::pages::Position;
+
+    /// Whoever leads after that must not let in a node that cannot read what the state holds.
+    #[test]
+    fn the_level_of_installed_state_was_reached() {
+        let config = Config {
+            id: RaftId(4),
+            election_ticks: 10,
+            heartbeat_ticks: 2,
+            fixed_election_tick: None,
+            log_keep_entries: 10,
+        };
+        let patience = Patience { deadline_ticks: 9, repeat_ticks: 9, no_quorum_ticks: 9, promote_ticks: 9 };
+        let mut node = Node::new(&config, Boot(1), patience, LogStart::default()).unwrap();
+        let mut offer = Message { from: 1, to: 4, term: 5, ..Message::default() };
+        offer.set_msg_type(MessageType::MsgSnapshot);
+        offer.mut_snapshot().mut_metadata().index = 20;
+        offer.mut_snapshot().mut_metadata().term = 5;
+        node.step(offer);
+        let conf_state = ConfState { voters: vec![1], learners: vec![4], ..ConfState::default() };
+        let position = Position {
+            index: LogIndex(20),
+            term: Term(5),
+            known_term: Term(5),
+            level: 7,
+            conf_state: ByteBuf::from(conf_state.write_to_bytes().unwrap()),
+            ..Position::default()
+        };
+        assert_eq!(node.state_here(Install { position, pages: 1 }), Verdict::Installs);
+        assert_eq!((node.levels.above(6), node.levels.above(7)), (Some(7), None));
     }
 }

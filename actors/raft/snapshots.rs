@@ -36,7 +36,7 @@ pub(super) struct Snapshots {
 /// What became of state that was fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes to the disk.
+    /// It goes to the disk, or something else does already.
     Installs,
     /// The log has brought this node as far.
     NotNeeded,
@@ -112,9 +112,12 @@ impl Core {
     /// State was fetched. Follow with [`Core::drive`].
     pub fn state_here(&mut self, install: Install) -> Verdict {
         let position = &install.position;
+        if self.snapshots.installing.is_some() {
+            // Its pages are being read.
+            return Verdict::Installs;
+        }
         let Some(mut message) = self.snapshots.offered.take() else {
-            let is_needed = position.index > self.commit() && self.snapshots.installing.is_none();
-            return if is_needed { Verdict::NoOffer } else { Verdict::NotNeeded };
+            return if position.index > self.commit() { Verdict::NoOffer } else { Verdict::NotNeeded };
         };
         // A leader of an earlier term than the state's need not have the entry: to acknowledge it there
         // would let it count this node for entries of its own.
@@ -277,6 +280,8 @@ mod tests {
         core.step(offer(5, 20), &mut Outputs::default());
         assert_eq!(core.state_here(state(25, 5, 9)), Verdict::NotAMember);
         core.step(offer(5, 20), &mut Outputs::default());
+        assert_eq!(core.state_here(state(25, 5, 4)), Verdict::Installs);
+        // Told twice, since an offer came meanwhile: whoever throws the pages away now takes them from the disk.
         assert_eq!(core.state_here(state(25, 5, 4)), Verdict::Installs);
         let append = drive(&mut core).append.unwrap();
         assert_eq!(append.snapshot, Some(state(25, 5, 4)));

@@ -16,7 +16,7 @@ use crate::bus::{Envelope, News};
 use crate::messages::audit::Damaged;
 use crate::messages::reading::{
     Account, Answer, AttachmentsAfter, FilesSeen, History, Home, InMessages, LogEntries, Members, OneMessage,
-    Pull, ReadFailed, Rooms, SentBefore, SentSince, SessionOf, StatePage, TablesAt, Users,
+    Pull, ReadFailed, Rooms, SentBefore, SentSince, SessionOf, StatePage, TablesAt, Users, Versions,
 };
 
 /// One of the threads that answer; they share a mailbox.
@@ -81,6 +81,7 @@ answers! {
     Users: |view, ask| view.users(ask.pattern.as_deref(), ask.after.as_deref(), ask.limit);
     Rooms: |view, ask| view.rooms(&ask.user, ask.pattern.as_deref());
     Members: |view, ask| view.members(&ask.user, ask.room);
+    Versions: |view, ask| view.versions(&ask.user, ask.room, ask.seq);
     OneMessage: |view, ask| view.message(&ask.user, ask.room, ask.seq);
     LogEntries: |view, ask| view.log_entries(ask.from, ask.to, ask.bytes_max);
     StatePage: |view, ask| view.state_page(ask.after, ask.horizon, ask.bytes_max);

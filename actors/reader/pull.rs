@@ -1,4 +1,4 @@
-//! What changed behind a cursor: the rows of the five tables that people see, merged by `at`.
+//! What changed behind a cursor: the rows of the six tables that people see, merged by `at`.
 //!
 //! Rows are states: what changed twice comes once, as it is now, at the `at` of its last change. So a
 //! page that ends at some `at` and the next one that begins there leave nothing out, whatever
@@ -92,6 +92,14 @@ impl View<'_> {
             seq: row.seq,
         }));
 
+        let mutes = self.all(
+            concat!("SELECT ", columns!(mute), " FROM mutes WHERE user = ?1 AND +at > ?2"),
+            params![user, int(after.0)],
+            rows::mute,
+        )?;
+        let muted = mutes.into_iter().map(|row| Event::Mute { at: row.at, room: row.room, muted: row.muted });
+        page.events.extend(muted);
+
         let (events, up_to) = page.cut();
         Ok(PullPage { events, up_to, end: up_to == self.at(), rooms })
     }
@@ -156,7 +164,7 @@ mod tests {
     use super::*;
     use crate::chat::command::Change;
     use crate::chat::script::Script;
-    use crate::chat::tables::Row as TableRow;
+    use crate::chat::tables::{MuteRow, Row as TableRow};
     use crate::reader::ReadPool;
     use crate::storage::Store;
     use crate::storage::testing::{TestDir, batch, command, committed, send, setup, started};
@@ -218,11 +226,17 @@ mod tests {
                     user: row.user.clone(),
                     seq: row.seq,
                 }),
+                TableRow::Mute(row) => {
+                    let MuteRow { at, room, muted, .. } = *row;
+                    (row.user == user).then_some(Event::Mute { at, room, muted })
+                }
                 TableRow::User(row) => Some(Event::User(UserEvent { at: row.at, user: row.seen() })),
                 // No room of the script changes after its making: memberships are all later.
-                TableRow::Room(_) | TableRow::Session(_) | TableRow::Outcome(_) | TableRow::Attachment(_) => {
-                    None
-                }
+                TableRow::Room(_)
+                | TableRow::Session(_)
+                | TableRow::Outcome(_)
+                | TableRow::Version(_)
+                | TableRow::Attachment(_) => None,
             })
             .collect();
         events.sort_by_key(Event::at);

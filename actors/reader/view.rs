@@ -6,9 +6,10 @@
 use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 
 use crate::chat::command::TokenHash;
-use crate::chat::objects::{Message, Room, RoomKind, User};
+use crate::chat::mentions;
+use crate::chat::objects::{Message, Room, RoomKind, User, Version};
 use crate::chat::rules;
-use crate::chat::tables::{MemberRow, UserRow};
+use crate::chat::tables::{MemberRow, UserRow, VersionRow};
 use crate::chat_db::entries;
 use crate::chat_db::pages::{self, PageError, Position};
 use crate::chat_db::rows::{self, columns, int, number};
@@ -75,15 +76,68 @@ impl<'c> View<'c> {
             |row| number(row, 0),
         )?;
         let read_seq = Seq(read.unwrap_or(0));
+        let muted = self.one(
+            "SELECT muted FROM mutes WHERE user = ?1 AND room = ?2",
+            params![user, int(room.room.0)],
+            |row| row.get(0),
+        )?;
+        let muted = muted.unwrap_or(false);
         if read_seq >= room.last_seq {
-            return Ok(HomeRoom { room, read_seq, unread: 0 });
+            return Ok(HomeRoom { room, read_seq, unread: 0, mentions: 0, muted });
         }
         let unread = self.one(
             "SELECT count(*) FROM messages WHERE room = ?1 AND seq > ?2 AND author <> ?3 AND deleted = 0",
             params![int(room.room.0), int(read_seq.0), user],
             |row| number(row, 0),
         )?;
-        Ok(HomeRoom { room, read_seq, unread: unread.unwrap_or(0) })
+        let mentions = self.mentions(user, room.room, read_seq)?;
+        Ok(HomeRoom { room, read_seq, unread: unread.unwrap_or(0), mentions, muted })
+    }
+
+    /// How many of a room's messages behind `seq` mention the user.
+    fn mentions(&self, user: &str, room: RoomId, seq: Seq) -> Result<u64> {
+        let by_tail = self.all(
+            "SELECT tail, count(*) FROM mentions WHERE user = ?1 AND room = ?2 AND seq > ?3 GROUP BY tail",
+            params![user, int(room.0), int(seq.0)],
+            |row| Ok((row.get::<_, String>(0)?, number(row, 1)?)),
+        )?;
+        let mut all = 0;
+        for (tail, count) in by_tail {
+            let mut of_another = false;
+            for name in mentions::longer_names(user, &tail) {
+                of_another |=
+                    self.conn.prepare_cached("SELECT 1 FROM users WHERE name = ?1")?.exists([name])?;
+            }
+            if !of_another {
+                all += count;
+            }
+        }
+        Ok(all)
+    }
+
+    /// What a message said and says, the oldest first.
+    pub fn versions(&self, user: &str, room: RoomId, seq: Seq) -> Result<Option<Vec<Version>>> {
+        let Some(message) = self.message(user, room, seq)? else { return Ok(None) };
+        if message.deleted {
+            return Ok(Some(Vec::new()));
+        }
+        let kept = self.all(
+            concat!(
+                "SELECT ",
+                columns!(version),
+                " FROM versions WHERE room = ?1 AND seq = ?2 AND gone = 0 ORDER BY version"
+            ),
+            [int(room.0), int(seq.0)],
+            rows::version,
+        )?;
+        let version = |row: VersionRow| Version { version: row.version, text: row.text, time: row.time };
+        let mut versions: Vec<_> = kept.into_iter().map(version).collect();
+        // Never edited, or while not every node kept what was before.
+        if versions.last().is_none_or(|last| last.version != message.version) {
+            let time = versions.last().map_or(message.time, |last| last.time);
+            versions.push(Version { version: message.version, text: message.text, time });
+        }
+        Ok(Some(versions))
     }
 
     /// A page of a room by rising seq; `None` when the user is not in it.
@@ -336,6 +390,83 @@ mod tests {
         assert_eq!(home.rooms[2].room.users, ["ann", "bob"]);
         assert_eq!(home.rooms[2].room.name, "");
         assert_eq!(home.at, pool.read(|view| Ok(view.at())).unwrap());
+    }
+
+    #[test]
+    fn home_counts_mentions_and_tells_what_is_muted() {
+        let register = |name: &str, token: u8| {
+            let change = Change::Register {
+                display: name.into(),
+                password_hash: "hash".into(),
+                token_hash: [token; 32],
+                first_is_admin: false,
+            };
+            command(name, "register", change)
+        };
+        let texts =
+            ["@bob", "hi @BOB.", "x@bob @bobby", "@bob- and @bob.", "@bob @bob", "no", "@cleo. @bob!"];
+        let mut more: Vec<_> =
+            (1..).zip(texts).map(|(n, text)| send("ann", 1, &n.to_string(), text)).collect();
+        more.push(send("bob", 1, "own", "@bob"));
+        more.push(command("ann", "gone", Change::Delete { room: RoomId(1), seqs: vec![Seq(5)] }));
+        let edit = |id: &str, seq, text: &str| {
+            let change =
+                Change::Edit { room: RoomId(1), seq: Seq(seq), text: text.into(), version: None, keep: true };
+            command("ann", id, change)
+        };
+        more.extend([edit("e1", 6, "oh, @bob"), edit("e2", 7, "nobody")]);
+        more.push(command("bob", "mute", Change::Mute { room: RoomId(2), on: true }));
+        let (_dir, mut store, pool) = people(more);
+        let counted = |user: &str| {
+            let home = pool.read(|view| view.home(user)).unwrap();
+            home.rooms.iter().map(|home| (home.mentions, home.muted)).collect::<Vec<_>>()
+        };
+        assert_eq!(counted("bob"), [(4, false), (0, true), (0, false)]);
+        assert_eq!(counted("cleo"), [(0, false), (0, false), (0, false)]);
+        let mut entry = 2;
+        let mut apply = |commands: &[Command]| {
+            entry += 1;
+            store.apply(&[committed(entry, batch(1, commands))], || false).unwrap();
+        };
+        // Somebody of that very name was meant.
+        apply(&[register("bob.", 8)]);
+        assert_eq!(counted("bob")[0], (3, false));
+        apply(&[command("bob", "read", Change::MarkRead { room: RoomId(1), seq: Seq(2) })]);
+        assert_eq!(counted("bob")[0], (2, false));
+        // Whoever was not there was not called.
+        apply(&[send("ann", 1, "dan", "@dan"), register("dan", 9)]);
+        apply(&[command("dan", "join", Change::Join { room: RoomId(1) })]);
+        assert_eq!(counted("dan"), [(0, false)]);
+    }
+
+    #[test]
+    fn versions_of_a_message() {
+        let edit = |id: &str, text: &str, keep| {
+            let change =
+                Change::Edit { room: RoomId(1), seq: Seq(1), text: text.into(), version: None, keep };
+            command("ann", id, change)
+        };
+        let sends = vec![send("ann", 1, "1", "one"), send("ann", 1, "2", "alone")];
+        let (_dir, mut store, pool) = people(sends);
+        let texts = |user: &str, seq| {
+            let versions = pool.read(|view| view.versions(user, RoomId(1), Seq(seq))).unwrap();
+            let shown = |version: Version| format!("{} {}", version.version, version.text);
+            versions.map(|versions| versions.into_iter().map(shown).collect::<Vec<_>>().join(", "))
+        };
+        assert_eq!(texts("bob", 2).unwrap(), "1 alone");
+        store.apply(&[committed(3, batch(5, &[edit("a", "two", true)]))], || false).unwrap();
+        assert_eq!(texts("bob", 1).unwrap(), "1 one, 2 two");
+        store.apply(&[committed(4, batch(6, &[edit("b", "three", false)]))], || false).unwrap();
+        assert_eq!(texts("bob", 1).unwrap(), "1 one, 2 two, 3 three");
+        store.apply(&[committed(5, batch(7, &[edit("c", "four", true)]))], || false).unwrap();
+        assert_eq!(texts("bob", 1).unwrap(), "1 one, 2 two, 3 three, 4 four");
+        assert_eq!((texts("nobody", 1), texts("bob", 9)), (None, None));
+        let delete = command("ann", "d", Change::Delete { room: RoomId(1), seqs: vec![Seq(1)] });
+        store.apply(&[committed(6, batch(8, &[delete]))], || false).unwrap();
+        assert_eq!(texts("bob", 1).unwrap(), "");
+        let left = "SELECT count(*) FROM versions WHERE text <> ''";
+        let left: i64 = pool.read(|view| view.conn.query_row(left, [], |row| row.get(0))).unwrap();
+        assert_eq!(left, 0);
     }
 
     #[test]

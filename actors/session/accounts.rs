@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::executor::{Executor, Who, ask, locked, millis, outcome, within};
+use super::limits::Admission;
 use super::reply::{Answer, Problem, Reply, Welcome};
 use super::request::{Op, Resume};
 use crate::bus::Port;
@@ -141,15 +142,20 @@ impl Executor {
         password: String,
         from: Option<IpAddr>,
     ) -> Result<Admitted, Problem> {
-        self.check_guesses(&name, from).await?;
+        if let Some(from) = from {
+            locked(&self.failed_by_address).check(&from, Instant::now()).map_err(too_many_failed)?;
+        }
+        self.slow_down(&name).await;
         // An account or a password may have been made elsewhere a moment ago; and without a majority
         // nobody can be let in anyway.
         self.barrier().await?;
+        let guess = self.may_guess(from).await?;
         let stored = self.account(&name).await?.filter(|row| !row.deleted).map(|row| row.password_hash);
         if !self.verify(password, stored.clone()).await? {
-            self.count_guess(&name, from);
+            guess.was_wrong(name);
             return Err(Problem::new(Code::Unauthorized, "wrong name or password"));
         }
+        drop(guess);
         self.open_session(id, name, stored.unwrap_or_default(), LoginOp::Login).await
     }
 
@@ -193,13 +199,14 @@ impl Executor {
 
     /// The stored hash, when the password is right.
     async fn check_password(&self, user: &str, password: &str) -> Result<Option<String>, Problem> {
-        self.check_guesses(user, None).await?;
+        self.slow_down(user).await;
         self.barrier().await?;
+        let guess = self.may_guess(None).await?;
         let stored = self.account(user).await?.filter(|row| !row.deleted).map(|row| row.password_hash);
         if self.verify(password.to_owned(), stored.clone()).await? {
             return Ok(stored);
         }
-        self.count_guess(user, None);
+        guess.was_wrong(user.to_owned());
         Ok(None)
     }
 
@@ -281,30 +288,57 @@ impl Executor {
         ask(&self.ports.passwords.verify, |reply| Verify { password, stored, reply }).await
     }
 
-    /// By address too many failed logins are refused; by name, which others could block, they are
-    /// only slowed down.
-    async fn check_guesses(&self, name: &str, from: Option<IpAddr>) -> Result<(), Problem> {
-        let now = Instant::now();
-        if let Some(from) = from {
-            let refused = locked(&self.failed_by_address).wait(&from, now);
-            refused.map_err(|wait| {
-                Problem::rate_limited("too many failed logins from this address", millis(wait))
-            })?;
-        }
-        let slowed = locked(&self.failed_by_name).wait(&name.to_owned(), now);
+    /// By name, which others could block, too many failed logins are only slowed down.
+    async fn slow_down(&self, name: &str) {
+        let slowed = locked(&self.failed_by_name).wait(&name.to_owned(), Instant::now());
         if let Err(wait) = slowed {
             tokio::time::sleep(wait.min(SLOWED_BY)).await;
         }
-        Ok(())
     }
 
-    fn count_guess(&self, name: &str, from: Option<IpAddr>) {
-        let now = Instant::now();
-        if let Some(from) = from {
-            locked(&self.failed_by_address).spend(from, now);
+    /// By address they are refused. Guesses under way count as wrong ones, so that many at once are no
+    /// more than one after the other; who is too many waits until one of them has ended.
+    async fn may_guess(&self, from: Option<IpAddr>) -> Result<Guess<'_>, Problem> {
+        loop {
+            // Before the look, so that no end is missed.
+            let ended = self.attempt_ended.notified();
+            let Some(address) = from else { break };
+            let admission = locked(&self.failed_by_address).begin(address, Instant::now());
+            match admission {
+                Admission::Begun => break,
+                Admission::Wait => ended.await,
+                Admission::Refused(wait) => return Err(too_many_failed(wait)),
+            }
         }
-        locked(&self.failed_by_name).spend(name.to_owned(), now);
+        Ok(Guess { executor: self, from, wrong: false })
     }
+}
+
+/// A password that is being checked; ends when it is dropped, also by a client that went away.
+struct Guess<'a> {
+    executor: &'a Executor,
+    from: Option<IpAddr>,
+    wrong: bool,
+}
+
+impl Guess<'_> {
+    fn was_wrong(mut self, name: String) {
+        self.wrong = true;
+        locked(&self.executor.failed_by_name).spend(name, Instant::now());
+    }
+}
+
+impl Drop for Guess<'_> {
+    fn drop(&mut self) {
+        if let Some(from) = self.from {
+            locked(&self.executor.failed_by_address).end(from, self.wrong, Instant::now());
+            self.executor.attempt_ended.notify_waiters();
+        }
+    }
+}
+
+fn too_many_failed(wait: Duration) -> Problem {
+    Problem::rate_limited("too many failed logins from this address", millis(wait))
 }
 
 /// Where the client wants to go on.

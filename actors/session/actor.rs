@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +22,7 @@ use actix_web_actors::ws::{Message, WebsocketContext};
 use bytes::BytesMut;
 
 use super::executor::{Executor, Started, Who};
+use super::pulse::{self, Pulse};
 use super::reply::{self, Problem, Reply};
 use super::request::{self, Frame, Op};
 use crate::bus::{Envelope, Seat};
@@ -37,12 +38,15 @@ use crate::metrics::Metrics;
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// Whoever tried, and was not let in, has so long for the next try.
 const RETRY_WITHIN: Duration = Duration::from_secs(60);
-/// A client that answered no ping for so long is closed.
-const PONG_WITHIN: Duration = Duration::from_secs(60);
 /// Requests of one connection under way.
 const UNDER_WAY_MAX: usize = 1_024;
+/// Of these so many are being read from the tables, since an answer can be large and waits in memory for
+/// a client that does not read.
+const READING_MAX: usize = 8;
 /// Frames that may wait behind a request that goes alone.
 const WAITING_MAX: usize = 1_024;
+/// … and the bytes of so many frames of the greatest size.
+const WAITING_FULL_FRAMES_MAX: usize = 16;
 /// Messages from the shard: it has one `Deliver` outstanding.
 const MAILBOX: usize = 64;
 /// How long somebody with too much under way is asked to wait.
@@ -53,6 +57,9 @@ const FAREWELL_WITHIN: Duration = Duration::from_millis(400);
 /// After our close frame the client has so long to answer it. Ending at once would reset a connection on
 /// which it still sends, and the reset could overtake the close frame.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+/// The answer to a client's close frame leaves at the end of the poll in which it is made: a timer, however
+/// short, ends in a later one.
+const CLOSE_ANSWERED: Duration = Duration::from_millis(1);
 
 const NO_HELLO: u16 = 4501;
 const NO_PONG: u16 = 4008;
@@ -72,7 +79,7 @@ pub struct SessionConfig {
 /// The connection that was opened.
 pub struct Opened {
     pub from: Option<IpAddr>,
-    /// A duplicate, by which the shard ends a frozen session.
+    /// A duplicate, by which the shard ends a frozen session, and a session its connection.
     pub socket: Option<Arc<TcpStream>>,
     /// Set by the edge when the client announced a frame that is too big, and nothing more is read.
     pub too_big: Rc<Cell<bool>>,
@@ -89,17 +96,21 @@ pub struct Session {
     pub(super) cursor: At,
     /// The last event that this session itself read from the tables and sent.
     pub(super) told: At,
-    /// The last pong.
-    heard: Instant,
-    next_ping: Instant,
+    pulse: Pulse,
     /// The last `hello`, `register` or `login`.
     pub(super) tried: Option<Instant>,
     under_way: usize,
+    reading: usize,
+    /// What is to be read when another has been.
+    to_read: VecDeque<(Who, String, Op)>,
     /// A request is under way that what follows waits for.
     pub(super) alone: bool,
+    /// It was a logout, and is answered: the connection ends with the last answer.
+    ending: bool,
     /// A token that ended meanwhile: perhaps the one that the request puts another in place of.
     ended: Option<TokenHash>,
     waiting: VecDeque<String>,
+    waiting_bytes: usize,
     /// A message that comes in several frames.
     fragments: BytesMut,
     /// Said, once what is under way has been answered.
@@ -114,9 +125,7 @@ impl Session {
     pub fn new(config: SessionConfig, opened: Opened) -> Self {
         static KEYS: AtomicU64 = AtomicU64::new(1);
         let key = SessionKey(KEYS.fetch_add(1, Ordering::Relaxed));
-        let now = Instant::now();
-        // Sessions that came at the same moment, after a node died, do not ping at the same moment.
-        let first = config.ping_every.mul_f64((key.0 % 16) as f64 / 32.0 + 0.5);
+        let pulse = Pulse::new(config.ping_every, key.0, Instant::now());
         config.metrics.sessions.inc();
         Self {
             key,
@@ -126,13 +135,16 @@ impl Session {
             who: None,
             cursor: At(0),
             told: At(0),
-            heard: now,
-            next_ping: now + first,
+            pulse,
             tried: None,
             under_way: 0,
+            reading: 0,
+            to_read: VecDeque::new(),
             alone: false,
+            ending: false,
             ended: None,
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             fragments: BytesMut::new(),
             farewell: None,
             closing: false,
@@ -159,7 +171,7 @@ impl Actor for Session {
             key: self.key,
             deliver: seat.port(ctx.address().recipient()),
             summon: seat.port(ctx.address().recipient()),
-            socket: self.opened.socket.take(),
+            socket: self.opened.socket.clone(),
         });
         ctx.run_later(HELLO_WITHIN, Self::expect_hello);
         self.beat(ctx);
@@ -169,12 +181,12 @@ impl Actor for Session {
 impl StreamHandler<Result<Message, ProtocolError>> for Session {
     fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Ctx) {
         match message {
-            Ok(Message::Close(_)) if self.closing => ctx.stop(),
+            Ok(Message::Close(_)) if self.closing => self.hang_up(ctx),
             _ if self.closing => {}
             Ok(Message::Text(text)) => self.frame(&text, ctx),
             Ok(Message::Ping(payload)) => ctx.pong(&payload),
             Ok(Message::Pong(_)) => {
-                self.heard = Instant::now();
+                self.pulse.pong(Instant::now());
                 self.config.door.alive.tell(Alive { key: self.key });
             }
             Ok(Message::Binary(_)) => self.close(ctx, NOT_A_REQUEST, "frames are text"),
@@ -182,7 +194,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
             Ok(Message::Close(reason)) => {
                 self.closing = true;
                 ctx.close(reason);
-                ctx.stop();
+                ctx.run_later(CLOSE_ANSWERED, Self::hang_up);
             }
             Ok(Message::Nop) => {}
             Err(ProtocolError::Overflow) => self.close_too_big(ctx),
@@ -235,6 +247,7 @@ impl Handler<Envelope<Summon>> for Session {
                 self.leave_when_answered(ctx);
                 ctx.run_later(FAREWELL_WITHIN, |session, ctx| {
                     session.under_way = 0;
+                    session.to_read.clear();
                     session.alone = false;
                     session.leave_when_answered(ctx);
                 });
@@ -248,7 +261,9 @@ impl Session {
     fn frame(&mut self, text: &str, ctx: &mut Ctx) {
         let message_bytes = self.config.executor.limits().message_bytes;
         if self.alone {
-            if self.waiting.len() < WAITING_MAX {
+            let bytes_max = self.config.executor.limits().frame_bytes * WAITING_FULL_FRAMES_MAX;
+            if self.waiting.len() < WAITING_MAX && self.waiting_bytes + text.len() <= bytes_max {
+                self.waiting_bytes += text.len();
                 self.waiting.push_back(text.to_owned());
                 return;
             }
@@ -282,25 +297,42 @@ impl Session {
             Self::reply(ctx, &id, &Err(problem));
             return;
         };
-        if self.under_way >= UNDER_WAY_MAX {
+        if self.under_way + self.to_read.len() >= UNDER_WAY_MAX {
             Self::reply(ctx, &id, &Err(too_many()));
             return;
         }
+        let who = who.clone();
+        if op.reads() && self.reading >= READING_MAX {
+            self.to_read.push_back((who, id, op));
+        } else {
+            self.start(&who, id, op, ctx);
+        }
+    }
+
+    fn start(&mut self, who: &Who, id: String, op: Op, ctx: &mut Ctx) {
         let (alone, ends) = (op.goes_alone(), matches!(op, Op::Logout | Op::DeleteAccount { .. }));
+        let reads = op.reads();
         match self.config.executor.start(who, &id, op) {
             Started::Now(reply) => Self::reply(ctx, &id, &reply),
             Started::Later(later) => {
                 self.under_way += 1;
-                self.alone = alone;
+                self.reading += usize::from(reads);
+                self.alone |= alone;
                 ctx.spawn(later.into_actor(self).map(move |reply, session, ctx| {
                     session.under_way = session.under_way.saturating_sub(1);
+                    if reads {
+                        session.reading -= 1;
+                        if let Some((who, id, op)) = session.to_read.pop_front() {
+                            session.start(&who, id, op, ctx);
+                        }
+                    }
                     if !session.closing {
                         Self::reply(ctx, &id, &reply);
                     }
                     if ends && reply.is_ok() {
-                        session.close(ctx, TOKEN_ENDED, "the session has ended");
-                    }
-                    if alone {
+                        // What came before it is answered first, and nothing behind it is done.
+                        session.ending = true;
+                    } else if alone {
                         session.go_on(ctx);
                     }
                     session.leave_when_answered(ctx);
@@ -318,6 +350,7 @@ impl Session {
             && !self.closing
             && let Some(text) = self.waiting.pop_front()
         {
+            self.waiting_bytes -= text.len();
             self.frame(&text, ctx);
         }
     }
@@ -338,8 +371,13 @@ impl Session {
     }
 
     pub(super) fn leave_when_answered(&mut self, ctx: &mut Ctx) {
-        if self.under_way == 0
-            && !self.alone
+        if self.under_way + self.to_read.len() > 0 {
+            return;
+        }
+        if self.ending {
+            self.close(ctx, TOKEN_ENDED, "the session has ended");
+        }
+        if !self.alone
             && !self.closing
             && let Some(farewell) = &self.farewell
         {
@@ -377,17 +415,16 @@ impl Session {
         if self.closing {
             return;
         }
-        let (now, dead_at) = (Instant::now(), self.heard + PONG_WITHIN);
-        if now >= dead_at {
-            self.close(ctx, NO_PONG, "no pong in time");
-            return;
-        }
-        if now >= self.next_ping {
-            ctx.ping(b"");
-            self.config.door.beat.tell(Beat { key: self.key });
-            self.next_ping = now + self.config.ping_every;
-        }
-        ctx.run_later(self.next_ping.min(dead_at).saturating_duration_since(now), Self::beat);
+        let again_in = match self.pulse.beat(Instant::now()) {
+            pulse::Beat::Dead => return self.close(ctx, NO_PONG, "no pong in time"),
+            pulse::Beat::Ping { again_in } => {
+                ctx.ping(b"");
+                self.config.door.beat.tell(Beat { key: self.key });
+                again_in
+            }
+            pulse::Beat::Wait { again_in } => again_in,
+        };
+        ctx.run_later(again_in, Self::beat);
     }
 
     fn expect_hello(&mut self, ctx: &mut Ctx) {
@@ -420,8 +457,20 @@ impl Session {
         }
         self.closing = true;
         self.waiting.clear();
+        self.waiting_bytes = 0;
+        self.to_read.clear();
         ctx.close(Some(CloseReason { code, description: Some(why.to_owned()) }));
-        ctx.run_later(CLOSE_WITHIN, |_, ctx| ctx.stop());
+        ctx.run_later(CLOSE_WITHIN, Self::hang_up);
+    }
+
+    /// Ends the connection. Clients take it as closed only when TCP is, which the server would leave open
+    /// for another second to read what may still come.
+    fn hang_up(&mut self, ctx: &mut Ctx) {
+        if let Some(socket) = &self.opened.socket {
+            // Closed already is just as well.
+            let _closed = socket.shutdown(Shutdown::Write);
+        }
+        ctx.stop();
     }
 }
 

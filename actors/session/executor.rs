@@ -4,18 +4,17 @@
 //! returns, so that a session's changes are proposed in the order of its frames; what is answered
 //! later is a future. Everything is answered within [`ANSWER_WITHIN`].
 
-use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::LocalBoxFuture;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::files::FilePorts;
-use super::limits::Buckets;
+use super::limits::{Attempts, Buckets};
 use super::reply::{Answer, Limits, ListedUser, Problem, Reply};
-use super::request::Op;
+use super::request::{Op, Wanted};
 use crate::bus::{NotSent, Port, Post};
 use crate::chat::command::{Change, Command, TokenHash};
 use crate::chat::objects::User;
@@ -27,8 +26,9 @@ use crate::messages::consensus::{NotDone, Propose, ReadBarrier};
 use crate::messages::passwords::PasswordPorts;
 use crate::messages::people::{Online, Surroundings, Typing};
 use crate::messages::reading::{
-    Account, History, Home, Members, PageOf, Pull, ReadFailed, Rooms, SessionOf, Users,
+    Account, History, Home, Members, PageOf, Pull, ReadFailed, Rooms, SessionOf, Users, Versions,
 };
+use crate::messages::search::{Search, Searched};
 
 /// The contract says 5 s; what is left is for the way back.
 const ANSWER_WITHIN: Duration = Duration::from_millis(4500);
@@ -50,6 +50,8 @@ pub struct Ports {
     pub users: Port<Users>,
     pub rooms: Port<Rooms>,
     pub members: Port<Members>,
+    pub versions: Port<Versions>,
+    pub search: Port<Search>,
     pub passwords: PasswordPorts,
     pub typing: Port<Typing>,
     pub online: Port<Online>,
@@ -85,7 +87,9 @@ pub struct Executor {
     pub(super) config: Config,
     pub(super) directory: watch::Receiver<Arc<Directory>>,
     changes: Mutex<Buckets<String>>,
-    pub(super) failed_by_address: Mutex<Buckets<IpAddr>>,
+    pub(super) failed_by_address: Mutex<Attempts<IpAddr>>,
+    /// One of them has ended.
+    pub(super) attempt_ended: Notify,
     pub(super) failed_by_name: Mutex<Buckets<String>>,
 }
 
@@ -93,13 +97,13 @@ impl Executor {
     pub fn new(ports: Ports, config: Config, directory: watch::Receiver<Arc<Directory>>) -> Arc<Self> {
         let changes = f64::from(config.limits.messages_per_second);
         let logins = f64::from(config.limits.logins_per_minute);
-        let failed = || Buckets::new(logins / 60.0, logins);
         Arc::new(Self {
             ports,
             config,
             directory,
             changes: Mutex::new(Buckets::new(changes, changes * BURST_SECONDS)),
-            failed_by_address: Mutex::new(failed()),
+            failed_by_address: Mutex::new(Attempts::new(logins / 60.0, logins)),
+            attempt_ended: Notify::new(),
             failed_by_name: Mutex::new(Buckets::new(logins / 60.0, logins)),
         })
     }
@@ -134,14 +138,30 @@ impl Executor {
         }
     }
 
-    fn start_change(&self, who: &Who, id: &str, change: Change) -> Started {
+    fn start_change(self: &Arc<Self>, who: &Who, id: &str, change: Change) -> Started {
         if let Err(problem) = self.count_change(&who.user) {
             return Started::Now(Err(problem));
         }
-        let asked = self.propose(Command { user: who.user.clone(), id: id.to_owned(), change });
-        match asked {
-            Ok(asked) => Started::Later(Box::pin(async move { Ok(within(outcome(asked)).await?.into()) })),
+        let command = |change| Command { user: who.user.clone(), id: id.to_owned(), change };
+        let earlier = change.in_earlier_words().map(command);
+        match self.propose(command(change)) {
+            Ok(asked) => {
+                let me = Arc::clone(self);
+                Started::Later(Box::pin(
+                    async move { Ok(within(me.outcome_of(asked, earlier)).await?.into()) },
+                ))
+            }
             Err(problem) => Started::Now(Err(problem)),
+        }
+    }
+
+    /// Waits for what became of a change. While not every node reads it, it is asked for in words that all do.
+    async fn outcome_of(&self, asked: Asked, earlier: Option<Command>) -> Result<Outcome, Problem> {
+        match (asked.await, earlier) {
+            (Ok(Err(NotDone::TooNew { .. })), Some(earlier)) => outcome(self.propose(earlier)?).await,
+            (Ok(answer), _) => answer.map_err(not_done),
+            // The node stops: the change may be on its way.
+            (Err(_), _) => Err(Problem::timeout()),
         }
     }
 
@@ -158,6 +178,12 @@ impl Executor {
                 let users = self.members(who.user, room).await?;
                 Ok(Answer::Users { users: self.with_presence(users).await, more: None })
             }
+            Op::Versions { room, seq } => {
+                let ask = |reply| Versions { user: who.user, room, seq, reply };
+                let versions = self.read(&self.ports.versions, ask).await?;
+                Ok(Answer::Versions { versions: versions.ok_or_else(no_such_message)? })
+            }
+            Op::Search(wanted) => self.search(who, wanted).await,
             Op::SendFiles(asked) => self.send_files(who, id, asked).await,
             Op::FileLink { file, name } => self.file_link(who, file, &name).await,
             Op::History { room, page, limit, local } => self.history(who, room, page, limit, local).await,
@@ -188,6 +214,21 @@ impl Executor {
         Ok(Answer::History { messages: page.messages, more: page.more, at: page.at })
     }
 
+    async fn search(&self, who: Who, wanted: Wanted) -> Reply {
+        self.count_change(&who.user)?;
+        let Wanted { query, room, from, before, limit } = wanted;
+        let question = |reply| Search { user: who.user, query, room, from, before, limit, reply };
+        match ask(&self.ports.search, question).await? {
+            Searched::Found(page) => Ok(Answer::Found(page)),
+            Searched::NoSuchRoom => Err(no_such_room()),
+            Searched::NoSuchUser => Err(Problem::new(Code::NotFound, "no such user")),
+            Searched::NotNow => Err(Problem::new(
+                Code::Unavailable,
+                "this node cannot search just now: try another, or later",
+            )),
+        }
+    }
+
     async fn list_users(&self, pattern: Option<String>, after: Option<String>, limit: usize) -> Reply {
         let one_more = limit + 1;
         let ask = |reply| Users { pattern, after, limit: one_more, reply };
@@ -210,11 +251,11 @@ impl Executor {
         users.into_iter().zip(online).map(|(user, online)| ListedUser { user, online }).collect()
     }
 
-    /// Counts one change against the user's rate.
+    /// Counts one change, or one search, against the user's rate.
     pub(super) fn count_change(&self, user: &str) -> Result<(), Problem> {
-        locked(&self.changes)
-            .take(user.to_owned(), Instant::now())
-            .map_err(|wait| Problem::rate_limited("too many changes in a short time", millis(wait)))
+        locked(&self.changes).take(user.to_owned(), Instant::now()).map_err(|wait| {
+            Problem::rate_limited("too many changes or searches in a short time", millis(wait))
+        })
     }
 
     /// Hands a change to `RaftNode`.
@@ -267,9 +308,9 @@ pub(super) async fn within<T>(work: impl Future<Output = Result<T, Problem>>) ->
     tokio::time::timeout(ANSWER_WITHIN, work).await.unwrap_or_else(|_| Err(Problem::timeout()))
 }
 
-pub(super) fn locked<K: Hash + Eq>(buckets: &Mutex<Buckets<K>>) -> MutexGuard<'_, Buckets<K>> {
+pub(super) fn locked<T>(counts: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves counts behind, at worst a little off.
-    buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn millis(wait: Duration) -> u64 {
@@ -304,6 +345,10 @@ fn busy() -> Problem {
 
 fn stopping() -> Problem {
     Problem::new(Code::Unavailable, "this node is stopping: try another")
+}
+
+fn no_such_message() -> Problem {
+    Refusal::new(Code::NotFound, "no such message, or not in a room of yours").into()
 }
 
 fn no_such_room() -> Problem {

@@ -56,7 +56,8 @@ fn fields(op: &str) -> &'static [Field] {
             ("emoji", Text, NEEDED),
             ("on", Switch, NEEDED),
         ],
-        "mark_read" => &[("room", Number, NEEDED), ("seq", Number, NEEDED)],
+        "mark_read" | "versions" => &[("room", Number, NEEDED), ("seq", Number, NEEDED)],
+        "mute" => &[("room", Number, NEEDED), ("on", Switch, NEEDED)],
         "list_users" => &[("match", Text, OPTIONAL), ("after", Text, OPTIONAL), ("limit", Whole, OPTIONAL)],
         "file_link" => &[("file", Text, NEEDED), ("name", Text, OPTIONAL)],
         "list_rooms" => &[("match", Text, OPTIONAL)],
@@ -66,6 +67,13 @@ fn fields(op: &str) -> &'static [Field] {
             ("after", Number, OPTIONAL),
             ("limit", Whole, OPTIONAL),
             ("read", Text, OPTIONAL),
+        ],
+        "search" => &[
+            ("text", Text, NEEDED),
+            ("room", Number, OPTIONAL),
+            ("from", Text, OPTIONAL),
+            ("before", Number, OPTIONAL),
+            ("limit", Whole, OPTIONAL),
         ],
         _ => &[],
     }

@@ -4,6 +4,7 @@
 //! - [`fields`]: which field of which op is wrong, in words.
 //! - [`reply`]: answers and problems as the JSON of the contract.
 //! - [`limits`]: who may ask how often.
+//! - [`pulse`]: when a client is pinged, and when it is given up.
 //! - [`executor`]: carries out requests; shared by all sessions and by HTTP.
 //! - [`accounts`]: `hello`, `register`, `login` and the changes that need a password.
 //! - [`files`]: sending files, linking to them, and who may fetch them.
@@ -15,6 +16,7 @@ pub mod executor;
 pub mod fields;
 pub mod files;
 pub mod limits;
+pub mod pulse;
 pub mod reply;
 pub mod request;
 mod stream;

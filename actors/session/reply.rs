@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use crate::chat::objects::{Message, Room, User};
+use crate::chat::objects::{Message, Room, User, Version};
 use crate::chat::outcome::{Code, Done, Outcome, Refusal};
 use crate::ids::{At, Seq};
 use crate::messages::people::Cluster;
 use crate::messages::reading::HomeRoom;
+use crate::messages::search::FoundPage;
 
 pub type Reply = Result<Answer, Problem>;
 
@@ -51,6 +52,10 @@ pub enum Answer {
         messages: Vec<Message>,
         more: bool,
         at: At,
+    },
+    Found(FoundPage),
+    Versions {
+        versions: Vec<Version>,
     },
     Pong {
         time: u64,
@@ -151,7 +156,7 @@ impl From<Outcome> for Answer {
             Done::Edited { version } => Self::Edited { version, at, duplicate },
             Done::Room(room) => Self::Room { room, at, duplicate },
             // An account's own answer is its welcome; here it is only that it was done.
-            Done::Plain | Done::Account(_) => Self::Plain { at, duplicate },
+            Done::Plain | Done::Account(_) | Done::Marked { .. } => Self::Plain { at, duplicate },
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::chat::rules;
 use crate::files::names;
 use crate::ids::{At, FileId, RoomId, Seq};
 use crate::messages::reading::PageOf;
+use crate::words::Query;
 
 /// What a frame turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,10 +86,25 @@ pub enum Op {
         limit: usize,
         local: bool,
     },
+    Search(Wanted),
+    Versions {
+        room: RoomId,
+        seq: Seq,
+    },
     Typing {
         room: RoomId,
     },
     Ping,
+}
+
+/// What somebody looks for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub query: Query,
+    pub room: Option<RoomId>,
+    pub from: Option<String>,
+    pub before: Option<At>,
+    pub limit: usize,
 }
 
 /// A message with files, by hash and name, before it is known where their bytes are.
@@ -122,6 +138,19 @@ impl Op {
         );
         slow || self.opens()
     }
+
+    /// Whether it is answered with what stands in the tables, which can be much.
+    pub fn reads(&self) -> bool {
+        matches!(
+            self,
+            Self::ListUsers { .. }
+                | Self::ListRooms { .. }
+                | Self::Members { .. }
+                | Self::History { .. }
+                | Self::Versions { .. }
+                | Self::Search(_)
+        )
+    }
 }
 
 /// Every op of the contract that this program knows.
@@ -147,6 +176,9 @@ pub const OPS: &[&str] = &[
     "react",
     "history",
     "mark_read",
+    "mute",
+    "versions",
+    "search",
     "file_link",
     "typing",
     "ping",
@@ -249,8 +281,8 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
         "create_room" | "join" | "leave" | "invite" | "remove" | "members" | "open_direct" | "typing" => {
             rooms(op, text)?
         }
-        "edit" | "delete" | "react" | "mark_read" => Op::Change(messages(op, text, message_bytes)?),
-        "list_users" | "list_rooms" | "history" => lists(op, text)?,
+        "edit" | "delete" | "react" | "mark_read" | "mute" => Op::Change(messages(op, text, message_bytes)?),
+        "list_users" | "list_rooms" | "history" | "search" | "versions" => lists(op, text)?,
         _ => return Err(bad(format!("unknown op: {}", shortened(op)))),
     })
 }
@@ -315,7 +347,7 @@ fn messages(op: &str, text: &str, message_bytes: usize) -> Result<Change, Refusa
         "edit" => {
             let Edit { room, seq, text, version } = read(op, text)?;
             rules::text(&text, message_bytes)?;
-            Change::Edit { room: rules::room(room)?, seq, text, version }
+            Change::Edit { room: rules::room(room)?, seq, text, version, keep: true }
         }
         "delete" => {
             let Delete { room, seqs } = read(op, text)?;
@@ -326,8 +358,12 @@ fn messages(op: &str, text: &str, message_bytes: usize) -> Result<Change, Refusa
             rules::emoji(&emoji)?;
             Change::React { room: rules::room(room)?, seq, emoji, on }
         }
+        "mute" => {
+            let Mute { room, on } = read(op, text)?;
+            Change::Mute { room: rules::room(room)?, on }
+        }
         _ => {
-            let MarkRead { room, seq } = read(op, text)?;
+            let OneMessage { room, seq } = read(op, text)?;
             Change::MarkRead { room: rules::room(room)?, seq }
         }
     })
@@ -338,13 +374,29 @@ fn lists(op: &str, text: &str) -> Result<Op, Refusal> {
         "list_users" => {
             let ListUsers { pattern, after, limit } = read(op, text)?;
             rules::pattern(pattern.as_deref().unwrap_or_default())?;
-            let after = after.map(|after| after.to_ascii_lowercase());
+            // Names are folded, and so is what looks for them.
+            let [pattern, after] = [pattern, after].map(|text| text.map(|text| text.to_ascii_lowercase()));
             Op::ListUsers { pattern, after, limit: limit.map_or(rules::PAGE_MAX, |l| rules::limit(Some(l))) }
         }
         "list_rooms" => {
             let ListRooms { pattern } = read(op, text)?;
             rules::pattern(pattern.as_deref().unwrap_or_default())?;
             Op::ListRooms { pattern }
+        }
+        "versions" => {
+            let OneMessage { room, seq } = read(op, text)?;
+            Op::Versions { room: rules::room(room)?, seq: rules::seq(seq.0) }
+        }
+        "search" => {
+            let Search { text, room, from, before, limit } = read(op, text)?;
+            rules::sought(&text)?;
+            Op::Search(Wanted {
+                query: Query::read(&text).ok_or_else(|| bad("text holds no word to look for"))?,
+                room: room.map(rules::room).transpose()?,
+                from: from.as_deref().map(named_user).transpose()?,
+                before,
+                limit: rules::search_limit(limit),
+            })
         }
         _ => {
             let History { room, before, after, limit, read } = read(op, text)?;
@@ -483,7 +535,13 @@ struct React {
 }
 
 #[derive(Deserialize)]
-struct MarkRead {
+struct Mute {
+    room: u64,
+    on: bool,
+}
+
+#[derive(Deserialize)]
+struct OneMessage {
     room: u64,
     seq: Seq,
 }
@@ -500,6 +558,15 @@ struct ListUsers {
 struct ListRooms {
     #[serde(rename = "match")]
     pattern: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Search {
+    text: String,
+    room: Option<u64>,
+    from: Option<String>,
+    before: Option<At>,
+    limit: Option<i64>,
 }
 
 #[derive(Deserialize)]

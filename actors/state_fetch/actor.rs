@@ -15,7 +15,7 @@ use crate::bus::{Envelope, Port};
 use crate::chat::command::LEVEL;
 use crate::chat_db::incoming::Incoming;
 use crate::chat_db::pages::{self, PAGE_BYTES, PAGE_BYTES_MAX, Position};
-use crate::ids::{Boot, RaftId};
+use crate::ids::{Boot, LogIndex, RaftId};
 use crate::messages::reading::TablesAt;
 use crate::messages::transfer::{FetchOver, FetchState, Fetched, Offer, Sources, StateHere, Transfer};
 use crate::metrics::Metrics;
@@ -263,13 +263,18 @@ impl StateFetch {
             ));
         }
         let Some(collected) = &mut self.collected else { return Ok(()) };
+        let wanted = self.offer.map_or(LogIndex(0), |offer| offer.index);
         let mut more = collected.clone();
-        more.take(&head, &self.own).map_err(|unfit| unfit.to_string())?;
+        more.take(&head, &self.own, wanted).map_err(|unfit| unfit.to_string())?;
         self.incoming.put(more.pages(), bytes).map_err(|error| {
             warn!(%error, "a page of state cannot be kept");
             error.to_string()
         })?;
         *collected = more;
+        if head.end && head.position.index < wanted {
+            // It may stay behind for long: whoever made the last offer is far enough.
+            self.source = None;
+        }
         self.ports.metrics.state_received_bytes.inc_by(bytes.len() as u64);
         let transfer = Transfer { at: head.up_to, of: head.position.at };
         self.ports.fetched.tell(Fetched { transfer });

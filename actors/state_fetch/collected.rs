@@ -37,6 +37,8 @@ pub enum Unfit {
     Behind { at: At, horizon: At },
     #[error("it brings nothing and is not the end")]
     Empty,
+    #[error("its source has nothing more, and stands at entry {index}, before {wanted}")]
+    Short { index: LogIndex, wanted: LogIndex },
 }
 
 impl Collected {
@@ -51,7 +53,7 @@ impl Collected {
         let Some(base) = heads.peek().map(|first| first.from) else { return Self::nothing(own.at) };
         let mut collected = Self::nothing(base);
         for head in heads {
-            if collected.take(&head, own).is_err() {
+            if collected.take(&head, own, LogIndex(0)).is_err() {
                 break;
             }
         }
@@ -72,11 +74,12 @@ impl Collected {
         self.pages
     }
 
-    /// Adds the next page.
+    /// Adds the next page; the state is wanted as of that entry or a later one. A source that has nothing more and
+    /// does not come so far is as much behind as this node: two of them would ask each other for ever.
     ///
     /// # Errors
     /// [`Unfit`]: it is to be asked for again, or elsewhere.
-    pub fn take(&mut self, head: &Header, own: &Position) -> Result<(), Unfit> {
+    pub fn take(&mut self, head: &Header, own: &Position, wanted: LogIndex) -> Result<(), Unfit> {
         let position = &head.position;
         if (&position.cluster, &position.epoch) != (&own.cluster, &own.epoch) {
             return Err(Unfit::OtherCluster);
@@ -89,6 +92,9 @@ impl Collected {
         }
         if head.up_to <= head.from && !head.end {
             return Err(Unfit::Empty);
+        }
+        if head.up_to <= head.from && position.index < wanted {
+            return Err(Unfit::Short { index: position.index, wanted });
         }
         (self.after, self.horizon) = (head.up_to, position.at);
         self.pages += 1;
@@ -145,27 +151,46 @@ mod tests {
             (head(20, 40, 49), Err(Unfit::Behind { at: At(49), horizon: At(50) })),
             (head(20, 40, 60), Ok(())),
         ] {
-            assert_eq!(collected.take(&page, &own(5)), fits, "{page:?}");
+            assert_eq!(collected.take(&page, &own(5), LogIndex(160)), fits, "{page:?}");
         }
-        assert_eq!(collected.take(&head(40, 60, 60), &Position::default()), Err(Unfit::OtherCluster));
+        assert_eq!(
+            collected.take(&head(40, 60, 60), &Position::default(), LogIndex(160)),
+            Err(Unfit::OtherCluster)
+        );
         assert_eq!(collected.install(LogIndex(1)), None);
-        collected.take(&head(40, 60, 60), &own(5)).unwrap();
+        collected.take(&head(40, 60, 60), &own(5), LogIndex(160)).unwrap();
         assert_eq!(collected.install(LogIndex(161)), None, "it does not bring the tables so far");
         let install = collected.install(LogIndex(160)).unwrap();
         assert_eq!((install.pages, install.position.at), (3, At(60)));
         // Then it goes on: a page without rows may be all there is.
-        collected.take(&head(60, 60, 60), &own(5)).unwrap();
+        collected.take(&head(60, 60, 60), &own(5), LogIndex(160)).unwrap();
         assert_eq!(collected.install(LogIndex(160)).map(|install| install.pages), Some(4));
+    }
+
+    #[test]
+    fn a_source_that_is_as_far_behind_is_left() {
+        let mut collected = Collected::nothing(At(60));
+        let short = Unfit::Short { index: LogIndex(160), wanted: LogIndex(170) };
+        assert_eq!(collected.take(&head(60, 60, 60), &own(60), LogIndex(170)), Err(short));
+        // What it has beyond this node is of use, though it does not suffice.
+        collected.take(&head(60, 65, 65), &own(60), LogIndex(170)).unwrap();
+        assert_eq!((collected.pages(), collected.install(LogIndex(170))), (1, None));
+        let short = Unfit::Short { index: LogIndex(165), wanted: LogIndex(170) };
+        assert_eq!(collected.take(&head(65, 65, 65), &own(60), LogIndex(170)), Err(short));
+        let mut nothing_new = head(65, 65, 65);
+        nothing_new.position.index = LogIndex(170);
+        collected.take(&nothing_new, &own(60), LogIndex(170)).unwrap();
+        assert_eq!(collected.install(LogIndex(170)).map(|install| install.pages), Some(2));
     }
 
     #[test]
     fn it_begins_anew_when_every_source_is_behind() {
         let mut collected = Collected::nothing(At(5));
-        collected.take(&head(5, 20, 50), &own(5)).unwrap();
+        collected.take(&head(5, 20, 50), &own(5), LogIndex(150)).unwrap();
         for _ in 0..BEHIND_MAX {
             collected.source_behind(At(7));
         }
-        collected.take(&head(20, 30, 50), &own(5)).unwrap();
+        collected.take(&head(20, 30, 50), &own(5), LogIndex(150)).unwrap();
         for _ in 0..BEHIND_MAX {
             collected.source_behind(At(7));
             assert_eq!(collected.pages(), 2);

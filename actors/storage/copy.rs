@@ -68,9 +68,9 @@ pub struct Copied {
 /// Why a copy cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {source}: name a file that is there and can be read")]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}: {source}: choose a place that is there, with room, that you may write to")]
     Unwritable { path: PathBuf, source: io::Error },
     #[error("{path} is not a copy that `replicated-chat backup` made")]
     NotACopy { path: PathBuf },
@@ -176,7 +176,7 @@ impl CopyInTheMaking {
         let Some(Header { end: true, position, .. }) = last else {
             return Err(CopyError::Pages("it ended in the middle".to_owned()));
         };
-        pages::derive(&conn)?;
+        pages::derive(&conn, At(0))?;
         conn.execute(
             "INSERT INTO raft_state (one, node, foundation, cluster, epoch, term, commit_index, cut_index,
                  cut_term, applied_index, applied_at, level, conf_state)

@@ -32,7 +32,9 @@ pub const BUSY_MS: i64 = 5_000;
 pub enum OpenError {
     #[error("{dir} is in use by another process: stop that one, or give this node a data_dir of its own")]
     Locked { dir: PathBuf },
-    #[error("cannot write {path}: {source}: make it writable for this user, or choose another data_dir")]
+    #[error(
+        "cannot write {path}: {source}: make it a folder that this user may write to, or choose another data_dir"
+    )]
     Unwritable { path: PathBuf, source: io::Error },
     #[error("{path} belongs to {found}, not to {node}: give {node} a data_dir of its own")]
     AnotherNode { path: PathBuf, found: String, node: String },
@@ -85,14 +87,12 @@ pub(super) fn open_to_look(data_dir: &Path, node: &str) -> Result<OpenFile, Open
     }
     let lock = take_lock(data_dir)?;
     let failed = |source| explain(&path, data_dir, source);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(&path, flags).map_err(failed)?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    let conn = connect_to_look(&path).map_err(failed)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     if format_of(&conn, &path, data_dir)? == 0 {
         return Err(nothing());
     }
-    for (name, value) in [("query_only", "on"), ("cell_size_check", "on"), ("trusted_schema", "off")] {
+    for (name, value) in [("cell_size_check", "on"), ("trusted_schema", "off")] {
         pragma::set(&conn, name, value).map_err(failed)?;
     }
     let node_found = conn.query_row("SELECT node FROM raft_state", [], |row| row.get(0)).optional();
@@ -102,6 +102,34 @@ pub(super) fn open_to_look(data_dir: &Path, node: &str) -> Result<OpenFile, Open
             Err(OpenError::AnotherNode { path, found, node: node.to_owned() })
         }
         Some(_) => Ok(OpenFile { conn, path, lock }),
+    }
+}
+
+/// Alone with the file, SQLite keeps the index of the WAL in memory, so that not even chat.db-shm is written.
+/// Being alone takes a file that could be written to: that it is not is said beside it. Beside another
+/// program that reads, it is opened like that one's.
+fn connect_to_look(path: &Path) -> rusqlite::Result<Connection> {
+    let open = |flags| {
+        let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        Ok::<_, rusqlite::Error>(conn)
+    };
+    let alone = || {
+        let conn = open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        conn.busy_timeout(Duration::ZERO)?;
+        for (name, value) in [("query_only", "on"), ("locking_mode", "exclusive")] {
+            pragma::set(&conn, name, value)?;
+        }
+        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+        Ok(conn)
+    };
+    match alone() {
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::DatabaseBusy => {
+            let conn = open(OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            pragma::set(&conn, "query_only", "on")?;
+            Ok(conn)
+        }
+        done => done,
     }
 }
 
@@ -130,6 +158,19 @@ pub(super) fn make_directory(dir: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// A new file is for its owner alone, whatever the directory allows: it holds all messages, and what
+/// passwords are checked against. SQLite gives what it makes beside it the same mode.
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 fn take_lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join(LOCK);
     let lock = match File::options().create(true).truncate(false).write(true).open(&path) {
@@ -156,6 +197,7 @@ fn open_chat(path: &Path, dir: &Path, node: &str) -> Result<Connection, OpenErro
     let failed = |source| explain(path, dir, source);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    make_private(path).map_err(|source| OpenError::Unwritable { path: path.to_owned(), source })?;
     let mut conn = Connection::open_with_flags(path, flags).map_err(failed)?;
     conn.busy_timeout(Duration::from_millis(BUSY_MS.unsigned_abs())).map_err(failed)?;
     // Before anything is written: what is it?
@@ -319,6 +361,21 @@ mod tests {
         assert!(refused.to_string().contains("belongs to node1, not to node2"), "{refused}");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_new_file_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = TestDir::new();
+        // As somebody else made it: readable by everybody.
+        fs::create_dir(dir.data()).unwrap();
+        fs::set_permissions(dir.data(), fs::Permissions::from_mode(0o755)).unwrap();
+        let _store = Store::open(&dir.data(), "node1").unwrap();
+        for name in ["chat.db", "chat.db-wal", "chat.db-shm"] {
+            let mode = fs::metadata(dir.data().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+
     #[test]
     fn what_is_not_a_chat_is_told_and_left_alone() {
         let dir = TestDir::new();
@@ -349,6 +406,34 @@ mod tests {
         assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
         drop(Store::open(&dir.data(), "node1").unwrap());
         assert!(dir.data().join("set-aside-1/chat.db").is_file());
+    }
+
+    #[test]
+    fn a_look_changes_no_byte_of_the_directory() {
+        let dir = TestDir::new();
+        let mut store = Store::open(&dir.data(), "node1").unwrap();
+        let bytes = || {
+            let files = fs::read_dir(dir.data()).unwrap().map(|entry| entry.unwrap().path());
+            files
+                .map(|file| (file.clone(), fs::read(file).unwrap()))
+                .collect::<std::collections::BTreeMap<_, _>>()
+        };
+        store.change_for_test("UPDATE raft_state SET boot = ?1", crate::ids::At(7)).unwrap();
+        drop(store);
+        // As after a kill: what is newest is in the WAL, and its index is of no use.
+        fs::write(dir.data().join("chat.db-shm"), vec![0xa5; 32 * 1024]).unwrap();
+        let before = bytes();
+        let looked = open_to_look(&dir.data(), "node1").unwrap();
+        let boot: i64 = looked.conn.query_row("SELECT boot FROM raft_state", [], |row| row.get(0)).unwrap();
+        assert_eq!(boot, 7);
+        assert!(looked.conn.execute("UPDATE raft_state SET boot = 8", []).is_err());
+        drop(looked);
+        assert!(bytes() == before);
+
+        // Somebody reads the file with another program.
+        let reader = Connection::open(dir.data().join(FILE)).unwrap();
+        reader.query_row("SELECT boot FROM raft_state", [], |_| Ok(())).unwrap();
+        drop(open_to_look(&dir.data(), "node1").unwrap());
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! The tables of `chat.db`, and how a file comes from one format to the next.
 //!
 //! A table is either *replicated*: the same rows on every node, each with the `at` of its last
-//! change, nothing ever deleted; or *local*: this node's own share of Raft. A test reads the schema
-//! and tells which is which. Derived columns (`rooms.last_seq`, `rooms.last_time`) follow from other
+//! change, nothing ever deleted; or *local*: this node's own share of Raft; or *derived*: it follows from
+//! replicated rows. A test reads the schema and tells which is which. Derived columns (`rooms.last_seq`, `rooms.last_time`) follow from other
 //! replicated rows and do not move an `at`.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::chat_db::mentions;
 
 /// `RCHT`: what `file` and a node on starting know a chat by.
 pub const APPLICATION_ID: i32 = 0x5243_4854;
@@ -18,12 +20,14 @@ pub const FORMAT: i32 = MIGRATIONS.len() as i32;
 /// Bytes of a page; fixed when a file is made.
 pub const PAGE_BYTES: i64 = 4096;
 
-/// Tables that are this node's own. Every other one is replicated.
+/// Tables that are this node's own. Every other one is replicated or derived.
 pub const LOCAL: &[&str] = &["raft_state", "raft_log"];
+/// Tables that follow from replicated rows, and are made from them (`pages::derive`).
+pub const DERIVED: &[&str] = &["mentions"];
 
 /// In order; each brings a file from the format of its position to the next. What was released is
 /// never changed.
-const MIGRATIONS: &[&str] = &[V1, V2, V3_FILES];
+const MIGRATIONS: &[&str] = &[V1, V2, V3_MESSAGES, V4_FILES];
 
 // Clustering: messages lie in the order of `at`, so that new ones are appended and only two compact
 // indexes are touched; an edit moves a row to the end. The other tables are small or rarely written
@@ -196,8 +200,46 @@ ALTER TABLE new_raft_state RENAME TO raft_state;
 ALTER TABLE raft_log ADD COLUMN checksum INTEGER;   -- NULL: written by format 1
 ";
 
+// What messages said before they were edited; which rooms somebody does not want to hear of; and, derived,
+// whom messages mention (`chat_db::mentions`).
+const V3_MESSAGES: &str = "
+CREATE TABLE mutes (
+    user  TEXT NOT NULL,
+    room  INTEGER NOT NULL,
+    at    INTEGER NOT NULL UNIQUE,
+    muted INTEGER NOT NULL,
+    PRIMARY KEY (user, room)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE versions (
+    room    INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    text    TEXT NOT NULL,
+    time    INTEGER NOT NULL,
+    gone    INTEGER NOT NULL,
+    PRIMARY KEY (room, seq, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX versions_by_at ON versions (at);
+
+CREATE TABLE mentions (
+    room INTEGER NOT NULL,
+    seq  INTEGER NOT NULL,
+    user TEXT NOT NULL,
+    tail TEXT NOT NULL,                         -- with what of it the name could go on
+    PRIMARY KEY (room, seq, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mentions_by_user ON mentions (user, room, seq, tail);
+INSERT INTO mentions (room, seq, user, tail)
+    SELECT messages.room, messages.seq, members.user, found.value
+    FROM messages, json_each(mentions(messages.text)) AS found
+        JOIN members ON members.room = messages.room AND members.user = found.key AND member = 1
+    WHERE deleted = 0 AND instr(text, '@') > 0 AND members.user <> author;
+";
+
 // Which messages hold which files: the bytes lie beside the database, under their hash.
-const V3_FILES: &str = "
+const V4_FILES: &str = "
 CREATE TABLE attachments (
     file  BLOB NOT NULL,
     room  INTEGER NOT NULL,
@@ -253,6 +295,7 @@ pub fn replicated(conn: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 fn migrate_to(conn: &mut Connection, from: i32, steps: &[&str]) -> rusqlite::Result<()> {
+    mentions::make_function(conn)?;
     for (format, step) in (1..).zip(steps).skip_while(|(format, _)| *format <= from) {
         let transaction = Transaction::new(conn, TransactionBehavior::Immediate)?;
         transaction.execute_batch(step)?;
@@ -287,7 +330,8 @@ mod tests {
         for table in &tables {
             let columns = strings(&conn, "SELECT name FROM pragma_table_info(?1)", table);
             let has_at = columns.iter().any(|column| column == "at");
-            assert_ne!(has_at, LOCAL.contains(&table.as_str()), "{table} is neither replicated nor local");
+            let of_rows = LOCAL.contains(&table.as_str()) || DERIVED.contains(&table.as_str());
+            assert_ne!(has_at, of_rows, "{table} is neither replicated nor local nor derived");
             if has_at {
                 replicated.push(table.as_str());
             }
@@ -296,15 +340,17 @@ mod tests {
             "attachments",
             "members",
             "messages",
+            "mutes",
             "nodes",
             "outcomes",
             "reads",
             "rooms",
             "sessions",
             "users",
+            "versions",
         ];
         assert_eq!(replicated, expected);
-        assert_eq!(tables.len(), expected.len() + LOCAL.len());
+        assert_eq!(tables.len(), expected.len() + LOCAL.len() + DERIVED.len());
     }
 
     #[test]
@@ -315,7 +361,7 @@ mod tests {
                 .query_row("SELECT strict FROM pragma_table_list WHERE name = ?1", [&table], |row| row.get(0))
                 .unwrap();
             assert_eq!(strict, 1, "{table} is not strict");
-            if LOCAL.contains(&table.as_str()) {
+            if LOCAL.contains(&table.as_str()) || DERIVED.contains(&table.as_str()) {
                 continue;
             }
             let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE at > 1 ORDER BY at");

@@ -7,8 +7,10 @@ use rusqlite::{self, Connection, OptionalExtension, Params, Result, params};
 use crate::chat::command::TokenHash;
 use crate::chat::digest::RowsSum;
 use crate::chat::tables::{
-    AttachmentRow, MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow,
+    AttachmentRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables,
+    UserRow, VersionRow,
 };
+use crate::chat_db::mentions;
 use crate::chat_db::rows::{self, columns, int, json};
 use crate::ids::{At, FileId, RoomId, Seq};
 
@@ -125,6 +127,7 @@ impl SqlTables {
                 int(row.sent_at.0),
             ],
         )?;
+        mentions::note(&self.conn, message)?;
         let end = End { seq: message.seq, time: message.time, moved: true };
         let before = self.ends.insert(message.room, end);
         if !before.is_some_and(|end| end.moved) {
@@ -135,8 +138,12 @@ impl SqlTables {
 
     fn replace_message(&mut self, row: &MessageRow) -> Result<()> {
         let message = &row.message;
-        let before = self.message(message.room, message.seq)?.map(Row::Message);
-        self.sum_up(before, Row::Message(row.clone()));
+        let before = self.message(message.room, message.seq)?;
+        if before.as_ref().is_none_or(|before| before.message.text != message.text) {
+            mentions::forget(&self.conn, message.room, message.seq)?;
+            mentions::note(&self.conn, message)?;
+        }
+        self.sum_up(before.map(Row::Message), Row::Message(row.clone()));
         let changed = self.put(
             "UPDATE messages SET at = ?1, text = ?4, version = ?5, edited = ?6, deleted = ?7, reply_to = ?8,
                  reactions = ?9, files = ?10, digest = ?11
@@ -407,6 +414,75 @@ impl Tables for SqlTables {
                  ON CONFLICT (id, user) DO UPDATE SET at = ?1, digest = ?4, outcome = ?5"
             ),
             params![int(row.at.0), row.user, row.id, row.digest, json(&row.outcome, false)?],
+        )?;
+        Ok(())
+    }
+
+    fn mute(&mut self, room: RoomId, user: &str) -> Result<Option<MuteRow>> {
+        self.one(
+            concat!("SELECT ", columns!(mute), " FROM mutes WHERE user = ?2 AND room = ?1"),
+            params![int(room.0), user],
+            rows::mute,
+        )
+    }
+
+    fn put_mute(&mut self, row: &MuteRow) -> Result<()> {
+        let before = self.mute(row.room, &row.user)?.map(Row::Mute);
+        self.sum_up(before, Row::Mute(row.clone()));
+        self.put(
+            concat!(
+                "INSERT INTO mutes (",
+                columns!(mute),
+                ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (user, room) DO UPDATE SET at = ?1, muted = ?4"
+            ),
+            params![int(row.at.0), int(row.room.0), row.user, row.muted],
+        )?;
+        Ok(())
+    }
+
+    fn versions(&mut self, room: RoomId, seq: Seq) -> Result<Vec<VersionRow>> {
+        self.all(
+            concat!(
+                "SELECT ",
+                columns!(version),
+                " FROM versions WHERE room = ?1 AND seq = ?2 ORDER BY version"
+            ),
+            [int(room.0), int(seq.0)],
+            rows::version,
+        )
+    }
+
+    fn version(&mut self, room: RoomId, seq: Seq, version: u64) -> Result<Option<VersionRow>> {
+        self.one(
+            concat!(
+                "SELECT ",
+                columns!(version),
+                " FROM versions WHERE room = ?1 AND seq = ?2 AND version = ?3"
+            ),
+            [int(room.0), int(seq.0), int(version)],
+            rows::version,
+        )
+    }
+
+    fn put_version(&mut self, row: &VersionRow) -> Result<()> {
+        let before = self.version(row.room, row.seq, row.version)?.map(Row::Version);
+        self.sum_up(before, Row::Version(row.clone()));
+        self.put(
+            concat!(
+                "INSERT INTO versions (",
+                columns!(version),
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (room, seq, version) DO UPDATE SET at = ?1, text = ?5, time = ?6, gone = ?7"
+            ),
+            params![
+                int(row.at.0),
+                int(row.room.0),
+                int(row.seq.0),
+                int(row.version),
+                row.text,
+                int(row.time),
+                row.gone,
+            ],
         )?;
         Ok(())
     }

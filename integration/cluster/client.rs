@@ -288,9 +288,7 @@ impl Client {
         assert!(frame["ev"].is_string(), "neither a reply nor an event: {frame}");
         if frame.get("at").is_some() {
             let at = number(&frame, "at");
-            // A quiet client's cursor may be told twice.
-            let is_in_order = at > self.last_at || (frame["ev"] == "cursor" && at == self.last_at);
-            assert!(is_in_order, "{} on {}: {frame} after at {}", self.name, self.url, self.last_at);
+            assert!(at > self.last_at, "{} on {}: {frame} after at {}", self.name, self.url, self.last_at);
             self.last_at = at;
         }
         self.unread.push_back(frame.clone());

@@ -125,6 +125,11 @@ impl Node {
         self.process.as_ref().expect("it runs").signal(signal);
     }
 
+    /// Of its process.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").0.id()
+    }
+
     pub fn pause(&mut self) {
         self.signal(Signal::SIGSTOP);
         self.is_paused = true;

@@ -19,18 +19,29 @@ pub struct OnDisks {
 impl OnDisks {
     /// So many nodes on disks of their own, ready. `None`, said on standard output: this machine does not let us.
     pub async fn start(count: usize, more: &str) -> Option<Self> {
+        let mut on_disks = Self::give(Cluster::prepare(count, more), more);
+        if on_disks.disks.is_empty() {
+            return None;
+        }
+        on_disks.start_all().await;
+        Some(on_disks)
+    }
+
+    /// Gives each of the nodes, not started yet, a disk; no disks at all, said on standard output, where this machine
+    /// does not let us.
+    pub fn give(mut cluster: Cluster, more: &str) -> Self {
         let mounts = Folder::new();
         let mount = |place: usize| Disk::mount(&mounts.path().join(format!("disk{place}")));
-        let disks = (1..=count).map(mount).collect::<Option<Vec<_>>>()?;
-        let mut cluster = Cluster::prepare(count, more);
+        let disks: Vec<_> = (1..=cluster.nodes.len()).map_while(mount).collect();
+        if disks.len() < cluster.nodes.len() {
+            return Self { cluster, disks: Vec::new(), _mounts: mounts };
+        }
         for (node, disk) in cluster.nodes.iter_mut().zip(&disks) {
             // Not the disk's own root: that the directory is made, and stays, is part of it.
             node.keep_data_in(disk.path().join("data"));
         }
         cluster.write_settings(more);
-        let mut on_disks = Self { cluster, disks, _mounts: mounts };
-        on_disks.start_all().await;
-        Some(on_disks)
+        Self { cluster, disks, _mounts: mounts }
     }
 
     /// Starts all nodes and waits until they are ready.
@@ -62,6 +73,13 @@ impl OnDisks {
             node.kill();
             disk.plug_in();
         }
+    }
+
+    /// The power of one node fails.
+    pub fn power_cut_of(&mut self, place: usize, keep: Keep) {
+        self.disks[place].go_dark();
+        self.cluster.nodes[place].signal(Signal::SIGKILL);
+        self.replug(place, keep);
     }
 
     /// Cuts the power of one node whose process has ended, or ends now.

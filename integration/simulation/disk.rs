@@ -15,6 +15,7 @@ use chat_actors::chat::outcome::Effect;
 use chat_actors::chat::tables::Row;
 use chat_actors::chat_db::pages::{Header, Position};
 use chat_actors::ids::{At, Boot, LogIndex, RaftId, Term};
+use chat_actors::membership::{Founding, Node, NodeRow, Roll};
 use chat_actors::messages::disk::{Append, Committed, Install, Payload};
 use chat_actors::raft::log_view::LogStart;
 use protobuf::Message as _;
@@ -36,6 +37,10 @@ pub struct Image {
     pub cut: (u64, u64),
     pub log: Vec<Entry>,
     pub applied: u64,
+    /// Who is in the cluster, as of `applied`.
+    pub conf: ConfState,
+    /// By name.
+    pub nodes: Vec<NodeRow>,
 }
 
 /// A page of state under way or come in: the head that a real one has, and its rows.
@@ -43,6 +48,7 @@ pub struct Image {
 pub struct StatePage {
     pub header: Header,
     pub rows: Vec<Row>,
+    pub nodes: Vec<NodeRow>,
 }
 
 /// Sees each command applied: its entry's index, the item, its effect, the tables right after it.
@@ -63,12 +69,13 @@ enum Txn {
 enum Change {
     Apply(Rc<Vec<Committed>>),
     /// The rows of pages that were fetched, and the `at` that they bring the tables to.
-    Rows(At, Rc<Vec<Row>>),
+    Rows(At, Rc<Vec<Row>>, Rc<Vec<NodeRow>>),
 }
 
 pub struct Disk {
     pub id: RaftId,
-    pub voters: Vec<u64>,
+    /// Everybody, as whoever let this disk in has said.
+    admitted_among: Vec<Node>,
     pub written: Image,
     synced: Image,
     unsynced: VecDeque<Txn>,
@@ -85,10 +92,21 @@ pub struct Disk {
 impl Disk {
     pub fn founded(id: RaftId, voters: Vec<u64>, bug: Option<Bug>) -> Self {
         let hard_state = HardState { term: CUT.1, commit: CUT.0, ..HardState::default() };
-        let image = Image { hard_state, applied: CUT.0, cut: CUT, ..Image::default() };
+        let nodes = voters.iter().map(|&id| founder(id)).collect();
+        let conf = ConfState { voters, ..ConfState::default() };
+        let image = Image { hard_state, applied: CUT.0, cut: CUT, conf, nodes, ..Image::default() };
+        Self::of(id, Vec::new(), image, bug)
+    }
+
+    /// An empty one that was let into a living cluster.
+    pub fn admitted(id: RaftId, among: Vec<Node>, bug: Option<Bug>) -> Self {
+        Self::of(id, among, Image::default(), bug)
+    }
+
+    fn of(id: RaftId, admitted_among: Vec<Node>, image: Image, bug: Option<Bug>) -> Self {
         Self {
             id,
-            voters,
+            admitted_among,
             written: image.clone(),
             synced: image,
             unsynced: VecDeque::new(),
@@ -133,8 +151,9 @@ impl Disk {
     /// What the pages that came in make of the tables.
     fn installed(&self, install: &Install) -> Change {
         let pages = self.incoming.iter().take(install.pages as usize);
+        let nodes = pages.clone().next_back().map(|page| page.nodes.clone()).unwrap_or_default();
         let rows = pages.flat_map(|page| page.rows.iter().cloned()).collect();
-        Change::Rows(install.position.at, Rc::new(rows))
+        Change::Rows(install.position.at, Rc::new(rows), Rc::new(nodes))
     }
 
     /// Forgets a few log entries, the oldest first.
@@ -206,7 +225,7 @@ impl Disk {
         let from = image.applied.saturating_sub(keep_in_memory).max(cut) + 1;
         LogStart {
             hard_state,
-            conf_state: ConfState { voters: self.voters.clone(), ..ConfState::default() },
+            conf_state: image.conf.clone(),
             applied: image.applied,
             cut: image.cut,
             term_runs,
@@ -221,6 +240,19 @@ impl Disk {
         self.written.log.get(from..to.min(self.written.log.len())).map(<[Entry]>::to_vec)
     }
 
+    /// Everybody as of the applied entry.
+    pub fn roll(&self) -> Roll {
+        let image = &self.written;
+        if image.nodes.is_empty() {
+            let nodes = self.admitted_among.clone();
+            return Roll::provisional(
+                &Founding { cluster: String::new(), epoch: String::new(), nodes },
+                self.id,
+            );
+        }
+        Roll { rows: image.nodes.clone(), conf: image.conf.clone() }
+    }
+
     pub fn last_index(&self) -> u64 {
         self.written.last()
     }
@@ -228,13 +260,12 @@ impl Disk {
     /// Where the tables stand, as whoever asks for state is told.
     pub fn position(&self) -> Position {
         let image = &self.written;
-        let voters = ConfState { voters: self.voters.clone(), ..ConfState::default() };
         Position {
             index: LogIndex(image.applied),
             term: Term(image.term_of(image.applied)),
             at: self.model.present(),
             known_term: Term(image.hard_state.term),
-            conf_state: ByteBuf::from(voters.write_to_bytes().expect("it can always be encoded")),
+            conf_state: ByteBuf::from(image.conf.write_to_bytes().expect("it can always be encoded")),
             ..Position::default()
         }
     }
@@ -264,13 +295,13 @@ impl Disk {
             compression: String::new(),
             bytes: 0,
         };
-        StatePage { header, rows }
+        StatePage { header, rows, nodes: self.written.nodes.clone() }
     }
 
     fn play(&mut self, change: &Change, seen: &mut Seen<'_>) {
         match change {
             Change::Apply(entries) => self.apply(entries, seen),
-            Change::Rows(at, rows) => self.model.install(*at, rows),
+            Change::Rows(at, rows, _) => self.model.install(*at, rows),
         }
     }
 
@@ -320,8 +351,12 @@ impl Image {
     fn take(&mut self, txn: &Txn) {
         match txn {
             Txn::Boot(boot) => self.boot = *boot,
-            Txn::Append(append, _) => {
+            Txn::Append(append, rows) => {
+                if let Some(Change::Rows(_, _, nodes)) = rows {
+                    self.nodes = nodes.to_vec();
+                }
                 if let Some(Install { position, .. }) = &append.snapshot {
+                    self.conf = ConfState::parse_from_bytes(&position.conf_state).expect("a source wrote it");
                     self.log.clear();
                     self.cut = (position.index.0, position.term.0);
                     self.applied = position.index.0;
@@ -334,17 +369,36 @@ impl Image {
                 self.hard_state = append.hard_state.clone();
             }
             Txn::Change(Change::Apply(entries)) => {
+                entries.iter().for_each(|entry| self.change_members(&entry.what));
                 if let Some(last) = entries.last() {
                     self.applied = last.index.0;
                 }
             }
-            Txn::Change(Change::Rows(..)) => {}
+            Txn::Change(Change::Rows(_, _, nodes)) => self.nodes = nodes.to_vec(),
             Txn::Compact(to) => {
                 let term = self.term_of(*to);
                 self.log.drain(..(to - self.cut.0) as usize);
                 self.cut = (*to, term);
             }
         }
+    }
+
+    fn change_members(&mut self, what: &Payload) {
+        let row = match what {
+            Payload::Conf(conf, row) => {
+                self.conf = conf.clone();
+                row
+            }
+            Payload::Node(row) => row,
+            Payload::Empty | Payload::Batch(_) => return,
+        };
+        if row.is_empty() {
+            return;
+        }
+        let row = NodeRow::decode(row).expect("what a leader encoded can be read");
+        self.nodes.retain(|other| other.name != row.name);
+        self.nodes.push(row);
+        self.nodes.sort_by(|one, other| one.name.cmp(&other.name));
     }
 
     fn last(&self) -> u64 {
@@ -356,6 +410,19 @@ impl Image {
             None => self.cut.1,
             Some(place) => self.log[place as usize].term,
         }
+    }
+}
+
+/// The row of one who founded the cluster.
+fn founder(id: u64) -> NodeRow {
+    NodeRow {
+        name: format!("node{id}"),
+        raft_id: Some(RaftId(id)),
+        disk: None,
+        peer: format!("http://node{id}:1"),
+        public: format!("http://node{id}:2"),
+        learner: false,
+        removed: false,
     }
 }
 

@@ -1,8 +1,10 @@
 //! Driving the nodes: starts, ticks, what a node wants done, and what its disk has done.
 
+use std::sync::Arc;
+
 use chat_actors::chat::command::Item;
 use chat_actors::ids::{LogIndex, RaftId, Term};
-use chat_actors::messages::disk::{Append, Committed};
+use chat_actors::messages::disk::{Append, Committed, Payload};
 use chat_actors::messages::news::{DiskReport, DiskRoom};
 use chat_actors::raft::core::Config;
 use chat_actors::raft::node::{Handed, Node, Todo};
@@ -36,7 +38,7 @@ impl World {
             }
         };
         let at = &mut self.hosts[host];
-        if !at.restarting || at.process.is_some() {
+        if !at.restarting || at.process.is_some() || at.joining.is_some() {
             return;
         }
         at.restarting = false;
@@ -51,7 +53,9 @@ impl World {
             log_keep_entries: self.knobs.log_keep_entries,
         };
         let start = at.disk.log_start(self.knobs.keep_in_memory);
-        let node = Node::new(&config, boot, self.knobs.patience, start).expect("the configuration is good");
+        let mut node =
+            Node::new(&config, boot, self.knobs.patience, start).expect("the configuration is good");
+        node.members(Arc::new(at.disk.roll()));
         at.process = Some(Process::new(node, boot, self.now, self.knobs.bounds));
         let life = at.life;
         self.trace(|world| {
@@ -73,7 +77,11 @@ impl World {
     }
 
     /// Commands that a follower handed on arrive.
-    pub fn forwarded(&mut self, host: usize, term: Term, items: Vec<Item>) {
+    pub fn forwarded(&mut self, host: usize, to: RaftId, term: Term, items: Vec<Item>) {
+        let from = items.first().map(|item| item.origin.node);
+        if to != self.hosts[host].id || from.is_some_and(|from| !self.lets_in(host, from)) {
+            return;
+        }
         let any_term = self.bug == Some(Bug::ForwardsOfAnyTerm);
         self.input(host, |node| {
             let now = node.core().leadership().term;
@@ -93,6 +101,7 @@ impl World {
             rooms.into_iter().for_each(|report| node.disk_report(report));
             (0..due).for_each(|_| node.tick());
         });
+        self.hears_of_removal(host);
         self.after(tick_us, Event::Tick { host, life });
     }
 
@@ -100,8 +109,8 @@ impl World {
     fn rooms_heard_of(&mut self, host: usize) -> Vec<DiskReport> {
         let (id, now) = (self.hosts[host].id, self.now);
         let mut reports = Vec::new();
-        for other in self.hosts.iter().filter(|other| other.process.is_some()) {
-            if other.id == id || !self.network.is_cut(other.id, id) {
+        for (place, other) in self.hosts.iter().enumerate().filter(|(_, other)| other.process.is_some()) {
+            if other.id == id || !self.network.is_cut(place, host) {
                 let low = other.full_until > now;
                 let room = DiskRoom { node: format!("node{}", other.id), free_mb: u64::from(!low), low };
                 reports.push(DiskReport { of: other.id, room });
@@ -129,6 +138,9 @@ impl World {
         let todo = process.node.drive(time_ms);
         self.truth.check_node(process.node.core(), &mut process.checked)?;
         self.handed_over += usize::from(todo.hands_over.is_some());
+        if let Some(what) = todo.went_back {
+            return Err(Failure { checker: "no disk goes back", what: format!("node {}: {what}", host + 1) });
+        }
         if let Some(role) = &todo.role {
             self.trace(|_| format!("{}: {role:?}", host + 1));
         }
@@ -137,30 +149,37 @@ impl World {
 
     fn carry_out(&mut self, host: usize, todo: Todo) -> Checked {
         self.check_bounds(host, &todo)?;
-        let (id, life, now) = (self.hosts[host].id, self.hosts[host].life, self.now);
+        let (life, now) = (self.hosts[host].life, self.now);
         for message in todo.messages {
             let to = RaftId(message.to);
-            let fate = self.network.raft_message(now, id, to);
+            self.notice_change(&message);
+            let Some(place) = self.place_of(to) else {
+                self.soon((500, 60_000), Event::Unreachable { host, peer: to });
+                continue;
+            };
+            let fate = self.network.raft_message(now, host, place);
             for &at in fate.arrives.iter().skip(1) {
-                self.at(at, Event::Deliver { host: to.0 as usize - 1, message: Box::new(message.clone()) });
+                self.at(at, Event::Deliver { host: place, message: Box::new(message.clone()) });
             }
             if let Some(&at) = fate.arrives.first() {
-                self.at(at, Event::Deliver { host: to.0 as usize - 1, message: Box::new(message) });
+                self.at(at, Event::Deliver { host: place, message: Box::new(message) });
             }
             if let Some(at) = fate.unreachable {
                 self.at(at, Event::Unreachable { host, peer: to });
             }
         }
-        if let Some(Handed { to, term, items }) = todo.forward {
+        if let Some(Handed { to, term, items }) = todo.forward
+            && let Some(place) = self.place_of(to)
+        {
             self.trace(|_| {
                 let numbers: Vec<_> = items.iter().map(|item| item.origin.number).collect();
                 format!("{} hands {numbers:?} on to {to} in term {term}", host + 1)
             });
-            let fate = self.network.forwards(now, id, to);
+            let fate = self.network.forwards(now, host, place);
             if let Some(&at) = fate.arrives.first()
                 && self.bug != Some(Bug::ForwardsLost)
             {
-                self.at(at, Event::Forwarded { host: to.0 as usize - 1, term, items });
+                self.at(at, Event::Forwarded { host: place, to, term, items });
             }
             if let Some(at) = fate.unreachable {
                 self.at(at, Event::Unreachable { host, peer: to });
@@ -186,6 +205,9 @@ impl World {
             self.fetch_over(host);
         }
         self.disk_goes_on(host);
+        if let Some((number, settled)) = todo.settled {
+            self.settled(host, number, settled);
+        }
         for (number, answer) in todo.outcomes {
             self.answer(host, number, answer)?;
         }
@@ -298,6 +320,7 @@ impl World {
         at.disk.write_append(append);
         if installs {
             self.installed(host);
+            self.members_changed(host);
         }
         let at = &mut self.hosts[host];
         if let Some(process) = &mut at.process {
@@ -319,6 +342,7 @@ impl World {
             self.truth.check_entry(id, entry)?;
         }
         let indexes: Vec<_> = entries.iter().map(|entry| entry.index).collect();
+        let members = entries.iter().any(|entry| matches!(entry.what, Payload::Conf(..) | Payload::Node(_)));
         let mut seen: Vec<(LogIndex, Item, Applied)> = Vec::new();
         let mut outcomes = Vec::new();
         let mut notices = Vec::new();
@@ -347,6 +371,9 @@ impl World {
         if self.dice.per_mille(50) {
             // A checkpoint, or whoever else syncs.
             self.hosts[host].disk.sync();
+        }
+        if members {
+            self.members_changed(host);
         }
         self.input(host, |node| node.applied(last, outcomes));
         Ok(())

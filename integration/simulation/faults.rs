@@ -146,7 +146,9 @@ impl World {
         self.power_cut(host);
         let leader = view.and_then(|view| view.leader).filter(|_| self.dice.per_mille(500));
         if let Some(leader) = leader {
-            self.cut_off(leader.0 as usize - 1);
+            if let Some(place) = self.place_of(leader) {
+                self.cut_off(place);
+            }
             self.soon((100_000, 3_000_000), Event::Heal);
         }
     }
@@ -155,8 +157,8 @@ impl World {
     pub fn kill(&mut self, host: usize, comes_back: bool) {
         if self.hosts[host].process.is_some() {
             for other in (0..self.hosts.len()).filter(|&other| other != host) {
-                let (id, to) = (self.hosts[host].id, self.hosts[other].id);
-                if !self.network.is_cut(id, to) {
+                let id = self.hosts[host].id;
+                if !self.network.is_cut(host, other) {
                     self.soon((500, 20_000), Event::Died { host: other, peer: id });
                 }
             }
@@ -208,7 +210,6 @@ impl World {
     }
 
     fn cut(&mut self, from: usize, to: usize) {
-        let (from, to) = (self.hosts[from].id, self.hosts[to].id);
         if from != to {
             self.network.cut(from, to, true);
         }

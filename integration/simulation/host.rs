@@ -23,6 +23,8 @@ pub struct Host {
     pub stalled_until: u64,
     pub slow_until: u64,
     pub full_until: u64,
+    /// Its disk is empty and drew this; it asks to be let in.
+    pub joining: Option<String>,
     /// Its wall clock against true time.
     pub clock_ms: i64,
     pub clock_stands_at_ms: Option<u64>,
@@ -42,6 +44,8 @@ pub struct Process {
     pub waiting: BTreeMap<u64, (usize, u64)>,
     /// Reads, with the `at` that they must see.
     pub reads: BTreeMap<u64, Read>,
+    /// Changes of members that it was asked for as leader, and for whom: a machine that would join, with its disk.
+    pub wishes: BTreeMap<u64, Option<(usize, String)>>,
     /// How far its log was compared with the others'.
     pub checked: u64,
     pub last_tick_us: u64,
@@ -95,6 +99,7 @@ impl Host {
             stalled_until: 0,
             slow_until: 0,
             full_until: 0,
+            joining: None,
             clock_ms: 0,
             clock_stands_at_ms: None,
             tick_us,
@@ -123,6 +128,7 @@ impl Process {
             fetch: None,
             waiting: BTreeMap::new(),
             reads: BTreeMap::new(),
+            wishes: BTreeMap::new(),
             checked: 0,
             last_tick_us: now_us,
             shelf: Shelf::new(bounds),

@@ -89,6 +89,8 @@ pub struct Knobs {
     pub log_keep_entries: u64,
     /// Rows in a page of state.
     pub state_page: usize,
+    /// How often somebody wants other members, or loses a disk; 0: never.
+    pub members_every_us: u64,
 }
 
 impl Knobs {
@@ -133,6 +135,7 @@ impl Knobs {
             keep_in_memory: dice.pick(&[0, 3, 100_000]),
             log_keep_entries: dice.pick(&[1, 3, 10, 30, 1_000_000]),
             state_page: dice.pick(&[1, 5, 20, 1_000]),
+            members_every_us: 0,
         };
         if let Some(bug) = bug {
             knobs.favour(bug);

@@ -22,6 +22,7 @@ mod driving;
 mod faults;
 mod host;
 mod knobs;
+mod members;
 mod network;
 mod people;
 mod planted;

@@ -1,7 +1,5 @@
-//! The network: for each direction between two nodes a way that delays, loses, repeats, reorders or
+//! The network: for each direction between two machines, known by their places, a way that delays, loses, repeats, reorders or
 //! is cut; and beside the Raft messages one ordered stream of forwarded commands that can break.
-
-use chat_actors::ids::RaftId;
 
 use super::dice::Dice;
 
@@ -51,11 +49,11 @@ impl Network {
         self.calm = true;
     }
 
-    pub fn cut(&mut self, from: RaftId, to: RaftId, cut: bool) {
+    pub fn cut(&mut self, from: usize, to: usize, cut: bool) {
         self.way(from, to).cut = cut;
     }
 
-    pub fn is_cut(&mut self, from: RaftId, to: RaftId) -> bool {
+    pub fn is_cut(&mut self, from: usize, to: usize) -> bool {
         self.way(from, to).cut
     }
 
@@ -65,7 +63,7 @@ impl Network {
         }
     }
 
-    pub fn raft_message(&mut self, now: u64, from: RaftId, to: RaftId) -> Fate {
+    pub fn raft_message(&mut self, now: u64, from: usize, to: usize) -> Fate {
         if self.is_cut(from, to) || self.strikes(self.weather.lose_per_mille) {
             let heard = self.dice.per_mille(500).then(|| now + self.dice.between((500, 60_000)));
             return Fate { arrives: Vec::new(), unreachable: heard };
@@ -85,7 +83,7 @@ impl Network {
         Fate { arrives, unreachable: None }
     }
 
-    pub fn forwards(&mut self, now: u64, from: RaftId, to: RaftId) -> Fate {
+    pub fn forwards(&mut self, now: u64, from: usize, to: usize) -> Fate {
         let heard = now + self.dice.between((500, 60_000));
         if self.is_cut(from, to) {
             return Fate { arrives: Vec::new(), unreachable: Some(heard) };
@@ -112,7 +110,7 @@ impl Network {
         !self.calm && self.dice.per_mille(per_mille)
     }
 
-    fn way(&mut self, from: RaftId, to: RaftId) -> &mut Way {
-        &mut self.ways[(from.0 as usize - 1) * self.nodes + to.0 as usize - 1]
+    fn way(&mut self, from: usize, to: usize) -> &mut Way {
+        &mut self.ways[from * self.nodes + to]
     }
 }

@@ -1,7 +1,6 @@
 //! What is fetched by a node that lags behind every log, and the logs that are kept short.
 
 use chat_actors::hub::shelf::Out;
-use chat_actors::ids::RaftId;
 use chat_actors::messages::hub::Published;
 use chat_actors::messages::transfer::Offer;
 use chat_actors::state_fetch::Collected;
@@ -30,16 +29,17 @@ impl World {
         let at = &mut self.hosts[host];
         let own = at.disk.position();
         let heads: Vec<_> = at.disk.incoming.iter().map(|page| page.header.clone()).collect();
-        let Some(process) = &mut at.process else { return };
+        let maker = self.place_of(offer.from).unwrap_or_default();
+        let Some(process) = &mut self.hosts[host].process else { return };
         let fetch = process.fetch.get_or_insert_with(|| Fetch {
             offer,
             collected: Collected::again(heads.into_iter(), &own),
-            source: offer.from.0 as usize - 1,
+            source: maker,
             asks: false,
         });
         fetch.offer = offer;
         let pages = fetch.collected.pages() as usize;
-        at.disk.incoming.truncate(pages);
+        self.hosts[host].disk.incoming.truncate(pages);
         self.fetch_goes_on(host, (1, 100));
     }
 
@@ -71,8 +71,7 @@ impl World {
             return;
         };
         let (source, after, horizon) = (fetch.source, fetch.collected.after(), fetch.collected.horizon());
-        let (own, other) = (self.hosts[host].id, RaftId(source as u64 + 1));
-        let hears = !self.network.is_cut(own, other) && !self.network.is_cut(other, own);
+        let hears = !self.network.is_cut(host, source) && !self.network.is_cut(source, host);
         let from = &self.hosts[source];
         let lives = from.process.is_some() && from.stalled_until <= self.now && source != host;
         let mut page = (hears && lives).then(|| from.disk.state_page(after, self.knobs.state_page));
@@ -101,7 +100,9 @@ impl World {
         fetch.asks = false;
         let mut taken = None;
         match came {
-            Came::Page(page) if fetch.collected.take(&page.header, &own).is_ok() => taken = Some(*page),
+            Came::Page(page) if fetch.collected.take(&page.header, &own, fetch.offer.index).is_ok() => {
+                taken = Some(*page);
+            }
             Came::Behind => fetch.collected.source_behind(own.at),
             Came::Page(_) | Came::Nothing => {}
         }

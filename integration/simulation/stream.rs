@@ -22,6 +22,7 @@ pub enum Key {
     User(String),
     Member(RoomId, String),
     Read(RoomId),
+    Mute(RoomId),
     Message(RoomId, Seq),
 }
 
@@ -300,6 +301,8 @@ impl Stream {
             (Event::Member { room, user, .. }, _) => Key::Member(*room, user.clone()),
             (Event::Room(room), Audience::User(user)) => Key::Member(room.room, user.clone()),
             (Event::Room(room), _) => Key::Member(room.room, String::new()),
+            (Event::Mute { room, .. }, Audience::User(user)) if *user == self.user => Key::Mute(*room),
+            (Event::Mute { room, .. }, _) => Key::User(format!("somebody mutes {room}")),
             (Event::Read { room, user, .. }, _) if *user == self.user => Key::Read(*room),
             // Another's mark: any key that is nobody's here.
             (Event::Read { room, user, .. }, _) => Key::User(format!("{user} reads {room}")),
@@ -326,6 +329,7 @@ impl Stream {
             match row {
                 Row::User(row) => expected.insert(Key::User(row.name), row.at),
                 Row::Read(row) if row.user == self.user => expected.insert(Key::Read(row.room), row.at),
+                Row::Mute(row) if row.user == self.user => expected.insert(Key::Mute(row.room), row.at),
                 Row::Member(row) if row.member && self.is_in(row.room, model) => {
                     expected.insert(Key::Member(row.room, row.user), row.at)
                 }

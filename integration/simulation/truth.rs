@@ -12,6 +12,7 @@ use chat_actors::ids::{At, LogIndex, Origin, RaftId, RoomId, Seq};
 use chat_actors::messages::consensus::NotDone;
 use chat_actors::messages::disk::{Committed, Payload};
 use chat_actors::raft::core::Core;
+use raft::eraftpb::ConfState;
 
 use super::Failure;
 
@@ -46,6 +47,15 @@ struct Try {
     first: Option<Effect>,
 }
 
+/// What a request brought about when it was done first.
+struct First {
+    /// Which one it was, of several under one id.
+    change: Change,
+    outcome: Outcome,
+    /// It found something to change.
+    changed: bool,
+}
+
 #[derive(Default)]
 pub struct Truth {
     /// From index 2 on.
@@ -56,10 +66,8 @@ pub struct Truth {
     /// By rising `at`.
     pub changes: Vec<Notice>,
     ends: BTreeMap<RoomId, (Seq, u64)>,
-    /// The first time that a request, by user and id, changed anything.
-    done: BTreeMap<(String, String), (At, Done)>,
-    /// Which one it was, of several under one id.
-    effective: BTreeMap<(String, String), Change>,
+    /// The first time that a request, by user and id, was done.
+    done: BTreeMap<(String, String), First>,
     acknowledged: Vec<(Command, Outcome)>,
     tries: BTreeMap<Origin, Try>,
 }
@@ -150,8 +158,9 @@ impl Truth {
             );
         };
         let data = match &entry.what {
-            Payload::Batch(data) => data.clone(),
-            _ => Bytes::new(),
+            Payload::Batch(data) | Payload::Node(data) => data.clone(),
+            Payload::Conf(conf, row) => members(conf, row),
+            Payload::Empty => Bytes::new(),
         };
         if known.term == entry.term.0 && *known.data.get_or_insert_with(|| data.clone()) == data {
             return Ok(());
@@ -211,14 +220,16 @@ impl Truth {
             && is_remembered(&command.change)
         {
             let key = (command.user, command.id);
-            if let Some((at, _)) = self.done.get(&key) {
+            if let Some(First { outcome: first, .. }) = self.done.get(&key) {
                 return fail(
                     "nothing twice",
-                    format!("{key:?} was done at {at} and again at {}", outcome.at),
+                    format!("{key:?} was done at {} and again at {}", first.at, outcome.at),
                 );
             }
-            self.effective.insert(key.clone(), command.change);
-            self.done.insert(key, (outcome.at, outcome.done.clone()));
+            // One that found nothing to change is told the `at` before its own memory took one.
+            let first =
+                First { change: command.change, outcome: outcome.clone(), changed: outcome.at == *at };
+            self.done.insert(key, first);
         }
         Ok(())
     }
@@ -253,16 +264,11 @@ impl Truth {
                     return fail("acknowledged is applied", format!("told {outcome:?}, was {first:?}"));
                 }
                 let key = (command.user.clone(), command.id.clone());
-                // What changed nothing is not remembered, and a repeat of it may change something.
-                if let Some((at, done)) = self.done.get(&key)
-                    && outcome.at >= *at
+                if let Some(First { outcome: first, .. }) = self.done.get(&key)
                     && is_remembered(&command.change)
-                    && (*at != outcome.at || *done != outcome.done)
+                    && (first.at != outcome.at || first.done != outcome.done)
                 {
-                    return fail(
-                        "first outcome again",
-                        format!("{command:?}: {outcome:?}, first at {at}: {done:?}"),
-                    );
+                    return fail("first outcome again", format!("{command:?}: {outcome:?}, first {first:?}"));
                 }
                 self.acknowledged.push((command.clone(), outcome.clone()));
             }
@@ -291,19 +297,18 @@ impl Truth {
     /// Whether this is what the request brought about, and not only how things were.
     pub fn is_change(&self, command: &Command, outcome: &Outcome) -> bool {
         let key = (command.user.clone(), command.id.clone());
-        self.done.get(&key).is_some_and(|(at, _)| *at == outcome.at)
+        self.done.get(&key).is_some_and(|first| first.changed && first.outcome.at == outcome.at)
     }
 
     /// Whether another request under the same id was done, so that this one never will be.
     pub fn is_forestalled(&self, key: &(String, String), change: &Change) -> bool {
-        self.effective.get(key).is_some_and(|done| done != change)
+        self.done.get(key).is_some_and(|first| first.change != *change)
     }
 
     /// At the end: what was acknowledged is in the tables.
     pub fn check_nothing_lost(&self, model: &mut Model) -> Checked {
         for (command, outcome) in &self.acknowledged {
-            // What changed nothing left nothing.
-            if !is_remembered(&command.change) || !self.is_change(command, outcome) {
+            if !is_remembered(&command.change) {
                 continue;
             }
             let kept = match &outcome.done {
@@ -334,7 +339,15 @@ impl Truth {
     }
 }
 
-/// Whose repeat gives the first outcome again, whatever happened since.
+/// Who is in a configuration, whatever their order, and the row that changes with it.
+fn members(conf: &ConfState, row: &Bytes) -> Bytes {
+    let mut ids =
+        [&conf.voters, &conf.voters_outgoing, &conf.learners, &conf.learners_next].map(Clone::clone);
+    ids.iter_mut().for_each(|ids| ids.sort_unstable());
+    Bytes::from(format!("{ids:?} {row:?}"))
+}
+
+/// Whose repeat gives the first outcome again, whatever happened since. Of read marks the last is.
 fn is_remembered(change: &Change) -> bool {
     !matches!(
         change,

@@ -63,6 +63,7 @@ pub enum Event {
     },
     Forwarded {
         host: usize,
+        to: RaftId,
         term: Term,
         items: Vec<Item>,
     },
@@ -97,6 +98,17 @@ pub enum Event {
         person: usize,
         visit: u64,
         said: Box<Out>,
+    },
+    /// Somebody wants other members, or loses a disk.
+    Members,
+    /// An empty disk asks to be let in.
+    AskToJoin {
+        host: usize,
+    },
+    /// It was told that it is part of the cluster no more.
+    Dismissed {
+        host: usize,
+        id: RaftId,
     },
     Fault,
     SecondStrike {
@@ -183,6 +195,11 @@ pub struct World {
     pub probes_read: usize,
     /// Snapshots installed.
     pub installs: usize,
+    /// Changes of members that were made, and disks that were lost.
+    pub members_changed: usize,
+    pub wiped: usize,
+    /// No disk is lost before this: what was proposed to others is on its way.
+    pub wipes_from: u64,
     /// Leaders that handed over since their disks stood still.
     pub handed_over: usize,
     pub trace: bool,
@@ -195,6 +212,8 @@ pub struct Summary {
     pub acknowledged: usize,
     pub entries: usize,
     pub installs: usize,
+    pub members_changed: usize,
+    pub wiped: usize,
     pub handed_over: usize,
     /// The longest that a majority took, and its seed; then all.
     pub majority_us: (u64, u64),
@@ -209,6 +228,8 @@ impl Summary {
             acknowledged: self.acknowledged + other.acknowledged,
             entries: self.entries + other.entries,
             installs: self.installs + other.installs,
+            members_changed: self.members_changed + other.members_changed,
+            wiped: self.wiped + other.wiped,
             handed_over: self.handed_over + other.handed_over,
             majority_us: self.majority_us.max(other.majority_us),
             all_us: self.all_us.max(other.all_us),
@@ -219,7 +240,10 @@ impl Summary {
 impl World {
     pub fn new(seed: u64, bug: Option<Bug>, trace: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let knobs = Knobs::draw(&mut dice, bug);
+        let mut knobs = Knobs::draw(&mut dice, bug);
+        if bug.is_none() {
+            knobs.members_every_us = Dice::new(!seed).pick(&[0, 0, 400_000, 1_000_000]);
+        }
         let voters: Vec<_> = (1..=knobs.nodes as u64).collect();
         let mut hosts = Vec::new();
         for &id in &voters {
@@ -249,6 +273,9 @@ impl World {
             away: Vec::new(),
             probes_read: 0,
             installs: 0,
+            members_changed: 0,
+            wiped: 0,
+            wipes_from: 0,
             handed_over: 0,
             trace,
         }
@@ -269,6 +296,9 @@ impl World {
             let at = self.dice.between((500_000, 1_000_000));
             self.after(at, event);
         }
+        if self.knobs.members_every_us > 0 {
+            self.after(1_500_000, Event::Members);
+        }
         self.run_until(self.knobs.first_act_us)?;
 
         self.trace(|_| "a majority goes on".to_owned());
@@ -284,6 +314,8 @@ impl World {
             acknowledged: self.truth.acknowledged(),
             entries: self.truth.entries(),
             installs: self.installs,
+            members_changed: self.members_changed,
+            wiped: self.wiped,
             handed_over: self.handed_over,
             majority_us: (majority_us, self.seed),
             all_us: (all_us, self.seed),
@@ -360,8 +392,8 @@ impl World {
                 self.input(host, |node| node.fetched(wanted, entries));
             }
             Event::Stand { host, term, .. } => self.input(host, |node| node.stand(term)),
-            Event::Deliver { host, message } => self.input(host, |node| node.step(*message)),
-            Event::Forwarded { host, term, items } => self.forwarded(host, term, items),
+            Event::Deliver { host, message } => self.deliver(host, *message),
+            Event::Forwarded { host, to, term, items } => self.forwarded(host, to, term, items),
             Event::Unreachable { host, peer } => self.input(host, |node| node.unreachable(peer)),
             Event::Died { host, peer } => self.died(host, peer),
             Event::Ended { host, life } if self.hosts[host].life == life => self.kill(host, true),
@@ -372,6 +404,9 @@ impl World {
             Event::ReadPage { person, visit } => self.read_page(person, visit),
             Event::TellPage { person, visit } => return self.tell_page(person, visit),
             Event::Hear { person, visit, said } => return self.hear(person, visit, *said),
+            Event::Members => self.members_act(),
+            Event::AskToJoin { host } => self.ask_to_join(host),
+            Event::Dismissed { host, id } => self.dismissed(host, id),
             Event::Fault => self.fault(),
             Event::SecondStrike { host } => self.second_strike(host),
             Event::Heal => self.heal(),
@@ -387,7 +422,11 @@ impl World {
         self.heal();
         let mut ids: Vec<_> = (0..self.hosts.len()).collect();
         for _ in 0..(self.hosts.len() - 1) / 2 {
-            let gone = ids.remove(self.dice.index(ids.len()));
+            let place = self.dice.index(ids.len());
+            if !self.may_go(ids[place]) {
+                continue;
+            }
+            let gone = ids.remove(place);
             self.away.push(gone);
             if self.dice.per_mille(500) {
                 self.kill(gone, false);
@@ -436,13 +475,19 @@ impl World {
 
     fn check_end(&mut self) -> Checked {
         let (first, others) = self.hosts.split_at_mut(1);
-        let model = &mut first[0].disk.model;
         for other in others {
+            let same_rows = other.disk.written.nodes == first[0].disk.written.nodes;
+            if !same_rows {
+                let what = format!("nodes 1 and {} know others at the end", other.id);
+                return Err(Failure { checker: "tables equal", what });
+            }
+            let model = &mut first[0].disk.model;
             if other.disk.model != *model || other.disk.model.digest() != model.digest() {
                 let what = format!("nodes 1 and {} differ at the end", other.id);
                 return Err(Failure { checker: "tables equal", what });
             }
         }
+        let model = &mut first[0].disk.model;
         self.truth.check_nothing_lost(model)?;
         self.record.check(&self.truth, model)?;
         for person in self.people.iter().filter(|person| !person.is_probe()) {

@@ -179,6 +179,36 @@ async fn failed_logins_are_limited_by_address() {
     client.refused("login", wrong, "rate_limited").await;
 }
 
+/// Right passwords at once are all let in; wrong ones are no more tries than one after the other.
+#[actix::test]
+async fn many_logins_at_once() {
+    let cluster = Cluster::start_with(1, "[limits]\nlogins_per_minute = 3").await;
+    let _ann = cluster.register(0, "ann").await;
+    for (password, let_in) in [(password_of("ann"), true), ("12345678".to_owned(), false)] {
+        let mut clients = Vec::new();
+        for _ in 0..12 {
+            clients.push(cluster.client(0).await);
+        }
+        for client in &mut clients {
+            client.post("login", "login", json!({"name": "ann", "password": password})).await;
+        }
+        // All have one id: the last of the right ones ends the sessions of the others.
+        let mut codes = Vec::new();
+        for client in &mut clients {
+            let reply = client.reply("login").await;
+            codes.push(reply["error"]["code"].as_str().unwrap_or("ok").to_owned());
+        }
+        let count = |code: &str| codes.iter().filter(|told| *told == code).count();
+        if let_in {
+            assert_eq!(count("ok"), 12, "{codes:?}");
+        } else {
+            // One more comes back every twenty seconds.
+            assert!((3..=4).contains(&count("unauthorized")), "{codes:?}");
+            assert_eq!(count("unauthorized") + count("rate_limited"), 12, "{codes:?}");
+        }
+    }
+}
+
 #[actix::test]
 async fn registration_can_be_closed() {
     let cluster = Cluster::start_with(1, "[accounts]\nregistration = \"closed\"").await;
@@ -217,6 +247,26 @@ async fn a_logout_holds_on_every_node() {
     assert_dead(&cluster.nodes[0].url(), &ann.token).await;
     assert_dead(&cluster.nodes[1].url(), &ann.token).await;
     assert!(other_session.is_alive().await);
+}
+
+#[actix::test]
+async fn what_came_before_a_logout_is_answered_and_nothing_behind_it_done() {
+    let cluster = Cluster::start(1).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    let ids: Vec<String> = (0..50).map(|_| new_id()).collect();
+    for id in &ids {
+        ann.post(id, "send", json!({"room": room, "text": "before"})).await;
+    }
+    ann.post("out", "logout", json!({})).await;
+    ann.post("late", "send", json!({"room": room, "text": "behind"})).await;
+    for id in ids.iter().map(String::as_str).chain(["out"]) {
+        done(id, &ann.reply(id).await);
+    }
+    assert_eq!(ann.closed().await.code, Some(4503));
+    let mut again = cluster.client(0).await;
+    again.login("ann").await;
+    assert_eq!(again.ok("history", json!({"room": room})).await["messages"].as_array().unwrap().len(), 50);
 }
 
 #[actix::test]

@@ -1,59 +1,35 @@
-//! Nodes are killed, paused, stopped and cut off, and their clocks are wrong, up to two of five at a time, while people write and listen, and
-//! while others keep a record of what they see, which is judged in the end.
+//! Everything that happens to machines happens to up to two of five at a time ([`faults`]), while people write and listen,
+//! and while others keep a record of what they see, which is judged in the end.
 //!
-//! `CHAOS_SECONDS=60 CHAOS_CLIENTS=16` makes it long, `CHAOS_SEED=7` draws the same faults again; a summary is printed
-//! in any case.
+//! `CHAOS_SECONDS=60 CHAOS_CLIENTS=16 CHAOS_PAUSE_MS=20` makes it long, `CHAOS_SEED=7` draws the same faults again; a
+//! summary is printed in any case.
+
+mod faults;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use rand::rngs::StdRng;
-use rand::seq::{IndexedRandom as _, SliceRandom as _};
-use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
 use crate::cluster::chatter::{Chatter, Plan, Record};
-use crate::cluster::clock::Clock;
 use crate::cluster::node::Node;
 use crate::cluster::replies::each;
-use crate::cluster::{Client, Cluster, Network, number};
+use crate::cluster::{Client, Cluster, number};
 use crate::judge::Witnesses;
+
+use faults::Chaos;
 
 const SECONDS_DEFAULT: u64 = 12;
 const CLIENTS_DEFAULT: u64 = 6;
+/// Between a write's acknowledgement and the same client's next write.
+const PAUSE_MS_DEFAULT: u64 = 20;
 const ROOMS: usize = 2;
 const WITNESSES: usize = 5;
 /// After a fault of a minority, writes go on well within this.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(20);
 
 const NO_LIMIT: &str = "[limits]\nmessages_per_second = 0";
-
-/// What becomes of one node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    /// SIGKILL.
-    Kill,
-    /// SIGSTOP.
-    Pause,
-    /// SIGTERM.
-    Terminate,
-    /// It hears nobody and is not heard.
-    Isolate,
-    /// It hears and is not heard, or is heard and does not hear, or loses some of its ways.
-    HalfCut,
-    /// Its network comes and goes.
-    Flap,
-    /// Its wall clock is years off, or stands still.
-    Clock,
-}
-
-const KINDS: [Kind; 7] =
-    [Kind::Kill, Kind::Pause, Kind::Terminate, Kind::Isolate, Kind::HalfCut, Kind::Flap, Kind::Clock];
-const DECADE_SECONDS: i64 = 10 * 365 * 86_400;
-/// How often a flapping node comes and goes, and how long each may take.
-const FLAPS: usize = 8;
-const FLAP_MS: std::ops::Range<u64> = 20..600;
 
 /// Somebody in each of so many places, all in one of the rooms, writing.
 pub async fn begin_to_chat(cluster: &mut Cluster, people: u64, pause: Duration) -> Vec<Chatter> {
@@ -177,101 +153,6 @@ pub async fn whole_history(client: &mut Client, room: u64) -> Vec<String> {
     }
 }
 
-/// Five nodes, and what is done to them.
-struct Chaos {
-    network: Option<Network>,
-    clocks: Option<Vec<Clock>>,
-    cluster: Cluster,
-    dice: StdRng,
-    struck: BTreeMap<(Kind, &'static str), u32>,
-}
-
-impl Chaos {
-    /// Strikes one node or two, each in a way of its own, the leader often among them.
-    async fn strike(&mut self) {
-        let leader = self.cluster.leader().await;
-        let mut places: Vec<usize> = (0..self.cluster.nodes.len()).collect();
-        places.shuffle(&mut self.dice);
-        if self.dice.random_bool(0.5) {
-            places.retain(|place| *place != leader);
-            places.insert(0, leader);
-        }
-        let can = |kind: &Kind| match kind {
-            Kind::Kill | Kind::Pause | Kind::Terminate => true,
-            Kind::Isolate | Kind::HalfCut | Kind::Flap => self.network.is_some(),
-            Kind::Clock => self.clocks.is_some(),
-        };
-        let kinds: Vec<Kind> = KINDS.into_iter().filter(can).collect();
-        let count = self.dice.random_range(1..=2);
-        for place in places.into_iter().take(count) {
-            let kind = *kinds.choose(&mut self.dice).expect("there are some");
-            let whom = if place == leader { "leader" } else { "follower" };
-            *self.struck.entry((kind, whom)).or_default() += 1;
-            self.strike_one(place, kind).await;
-        }
-    }
-
-    async fn strike_one(&mut self, place: usize, kind: Kind) {
-        let (node, network) = (&mut self.cluster.nodes[place], self.network.as_mut());
-        match (kind, network) {
-            (Kind::Kill, _) => node.kill(),
-            (Kind::Pause, _) => node.pause(),
-            (Kind::Terminate, _) => {
-                let ended = node.terminate().await;
-                assert_eq!(ended.code, Some(0), "{}", node.log_tail());
-            }
-            (Kind::Isolate, Some(network)) => network.isolate(place),
-            (Kind::HalfCut, Some(network)) => match self.dice.random_range(0..3) {
-                0 => network.silence(place),
-                1 => network.deafen(place),
-                _ => {
-                    for other in (0..self.cluster.nodes.len()).filter(|other| *other != place) {
-                        match self.dice.random_range(0..4) {
-                            0 => network.cut(place, other),
-                            1 => network.cut(other, place),
-                            2 => network.cut_both(place, other),
-                            _ => {}
-                        }
-                    }
-                }
-            },
-            (Kind::Flap, Some(network)) => {
-                for _ in 0..FLAPS {
-                    network.isolate(place);
-                    pause(&mut self.dice).await;
-                    network.join(place);
-                    pause(&mut self.dice).await;
-                }
-            }
-            (Kind::Isolate | Kind::HalfCut | Kind::Flap, None) => unreachable!("only with a network"),
-            (Kind::Clock, _) => {
-                let off = self.dice.random_range(-DECADE_SECONDS..DECADE_SECONDS);
-                let clock = self.clocks.as_ref().and_then(|clocks| clocks.get(place));
-                let clock = clock.expect("only with clocks");
-                if self.dice.random_bool(0.5) { clock.shift(off) } else { clock.stop(off) }
-            }
-        }
-    }
-
-    async fn heal(&mut self) {
-        if let Some(network) = &mut self.network {
-            network.heal();
-        }
-        for node in &mut self.cluster.nodes {
-            if node.is_paused() {
-                node.resume();
-            } else if !node.is_up() {
-                node.start();
-            }
-        }
-        self.cluster.wait_until_ready().await;
-    }
-}
-
-async fn pause(dice: &mut StdRng) {
-    actix::clock::sleep(Duration::from_millis(dice.random_range(FLAP_MS))).await;
-}
-
 pub fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
 }
@@ -280,18 +161,13 @@ pub fn from_environment(name: &str, default: u64) -> u64 {
 async fn any_two_of_five_may_vanish() {
     let time = Duration::from_secs(from_environment("CHAOS_SECONDS", SECONDS_DEFAULT));
     let people = from_environment("CHAOS_CLIENTS", CLIENTS_DEFAULT);
+    let pause = Duration::from_millis(from_environment("CHAOS_PAUSE_MS", PAUSE_MS_DEFAULT));
     let seed = from_environment("CHAOS_SEED", rand::random_range(0..1_000_000));
     eprintln!("chaos: the faults of CHAOS_SEED={seed}");
-    let (network, mut cluster) = match Network::prepare(5, NO_LIMIT) {
-        Some((network, cluster)) => (Some(network), cluster),
-        None => (None, Cluster::prepare(5, NO_LIMIT)),
-    };
-    let clocks = Clock::give(cluster.folder.path(), &mut cluster.nodes);
-    let dice = StdRng::seed_from_u64(seed);
-    let mut chaos = Chaos { network, clocks, cluster, dice, struck: BTreeMap::new() };
+    let mut chaos = Chaos::prepare(seed, NO_LIMIT);
     // The first heal starts them all.
     chaos.heal().await;
-    let chatters = begin_to_chat(&mut chaos.cluster, people, Duration::from_millis(20)).await;
+    let chatters = begin_to_chat(&mut chaos.cluster, people, pause).await;
     wait_for_progress(&chaos.cluster, &chatters).await;
     let witnesses = Witnesses::begin(&chaos.cluster, WITNESSES).await;
 
@@ -302,23 +178,24 @@ async fn any_two_of_five_may_vanish() {
         chaos.heal().await;
         wait_for_progress(&chaos.cluster, &chatters).await;
     }
-    let Chaos { network: _network, mut cluster, struck, .. } = chaos;
-    let judged = witnesses.judge(&cluster, 0).await;
-    let records = end_and_check(&mut cluster, chatters).await;
+    let took = begun.elapsed();
+    let judged = witnesses.judge(&chaos.cluster, 0).await;
+    let records = end_and_check(&mut chaos.cluster, chatters).await;
 
     let sum = |of: fn(&Record) -> u32| records.iter().map(of).sum::<u32>();
     let acked: usize = records.iter().map(|record| record.acked.len()).sum();
     eprintln!(
         "chaos: {acked} acknowledged by {people} clients in {:.0} s, lost 0, twice 0; {} unknown, {} refused, \
          {} found done before, {} reconnects, longest gap between two acknowledgements of one client {:.2} s\n\
-         chaos: {} faults {struck:?}\n\
+         chaos: {} faults {:?}\n\
          chaos: judged linearizable: {judged:?} of {WITNESSES} clients",
-        begun.elapsed().as_secs_f32(),
+        took.as_secs_f32(),
         sum(|record| record.unknown),
         sum(|record| record.refusals),
         sum(|record| record.repeats),
         sum(|record| record.reconnects),
         records.iter().map(|record| record.longest_gap).max().unwrap_or_default().as_secs_f32(),
-        struck.values().sum::<u32>(),
+        chaos.struck.values().sum::<u32>(),
+        chaos.struck,
     );
 }

@@ -1,5 +1,7 @@
 //! Bad frames, close codes, limits, strangers.
 
+use std::io::{Read as _, Write as _};
+
 use actix_web::http::StatusCode;
 use awc::error::WsClientError;
 use awc::ws::Message;
@@ -137,6 +139,25 @@ async fn a_user_who_floods_is_slowed_down() {
     assert!(ann.is_alive().await);
 }
 
+/// Clients take a connection as closed when TCP is: each of these would take the server's second of grace.
+#[actix::test]
+async fn a_closed_connection_ends_at_once() {
+    let cluster = Cluster::start(1).await;
+    let port = cluster.nodes[0].http_port;
+    let begun = std::time::Instant::now();
+    for _ in 0..16 {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let head = "GET /ws HTTP/1.1\r\nHost: chat\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let going_away = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9];
+        stream.write_all(&[head.as_bytes(), &going_away].concat()).unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).unwrap();
+        assert!(all.ends_with(&[0x88, 2, 0x03, 0xe9]), "{:?}", String::from_utf8_lossy(&all));
+    }
+    assert!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
+}
+
 #[actix::test]
 async fn replies_to_what_was_pipelined_all_come() {
     let cluster = Cluster::start(3).await;
@@ -156,6 +177,24 @@ async fn replies_to_what_was_pipelined_all_come() {
             last_seq += 1;
             assert_eq!(reply["seq"], last_seq);
         }
+    }
+}
+
+/// Questions wait for each other, so that their answers do not fill the memory; none is forgotten, and
+/// nobody else waits.
+#[actix::test]
+async fn many_questions_at_once_are_all_answered() {
+    let cluster = Cluster::start(1).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    let ids: Vec<String> = (0..1_000).map(|_| new_id()).collect();
+    for (place, id) in ids.iter().enumerate() {
+        let op = ["history", "members", "list_rooms", "list_users"][place % 4];
+        ann.post(id, op, json!({"room": room})).await;
+    }
+    assert!(ann.is_alive().await);
+    for id in &ids {
+        done("a question", &ann.reply(id).await);
     }
 }
 

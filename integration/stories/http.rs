@@ -194,7 +194,10 @@ async fn what_operators_ask() {
     }
     for node in &cluster.nodes {
         for path in ["/health/live", "/health/ready"] {
-            assert_eq!(get(&format!("{}{path}", node.url())).await.unwrap().status, 200);
+            let url = format!("{}{path}", node.url());
+            assert_eq!(get(&url).await.unwrap().status, 200);
+            // What some balancers ask instead.
+            assert_eq!(exchange(Method::HEAD, &url, &[], "").await.unwrap().status, 200);
         }
     }
 }

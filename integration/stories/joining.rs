@@ -140,6 +140,45 @@ async fn an_operator_founds_without_a_member() {
     assert_eq!(text(&cluster.nodes[0].status().await.unwrap(), "cluster"), id);
 }
 
+/// One after the other, and what is said is so.
+#[actix::test]
+async fn an_operator_gives_up_two_members() {
+    let mut cluster = Cluster::prepare(3, "");
+    cluster.nodes[0].start();
+    let node = &cluster.nodes[0];
+    cluster.wait_for("a word", async || node.log().contains("waiting for node2").then_some(())).await;
+    let run = cluster.command(0, &["members", "found", "--without", "node2"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stdout.contains("not founded yet") && run.stdout.contains("node3"), "{}", run.stdout);
+    let run = cluster.command(0, &["members", "found", "--without", "node3"]).await;
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "the chat is founded without node3\n"));
+    let node = &cluster.nodes[0];
+    cluster.wait_for("the chat", async || node.is_ready().await.then_some(())).await;
+}
+
+/// A copy of another node's settings, under a new name and with other ports to listen on.
+#[actix::test]
+async fn nobody_joins_at_the_address_of_another() {
+    let mut cluster = Cluster::start(1).await;
+    let place = cluster.prepare_another(&[0], "");
+    let (twin, first) = (&cluster.nodes[place], &cluster.nodes[0]);
+    let text = std::fs::read_to_string(twin.settings_file()).unwrap();
+    let copied = text.replace("[peer]\n", &format!("[peer]\nurl = {:?}\n", first.peer_url()));
+    std::fs::write(twin.settings_file(), copied).unwrap();
+    cluster.nodes[place].start();
+    let node = &cluster.nodes[place];
+    cluster.wait_for("a word", async || node.log().contains("node1 has that address").then_some(())).await;
+    assert!(!node.is_ready().await);
+    let status = cluster.nodes[0].status().await.unwrap();
+    assert_eq!(status["nodes"].as_array().unwrap().len(), 1, "{status}");
+    // With an address of its own it is welcome.
+    cluster.nodes[place].terminate().await;
+    std::fs::write(cluster.nodes[place].settings_file(), text).unwrap();
+    cluster.nodes[place].start();
+    let node = &cluster.nodes[place];
+    cluster.wait_for("it to join", async || node.is_ready().await.then_some(())).await;
+}
+
 /// A machine is restored from an older copy of its disk.
 #[actix::test]
 async fn a_disk_that_went_back_in_time() {

@@ -8,13 +8,13 @@
 
 mod accounts;
 mod away;
+mod bench;
 mod catching_up;
 mod chaos;
 mod clocks;
 mod copies;
 mod damage;
 mod demo;
-#[cfg(target_os = "linux")]
 mod disk;
 mod disk_trouble;
 mod edges;
@@ -23,6 +23,7 @@ mod first_message;
 mod founding;
 mod http;
 mod joining;
+mod large_state;
 mod majority;
 mod members;
 mod messages;
@@ -34,6 +35,7 @@ mod power;
 mod reading;
 mod resume;
 mod rooms;
+mod search;
 mod starting;
 mod status;
 mod stopping;

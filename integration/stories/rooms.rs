@@ -218,3 +218,22 @@ async fn a_repeat_is_done_once_on_whichever_node() {
     }
     assert!(text(&ann.ok("list_rooms", json!({"match": "x"})).await["rooms"][0], "name") == "x");
 }
+
+/// A copy of a request that comes late, when there would be something to change.
+#[actix::test]
+async fn what_changed_nothing_is_done_as_well() {
+    let cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let mut bob = cluster.register(1, "bob").await;
+    let mut bob_too = cluster.client(2).await;
+    bob_too.hello_as(&bob).await;
+    let room = ann.create_room("general", "public").await;
+    let id = new_id();
+    let one = bob.ask_as(&id, "leave", json!({"room": room})).await;
+    done("leave", &one);
+    bob.ok("join", json!({"room": room})).await;
+    let two = bob_too.ask_as(&id, "leave", json!({"room": room})).await;
+    assert_eq!((&two["duplicate"], &two["at"], &two["room"]), (&json!(true), &one["at"], &one["room"]));
+    assert_eq!(member_names(&mut ann, room).await, ["ann", "bob"]);
+    refused("join", &bob_too.ask_as(&id, "join", json!({"room": room})).await, "conflict");
+}

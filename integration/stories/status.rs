@@ -52,3 +52,31 @@ async fn status_of_a_node_that_does_not_answer() {
         assert!(run.took < Duration::from_millis(5500), "{:?}", run.took);
     }
 }
+
+/// It answers, so these are its answers: what it waits for.
+#[actix::test]
+async fn a_node_without_a_chat_says_what_it_waits_for() {
+    let mut cluster = Cluster::prepare(2, "");
+    cluster.nodes[0].start();
+    let node = &cluster.nodes[0];
+    cluster.wait_for("a word", async || node.log().contains("waiting for node2").then_some(())).await;
+    let folder = cluster.folder.path();
+    for command in [&["status", "node1.toml"][..], &["members", "node1.toml", "list"]] {
+        let run = run(folder, command, &[]).await;
+        assert_eq!((run.code, run.stdout.lines().count(), run.stderr.as_str()), (Some(0), 1, ""));
+        assert!(run.stdout.contains("waiting for node2"), "{}", run.stdout);
+    }
+    let json = run(folder, &["status", "node1.toml", "--json"], &[]).await;
+    let told: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(
+        (&told["node"], &told["quorum"], &told["cluster"]),
+        (&"node1".into(), &false.into(), &Value::Null)
+    );
+    for command in
+        [&["transfer-leader", "node1.toml", "node2"][..], &["members", "node1.toml", "remove", "node2"]]
+    {
+        let run = run(folder, command, &[]).await;
+        assert_eq!((run.code, run.stderr.lines().count()), (Some(1), 1));
+        assert!(run.stderr.contains("waiting for node2"), "{}", run.stderr);
+    }
+}

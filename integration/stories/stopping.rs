@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::cluster::client::new_id;
+use crate::cluster::http::op;
 use crate::cluster::{Client, Cluster};
 
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
@@ -56,6 +57,65 @@ async fn a_leader_drains() {
     }
     let history = again.ok("history", json!({"room": room})).await;
     assert_eq!(history["messages"].as_array().unwrap().len(), ids.len());
+}
+
+/// Requests over HTTP that are under way get an answer, whatever it is; repeated elsewhere they are done.
+#[actix::test]
+async fn what_is_under_way_over_http_is_answered() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let mut ann = cluster.register(leader, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    let others: Vec<usize> = (0..3).filter(|place| *place != leader).collect();
+    // So that nothing is decided before the signal.
+    for place in &others {
+        cluster.nodes[*place].pause();
+    }
+    let keys: Vec<String> = (0..8).map(|_| new_id()).collect();
+    let (url, token) = (cluster.nodes[leader].url(), ann.token.clone());
+    let send = async |key: &str| {
+        op(&url, "send", Some(&token), Some(key), &json!({"room": room, "text": key})).await
+    };
+    let asked = proposals(&cluster, leader).await;
+    let sending = join_all(keys.iter().map(|key| send(key)));
+    let stopping = async {
+        cluster
+            .wait_for("the requests to be under way", async || {
+                (proposals(&cluster, leader).await >= asked + 8.0).then_some(())
+            })
+            .await;
+        cluster.nodes[leader].signal(Signal::SIGTERM);
+        for place in &others {
+            cluster.nodes[*place].signal(Signal::SIGCONT);
+        }
+    };
+    let (answers, ()) = futures_util::future::join(sending, stopping).await;
+    for answer in answers {
+        assert!([200, 503, 504].contains(&answer.status), "{}", answer.text());
+        assert_eq!(answer.json()["ok"], answer.status == 200);
+    }
+    for place in &others {
+        cluster.nodes[*place].resume();
+    }
+    assert_eq!(cluster.nodes[leader].ended().await.code, Some(0));
+    let next = others[0];
+    cluster.wait_for("a leader", async || cluster.nodes[next].is_ready().await.then_some(())).await;
+    let mut again = cluster.client(next).await;
+    again.hello_as(&ann).await;
+    for key in &keys {
+        let reply = again.ask_as(key, "send", json!({"room": room, "text": key})).await;
+        assert_eq!(reply["ok"], true, "{reply}");
+    }
+    let history = again.ok("history", json!({"room": room})).await;
+    assert_eq!(history["messages"].as_array().unwrap().len(), keys.len());
+}
+
+/// How many changes were asked of that node's Raft.
+async fn proposals(cluster: &Cluster, place: usize) -> f64 {
+    let metrics = cluster.nodes[place].metrics().await;
+    let series = "chat_actor_messages_total{actor=\"raft_node\",message=\"propose\"}";
+    let line = metrics.lines().find(|line| line.starts_with(series)).expect("a series of the bus");
+    line.rsplit_once(' ').and_then(|(_, count)| count.parse().ok()).expect("a number")
 }
 
 #[actix::test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use chat_actors::storage::schema::FORMAT;
 use rusqlite::{Connection, params};
 use serde_json::json;
 
@@ -15,10 +16,37 @@ use crate::cluster::{Cluster, tables};
 
 const CLIENTS_DEFAULT: u64 = 5;
 
-/// A `chat.db` of format 1, as the program wrote it: ann, bob, three rooms, six messages.
-const FORMAT_1: &str = include_str!("../fixtures/format1.sql");
-/// Ann's session in it.
-const TOKEN_OF_ANN: &str = "3109dbda2855b1751ea2c65173d9774c98493b8eff901e91bb581cdad02a8979";
+/// A `chat.db` of a released format, as the program wrote it then: ann, bob, three rooms, six messages.
+struct Fixture {
+    format: i64,
+    sql: &'static str,
+    at: u64,
+    epoch: &'static str,
+    /// Ann's session in it.
+    token: &'static str,
+    /// When the fifth message of the first room was sent; what was edited and deleted came after that.
+    fifth_at: u64,
+}
+
+/// One for each format. What was released is never changed; a new format brings a new file.
+const FIXTURES: [Fixture; 2] = [
+    Fixture {
+        format: 1,
+        sql: include_str!("../fixtures/format1.sql"),
+        at: 23,
+        epoch: "2360946c74fbb463",
+        token: "3109dbda2855b1751ea2c65173d9774c98493b8eff901e91bb581cdad02a8979",
+        fifth_at: 15,
+    },
+    Fixture {
+        format: 2,
+        sql: include_str!("../fixtures/format2.sql"),
+        at: 34,
+        epoch: "5f841ce5f76e9e15",
+        token: "af1b7b5c26b1fcbfa532d8a5342ad5929b6abfd87bcd61e04e1cf3db28c917b7",
+        fifth_at: 19,
+    },
+];
 
 /// A node that has never run, with this file in its place.
 fn with_file(sql: &str) -> (Cluster, Connection) {
@@ -45,51 +73,82 @@ fn format_of(data_dir: &Path) -> i64 {
     tables::open(data_dir).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
 }
 
-#[actix::test]
-async fn a_file_of_format_1_goes_on() {
-    let (mut cluster, file) = with_file(FORMAT_1);
-    drop(file);
-    let before = checked(&cluster).await;
-    assert!(before.contains("format 1") && before.contains("at 23"), "{before}");
-    assert_eq!(format_of(&cluster.nodes[0].data_dir()), 1, "looking changes nothing");
-
-    cluster.nodes[0].start();
-    cluster.wait_until_ready().await;
-    assert!(format_of(&cluster.nodes[0].data_dir()) > 1);
-    let mut ann = cluster.client(0).await;
-    let welcome = ann.hello(TOKEN_OF_ANN, json!({"cursor": 14, "epoch": "2360946c74fbb463"})).await;
-    assert_eq!((&welcome["resumed"], &welcome["user"]["role"]), (&json!(true), &json!("admin")), "{welcome}");
-    assert_eq!(ann.event(json!({"ev": "message", "seq": 2})).await["text"], "message 2, edited");
-    // What makes repeats repeats was kept as well.
-    let again = ann.ask_as("send-5", "send", json!({"room": 1, "text": "message 5"})).await;
-    assert_eq!((&again["seq"], &again["at"], &again["duplicate"]), (&json!(5), &json!(15), &json!(true)));
-    ann.refused("create_room", json!({"name": "general", "kind": "public"}), "conflict").await;
-    let mut bob = cluster.client(0).await;
-    bob.login("bob").await;
-    cluster.nodes[0].terminate().await;
-    cluster.nodes[0].start();
-    cluster.wait_until_ready().await;
-    let mut bob = cluster.client(0).await;
-    bob.login("bob").await;
-    assert_eq!(bob.send(1, "a later version").await, 6);
-    cluster.nodes[0].terminate().await;
-    assert!(!checked(&cluster).await.contains("format 1,"));
+/// The format that the present program writes.
+fn newest() -> i64 {
+    i64::from(FORMAT)
 }
 
-/// The log of format 1, applied anew from its first entry, gives the rows that it gave then.
 #[actix::test]
-async fn a_log_of_format_1_still_means_the_same() {
-    let (mut cluster, file) = with_file(FORMAT_1);
-    let before = checked(&cluster).await;
-    for table in ["users", "rooms", "members", "messages", "reads", "sessions", "outcomes"] {
-        file.execute(&format!("DELETE FROM {table}"), []).unwrap();
+async fn a_file_of_every_earlier_format_goes_on() {
+    for old in &FIXTURES {
+        let (mut cluster, file) = with_file(old.sql);
+        drop(file);
+        let before = checked(&cluster).await;
+        let (format, at) = (format!("format {},", old.format), format!("at {},", old.at));
+        assert!(before.contains(&format) && before.contains(&at), "{before}");
+        assert_eq!(format_of(&cluster.nodes[0].data_dir()), old.format, "looking changes nothing");
+
+        cluster.nodes[0].start();
+        cluster.wait_until_ready().await;
+        assert_eq!(format_of(&cluster.nodes[0].data_dir()), newest());
+        let mut ann = cluster.client(0).await;
+        let cursor = json!({"cursor": old.fifth_at - 1, "epoch": old.epoch});
+        let welcome = ann.hello(old.token, cursor).await;
+        let told = (&welcome["resumed"], &welcome["user"]["role"]);
+        assert_eq!(told, (&json!(true), &json!("admin")), "{welcome}");
+        assert_eq!(ann.event(json!({"ev": "message", "seq": 2})).await["text"], "message 2, edited");
+        // What makes repeats repeats was kept as well.
+        let again = ann.ask_as("send-5", "send", json!({"room": 1, "text": "message 5"})).await;
+        let first = (&again["seq"], &again["at"], &again["duplicate"]);
+        assert_eq!(first, (&json!(5), &json!(old.fifth_at), &json!(true)));
+        ann.refused("create_room", json!({"name": "general", "kind": "public"}), "conflict").await;
+        let mut bob = cluster.client(0).await;
+        bob.login("bob").await;
+        cluster.nodes[0].terminate().await;
+        cluster.nodes[0].start();
+        cluster.wait_until_ready().await;
+        let mut bob = cluster.client(0).await;
+        bob.login("bob").await;
+        assert_eq!(bob.send(1, "a later version").await, 6);
+        cluster.nodes[0].terminate().await;
+        let after = checked(&cluster).await;
+        assert!(after.contains(&format!("format {},", newest())), "{after}");
     }
-    file.execute("UPDATE raft_state SET applied_index = 1, applied_at = 1", []).unwrap();
-    drop(file);
-    cluster.nodes[0].start();
-    cluster.wait_until_ready().await;
-    cluster.nodes[0].terminate().await;
-    assert_eq!(digest(&checked(&cluster).await), digest(&before));
+}
+
+/// The log of an earlier format, applied anew from its first entry, gives the rows that it gave then.
+#[actix::test]
+async fn a_log_of_every_earlier_format_still_means_the_same() {
+    for old in &FIXTURES {
+        let (mut cluster, file) = with_file(old.sql);
+        let before = checked(&cluster).await;
+        for table in ["users", "rooms", "members", "messages", "reads", "sessions", "outcomes"] {
+            file.execute(&format!("DELETE FROM {table}"), []).unwrap();
+        }
+        file.execute("DELETE FROM nodes WHERE at > 1", []).unwrap();
+        file.execute("UPDATE raft_state SET applied_index = 1, applied_at = 1", []).unwrap();
+        if old.format > 1 {
+            file.execute("UPDATE raft_state SET rows_sum = NULL", []).unwrap();
+        }
+        drop(file);
+        cluster.nodes[0].start();
+        cluster.wait_until_ready().await;
+        cluster.nodes[0].terminate().await;
+        assert_eq!(digest(&checked(&cluster).await), digest(&before), "format {}", old.format);
+        let found = tables::open(&cluster.nodes[0].data_dir());
+        let nodes: i64 = found.query_row("SELECT max(at) FROM nodes", [], |row| row.get(0)).unwrap();
+        assert_eq!(nodes, if old.format > 1 { 34 } else { 1 });
+    }
+}
+
+/// Every format before the present one has a file here.
+#[test]
+fn every_earlier_format_is_kept() {
+    let kept: Vec<i64> = FIXTURES.iter().map(|old| old.format).collect();
+    assert!((1..newest()).all(|format| kept.contains(&format)), "{kept:?}");
+    for old in &FIXTURES {
+        assert!(old.sql.contains(&format!("PRAGMA user_version = {};", old.format)));
+    }
 }
 
 #[actix::test]
@@ -98,7 +157,7 @@ async fn what_a_newer_program_wrote_is_refused_in_a_sentence() {
         ("PRAGMA user_version = 99", "has format 99"),
         ("UPDATE raft_state SET level = 99", "holds changes of level 99"),
     ] {
-        let (mut cluster, file) = with_file(FORMAT_1);
+        let (mut cluster, file) = with_file(FIXTURES[0].sql);
         drop(file);
         cluster.nodes[0].start();
         cluster.wait_until_ready().await;
@@ -120,7 +179,7 @@ async fn what_cannot_be_read_is_never_skipped() {
     let later = [0x93_u8, 9, 1, 0x90];
     let unknown = [0x93_u8, 1, 1, 0x91, 0x92, 0x93, 1, 1, 1, 0xc4, 1, 0xc1];
     for (data, words) in [(&later[..], "format level 9"), (&unknown, "cannot decode")] {
-        let (mut cluster, file) = with_file(FORMAT_1);
+        let (mut cluster, file) = with_file(FIXTURES[0].sql);
         let last: i64 = file.query_row("SELECT max(log_index) FROM raft_log", [], |row| row.get(0)).unwrap();
         let insert = "INSERT INTO raft_log (log_index, term, kind, data) VALUES (?1, 2, 0, ?2)";
         file.execute(insert, params![last + 1, data]).unwrap();

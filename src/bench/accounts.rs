@@ -16,13 +16,20 @@ const REGISTRATIONS_AT_ONCE: usize = 8;
 const CONNECTIONS_AT_ONCE: usize = 64;
 const ROOMS_AT_ONCE: usize = 32;
 
+/// More than a node answers to `register`.
+const REPLY_BYTES_MAX: usize = 1 << 20;
+
 /// How long a node has to delete an account.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Somebody who was registered for this run.
+/// Somebody who is registered for this run, or is being registered.
 #[derive(Debug, Clone)]
 struct Account {
-    token: String,
+    name: String,
+    /// Of the request that registers it: repeating that is safe.
+    id: String,
+    /// `None` until the node has answered.
+    token: Option<String>,
     node: usize,
 }
 
@@ -160,17 +167,37 @@ impl Accounts {
     pub async fn delete_all(&self, client: &Client, urls: &[String]) -> usize {
         let made: Vec<Account> = self.made.borrow().clone();
         let deleting = made.iter().map(|account| async move {
-            let url = format!("{}/api/v1/delete_account", urls[account.node % urls.len()]);
-            let request = client
-                .post(url)
-                .bearer_auth(&account.token)
-                .insert_header(("Idempotency-Key", uuid::Uuid::now_v7().to_string()))
-                .send_json(&json!({"password": self.password}));
-            let answer = tokio::time::timeout(DELETE_TIMEOUT, request).await;
-            usize::from(!matches!(answer, Ok(Ok(answer)) if answer.status().is_success()))
+            let url = &urls[account.node % urls.len()];
+            let deleted = tokio::time::timeout(DELETE_TIMEOUT, self.delete(client, url, account)).await;
+            usize::from(!deleted.unwrap_or(false))
         });
         let left: Vec<usize> = stream::iter(deleting).buffer_unordered(REGISTRATIONS_AT_ONCE).collect().await;
         left.into_iter().sum()
+    }
+
+    /// Whether that account is gone.
+    async fn delete(&self, client: &Client, url: &str, account: &Account) -> bool {
+        let token = match &account.token {
+            Some(token) => token.clone(),
+            // Nobody knows whether it was made: after a repetition it is, once, and a late request is but
+            // another repetition.
+            None => {
+                let request = client.post(format!("{url}/api/v1/register"));
+                let request = request.insert_header(("Idempotency-Key", account.id.as_str()));
+                match request.send_json(&json!({"name": account.name, "password": self.password})).await {
+                    Ok(answer) if answer.status().is_client_error() => return true,
+                    Ok(mut answer) => match answer.json::<Value>().limit(REPLY_BYTES_MAX).await {
+                        Ok(reply) => text(&reply, "token"),
+                        Err(_) => return false,
+                    },
+                    Err(_) => return false,
+                }
+            }
+        };
+        let request = client.post(format!("{url}/api/v1/delete_account")).bearer_auth(token);
+        let request = request.insert_header(("Idempotency-Key", uuid::Uuid::now_v7().to_string()));
+        let answer = request.send_json(&json!({"password": self.password})).await;
+        answer.is_ok_and(|answer| answer.status().is_success())
     }
 
     async fn register(
@@ -182,8 +209,16 @@ impl Accounts {
     ) -> Result<(Connection, Value), Trouble> {
         let name = self.name(&name);
         let mut connection = Connection::open(client, &urls[node]).await?;
-        let reply = connection.ask("register", json!({"name": name, "password": self.password})).await?;
-        self.made.borrow_mut().push(Account { token: text(&reply, "token"), node });
+        let id = uuid::Uuid::now_v7().to_string();
+        let asked = json!({"name": name, "password": self.password});
+        // Noted before it is asked for: whatever ends this run, the account is to go.
+        let place = {
+            let mut made = self.made.borrow_mut();
+            made.push(Account { name, id: id.clone(), token: None, node });
+            made.len() - 1
+        };
+        let reply = connection.ask_as(&id, "register", asked).await?;
+        self.made.borrow_mut()[place].token = Some(text(&reply, "token"));
         Ok((connection, reply))
     }
 

@@ -100,9 +100,16 @@ impl Connection {
     ///
     /// # Errors
     /// When it is refused, or nothing comes back.
-    pub async fn ask(&mut self, op: &str, mut fields: Value) -> Result<Value, Trouble> {
-        let id = uuid::Uuid::now_v7().to_string();
-        fields["id"] = id.as_str().into();
+    pub async fn ask(&mut self, op: &str, fields: Value) -> Result<Value, Trouble> {
+        self.ask_as(&uuid::Uuid::now_v7().to_string(), op, fields).await
+    }
+
+    /// The same under an id that the caller keeps, so that the request can be repeated.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn ask_as(&mut self, id: &str, op: &str, mut fields: Value) -> Result<Value, Trouble> {
+        fields["id"] = id.into();
         fields["op"] = op.into();
         self.send(fields.to_string()).await?;
         let reply = async {

@@ -47,7 +47,12 @@ impl Folder {
         let path = working.join(format!("bench-{}", std::process::id()));
         // Left by a run that was killed and had our process id.
         let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).with_context(|| format!("cannot make the folder {}", path.display()))?;
+        fs::create_dir(&path).with_context(|| {
+            format!(
+                "cannot make the folder {}: run this in a directory that you may write to",
+                path.display()
+            )
+        })?;
         Ok(Self { path })
     }
 

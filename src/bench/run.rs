@@ -7,7 +7,7 @@ use awc::Client;
 
 use super::accounts::Accounts;
 use super::arguments::BenchArguments;
-use super::connection;
+use super::connection::{self, Trouble};
 use super::disk;
 use super::load::Load;
 use super::own_cluster::{Folder, OwnCluster};
@@ -77,23 +77,23 @@ async fn run_to_the_end(arguments: &BenchArguments) -> anyhow::Result<()> {
 async fn measure(arguments: &BenchArguments, client: &Client, accounts: &Accounts) -> anyhow::Result<Report> {
     // Declared before the cluster, so that the folder goes after the nodes in it.
     let folder = Folder::make()?;
+    let running = match &arguments.server {
+        // First of all: whether anybody is there is known at once.
+        Some(server) => Some(nodes_of(client, accounts, server.as_str(), arguments).await?),
+        None => None,
+    };
     terminal::complain("measuring the disk");
     let path = folder.path().to_owned();
     let fdatasync_per_second = tokio::task::spawn_blocking(move || disk::fdatasync_per_second(&path))
         .await?
         .with_context(|| format!("cannot write in {}", folder.path().display()))?;
-    match &arguments.server {
-        Some(server) => {
-            let urls = nodes_of(client, accounts, server.as_str(), arguments).await?;
-            under_load(arguments, client, accounts, &urls, None, fdatasync_per_second).await
-        }
-        None => {
-            terminal::complain(&format!("starting {} nodes", arguments.nodes));
-            let mut cluster = OwnCluster::start(&folder, arguments, client).await?;
-            let urls = cluster.public_urls.clone();
-            under_load(arguments, client, accounts, &urls, Some(&mut cluster), fdatasync_per_second).await
-        }
+    if let Some(urls) = running {
+        return under_load(arguments, client, accounts, &urls, None, fdatasync_per_second).await;
     }
+    terminal::complain(&format!("starting {} nodes", arguments.nodes));
+    let mut cluster = OwnCluster::start(&folder, arguments, client).await?;
+    let urls = cluster.public_urls.clone();
+    under_load(arguments, client, accounts, &urls, Some(&mut cluster), fdatasync_per_second).await
 }
 
 /// The nodes of a running cluster that answer now.
@@ -103,7 +103,12 @@ async fn nodes_of(
     server: &str,
     arguments: &BenchArguments,
 ) -> anyhow::Result<Vec<String>> {
-    let (nodes, message_bytes) = accounts.look_around(client, server).await?;
+    let (nodes, message_bytes) = match accounts.look_around(client, server).await {
+        Err(trouble @ Trouble::Connect { .. }) => {
+            bail!("{trouble}: start a node there, or give another --server")
+        }
+        seen => seen?,
+    };
     if message_bytes.is_some_and(|limit| limit < u64::from(arguments.bytes)) {
         let limit = message_bytes.unwrap_or_default();
         bail!("{server} takes messages of up to {limit} bytes: --bytes must not be more");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::BytesMut;
 use chat_actors::chat::outcome::Code;
@@ -87,11 +87,19 @@ async fn answer(
         return wrong_method("POST");
     }
     let reply = match read(request, body, gate.frame_bytes).await {
-        Ok(text) => carry_out(request, inside, op, text).await,
+        Ok(text) => match gate.begin() {
+            Ok(_under_way) => carry_out(request, inside, op, text).await,
+            Err(problem) => Err(problem),
+        },
         Err(problem) => Err(problem),
     };
     let status = reply.as_ref().map_or_else(|problem| problem.code.row().1, |_| 200);
-    json(status, reply::encode(None, &reply))
+    let mut response = json(status, reply::encode(None, &reply));
+    if gate.is_stopping() {
+        // The next request on this connection would not be answered.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
 }
 
 /// 405, with the JSON that every error under `/api/v1/` has.

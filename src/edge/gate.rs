@@ -1,7 +1,7 @@
 //! What is behind the people's door, once the chat exists.
 
 use std::cell::OnceCell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use chat_actors::bus::Port;
 use chat_actors::chat::outcome::Code;
 use chat_actors::hub::{HubPorts, HubShard, ShardConfig};
 use chat_actors::membership::Directory;
-use chat_actors::messages::consensus::Standing;
+use chat_actors::messages::consensus::{ReadBarrier, Standing};
 use chat_actors::messages::hub::ShardDoor;
 use chat_actors::metrics::Metrics;
 use chat_actors::session::Executor;
@@ -18,6 +18,9 @@ use chat_actors::session::reply::{self, Problem};
 use tokio::sync::watch;
 
 use super::downloads::FilePorts;
+
+/// How often to look whether what is under way has been answered.
+const CLOSE_LOOK: Duration = Duration::from_millis(10);
 
 /// The people's door: shut until the chat exists and its actors run.
 pub struct Gate {
@@ -27,12 +30,26 @@ pub struct Gate {
     inside: OnceLock<Arc<Inside>>,
     /// The node stops: nobody should be sent here any more.
     stopping: AtomicBool,
+    /// … and nothing is begun any more.
+    closing: AtomicBool,
+    /// Requests that wait for their outcome.
+    under_way: AtomicUsize,
+}
+
+/// One request under way, until it is dropped.
+pub struct UnderWay<'g>(&'g AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The ways in.
 pub struct Inside {
     pub executor: Arc<Executor>,
     pub standing: Port<Standing>,
+    pub barrier: Port<ReadBarrier>,
     pub hub: HubPorts,
     pub directory: watch::Receiver<Arc<Directory>>,
     pub ping_every: Duration,
@@ -41,7 +58,8 @@ pub struct Inside {
 
 impl Gate {
     pub fn new(metrics: Metrics, frame_bytes: usize) -> Self {
-        Self { metrics, frame_bytes, inside: OnceLock::new(), stopping: AtomicBool::new(false) }
+        let (stopping, closing, under_way) = <(AtomicBool, AtomicBool, AtomicUsize)>::default();
+        Self { metrics, frame_bytes, inside: OnceLock::new(), stopping, closing, under_way }
     }
 
     /// Opens the door; only the first call counts.
@@ -56,6 +74,30 @@ impl Gate {
 
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request that is about to be carried out.
+    ///
+    /// # Errors
+    /// Once nothing is begun any more.
+    pub fn begin(&self) -> Result<UnderWay<'_>, Problem> {
+        // Counted before the look: whoever closes and then counts sees it, or it sees that it is too late.
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        let under_way = UnderWay(&self.under_way);
+        match self.closing.load(Ordering::SeqCst) {
+            true => Err(Problem::new(Code::Unavailable, "this node is stopping: ask another one")),
+            false => Ok(under_way),
+        }
+    }
+
+    /// Begins nothing more; returns when what is under way has been answered, so give it a bound.
+    pub async fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        while self.under_way.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(CLOSE_LOOK).await;
+        }
+        // The last answer still has to be written.
+        tokio::time::sleep(CLOSE_LOOK).await;
     }
 
     /// # Errors

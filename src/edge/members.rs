@@ -23,6 +23,8 @@ const ANSWER_MAX: Duration = Duration::from_millis(8_000);
 const LEADER_MAX: Duration = Duration::from_millis(5_000);
 /// An old address that does not answer within this has no node any more.
 const OLD_ANSWER_MAX: Duration = Duration::from_millis(1_000);
+/// How long founding may take when nobody is missing any more.
+const FOUNDED_MAX: Duration = Duration::from_millis(2_000);
 const PAUSE: Duration = Duration::from_millis(100);
 const BYTES_MAX: usize = 64 * 1024;
 
@@ -75,7 +77,7 @@ pub async fn found(
     let mut asked: GivenUp = serde_json::from_slice(&bytes).map_err(bad)?;
     let elsewhere = edge.desk().give_up(&asked.without).map_err(Turned::Conflict)?;
     let Some(founder) = elsewhere else {
-        let says = format!("the chat is founded without {}", asked.without.join(", "));
+        let says = founded_without(&edge, &asked.without.join(", ")).await?;
         return Ok(HttpResponse::Ok().json(Done { says, admission: None }));
     };
     if asked.passed_on {
@@ -87,8 +89,28 @@ pub async fn found(
         Ok(done) => Ok(HttpResponse::Ok().json(done)),
         Err(failure) => {
             let (name, peer) = (founder.name, founder.peer);
-            Err(Turned::Conflict(format!("{name} at {peer} would found the chat: {failure}")))
+            Err(Turned::Conflict(format!(
+                "{name} at {peer} would found the chat: {failure}; if it is missing too, add --without {name}"
+            )))
         }
+    }
+}
+
+/// What came of giving members up: the chat, or what is still waited for after a while.
+async fn founded_without(edge: &PeerEdge, names: &str) -> Result<String, Turned> {
+    let until = Instant::now() + FOUNDED_MAX;
+    loop {
+        let answer = edge.desk().answer().map_err(Turned::Failed)?;
+        if matches!(answer.foundation, Foundation::Founded(_)) {
+            return Ok(format!("the chat is founded without {names}"));
+        }
+        if Instant::now() >= until {
+            let waiting = edge.desk().waiting_for();
+            return Ok(format!(
+                "{names}: not waited for any more, but the chat is not founded yet: {waiting}"
+            ));
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -34,4 +34,4 @@ mod ranges;
 mod uploads;
 mod ws;
 
-pub use operators::cluster_json;
+pub use operators::cluster_answer;

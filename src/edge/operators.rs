@@ -6,22 +6,24 @@ use std::time::Duration;
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::bus::{Port, Post};
+use chat_actors::chat::outcome::Code;
 use chat_actors::ids::RaftId;
 use chat_actors::membership::{Directory, Listed};
-use chat_actors::messages::consensus::{ClusterView, Standing};
+use chat_actors::messages::consensus::{ClusterView, ReadBarrier, Standing};
 use chat_actors::messages::people::{Surroundings, View, is_up, role_name};
+use chat_actors::session::reply::Problem;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::api::{allow, wrong_method};
-use super::gate::{Gate, Inside, json};
+use super::gate::{Gate, Inside, json, problem};
 use super::origin::{self, Origin};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// An actor that does not answer within this is part of the answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
-/// Entries that a node may be behind what it knows to be committed and still be caught up.
-const CAUGHT_UP_LAG: u64 = 1_000;
+/// A node that needs longer than this to apply what was acknowledged when it was asked is not caught up.
+const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 struct ClusterAnswer<'a> {
@@ -68,8 +70,16 @@ struct TransferAnswer {
     of: u64,
 }
 
-/// The JSON of `GET /api/v1/cluster`; `None` while the node stops.
-pub async fn cluster_json(inside: &Inside) -> Option<String> {
+/// What is answered on `GET /api/v1/cluster`.
+pub async fn cluster_answer(inside: &Inside) -> HttpResponse {
+    match cluster_json(inside).await {
+        Some(text) => json(200, text),
+        None => problem(&Problem::new(Code::Unavailable, "this node is stopping: ask another one")),
+    }
+}
+
+/// The cluster as this node sees it; `None` while the node stops.
+async fn cluster_json(inside: &Inside) -> Option<String> {
     let standing = ask(&inside.standing, |reply| Standing { reply }).await?;
     let view = ask(&inside.hub.surroundings, |reply| Surroundings { reply }).await?;
     let directory = Arc::clone(&inside.directory.borrow());
@@ -125,10 +135,7 @@ pub async fn cluster(request: HttpRequest, gate: web::Data<Gate>) -> HttpRespons
     let mut response = match *request.method() {
         _ if from == Origin::Foreign => foreign(),
         Method::OPTIONS => HttpResponse::NoContent().finish(),
-        Method::GET | Method::HEAD => match cluster_json(inside).await {
-            Some(text) => json(200, text),
-            None => not_ready("this node is stopping"),
-        },
+        Method::GET | Method::HEAD => cluster_answer(inside).await,
         _ => wrong_method("GET"),
     };
     allow(&mut response, &from);
@@ -136,9 +143,7 @@ pub async fn cluster(request: HttpRequest, gate: web::Data<Gate>) -> HttpRespons
 }
 
 fn foreign() -> HttpResponse {
-    use chat_actors::chat::outcome::Code;
-    use chat_actors::session::reply::Problem;
-    super::gate::problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"))
+    problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"))
 }
 
 pub async fn live() -> HttpResponse {
@@ -153,15 +158,21 @@ pub async fn ready(gate: web::Data<Gate>) -> HttpResponse {
     let Some(standing) = ask(&inside.standing, |reply| Standing { reply }).await else {
         return not_ready("this node is stopping");
     };
-    let behind = standing.commit.0.saturating_sub(standing.applied.0);
     match standing {
-        ClusterView { quorum: false, .. } => not_ready("no majority of the nodes answers"),
-        ClusterView { leader: None, .. } => not_ready("no leader is known"),
+        ClusterView { quorum: false, .. } => return not_ready("no majority of the nodes answers"),
+        ClusterView { leader: None, .. } => return not_ready("no leader is known"),
         ClusterView { transfer: Some(transfer), .. } => {
-            not_ready(&format!("catching up: the state has come up to {} of {}", transfer.at, transfer.of))
+            let (at, of) = (transfer.at, transfer.of);
+            return not_ready(&format!("catching up: the state has come up to {at} of {of}"));
         }
-        _ if behind > CAUGHT_UP_LAG => not_ready(&format!("catching up: {behind} entries behind")),
-        _ => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
+        _ => {}
+    }
+    // What this node knows to be committed says little: one that has just come in knows of nothing. So it asks.
+    let (reply, passed) = oneshot::channel();
+    inside.barrier.tell(ReadBarrier { reply });
+    match tokio::time::timeout(CATCH_UP_MAX, passed).await {
+        Ok(Ok(Ok(()))) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
+        _ => not_ready("catching up: what was acknowledged is not all here yet"),
     }
 }
 
@@ -171,14 +182,19 @@ fn not_ready(why: &str) -> HttpResponse {
         .body(format!("not ready: {why}\n"))
 }
 
-pub async fn metrics(gate: web::Data<Gate>) -> HttpResponse {
-    match gate.metrics.encode() {
+/// For whoever asks; of pages only the chat's own may read the answer, as its view of the cluster does.
+pub async fn metrics(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
+    let mut response = match gate.metrics.encode() {
         Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text),
         Err(error) => {
             tracing::error!(%error, "the metrics cannot be encoded");
             HttpResponse::InternalServerError().finish()
         }
+    };
+    if let Ok(inside) = gate.inside() {
+        allow(&mut response, &origin::of(&request, &inside.directory.borrow()));
     }
+    response
 }
 
 async fn ask<M: Post, T>(port: &Port<M>, question: impl FnOnce(oneshot::Sender<T>) -> M) -> Option<T> {

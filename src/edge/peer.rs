@@ -1,10 +1,10 @@
 //! The door for the other nodes, and for operators: everything here needs the cluster's secret.
 //!
 //! The secret is checked before anything else, then the cluster, then whom the request is for; only
-//! then is the body read. Until the chat is founded, founding alone is answered.
+//! then is the body read. Until the chat is founded, founding is answered, and operators are told what this
+//! node waits for.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -17,15 +17,15 @@ use chat_actors::chat_db::pages::PAGE_BYTES;
 use chat_actors::files::wire as files;
 use chat_actors::founding::{Answer, Listed, Request};
 use chat_actors::ids::{At, RaftId};
-use chat_actors::membership::{Directory, Roll};
+use chat_actors::membership::{Directory, Foundation, Roll};
 use chat_actors::messages::audit::PeerCounted;
 use chat_actors::messages::consensus::{Forwarded, Step};
 use chat_actors::messages::links::{Heard, Word};
 use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::news::DiskReport;
 use chat_actors::messages::reading::{StatePage, StatePageAnswer};
-use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::wire::{self, PARCEL_BYTES_MAX, Parcel, Refused};
+use chat_actors::peer_link::{Secret, Seen};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
@@ -91,22 +91,6 @@ pub struct Inside {
     pub cluster_answer: ClusterAnswer,
 }
 
-/// The highest run of each replica that was heard here.
-#[derive(Default)]
-pub struct Seen(Mutex<BTreeMap<RaftId, u64>>);
-
-impl Seen {
-    /// Whether this is not an earlier run than one that was heard already: its disk went back in time then.
-    fn goes_on(&self, id: RaftId, boot: u64) -> bool {
-        // A panic elsewhere leaves the map whole.
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let highest = seen.entry(id).or_default();
-        let goes_on = boot >= *highest;
-        *highest = boot.max(*highest);
-        goes_on
-    }
-}
-
 /// The peer port's state, shared by its workers.
 pub struct PeerEdge {
     secret: Secret,
@@ -147,6 +131,20 @@ impl PeerEdge {
         self.inside.get().ok_or_else(|| Turned::NotFounded(self.desk.waiting_for()))
     }
 
+    /// What an operator is told of a node that is part of no chat yet: the shape of a cluster's state with
+    /// nothing in it, and what this node waits for.
+    fn not_yet(&self) -> Result<HttpResponse, Turned> {
+        let answer = self.desk.answer().map_err(Turned::Failed)?;
+        let (cluster, waiting) = match answer.foundation {
+            Foundation::Founded(record) => (Some(record.cluster), "the node is starting".to_owned()),
+            _ => (None, self.desk.waiting_for()),
+        };
+        Ok(HttpResponse::Ok().json(serde_json::json!({
+            "cluster": cluster, "node": answer.name, "leader": null, "term": 0, "quorum": false,
+            "applied": 0, "at": 0, "epoch": null, "nodes": [], "waiting": waiting,
+        })))
+    }
+
     /// Checks who asks and whom; gives the sender.
     pub(super) fn admit_peer(&self, request: &HttpRequest) -> Result<(&Inside, RaftId), Turned> {
         self.admit(request)?;
@@ -183,7 +181,7 @@ impl Inside {
             return Err(Turned::Removed(sender));
         }
         if let Some(boot) = number(request, wire::BOOT)
-            && !self.seen.goes_on(sender, boot)
+            && !self.seen.goes_on(sender, boot, text(request, wire::RUN).unwrap_or_default())
         {
             return Err(Turned::WentBack(sender));
         }
@@ -192,6 +190,18 @@ impl Inside {
             let _busy = self.stranger.offer(Stranger { id: sender, url: url.to_owned() });
         }
         Ok(())
+    }
+
+    /// Whether what the sender says agrees with what earlier runs of it have said. Where one alone votes, it need
+    /// not wait for its disk before it speaks as leader.
+    fn trust(&self, request: &HttpRequest, sender: RaftId, step: &Step) -> Result<(), Turned> {
+        let votes = self.roll.borrow().conf.voters.len();
+        match number(request, wire::BOOT) {
+            Some(boot) if votes > 1 && !self.seen.keeps_word(sender, boot, &step.messages) => {
+                Err(Turned::WentBack(sender))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -230,8 +240,10 @@ async fn parcel(
     let bytes = read(&request, body, PARCEL_BYTES_MAX).await?;
     let mut parcel = Parcel::decode(&bytes).map_err(bad)?;
     let messages = parcel.messages(from.0, inside.own.0).map_err(bad)?;
-    if !messages.is_empty() {
-        queue(&inside.step, Step { messages })?;
+    let step = Step { messages };
+    inside.trust(&request, from, &step)?;
+    if !step.messages.is_empty() {
+        queue(&inside.step, step)?;
     }
     for (term, items) in parcel.take_items() {
         queue(&inside.forwarded, Forwarded { from, term, items })?;
@@ -318,8 +330,13 @@ async fn found(
 
 async fn cluster(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
     edge.admit(&request)?;
-    let answer = Arc::clone(&edge.inside()?.cluster_answer);
-    Ok(answer().await)
+    match edge.inside.get() {
+        Some(inside) => {
+            let answer = Arc::clone(&inside.cluster_answer);
+            Ok(answer().await)
+        }
+        None => edge.not_yet(),
+    }
 }
 
 async fn nowhere(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
@@ -342,7 +359,7 @@ pub enum Turned {
     OtherReceiver(RaftId),
     #[error("the node with the raft id {0} was removed from this chat")]
     Removed(RaftId),
-    #[error("the disk of raft id {0} went back in time: a later run of it was heard here")]
+    #[error("the disk of raft id {0} went back in time: more of it was heard here before")]
     WentBack(RaftId),
     #[error("{0}")]
     Unavailable(String),

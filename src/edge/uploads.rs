@@ -50,8 +50,8 @@ struct NamedAndSized {
 
 /// `POST /api/v1/files?name=…`
 pub async fn whole(request: HttpRequest, body: web::Payload, gate: web::Data<Gate>) -> HttpResponse {
-    answer(request, body, gate, "POST", async |request, body, inside| match *request.method() {
-        Method::POST => Some(take_whole(request, body, inside).await),
+    answer(request, body, gate, "POST", async |request, body, gate, inside| match *request.method() {
+        Method::POST => Some(take_whole(request, body, gate, inside).await),
         _ => None,
     })
     .await
@@ -59,7 +59,7 @@ pub async fn whole(request: HttpRequest, body: web::Payload, gate: web::Data<Gat
 
 /// `POST /api/v1/uploads?name=…&bytes=N`
 pub async fn begin(request: HttpRequest, body: web::Payload, gate: web::Data<Gate>) -> HttpResponse {
-    answer(request, body, gate, "POST", async |request, _, inside| match *request.method() {
+    answer(request, body, gate, "POST", async |request, _, _, inside| match *request.method() {
         Method::POST => Some(begin_kept(request, inside).await),
         _ => None,
     })
@@ -68,9 +68,9 @@ pub async fn begin(request: HttpRequest, body: web::Payload, gate: web::Data<Gat
 
 /// `GET` and `PATCH /api/v1/uploads/ID`
 pub async fn go_on(request: HttpRequest, body: web::Payload, gate: web::Data<Gate>) -> HttpResponse {
-    answer(request, body, gate, "GET, PATCH", async |request, body, inside| match *request.method() {
+    answer(request, body, gate, "GET, PATCH", async |request, body, gate, inside| match *request.method() {
         Method::GET => Some(look(request, inside).await),
-        Method::PATCH => Some(add(request, body, inside).await),
+        Method::PATCH => Some(add(request, body, gate, inside).await),
         _ => None,
     })
     .await
@@ -82,7 +82,7 @@ async fn answer(
     mut body: web::Payload,
     gate: web::Data<Gate>,
     methods: &'static str,
-    work: impl AsyncFnOnce(&HttpRequest, &mut web::Payload, &Inside) -> Option<Result<Value, Problem>>,
+    work: impl AsyncFnOnce(&HttpRequest, &mut web::Payload, &Gate, &Inside) -> Option<Result<Value, Problem>>,
 ) -> HttpResponse {
     let inside = match gate.inside() {
         Ok(inside) => inside,
@@ -92,7 +92,7 @@ async fn answer(
     let mut response = match *request.method() {
         _ if from == Origin::Foreign => problem(&api::foreign()),
         Method::OPTIONS => HttpResponse::new(StatusCode::NO_CONTENT),
-        _ => match work(&request, &mut body, inside).await {
+        _ => match work(&request, &mut body, &gate, inside).await {
             None => wrong_method(methods),
             Some(Ok(mut answer)) => {
                 answer["ok"] = true.into();
@@ -116,6 +116,7 @@ async fn drop_rest(mut body: web::Payload) {
 async fn take_whole(
     request: &HttpRequest,
     body: &mut web::Payload,
+    gate: &Gate,
     inside: &Inside,
 ) -> Result<Value, Problem> {
     let ports = &inside.files;
@@ -125,6 +126,8 @@ async fn take_whole(
     let begin = |reply| BeginUpload { user, name, bytes, reply };
     let partial = shared(ask(&ports.begin_upload, begin).await?.map_err(not_taken)?);
     take_in(&partial, 0, body, PAUSE_MAX).await.map_err(cut)?;
+    // A node that stops waits for what has come whole.
+    let _under_way = gate.begin()?;
     seal(&partial).await.map_err(not_taken)?;
     let partial = Arc::into_inner(partial).and_then(|partial| partial.into_inner().ok());
     let partial = partial.ok_or_else(Problem::internal)?;
@@ -149,7 +152,12 @@ async fn look(request: &HttpRequest, inside: &Inside) -> Result<Value, Problem> 
     })
 }
 
-async fn add(request: &HttpRequest, body: &mut web::Payload, inside: &Inside) -> Result<Value, Problem> {
+async fn add(
+    request: &HttpRequest,
+    body: &mut web::Payload,
+    gate: &Gate,
+    inside: &Inside,
+) -> Result<Value, Problem> {
     let ports = &inside.files;
     let (id, standing) = begun(request, inside).await?;
     let partial = match standing {
@@ -161,6 +169,7 @@ async fn add(request: &HttpRequest, body: &mut web::Payload, inside: &Inside) ->
         Problem::new(Code::BadRequest, "Upload-Offset is missing: it must be how many bytes are here already")
     })?;
     let taken = take_in(&partial, from, body, PAUSE_MAX).await;
+    let _under_way = gate.begin()?;
     if !matches!(taken, Err(Cut::NotTaken(NotTaken::WrongOffset { .. } | NotTaken::Over))) {
         let id = id.clone();
         ask(&ports.keep, |reply| Keep { id, reply }).await?.map_err(not_taken)?;

@@ -1,26 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { drawAfter, newId } from "../ids.js";
-import { byteLength, firstLine, pieces, tidied } from "../text.js";
+import { byteLength, firstLine, tidied } from "../text.js";
 import { dayKey, dayName, sameGroup } from "../time.js";
-
-const links = (/** @type {string} */ text) => pieces(text).filter((piece) => piece.href).map((piece) => piece.text);
-
-test("links are http and https only, without the sentence's own marks", () => {
-  for (const [text, found] of /** @type {[string, string[]][]} */ ([
-    ["see https://example.org/a?b=c#d.", ["https://example.org/a?b=c#d"]],
-    ["(https://example.org/x_(y)) and http://b.example,", ["https://example.org/x_(y)", "http://b.example"]],
-    ["javascript:alert(1) data:text/html,x ftp://a", []],
-    ["https://", []],
-    ["<https://example.org>\"https://example.net\"", ["https://example.org", "https://example.net"]],
-    ["https://example.org/דף", ["https://example.org/דף"]],
-  ])) assert.deepEqual(links(text), found, text);
-});
-
-test("the pieces together are the text", () => {
-  const text = "a https://example.org, b\nhttp://c.example/ d";
-  assert.equal(pieces(text).map((piece) => piece.text).join(""), text);
-});
 
 test("what is sent has no white space around it that nobody sees, and keeps its inner lines", () => {
   assert.equal(tidied("\n \n  indented\n\n  more \n "), "  indented\n\n  more");

@@ -2,12 +2,13 @@
 
 import { h, unseen } from "../dom.js";
 import { icon } from "../icons.js";
+import { fullTime } from "../time.js";
 import { words } from "../words.js";
 import { askFirst } from "./dialogs.js";
+import { pickEmoji } from "./lazy.js";
 import { openMenu } from "./menu.js";
 
 export const QUICK_EMOJI = ["👍", "❤️", "😄", "🎉", "👀", "✅"];
-const MORE_EMOJI = ["👎", "😢", "😮", "🙏", "🔥", "🚀", "💯", "🤔", "👏", "🙂", "😅", "❌", "☕", "🐛", "💡", "⏳", "🎯", "👋"];
 
 const LONG_PRESS_MS = 500;
 
@@ -23,6 +24,7 @@ const LONG_PRESS_MS = 500;
  * @property {(message: Message) => void} edit
  * @property {(message: Message) => void} remove
  * @property {(text: string) => void} copy
+ * @property {(message: Message) => void} link copies the address of a message
  */
 
 /**
@@ -50,7 +52,7 @@ export function messageActions(log, can) {
     );
     return element;
   };
-  const react = button(text.react, "smile", (message, at) => pickEmoji(message, at.getBoundingClientRect(), at));
+  const react = button(text.react, "smile", (message, at) => quickEmoji(message, at.getBoundingClientRect(), at));
   const reply = button(text.reply, "reply", (message) => can.reply(message));
   const edit = button(text.edit, "pencil", (message) => can.edit(message));
   const more = button(text.more, "dots", (_, at) => host && openAll(host, at.getBoundingClientRect(), at));
@@ -112,7 +114,7 @@ export function messageActions(log, can) {
     if (event.key === "Enter" || event.key === "ContextMenu") openAll(article, article.getBoundingClientRect(), article);
     else if (event.key === "r" && usable) can.reply(message);
     else if (event.key === "e" && usable && message.from === can.me().name) can.edit(message);
-    else if (event.key === "+" && usable) pickEmoji(message, article.getBoundingClientRect(), article);
+    else if (event.key === "+" && usable) quickEmoji(message, article.getBoundingClientRect(), article);
     else if (event.key === "Delete" && usable && mayRemove(message)) confirmRemove(message);
     else return;
     event.preventDefault();
@@ -130,19 +132,22 @@ export function messageActions(log, can) {
     const items = [{ label: text.copyText, act: () => can.copy(message.text) }];
     if (message.seq > 0) {
       items.unshift({ label: text.reply, act: () => can.reply(message) });
+      items.push({ label: text.copyLink, act: () => can.link(message) });
       if (message.from === can.me().name) items.push({ label: text.edit, act: () => can.edit(message) });
       if (mayRemove(message)) items.push(/** @type {any} */ ({ label: text.remove, act: () => confirmRemove(message), harm: true }));
     }
-    openMenu(at, opener, text.actions, items, message.seq > 0 ? emojiItems(message, QUICK_EMOJI) : []);
+    openMenu(at, opener, text.actions, items, message.seq > 0 ? emojiItems(message, QUICK_EMOJI) : [], fullTime(message.time));
   }
 
   /**
+   * The few that are used most, and the way to all of them.
    * @param {Message} message
    * @param {{ left: number, right: number, top: number, bottom: number }} at
    * @param {HTMLElement} opener
    */
-  function pickEmoji(message, at, opener) {
-    openMenu(at, opener, text.pick, [], emojiItems(message, [...QUICK_EMOJI, ...MORE_EMOJI]));
+  function quickEmoji(message, at, opener) {
+    const all = { label: words.emoji.more, act: () => pickEmoji(opener, (emoji) => can.react(message, emoji), at) };
+    openMenu(at, opener, text.pick, [all], emojiItems(message, QUICK_EMOJI));
   }
 
   /**

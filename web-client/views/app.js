@@ -2,9 +2,11 @@
 
 import { recall, remember } from "../db.js";
 import { h, soon } from "../dom.js";
+import { placeLink, readPlace } from "../jump.js";
 import { words } from "../words.js";
 import { conversationView } from "./conversation.js";
 import { askNewRoom } from "./dialogs.js";
+import { openSettings, openSwitcher, searchModule } from "./lazy.js";
 import { peopleView } from "./people.js";
 import { sidebarView } from "./sidebar.js";
 
@@ -17,12 +19,16 @@ import { sidebarView } from "./sidebar.js";
  * @param {(text: string) => void} context.announce
  */
 export function appView({ chat, store, view, roomsButton, announce }) {
-  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false) });
+  const sidebar = sidebarView({ chat, store, go, close: () => showNav(false), find, settings: () => openSettings({ chat, store, announce }) });
   const veil = h("div", { class: "veil", onclick: () => showNav(false) });
   /** @type {ReturnType<typeof conversationView> | null} */
   let open = null;
-  /** @type {ReturnType<typeof peopleView> | null} */
+  /** What stands beside the conversation. @type {{ element: HTMLElement, focus: () => void, stop: () => void } | null} */
   let panel = null;
+  /** @type {ReturnType<typeof import("./search.js").searchView> | null} */
+  let results = null;
+  /** What was looked for last. */
+  let wanted = "";
   /** @type {number | null} */
   let shown = null;
   let shownThere = false;
@@ -33,7 +39,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
 
   /** @param {number} room */
   function go(room) {
-    const hash = `#room-${room}`;
+    const hash = placeLink(room);
     if (location.hash !== hash) history.pushState(null, "", hash);
     showNav(false);
     route(true);
@@ -41,24 +47,28 @@ export function appView({ chat, store, view, roomsButton, announce }) {
 
   /** @param {boolean} [focus] */
   function route(focus = false) {
-    const match = /^#room-(\d+)$/.exec(location.hash);
-    const number = match ? Number(match[1]) : null;
+    const place = readPlace(location.hash);
+    const number = place?.room ?? null;
     store.open(number);
     if (number !== null) remember(lastKey, number);
-    show(focus);
+    show(focus, place?.seq ?? null);
   }
 
-  /** @param {boolean} focus whether to put the cursor into the composer */
-  function show(focus) {
+  /**
+   * @param {boolean} focus whether to put the cursor into the composer
+   * @param {number | null} [seq] the message to go to
+   */
+  function show(focus, seq = null) {
     const there = store.current !== null && store.rooms.has(store.current);
     if (shown !== store.current || there !== shownThere || (!there && !open)) {
       shown = store.current;
       shownThere = there;
       open?.stop();
       open = null;
-      closePanel(false);
+      // What was found stays beside the places it leads to.
+      if (!results) closePanel(false);
       if (there && shown !== null) {
-        open = conversationView({ chat, store, number: shown, people: togglePanel, announce });
+        open = conversationView({ chat, store, number: shown, seq: seq ?? readPlace(location.hash)?.seq ?? null, people: togglePanel, announce });
         swap(open.element);
         open.start();
       } else {
@@ -66,7 +76,8 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       }
       // On a page that is touched, the keyboard on the screen comes when asked for.
       if (focus || !matchMedia("(pointer: coarse)").matches) focusComposer(focus);
-    } else if (focus) focusComposer(true);
+    } else if (seq !== null) open?.reveal(seq);
+    else if (focus) focusComposer(true);
     title();
   }
 
@@ -97,22 +108,56 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   }
 
   function togglePanel() {
-    if (panel) return closePanel(true);
+    if (panel && !results) return closePanel(true);
     if (shown === null) return;
-    panel = peopleView({ chat, store, number: shown, close: () => closePanel(true), announce });
-    main.after(panel.element);
+    openPanel(peopleView({ chat, store, number: shown, close: () => closePanel(true), announce }));
+    panel?.focus();
+  }
+
+  /**
+   * Looks for messages.
+   * @param {string} typed nothing closes the results
+   * @param {boolean} asked whether somebody waits for them, or only types
+   */
+  async function find(typed, asked) {
+    wanted = typed;
+    if (typed === "") {
+      if (results) closePanel(false);
+      return;
+    }
+    if (!results) {
+      // Where the results would lie over the list, they come when they are asked for.
+      if (!asked && !matchMedia("(min-width: 56.25em)").matches) return;
+      const module = await searchModule();
+      if (!module || wanted !== typed) return;
+      results ??= openPanel(module.searchView({ chat, store, close: () => closePanel(true), announce }));
+    }
+    if (asked) showNav(false);
+    await results.run(typed);
+    if (asked) results?.focus();
+  }
+
+  /**
+   * @template {{ element: HTMLElement, focus: () => void, stop: () => void }} Panel
+   * @param {Panel} next
+   */
+  function openPanel(next) {
+    closePanel(false);
+    panel = next;
+    main.after(next.element);
     document.body.classList.add("with-panel");
-    panel.focus();
+    return next;
   }
 
   /** @param {boolean} focus */
   function closePanel(focus) {
     if (!panel) return;
+    const back = results ? sidebar.searchBox : document.getElementById("people-button");
     panel.stop();
     panel.element.remove();
-    panel = null;
+    panel = results = null;
     document.body.classList.remove("with-panel");
-    if (focus) document.getElementById("people-button")?.focus();
+    if (focus) (back?.checkVisibility() ? back : open?.composer.box)?.focus();
   }
 
   /** @param {boolean} visible */
@@ -125,19 +170,16 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   }
 
   function title() {
-    let unread = 0;
-    for (const room of store.rooms.values()) unread += room.unread;
+    const { count, mentions } = store.unread;
     const room = store.current === null ? undefined : store.rooms.get(store.current);
-    document.title = words.title(room ? store.title(room) : "", unread);
+    document.title = words.title(room ? store.title(room) : "", count, mentions);
   }
 
   /** @param {KeyboardEvent} event */
   function keys(event) {
     if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {
       event.preventDefault();
-      showNav(true);
-      sidebar.searchBox.focus();
-      sidebar.searchBox.select();
+      if (!document.querySelector("dialog[open]")) openSwitcher({ chat, store, go });
     } else if (event.altKey && !event.ctrlKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       const entries = /** @type {HTMLElement[]} */ ([...sidebar.element.querySelectorAll("a.entry")]);
       const at = entries.findIndex((entry) => Number(entry.dataset.room) === store.current);
@@ -165,7 +207,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
 
   if (location.hash === "" && matchMedia("(min-width: 56.25em)").matches) {
     const last = recall(lastKey);
-    if (typeof last === "number") history.replaceState(null, "", `#room-${last}`);
+    if (typeof last === "number") history.replaceState(null, "", placeLink(last));
   }
   route(false);
   return {

@@ -1,47 +1,67 @@
 /** Where one writes. It is always there, also without a connection, and what stands in it survives the page. */
 
-import { forget, recall, remember } from "../db.js";
 import { fitText, h, unseen } from "../dom.js";
+import { keepDraft, readDraft } from "../draft.js";
 import { icon } from "../icons.js";
 import { byteLength, firstLine, tidied } from "../text.js";
 import { words } from "../words.js";
+import { attachedView, takeFiles } from "./attached.js";
+import { completion, insertText } from "./completion.js";
+import { pickEmoji } from "./lazy.js";
+import { replaceNamed, sources } from "./sources.js";
 
 const QUOTE_CHARACTERS = 100;
+/** The counter shows when less than this part of the limit is left. */
+const NEAR = 0.1;
 
 /**
  * @typedef {import("../types.js").Message} Message
+ * @typedef {import("../types.js").Local} Local
  *
  * @param {object} context
  * @param {string} context.draft the key under which the unsent text is kept
- * @param {(text: string, replyTo: number | null) => void} context.send
+ * @param {(text: string, replyTo: number | null, files: Local[]) => void} context.send
  * @param {() => void} context.typing
  * @param {() => void} context.editLast
- * @param {() => number} context.limit in bytes
+ * @param {() => { message_bytes: number, file_bytes: number }} context.limits
  * @param {(name: string) => string} context.display
+ * @param {() => import("../types.js").User[]} context.people whom one may mention, the likeliest first
+ * @param {import("../uploads.js").Uploads} context.uploads
  */
-export function composerView({ draft, send, typing, editLast, limit, display }) {
+export function composerView({ draft, send, typing, editLast, limits, display, people, uploads }) {
   const text = words.composer;
-  const box = h("textarea", { id: "composer", rows: 1, enterkeyhint: "send", dir: "auto", "aria-describedby": "composer-problem" });
+  const box = h("textarea", { id: "composer", rows: 1, enterkeyhint: "send", dir: "auto", "aria-describedby": "composer-left composer-problem" });
   const label = h("label", { class: "unseen", htmlFor: "composer" }, text.label);
   const problem = h("p", { class: "problem", id: "composer-problem", role: "alert", hidden: true });
+  const left = h("p", { class: "hint left", id: "composer-left", hidden: true });
   const sendButton = h("button", { type: "submit", class: "icon-button send", title: text.send }, icon("send"), unseen(text.send));
+  const emojiButton = h(
+    "button",
+    { type: "button", class: "icon-button emoji-opener", title: text.emoji, "aria-haspopup": "dialog", onclick: () => pickEmoji(emojiButton, (emoji) => insertText(box, emoji)) },
+    icon("smile"),
+    unseen(text.emoji),
+  );
   const reply = h("div", { class: "replying", hidden: true });
+  const complete = completion(box, sources(people));
+  const attached = attachedView({ uploads, limit: () => limits().file_bytes, changed: () => keep(), complain, focus: () => box.focus() });
   /** @type {{ seq: number, name: string, text: string } | null} */
   let replying = null;
 
-  const kept = recall(draft);
-  if (typeof kept?.text === "string") box.value = kept.text;
-
-  const keep = () => {
-    if (box.value === "" && !replying) forget(draft);
-    else remember(draft, { text: box.value, reply: replying });
-  };
+  const keep = () => keepDraft(draft, { text: box.value, reply: replying, files: attached.files });
   const grow = () => fitText(box);
+  /** @param {string} what */
+  function complain(what) {
+    problem.textContent = what;
+    problem.hidden = false;
+  }
   const check = () => {
-    const over = byteLength(tidied(box.value)) - limit();
-    problem.hidden = over <= 0;
-    if (over > 0) problem.textContent = text.tooLong(over);
-    return over <= 0;
+    const limit = limits().message_bytes;
+    const free = limit - byteLength(tidied(box.value));
+    problem.hidden = true;
+    left.hidden = free < 0 || free > limit * NEAR;
+    if (!left.hidden) left.textContent = text.left(free);
+    if (free < 0) complain(text.tooLong(-free));
+    return free >= 0;
   };
   const showReply = () => {
     reply.hidden = replying === null;
@@ -61,24 +81,27 @@ export function composerView({ draft, send, typing, editLast, limit, display }) 
   };
   const submit = () => {
     const said = tidied(box.value);
-    if (said === "" || !check()) return;
+    if ((said === "" && attached.files.length === 0) || !check()) return;
     // First into the outbox, which keeps it before this returns, then out of the draft.
-    send(said, replying?.seq ?? null);
+    send(said, replying?.seq ?? null, attached.files);
     box.value = "";
     replying = null;
+    attached.set([]);
     showReply();
-    forget(draft);
+    keep();
     grow();
+    check();
   };
 
   box.addEventListener("input", () => {
+    replaceNamed(box);
     keep();
     grow();
     check();
     if (box.value !== "") typing();
   });
   box.addEventListener("keydown", (event) => {
-    if (event.isComposing || event.keyCode === 229) return;
+    if (event.isComposing || event.keyCode === 229 || complete.key(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       submit();
@@ -104,18 +127,27 @@ export function composerView({ draft, send, typing, editLast, limit, display }) 
     },
     reply,
     problem,
-    h("div", { class: "composer-row" }, label, box, sendButton),
+    complete.element,
+    h("div", { class: "composer-box" }, attached.element, h("div", { class: "composer-row" }, attached.button, attached.input, label, box, emojiButton, sendButton)),
+    left,
   );
-  if (kept?.reply && typeof kept.reply.seq === "number") {
-    replying = kept.reply;
-    showReply();
-  }
+
+  const kept = readDraft(draft);
+  box.value = kept.text;
+  replying = kept.reply;
+  showReply();
+  attached.set(kept.files);
   // Its height is known only once it is in the page.
-  requestAnimationFrame(grow);
+  requestAnimationFrame(() => {
+    grow();
+    check();
+  });
 
   return {
     element,
     box,
+    /** Files dropped or pasted anywhere in an area go with the message. @param {HTMLElement} area */
+    takeFrom: (area) => takeFiles(area, attached.add),
     /** @param {string} title */
     setPlaceholder(title) {
       const hint = text.placeholder(title);
@@ -123,10 +155,11 @@ export function composerView({ draft, send, typing, editLast, limit, display }) 
     },
     /** @param {Message} message */
     reply(message) {
-      replying = { seq: message.seq, name: display(message.from), text: firstLine(message.text, QUOTE_CHARACTERS) };
+      replying = { seq: message.seq, name: display(message.from), text: firstLine(message.text || message.files[0]?.name || "", QUOTE_CHARACTERS) };
       showReply();
       keep();
       box.focus();
     },
+    stop: () => attached.stop(),
   };
 }

@@ -1,17 +1,21 @@
 /** One room, open: its head, the conversation, who types, and the composer. */
 
 import { h, soon, unseen } from "../dom.js";
+import { draftKey } from "../draft.js";
 import { icon } from "../icons.js";
+import { placeLink } from "../jump.js";
 import { conversation } from "../pending.js";
-import { firstUnread } from "../rooms.js";
-import { words } from "../words.js";
+import { problemOf } from "../refusal.js";
+import { bound, firstUnread } from "../rooms.js";
+import { problemWords, words } from "../words.js";
 import { messageActions } from "./actions.js";
 import { composerView } from "./composer.js";
+import { tell } from "./dialogs.js";
 import { editMessage } from "./editor.js";
+import { openVersions } from "./lazy.js";
 import { messageList } from "./list.js";
 
 const LOADING_MS = 300;
-const REVEAL_PAGES = 10;
 
 /**
  * @typedef {import("../types.js").Message} Message
@@ -20,21 +24,24 @@ const REVEAL_PAGES = 10;
  * @param {import("../chat.js").Chat} context.chat
  * @param {import("../store.js").Store} context.store
  * @param {number} context.number
+ * @param {number | null} context.seq the message to begin at
  * @param {() => void} context.people opens the panel
  * @param {(text: string) => void} context.announce
  */
-export function conversationView({ chat, store, number, people, announce }) {
+export function conversationView({ chat, store, number, seq: first, people, announce }) {
   const me = () => store.me?.name ?? "";
   const heading = h("h1", { dir: "auto", id: "room-heading" });
   const kind = h("span", { class: "room-kind" });
   const topic = h("p", { class: "topic", dir: "auto" });
   const peopleButton = h("button", { type: "button", class: "button quiet", id: "people-button", onclick: people }, icon("people"), h("span", {}, words.room.people));
+  const muteButton = h("button", { type: "button", class: "icon-button mute", onclick: () => void mute() });
   const typing = h("p", { class: "typing", dir: "auto" });
   const empty = h("div", { class: "empty", hidden: true });
   /** @type {ReturnType<typeof editMessage> | null} */
   let editor = null;
   let failed = false;
   let slow = false;
+  let target = first;
 
   const room = store.rooms.get(number);
   if (room && room.new_from === null) room.new_from = firstUnread(room);
@@ -52,10 +59,22 @@ export function conversationView({ chat, store, number, people, announce }) {
       void navigator.clipboard?.writeText(text).then(() => announce(words.message.copied), () => undefined);
     },
     show: (/** @type {number} */ seq) => void reveal(seq),
+    versions: (/** @type {Message} */ message) => void openVersions(() => reader.versions(number, message.seq), message),
     display: (/** @type {string} */ name) => store.display(name),
     me,
+    known: (/** @type {string} */ name) => store.users.has(name),
+    people: () => store.users.size,
+    shelf: { media: chat.media, uploads: chat.uploads },
   };
-  const list = messageList({ acts, loadOlder: () => chat.reader.loadOlder(number), moved: attend, announce });
+  const { reader } = chat;
+  const list = messageList({
+    acts,
+    loadOlder: () => reader.loadOlder(number),
+    loadNewer: () => reader.loadNewer(number),
+    loadNewest: () => reader.loadNewest(number),
+    moved: attend,
+    announce,
+  });
   const actions = messageActions(list.log, {
     find: list.find,
     me: () => ({ name: me(), admin: store.me?.role === "admin" }),
@@ -67,27 +86,34 @@ export function conversationView({ chat, store, number, people, announce }) {
       setTimeout(() => list.focusLast(), 0);
     },
     copy: acts.copy,
+    link: (message) => acts.copy(`${location.origin}/${placeLink(number, message.seq)}`),
   });
   const composer = composerView({
-    draft: `draft:${me()}:${number}`,
-    send: (text, replyTo) => chat.send(number, text, replyTo),
+    draft: draftKey(me(), number),
+    send: (text, replyTo, files) => {
+      chat.send(number, text, replyTo, files);
+      if (!list.atEnd) void list.toEnd();
+    },
     typing: () => chat.typing(number),
     editLast: () => {
       const last = shownNow().findLast((one) => one.message.from === me() && one.message.seq > 0 && !one.message.deleted);
       if (last) edit(last.message);
     },
-    limit: () => store.limits.message_bytes,
+    limits: () => store.limits,
     display: acts.display,
+    people: () => likely(store, number),
+    uploads: chat.uploads,
   });
 
   const element = h(
     "main",
     { class: "conversation", id: "conversation" },
-    h("div", { class: "room-head" }, h("div", { class: "room-name" }, h("div", { class: "heading-row" }, kind, heading), topic), peopleButton),
+    h("div", { class: "room-head" }, h("div", { class: "room-name" }, h("div", { class: "heading-row" }, kind, heading), topic), muteButton, peopleButton),
     h("div", { class: "log-area" }, list.element, empty),
     typing,
     composer.element,
   );
+  composer.takeFrom(element);
 
   function shownNow() {
     const state = store.rooms.get(number);
@@ -105,6 +131,7 @@ export function conversationView({ chat, store, number, people, announce }) {
       draft: `edit:${me()}:${number}:${message.seq}`,
       limit: () => store.limits.message_bytes,
       save: (text) => chat.edit(number, message.seq, text, message.version),
+      people: () => likely(store, number),
       done: () => {
         editor = null;
         composer.box.focus();
@@ -112,20 +139,54 @@ export function conversationView({ chat, store, number, people, announce }) {
     });
   }
 
-  /** Goes to a message, loading what lies between when it must. @param {number} seq */
+  /** Goes to a message, loading what stands around it when it must. @param {number} seq */
   async function reveal(seq) {
-    for (let page = 0; page < REVEAL_PAGES; page++) {
-      if (list.reveal(seq)) return;
-      if (!(await chat.reader.loadOlder(number, 200))) return;
-      update();
+    if (list.reveal(seq)) return;
+    if (store.epoch === null) {
+      target = seq;
+      return;
+    }
+    const came = await reader.loadAround(number, seq);
+    if (!element.isConnected) return;
+    update();
+    if (!list.reveal(seq)) announce(came ? words.message.notThere : words.empty.failed);
+  }
+
+  /** Its new messages make no noise, or make it again. */
+  async function mute() {
+    const state = store.rooms.get(number);
+    if (!state) return;
+    const wanted = !state.muted;
+    try {
+      await chat.mute(number, wanted);
+      announce(wanted ? words.room.muted : words.room.unmuted);
+    } catch (error) {
+      const problem = problemOf(error);
+      tell(words.room.mute, problem.code === "bad_request" ? words.room.noMute : problemWords(problem), words.people.close);
     }
   }
 
-  /** What stands at the end before the eyes of someone who is there has been read. */
+  /** What has been before the eyes of someone who is there has been read. */
   function attend() {
     const state = store.rooms.get(number);
-    if (!state || !state.loaded || !list.atEnd || document.visibilityState !== "visible" || !document.hasFocus()) return;
-    if (state.last_seq > state.read_seq || state.unread > 0) chat.read(number, state.last_seq);
+    if (!state || !state.loaded || state.stale || document.visibilityState !== "visible" || !document.hasFocus()) return;
+    const end = list.atEnd;
+    const seen = end ? state.last_seq : Math.min(list.seen, state.last_seq);
+    if (seen > state.read_seq || (end && state.unread > 0)) chat.read(number, seen);
+  }
+
+  /**
+   * What a message answers.
+   * @param {import("../types.js").RoomState} state
+   * @param {number} seq
+   */
+  function quoteOf(state, seq) {
+    const quoted = state.messages.get(seq) ?? state.quoted.get(seq);
+    if (!quoted) {
+      if (store.epoch !== null) void reader.loadQuoted(number, seq);
+      return { name: "", text: words.message.earlier };
+    }
+    return { name: store.display(quoted.from), text: quoted.deleted ? words.message.deleted : quoted.text || (quoted.files[0]?.name ?? "") };
   }
 
   function update() {
@@ -140,9 +201,15 @@ export function conversationView({ chat, store, number, people, announce }) {
       kind.dataset.kind = state.kind;
       kind.replaceChildren(icon(state.kind === "direct" ? "people" : state.kind === "private" ? "lock" : "hash"), unseen(words.room[state.kind]));
     }
+    if (muteButton.dataset.muted !== String(state.muted)) {
+      muteButton.dataset.muted = muteButton.ariaPressed = String(state.muted);
+      muteButton.title = words.room.mute;
+      muteButton.replaceChildren(icon(state.muted ? "bellOff" : "bell"), unseen(words.room.mute));
+    }
     topic.textContent = state.topic;
     topic.hidden = state.topic === "";
     composer.setPlaceholder(title);
+    if (list.seen > 0) bound(state, list.atEnd ? null : list.seen);
     const shown = shownNow();
     // Someone is away, or reads further up: what comes now is new.
     const reading = list.atEnd && document.visibilityState === "visible" && document.hasFocus();
@@ -152,11 +219,9 @@ export function conversationView({ chat, store, number, people, announce }) {
       newFrom: state.new_from,
       loaded: state.loaded,
       beginning: words.room.beginning,
-      quote: (seq) => {
-        const quoted = state.messages.get(seq);
-        if (!quoted) return { name: "", text: words.message.earlier };
-        return { name: store.display(quoted.from), text: quoted.deleted ? words.message.deleted : quoted.text };
-      },
+      latest: state.anchor === null,
+      lastSeq: state.last_seq,
+      quote: (seq) => quoteOf(state, seq),
       me: me(),
     });
     keepEditor();
@@ -204,11 +269,17 @@ export function conversationView({ chat, store, number, people, announce }) {
       slow = true;
       update();
     }, LOADING_MS);
-    const came = await chat.reader.loadNewest(number);
+    const to = target;
+    const came = await (to === null ? reader.loadFirst(number) : reader.loadAround(number, to));
     clearTimeout(timer);
     slow = false;
     failed = !came;
+    if (!element.isConnected) return;
     update();
+    if (came && to !== null) {
+      target = null;
+      if (!list.reveal(to)) announce(words.message.notThere);
+    }
   }
 
   const asked = soon(update);
@@ -216,6 +287,7 @@ export function conversationView({ chat, store, number, people, announce }) {
     store.on(`room:${number}`, asked),
     store.on("users", asked),
     store.on("rooms", asked),
+    store.on("anew", () => void load()),
     store.on(`typing:${number}`, showTyping),
   ];
   window.addEventListener("focus", attend);
@@ -225,16 +297,30 @@ export function conversationView({ chat, store, number, people, announce }) {
     element,
     composer,
     list,
+    reveal: (/** @type {number} */ seq) => void reveal(seq),
     /** Once it is in the page, and so has a size. */
     start() {
       update();
-      if (store.epoch !== null && room && !room.loaded) void load();
+      if (store.epoch !== null && room && (!room.loaded || room.stale || target !== null)) void load();
     },
     stop() {
       offs.forEach((off) => off());
       window.removeEventListener("focus", attend);
       document.removeEventListener("visibilitychange", attend);
       list.stop();
+      composer.stop();
     },
   };
+}
+
+/**
+ * Whom one may want to mention: those who spoke here last, then who is online, then everybody.
+ * @param {import("../store.js").Store} store
+ * @param {number} number
+ */
+function likely(store, number) {
+  const spoke = new Map([...(store.rooms.get(number)?.messages.values() ?? [])].map((message) => [message.from, message.seq]));
+  const people = [...store.users.values()].filter((user) => !user.deleted && user.name !== store.me?.name);
+  const rank = (/** @type {import("../types.js").User} */ user) => (spoke.get(user.name) ?? 0) * 2 + Number(user.online ?? false);
+  return people.sort((a, b) => rank(b) - rank(a) || (a.name < b.name ? -1 : 1));
 }

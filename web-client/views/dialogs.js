@@ -6,7 +6,7 @@ import { problemOf } from "../refusal.js";
 import { problemWords, words } from "../words.js";
 import { choice, field, openDialog } from "./dialog.js";
 
-const ROOM_NAME_MAX = 64;
+export const ROOM_NAME_MAX = 64;
 const DIRECT_OTHERS_MAX = 8;
 
 /**
@@ -141,6 +141,16 @@ export function askFirst({ heading, text, yes, no, act }) {
       }
     },
   });
+}
+
+/**
+ * Something that one should know.
+ * @param {string} heading
+ * @param {string} text
+ * @param {string} close the name of the button
+ */
+export function tell(heading, text, close) {
+  openDialog({ heading, body: [h("p", {}, text)], action: close, act: (dialog) => dialog.close() });
 }
 
 /**

@@ -4,6 +4,8 @@ import { forget, recall, remember } from "../db.js";
 import { fitText, h } from "../dom.js";
 import { byteLength, tidied } from "../text.js";
 import { words } from "../words.js";
+import { completion } from "./completion.js";
+import { replaceNamed, sources } from "./sources.js";
 
 /**
  * @typedef {import("../types.js").Message} Message
@@ -14,13 +16,15 @@ import { words } from "../words.js";
  * @param {string} context.draft the key under which the unsaved wording is kept
  * @param {() => number} context.limit in bytes
  * @param {(text: string) => void} context.save
+ * @param {() => import("../types.js").User[]} context.people whom one may mention
  * @param {() => void} context.done
  */
-export function editMessage({ message, article, draft, limit, save, done }) {
+export function editMessage({ message, article, draft, limit, save, people, done }) {
   const text = words.message;
   const kept = recall(draft);
   const box = h("textarea", { rows: 1, dir: "auto", "aria-label": text.editBox, value: typeof kept === "string" ? kept : message.text });
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const complete = completion(box, sources(people));
   const grow = () => fitText(box);
   const close = () => {
     forget(draft);
@@ -50,6 +54,7 @@ export function editMessage({ message, article, draft, limit, save, done }) {
       },
     },
     box,
+    complete.element,
     problem,
     h(
       "div",
@@ -60,12 +65,13 @@ export function editMessage({ message, article, draft, limit, save, done }) {
     ),
   );
   box.addEventListener("input", () => {
+    replaceNamed(box);
     remember(draft, box.value);
     grow();
   });
   box.addEventListener("keydown", (event) => {
     event.stopPropagation();
-    if (event.isComposing) return;
+    if (event.isComposing || complete.key(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       finish();

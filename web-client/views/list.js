@@ -3,31 +3,31 @@
  * that arrives moves what is being read.
  *
  * @typedef {import("../pending.js").Shown} Shown
- * @typedef {import("./message.js").Row} Row
- * @typedef {{ kind: "message", key: string, row: Row } | { kind: "day" | "fresh" | "start", key: string, text: string }} Entry
  */
 
 import { h, keyed } from "../dom.js";
 import { icon } from "../icons.js";
-import { firstLine } from "../text.js";
-import { dayKey, dayName, sameGroup } from "../time.js";
 import { words } from "../words.js";
-import { createMessage, updateMessage } from "./message.js";
+import { createEntry, entriesOf } from "./entries.js";
+import { updateMessage } from "./message.js";
 
 const END_PX = 24;
 const SCREENS_AHEAD = 1.5;
 /** More than this in so many seconds, and the room is too busy to be read out. */
 const CALM_MESSAGES = 3;
 const CALM_MS = 5000;
+const FLASH_MS = 1600;
 
 /**
  * @param {object} context
  * @param {import("./message.js").Acts} context.acts
  * @param {() => Promise<boolean>} context.loadOlder
+ * @param {() => Promise<boolean>} context.loadNewer
+ * @param {() => Promise<boolean>} context.loadNewest brings the room's end into view
  * @param {() => void} context.moved the reader scrolled, or stands at the end again
  * @param {(text: string) => void} context.announce
  */
-export function messageList({ acts, loadOlder, moved, announce }) {
+export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, announce }) {
   const inner = h("div", { class: "log-inner" });
   const log = h("div", { class: "log", role: "log", "aria-live": "off", tabIndex: -1 }, inner);
   const pill = h("button", { type: "button", class: "pill", hidden: true, onclick: () => toEnd() }, icon("down"), h("span"));
@@ -38,6 +38,8 @@ export function messageList({ acts, loadOlder, moved, announce }) {
   let loading = false;
   let top = false;
   let newBelow = 0;
+  /** Whether the last message shown is the room's last. */
+  let latest = true;
   let lastSeq = 0;
   let count = 0;
   /** @type {number[]} */
@@ -47,7 +49,8 @@ export function messageList({ acts, loadOlder, moved, announce }) {
   /** @type {Map<string, Shown>} */
   let byKey = new Map();
 
-  const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight <= END_PX;
+  const below = () => log.scrollHeight - log.scrollTop - log.clientHeight;
+  const atEnd = () => latest && below() <= END_PX;
   let height = 0;
   let frame = 0;
   const stick = () => {
@@ -57,13 +60,17 @@ export function messageList({ acts, loadOlder, moved, announce }) {
   };
   const showPill = () => {
     const text = newBelow > 0 ? words.room.pill(newBelow) : words.room.toEnd;
-    pill.hidden = sticking || !placed || (newBelow === 0 && log.scrollHeight - log.scrollTop - log.clientHeight < log.clientHeight);
+    pill.hidden = sticking || !placed || (newBelow === 0 && latest && below() < log.clientHeight);
     const label = /** @type {HTMLElement} */ (pill.lastElementChild);
     if (label.textContent !== text) label.textContent = text;
     pill.classList.toggle("quiet", newBelow === 0);
   };
 
-  function toEnd() {
+  async function toEnd() {
+    if (!latest) {
+      await loadNewest();
+      if (!element.isConnected) return;
+    }
     sticking = true;
     stick();
     newBelow = 0;
@@ -72,30 +79,31 @@ export function messageList({ acts, loadOlder, moved, announce }) {
     if (document.activeElement === pill) focusLast();
   }
 
-  async function maybeOlder() {
-    if (loading || top || !placed || log.scrollTop > log.clientHeight * SCREENS_AHEAD) return;
+  async function maybeMore() {
+    if (loading || !placed) return;
+    const ahead = log.clientHeight * SCREENS_AHEAD;
+    const older = !top && log.scrollTop <= ahead;
+    if (!older && (latest || below() > ahead)) return;
     loading = true;
-    const more = await loadOlder();
+    const more = await (older ? loadOlder() : loadNewer());
     loading = false;
     // A failed try is repeated when the reader scrolls on, not by itself.
-    if (more && element.isConnected) requestAnimationFrame(maybeOlder);
+    if (more && element.isConnected) requestAnimationFrame(maybeMore);
   }
 
   log.addEventListener("scroll", () => {
     const end = atEnd();
     // Not the reader moved but what is around: a window became narrower, a message above got its true height.
     if (sticking && !end && (log.scrollHeight !== height || log.clientHeight !== frame)) return stick();
-    if (end !== sticking) {
-      sticking = end;
-      if (end) newBelow = 0;
-      moved();
-    }
+    sticking = end;
+    if (end) newBelow = 0;
+    moved();
     showPill();
-    void maybeOlder();
+    void maybeMore();
   }, { passive: true });
   // What grows late (a picture, a longer state, a narrower window) does not push the end out of sight.
   const observer = new ResizeObserver(() => {
-    if (sticking && placed) stick();
+    if (sticking && placed && latest) stick();
     showPill();
   });
   observer.observe(inner);
@@ -106,19 +114,24 @@ export function messageList({ acts, loadOlder, moved, announce }) {
    * @param {Shown[]} now.shown
    * @param {number | null} now.newFrom
    * @param {boolean} now.loaded
+   * @param {boolean} now.latest whether the room's last message is among them
+   * @param {number} now.lastSeq of the room
    * @param {string} now.beginning words for the room's first line
    * @param {(seq: number) => { name: string, text: string } | null} now.quote
    * @param {string} now.me
    */
-  function update({ shown, newFrom, loaded, beginning, quote, me }) {
+  function update({ shown, newFrom, loaded, latest: isLatest, lastSeq: newest, beginning, quote, me }) {
     const entries = entriesOf(shown, newFrom, beginning, quote, acts);
     byKey = new Map(shown.map((one) => [one.key, one]));
     top = shown[0]?.message.seq === 1 || (loaded && shown.length === 0);
-    const newest = shown.findLast((one) => one.message.seq > 0)?.message.seq ?? 0;
-    const fresh = placed && lastSeq > 0 ? shown.filter((one) => one.message.seq > lastSeq && one.message.from !== me).length : 0;
+    // What came meanwhile; it is among those shown only when they end with the newest.
+    const arrived = placed ? Math.max(0, newest - lastSeq) : 0;
+    const own = arrived > 0 ? shown.filter((one) => one.message.seq > lastSeq && one.message.from === me).length : 0;
+    const fresh = arrived - own;
+    latest = isLatest;
     const ownNew = placed && shown.length > count && shown.at(-1)?.message.from === me && shown.at(-1)?.state === "sending";
     listen(fresh);
-    const anchor = sticking ? null : firstVisible();
+    const anchor = sticking && latest ? null : firstVisible();
     keyed(inner, entries, {
       key: (entry) => entry.key,
       create: createEntry,
@@ -131,15 +144,32 @@ export function messageList({ acts, loadOlder, moved, announce }) {
     count = shown.length;
     rove();
     if (!placed && loaded) place(newFrom);
-    else if (ownNew) toEnd();
-    else if (sticking) stick();
+    else if (ownNew) void toEnd();
+    else if (sticking && latest) stick();
     else if (anchor) {
       const moved_ = anchor.element.getBoundingClientRect().top - anchor.top;
       if (Math.abs(moved_) >= 1) log.scrollTop += moved_;
       newBelow += fresh;
     }
     showPill();
-    if (placed) requestAnimationFrame(maybeOlder);
+    if (placed) requestAnimationFrame(maybeMore);
+  }
+
+  /** The seq of the last message that is wholly in view. */
+  function lastVisible() {
+    const { bottom } = log.getBoundingClientRect();
+    const rows = inner.children;
+    let [low, high] = [0, rows.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (rows[middle].getBoundingClientRect().bottom <= bottom + 1) low = middle + 1;
+      else high = middle;
+    }
+    for (let at = low - 1; at >= 0; at--) {
+      const row = rows[at];
+      if (row instanceof HTMLElement && Number(row.dataset.seq) > 0) return Number(row.dataset.seq);
+    }
+    return 0;
   }
 
   /** Where reading begins: at the first unread, else at the end. @param {number | null} newFrom */
@@ -186,7 +216,7 @@ export function messageList({ acts, loadOlder, moved, announce }) {
     arrivals = [...arrivals.filter((then) => time - then < CALM_MS), ...Array(Math.min(fresh, 50)).fill(time)];
     const calm = arrivals.length <= CALM_MESSAGES;
     log.setAttribute("aria-live", calm ? "polite" : "off");
-    if (!calm) announce(words.room.arrived(arrivals.length));
+    if (!calm || !latest) announce(words.room.arrived(arrivals.length));
   }
 
   /** One article is in the order of the tab key: the one last visited, else the last. */
@@ -225,67 +255,26 @@ export function messageList({ acts, loadOlder, moved, announce }) {
     focusLast,
     find: (/** @type {string} */ key) => byKey.get(key),
     get atEnd() {
-      return placed && sticking;
+      return placed && sticking && latest;
+    },
+    /** Down to which message everything has been in view. */
+    get seen() {
+      return placed ? lastVisible() : 0;
     },
     /** @param {number} seq */
     reveal(seq) {
       const article = inner.querySelector(`article[data-seq="${seq}"]`);
       if (!(article instanceof HTMLElement)) return false;
+      placed = true;
+      sticking = false;
       article.scrollIntoView({ block: "center" });
+      // Again with the true heights of what has come into view.
+      requestAnimationFrame(() => article.scrollIntoView({ block: "center" }));
       article.focus({ preventScroll: true });
+      article.classList.add("flash");
+      setTimeout(() => article.classList.remove("flash"), FLASH_MS);
       return true;
     },
     stop: () => observer.disconnect(),
   };
-}
-
-/** @param {Entry} entry */
-function createEntry(entry) {
-  if (entry.kind === "message") return createMessage(entry.row);
-  return h("p", { class: `divider ${entry.kind}` }, h("span", { dir: "auto" }, entry.text));
-}
-
-/**
- * Messages with the lines between them: days, and where the new ones begin.
- * @param {Shown[]} shown
- * @param {number | null} newFrom
- * @param {string} beginning
- * @param {(seq: number) => { name: string, text: string } | null} quote
- * @param {import("./message.js").Acts} acts
- * @returns {Entry[]}
- */
-function entriesOf(shown, newFrom, beginning, quote, acts) {
-  /** @type {Entry[]} */
-  const entries = [];
-  const now = Date.now();
-  let day = "";
-  let freshDone = newFrom === null;
-  /** @type {import("../types.js").Message | null} */
-  let before = null;
-  if (shown[0]?.message.seq === 1) entries.push({ kind: "start", key: "start", text: beginning });
-  for (const one of shown) {
-    const { message } = one;
-    const itsDay = dayKey(message.time);
-    let line = false;
-    if (itsDay !== day) {
-      day = itsDay;
-      line = true;
-      entries.push({ kind: "day", key: `day ${itsDay}`, text: dayName(message.time, now, words.room) });
-    }
-    if (!freshDone && newFrom !== null && message.seq >= newFrom) {
-      freshDone = true;
-      line = true;
-      entries.push({ kind: "fresh", key: "fresh", text: words.room.fresh });
-    }
-    const grouped = !line && before !== null && message.reply_to === null && sameGroup(before, message);
-    const display = acts.display(message.from);
-    const quoted = message.reply_to === null ? null : quote(message.reply_to);
-    const signature = JSON.stringify([
-      message.at, message.text, message.time, message.deleted, message.edited, message.reactions, message.files.length,
-      one.state, one.item?.problem, grouped, display, quoted && [quoted.name, firstLine(quoted.text, 120)], message.seq,
-    ]);
-    entries.push({ kind: "message", key: one.key, row: { shown: one, grouped, display, quote: quoted, signature } });
-    before = message;
-  }
-  return entries;
 }

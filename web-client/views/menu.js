@@ -8,8 +8,9 @@ import { h } from "../dom.js";
  * @param {string} label
  * @param {{ label: string, act: () => void, harm?: boolean }[]} items
  * @param {{ label: string, act: () => void }[]} [row] short ones, side by side, above the others
+ * @param {string} [note] what there is to know, at the foot
  */
-export function openMenu(at, opener, label, items, row = []) {
+export function openMenu(at, opener, label, items, row = [], note = "") {
   closeMenu();
   const button = (/** @type {{ label: string, act: () => void, harm?: boolean }} */ { label: name, act, harm }, /** @type {string} */ kind) =>
     h(
@@ -31,6 +32,7 @@ export function openMenu(at, opener, label, items, row = []) {
     { class: "menu", role: "menu", "aria-label": label, popover: "manual" },
     row.length > 0 && h("div", { class: "menu-row", role: "group" }, ...row.map((item) => button(item, "emoji-button"))),
     ...items.map((item) => button(item, "menu-item")),
+    note && h("p", { class: "menu-note hint", role: "presentation" }, note),
   );
   const all = () => /** @type {HTMLElement[]} */ ([...element.querySelectorAll("[role=menuitem]")]);
 
@@ -83,7 +85,7 @@ export function closeMenu() {
  * @param {HTMLElement} element
  * @param {{ left: number, right: number, top: number, bottom: number }} at
  */
-function place(element, at) {
+export function place(element, at) {
   const { width, height } = element.getBoundingClientRect();
   const left = Math.max(8, Math.min(at.right - width, window.innerWidth - width - 8));
   const below = at.bottom + 4;

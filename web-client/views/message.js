@@ -2,10 +2,14 @@
 
 import { h, unseen } from "../dom.js";
 import { icon } from "../icons.js";
-import { firstLine, pieces } from "../text.js";
+import { mentions } from "../mentions.js";
+import { attachedTo } from "../pending.js";
+import { firstLine } from "../text.js";
 import { clockTime, fullTime } from "../time.js";
 import { problemWords, words } from "../words.js";
 import { avatar } from "./avatar.js";
+import { fileList } from "./files.js";
+import { markup } from "./markup.js";
 
 /**
  * @typedef {import("../types.js").Message} Message
@@ -24,8 +28,12 @@ import { avatar } from "./avatar.js";
  * @property {(id: string) => void} discard
  * @property {(text: string) => void} copy
  * @property {(seq: number) => void} show goes to the message of that number
+ * @property {(message: Message) => void} versions shows what it said before
  * @property {(name: string) => string} display
  * @property {() => string} me
+ * @property {(name: string) => boolean} known whether somebody has that name
+ * @property {import("./files.js").Shelf} shelf
+ * @property {() => number} people how many are known
  */
 
 const QUOTE_CHARACTERS = 120;
@@ -49,16 +57,15 @@ export function updateMessage(element, row, acts) {
   element.dataset.signature = row.signature;
   const { message, state, item } = row.shown;
   element.dataset.seq = String(message.seq);
-  element.className = ["message", row.grouped && "grouped", state !== "sent" && state, message.deleted && "deleted"].filter(Boolean).join(" ");
+  const calls = message.from !== acts.me() && mentions(message.text, acts.me());
+  element.className = ["message", row.grouped && "grouped", state !== "sent" && state, message.deleted && "deleted", calls && "calls"].filter(Boolean).join(" ");
   const time = h("time", { datetime: new Date(message.time).toISOString(), title: fullTime(message.time) }, clockTime(message.time));
   const author = h("span", { class: "author", dir: "auto" }, row.display);
   if (row.display !== message.from) author.append(h("span", { class: "login-name" }, ` ${message.from}`));
   const body = h("div", { class: "body" }, h("header", {}, author, " ", time));
   if (row.quote) body.append(quote(row.quote, message.reply_to ?? 0, acts));
-  body.append(textOf(message));
-  for (const file of message.files) {
-    body.append(h("p", { class: "file" }, icon("file"), h("span", { dir: "auto" }, words.message.file(file.name, size(file.bytes)))));
-  }
+  if (message.text !== "" || message.deleted || message.edited) body.append(textOf(message, acts));
+  if (message.files.length > 0 && !message.deleted) body.append(fileList(message.files, acts.shelf));
   const reactions = reactionRow(message, acts);
   if (reactions) body.append(reactions);
   if (state === "failed" && item) body.append(failure(item, acts));
@@ -70,14 +77,19 @@ export function updateMessage(element, row, acts) {
   if (hadFocus) element.focus({ preventScroll: true });
 }
 
-/** @param {Message} message */
-function textOf(message) {
+/**
+ * @param {Message} message
+ * @param {Acts} acts
+ */
+function textOf(message, acts) {
   if (message.deleted) return h("p", { class: "text gone" }, words.message.deleted);
-  const element = h("p", { class: "text", dir: "auto" });
-  for (const piece of pieces(message.text)) {
-    element.append(piece.href ? h("a", { href: piece.href, target: "_blank", rel: "noopener noreferrer" }, piece.text) : piece.text);
+  const element = markup(message.text, { known: acts.known, me: acts.me() });
+  if (message.edited) {
+    const mark = h("button", { type: "button", class: "edited", title: words.message.versions, onclick: () => acts.versions(message) }, words.message.edited);
+    const last = element.lastElementChild;
+    if (last?.tagName === "P") last.append(" ", mark);
+    else element.append(h("p", {}, mark));
   }
-  if (message.edited) element.append(h("span", { class: "edited" }, ` ${words.message.edited}`));
   return element;
 }
 
@@ -137,7 +149,8 @@ function reactionRow(message, acts) {
  */
 function failure(item, acts) {
   const what = item.op === "send" ? words.message.failed : words.message.failedChange;
-  const why = item.problem ? problemWords(item.problem) : "";
+  const lost = item.problem?.code === "not_found" && attachedTo(item).length > 0;
+  const why = lost ? words.files.gone : item.problem ? problemWords(item.problem) : "";
   const button = (/** @type {string} */ label, /** @type {() => void} */ act) => h("button", { type: "button", class: "link-button", onclick: act }, label);
   return h(
     "div",
@@ -151,11 +164,4 @@ function failure(item, acts) {
       button(words.message.discard, () => acts.discard(item.id)),
     ),
   );
-}
-
-/** @param {number} bytes */
-function size(bytes) {
-  if (bytes < 1000) return `${bytes} B`;
-  if (bytes < 1_000_000) return `${Math.round(bytes / 1000)} kB`;
-  return `${(bytes / 1_000_000).toFixed(1)} MB`;
 }

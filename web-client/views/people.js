@@ -7,6 +7,7 @@ import { problemWords, words } from "../words.js";
 import { avatar } from "./avatar.js";
 import { field } from "./dialog.js";
 import { askFirst, steadyId } from "./dialogs.js";
+import { editRoom } from "./lazy.js";
 import { fullName } from "./sidebar.js";
 
 /**
@@ -70,6 +71,19 @@ export function peopleView({ chat, store, number, close, announce }) {
     h("button", { type: "submit", class: "button small" }, text.invite),
   );
 
+  const change = h(
+    "button",
+    {
+      type: "button",
+      class: "button small",
+      onclick: () => {
+        const state = room();
+        if (state) void editRoom(chat, state);
+      },
+    },
+    icon("pencil"),
+    h("span", {}, text.change),
+  );
   const leave = h(
     "button",
     {
@@ -119,6 +133,7 @@ export function peopleView({ chat, store, number, close, announce }) {
     const state = room();
     if (!state) return;
     invite.hidden = state.kind !== "private";
+    change.hidden = state.kind === "direct" || !(store.me?.role === "admin" || (state.creator !== undefined && state.creator === store.me?.name));
     leave.hidden = state.kind === "direct";
     count.textContent = text.count(members.length);
     const rows = members.map((user) => ({ ...user, ...(store.users.get(user.name) ?? {}) }));
@@ -164,6 +179,7 @@ export function peopleView({ chat, store, number, close, announce }) {
     people,
     problem,
     invite,
+    change,
     leave,
   );
   element.addEventListener("keydown", (event) => {

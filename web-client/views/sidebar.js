@@ -2,6 +2,7 @@
 
 import { h, keyed, set, soon, unseen } from "../dom.js";
 import { icon } from "../icons.js";
+import { placeLink } from "../jump.js";
 import { problemOf } from "../refusal.js";
 import { problemWords, words } from "../words.js";
 import { avatar } from "./avatar.js";
@@ -9,6 +10,9 @@ import { askNewDirect, askNewRoom, showStray } from "./dialogs.js";
 
 const PEOPLE_SHOWN = 20;
 const JOINABLE_SHOWN = 50;
+/** Messages are looked for while one types, after a pause and from so many characters on. */
+const SEARCH_PAUSE_MS = 350;
+const SEARCH_CHARACTERS = 2;
 
 /**
  * @typedef {import("../types.js").RoomState} RoomState
@@ -22,8 +26,10 @@ const JOINABLE_SHOWN = 50;
  * @param {import("../store.js").Store} context.store
  * @param {(room: number) => void} context.go
  * @param {() => void} context.close on a narrow page, goes back to the conversation
+ * @param {(typed: string, asked: boolean) => void} context.find looks for messages
+ * @param {() => void} context.settings
  */
-export function sidebarView({ chat, store, go, close }) {
+export function sidebarView({ chat, store, go, close, find, settings }) {
   const text = words.nav;
   const searchBox = h("input", { type: "search", class: "search", "aria-label": text.search, placeholder: text.searchHint, autocomplete: "off", spellcheck: "false" });
   const rooms = h("ul", { class: "entries" });
@@ -39,6 +45,9 @@ export function sidebarView({ chat, store, go, close }) {
   const stray = h("button", { type: "button", class: "entry stray-entry", onclick: () => showStray(chat, strayItems()) });
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const self = h("span", { class: "self" });
+  const findWords = h("span", { class: "title", dir: "auto" });
+  const findEntry = h("button", { type: "button", class: "entry", hidden: true, onclick: () => find(searchBox.value.trim(), true) }, icon("search"), findWords);
+  const settingsButton = h("button", { type: "button", class: "icon-button", title: text.settings, "aria-haspopup": "dialog", onclick: settings }, icon("gear"), unseen(text.settings));
 
   const newRoom = h("button", { type: "button", class: "icon-button", title: text.newRoom, onclick: () => askNewRoom(chat, go) }, icon("plus"), unseen(text.newRoom));
   const newDirect = h(
@@ -55,6 +64,7 @@ export function sidebarView({ chat, store, go, close }) {
     h(
       "div",
       { class: "lists" },
+      findEntry,
       problem,
       stray,
       h("div", { class: "section" }, h("h2", {}, text.rooms), newRoom),
@@ -70,7 +80,7 @@ export function sidebarView({ chat, store, go, close }) {
       nothing,
       joinNote,
     ),
-    h("div", { class: "foot" }, self, h("button", { type: "button", class: "button small", onclick: () => chat.logOut() }, text.logOut)),
+    h("div", { class: "foot" }, self, settingsButton, h("button", { type: "button", class: "button small", onclick: () => chat.logOut() }, text.logOut)),
   );
 
   /** @param {Room} room */
@@ -133,6 +143,8 @@ export function sidebarView({ chat, store, go, close }) {
     noDirect.hidden = searching || met.length > 0 || store.epoch === null;
     set(/** @type {Element} */ (joinableHeading.parentElement), { hidden: open.length === 0 });
     set(/** @type {Element} */ (peopleHeading.parentElement), { hidden: others.length === 0 });
+    findEntry.hidden = !searching;
+    findWords.textContent = text.find(searchBox.value.trim());
     nothing.hidden = !searching || named.length + open.length + others.length > 0;
     const strays = strayItems().length;
     stray.hidden = strays === 0;
@@ -143,28 +155,43 @@ export function sidebarView({ chat, store, go, close }) {
 
   const asked = soon(update);
   const offs = ["rooms", "users", "current"].map((topic) => store.on(topic, asked));
-  searchBox.addEventListener("input", update);
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let pause;
+  searchBox.addEventListener("input", () => {
+    update();
+    clearTimeout(pause);
+    const typed = searchBox.value.trim();
+    if (typed === "") find("", false);
+    else if ([...typed].length >= SEARCH_CHARACTERS) pause = setTimeout(() => find(typed, false), SEARCH_PAUSE_MS);
+  });
   searchBox.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && searchBox.value !== "") {
       event.preventDefault();
       event.stopPropagation();
       searchBox.value = "";
       update();
-    } else if (event.key === "Enter" || event.key === "ArrowDown") {
+      find("", false);
+    } else if (event.key === "Enter" && searchBox.value.trim() !== "") {
+      event.preventDefault();
+      clearTimeout(pause);
+      find(searchBox.value.trim(), true);
+    } else if (event.key === "ArrowDown") {
       const first = element.querySelector(".entries .entry");
       if (!(first instanceof HTMLElement)) return;
       event.preventDefault();
-      if (event.key === "ArrowDown") first.focus();
-      else if (searchBox.value.trim() !== "") {
-        searchBox.value = "";
-        first.click();
-        update();
-      }
+      first.focus();
     }
   });
   element.addEventListener("keydown", (event) => arrows(element, event));
   update();
-  return { element, searchBox, stop: () => offs.forEach((off) => off()) };
+  return {
+    element,
+    searchBox,
+    stop() {
+      clearTimeout(pause);
+      offs.forEach((off) => off());
+    },
+  };
 }
 
 /**
@@ -208,10 +235,11 @@ function updateEntry(entry, room, title, store) {
   const others = room.users.filter((user) => user !== store.me?.name);
   const online = room.kind === "direct" && others.some((user) => store.users.get(user)?.online);
   set(link, {
-    href: `#room-${room.room}`,
+    href: placeLink(room.room),
     "aria-current": store.current === room.room ? "page" : null,
     "aria-description": room.kind === "direct" ? (online ? words.nav.online : words.nav.offline) : room.kind === "private" ? words.room.private : null,
-    "data-unread": room.unread > 0,
+    "data-unread": room.unread > 0 && !room.muted,
+    "data-muted": room.muted,
   });
   const look = `${room.kind} ${online} ${others[0] ?? ""} ${title}`;
   if (mark.dataset.look !== look) {
@@ -224,8 +252,10 @@ function updateEntry(entry, room, title, store) {
     }
   }
   if (name.textContent !== title) name.textContent = title;
-  const shown = room.unread > 0 ? String(room.unread) : "";
-  const key = `${shown} ${failed}`;
+  // What is muted is not counted.
+  const unread = room.muted ? 0 : room.unread;
+  const called = room.muted ? 0 : room.mentions;
+  const key = `${unread} ${called} ${room.muted} ${failed}`;
   if (count.dataset.key === key) return;
   count.dataset.key = key;
   count.replaceChildren();
@@ -233,7 +263,11 @@ function updateEntry(entry, room, title, store) {
     const sign = h("span", { class: "failed-count", title: words.nav.failed(failed) }, icon("alert"), unseen(` ${words.nav.failed(failed)} `));
     count.append(sign);
   }
-  if (shown) count.append(unseen(" "), h("span", { class: "badge" }, shown, unseen(` ${words.nav.unread(room.unread).replace(/^\d+ /, "")}`)));
+  if (room.muted) count.append(h("span", { class: "muted-sign", title: words.nav.muted }, icon("bellOff"), unseen(` ${words.nav.muted}`)));
+  const badge = (/** @type {string} */ looks, /** @type {string} */ shown, /** @type {string} */ spoken) =>
+    count.append(h("span", { class: `badge ${looks}` }, h("span", { "aria-hidden": "true" }, shown), unseen(` ${spoken}`)));
+  if (called > 0) badge("called", "@", words.nav.mentions(called));
+  if (unread > 0) badge("", String(unread), words.nav.unread(unread));
 }
 
 /**

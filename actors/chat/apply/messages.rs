@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::command::Attached;
 use super::super::objects::{Event, File, Message, Role};
 use super::super::outcome::{Audience, Code, Done, Outcome, Refusal};
-use super::super::tables::{AttachmentRow, MessageRow, Tables};
-use super::{Step, Stop, Work, refuse};
+use super::super::tables::{AttachmentRow, MessageRow, MuteRow, Tables, VersionRow};
+use super::{Step, Stop, Work, id_in_use, refuse};
 use crate::ids::{At, FileId, RoomId, Seq};
 
 /// How many different emoji one message may gather.
 pub const EMOJI_MAX: usize = 64;
+/// How many versions of one message are kept, the present one among them.
+pub const VERSIONS_MAX: u64 = 100;
 
 impl<T: Tables> Work<'_, T> {
     /// A reply may name a deleted message: it has its place still, and whoever answers it may not know yet.
@@ -55,12 +57,13 @@ impl<T: Tables> Work<'_, T> {
         self.unremembered(done)
     }
 
+    /// `keep`: also what it said before.
     pub(super) fn edit(
         &mut self,
-        room: RoomId,
-        seq: Seq,
+        (room, seq): (RoomId, Seq),
         text: &str,
         version: Option<u64>,
+        keep: bool,
     ) -> Step<Outcome, T> {
         let me = self.asker()?;
         self.my_room(room, &me)?;
@@ -76,11 +79,15 @@ impl<T: Tables> Work<'_, T> {
         }
 
         if row.message.text != text {
+            let before = row.message.clone();
             row.message.text = text.to_owned();
             row.message.version += 1;
             row.message.edited = true;
             let version = row.message.version;
             let at = self.take_at()?;
+            if keep {
+                self.keep_versions(at, before, text)?;
+            }
             self.put_message(at, row)?;
             return self.done(Done::Edited { version });
         }
@@ -110,6 +117,9 @@ impl<T: Tables> Work<'_, T> {
             row.message.files.clear();
             row.message.version += 1;
             row.message.deleted = true;
+            for kept in self.tables.versions(row.message.room, row.message.seq)? {
+                self.forget_version(at, kept)?;
+            }
             self.put_message(at, row)?;
         }
         self.done(Done::Plain)
@@ -150,14 +160,68 @@ impl<T: Tables> Work<'_, T> {
         self.done(Done::Plain)
     }
 
-    /// Naturally idempotent, so not remembered.
+    /// Marks are many and only move forward: of a user's marks in a room the last alone is remembered.
     pub(super) fn mark_read(&mut self, room: RoomId, seq: Seq) -> Step<Outcome, T> {
         let me = self.asker()?;
+        // No client's id: those are printable.
+        let kept_as = format!("\u{1}read {room}");
+        if let Some(row) = self.tables.outcome(&me.name, &kept_as)?
+            && row.outcome.done == self.marked()
+        {
+            return Err(match row.digest == self.digest {
+                true => Stop::Repeated(Outcome { duplicate: true, ..row.outcome }),
+                false => id_in_use(),
+            });
+        }
         self.my_room(room, &me)?;
         let (end, _) = self.tables.end(room)?;
 
         self.put_read(room, &me.name, seq.min(end))?;
-        self.unremembered(Done::Plain)
+        self.remembered_as(kept_as, self.marked())
+    }
+
+    fn marked(&self) -> Done {
+        Done::Marked { id: self.command.id.clone() }
+    }
+
+    pub(super) fn mute(&mut self, room: RoomId, on: bool) -> Step<Outcome, T> {
+        let me = self.asker()?;
+        self.my_room(room, &me)?;
+        let muted = self.tables.mute(room, &me.name)?.is_some_and(|row| row.muted);
+
+        if muted != on {
+            let at = self.take_at()?;
+            self.tables.put_mute(&MuteRow { at, room, user: me.name.clone(), muted: on })?;
+            self.tell(Audience::User(me.name), Event::Mute { at, room, muted: on });
+        }
+        self.done(Done::Plain)
+    }
+
+    /// Writes down what a message said, and what it says from now on. Both: of the last version only this
+    /// tells when it was written.
+    fn keep_versions(&mut self, at: At, before: Message, text: &str) -> Result<(), T::Error> {
+        let Message { room, seq, version, text: old, time, .. } = before;
+        let (text, gone) = (text.to_owned(), false);
+        let kept = self.tables.version(room, seq, version)?;
+        let time = kept.as_ref().map_or(time, |kept| kept.time);
+        if kept.is_none() {
+            self.tables.put_version(&VersionRow { at, room, seq, version, text: old, time, gone })?;
+        }
+        let (version, time) = (version + 1, self.time_ms.max(time));
+        self.tables.put_version(&VersionRow { at, room, seq, version, text, time, gone })?;
+        if let Some(oldest) = version.checked_sub(VERSIONS_MAX)
+            && let Some(kept) = self.tables.version(room, seq, oldest)?
+        {
+            self.forget_version(at, kept)?;
+        }
+        Ok(())
+    }
+
+    fn forget_version(&mut self, at: At, kept: VersionRow) -> Result<(), T::Error> {
+        if kept.gone {
+            return Ok(());
+        }
+        self.tables.put_version(&VersionRow { at, text: String::new(), gone: true, ..kept })
     }
 
     /// A file as the message will show it: one's own upload, or one that a message holds which one may see.
@@ -207,7 +271,7 @@ mod tests {
     }
 
     fn edit(room: RoomId, seq: u64, text: &str, version: Option<u64>) -> Change {
-        Change::Edit { room, seq: Seq(seq), text: text.into(), version }
+        Change::Edit { room, seq: Seq(seq), text: text.into(), version, keep: true }
     }
 
     fn delete(room: RoomId, seqs: &[u64]) -> Change {
@@ -323,6 +387,68 @@ mod tests {
         assert!(message(&mut story, room, 2).deleted);
     }
 
+    fn said(story: &mut Story, room: RoomId, seq: u64) -> Vec<(u64, String, bool)> {
+        let rows = story.model.versions(room, Seq(seq)).unwrap();
+        rows.into_iter().map(|row| (row.version, row.text, row.gone)).collect()
+    }
+
+    fn kept(versions: &[(u64, &str)]) -> Vec<(u64, String, bool)> {
+        versions.iter().map(|(version, text)| (*version, (*text).to_owned(), false)).collect()
+    }
+
+    #[test]
+    fn what_a_message_said_is_kept_until_it_is_deleted() {
+        let mut story = Story::new(&["ann"]);
+        let room = story.room("ann", "public");
+        story.send("ann", room, "one");
+        story.ok("ann", edit(room, 1, "one", None));
+        assert_eq!(said(&mut story, room, 1), []);
+        story.ok("ann", edit(room, 1, "two", None));
+        story.ok("ann", edit(room, 1, "three", None));
+        assert_eq!(said(&mut story, room, 1), kept(&[(1, "one"), (2, "two"), (3, "three")]));
+        let rows = story.model.versions(room, Seq(1)).unwrap();
+        assert_eq!(rows[0].time, message(&mut story, room, 1).time);
+        assert!(rows.windows(2).all(|pair| pair[0].time <= pair[1].time));
+        // One of an older program in between keeps nothing, and a later one goes on from there.
+        let plain = edit(room, 1, "four", None).in_earlier_words().unwrap();
+        story.ok("ann", plain);
+        story.ok("ann", edit(room, 1, "five", None));
+        let all = kept(&[(1, "one"), (2, "two"), (3, "three"), (4, "four"), (5, "five")]);
+        assert_eq!(said(&mut story, room, 1), all);
+        story.ok("ann", delete(room, &[1]));
+        assert!(said(&mut story, room, 1).iter().all(|(_, text, gone)| text.is_empty() && *gone));
+    }
+
+    #[test]
+    fn so_many_versions_are_kept() {
+        let mut story = Story::new(&["ann"]);
+        let room = story.room("ann", "public");
+        story.send("ann", room, "0");
+        for number in 1..=VERSIONS_MAX + 5 {
+            story.ok("ann", edit(room, 1, &number.to_string(), None));
+        }
+        let left: Vec<_> = said(&mut story, room, 1).into_iter().filter(|(.., gone)| !gone).collect();
+        assert_eq!((left.len() as u64, left[0].0), (VERSIONS_MAX, 7));
+    }
+
+    #[test]
+    fn a_room_is_muted_for_oneself() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "public");
+        let mute = |on| Change::Mute { room, on };
+        let muted = |story: &mut Story| story.model.mute(room, "ann").unwrap().is_some_and(|row| row.muted);
+        assert_eq!(story.code("bob", mute(true)), Code::NotFound);
+        let before = story.model.present();
+        assert_eq!(story.ok("ann", mute(false)).at, before);
+        // That nothing changed is remembered.
+        let before = story.model.present();
+        assert_eq!(story.ok("ann", mute(true)).at, before.next());
+        assert!(muted(&mut story));
+        assert_eq!(story.ok("ann", mute(true)).at, before.next());
+        story.ok("ann", mute(false));
+        assert!(!muted(&mut story));
+    }
+
     fn with_files(room: RoomId, text: &str, files: &[(u8, bool)]) -> Change {
         let attached = |&(number, uploaded): &(u8, bool)| Attached {
             file: FileId([number; 32]),
@@ -419,6 +545,28 @@ mod tests {
             story.ok("ann", mark(room, asked));
             assert_eq!(story.read_seq(room, "ann"), Seq(then));
         }
+    }
+
+    #[test]
+    fn the_last_read_mark_is_remembered() {
+        let mut story = Story::new(&["ann"]);
+        let (room, other) = (story.room("ann", "public"), story.room("ann", "public"));
+        story.send("ann", room, "a");
+        for (id, seq) in [("x", 9), ("y", 0)] {
+            let first = story.ask_as("ann", id, mark(room, seq)).outcome.unwrap();
+            story.send("ann", room, "b");
+            let again = story.ask_as("ann", id, mark(room, seq)).outcome.unwrap();
+            assert_eq!(again, Outcome { duplicate: true, ..first });
+            assert_eq!(story.read_seq(room, "ann"), Seq(1), "the end was there");
+            story.ask_as("ann", &format!("{id} elsewhere"), mark(other, 1)).outcome.unwrap();
+            let changed = story.ask_as("ann", id, mark(room, seq + 1)).outcome.unwrap_err();
+            assert_eq!(changed.code, Code::Conflict);
+        }
+        story.ok("ann", Change::Leave { room });
+        assert!(
+            story.ask_as("ann", "y", mark(room, 0)).outcome.unwrap().duplicate,
+            "told whatever happened since"
+        );
     }
 
     #[test]

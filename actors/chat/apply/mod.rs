@@ -2,7 +2,7 @@
 //!
 //! Authorization is here, once. Each handler does all its checks first and all its writes after them,
 //! so a refusal writes nothing. Each row that changes takes the next `at`; the row that remembers an
-//! outcome shares the last one. No settings, clock, dice or Unicode tables.
+//! outcome shares the last one, and those that keep what a message said share the message's. No settings, clock, dice or Unicode tables.
 //!
 //! - [`accounts`]: accounts and their sessions.
 //! - [`rooms`]: rooms and who is in them.
@@ -97,10 +97,13 @@ impl<T: Tables> Work<'_, T> {
             Change::OpenDirect { users } => self.open_direct(users),
             Change::Send { room, text, reply_to } => self.send(*room, text, *reply_to, &[]),
             Change::SendFiles { room, text, reply_to, files } => self.send(*room, text, *reply_to, files),
-            Change::Edit { room, seq, text, version } => self.edit(*room, *seq, text, *version),
+            Change::Edit { room, seq, text, version, keep } => {
+                self.edit((*room, *seq), text, *version, *keep)
+            }
             Change::Delete { room, seqs } => self.delete(*room, seqs),
             Change::React { room, seq, emoji, on } => self.react(*room, *seq, emoji, *on),
             Change::MarkRead { room, seq } => self.mark_read(*room, *seq),
+            Change::Mute { room, on } => self.mute(*room, *on),
         }
     }
 
@@ -153,19 +156,25 @@ impl<T: Tables> Work<'_, T> {
         self.notices.push(Notice { audience, event });
     }
 
-    /// The end of a handler. A change that changed something is remembered for repeats.
+    /// The end of a handler: remembered for repeats. So is what changed nothing, in a row that takes an
+    /// `at` of its own: a copy of the request that arrives late must not find something to change.
     fn done(&mut self, done: Done) -> Step<Outcome, T> {
-        let changed = self.last.is_some();
+        self.remembered_as(self.command.id.clone(), done)
+    }
+
+    fn remembered_as(&mut self, id: String, done: Done) -> Step<Outcome, T> {
         let outcome = self.unremembered(done)?;
-        if changed {
-            self.tables.put_outcome(&OutcomeRow {
-                at: outcome.at,
-                user: self.command.user.clone(),
-                id: self.command.id.clone(),
-                digest: self.digest,
-                outcome: outcome.clone(),
-            })?;
-        }
+        let at = match self.last {
+            Some(at) => at,
+            None => self.take_at()?,
+        };
+        self.tables.put_outcome(&OutcomeRow {
+            at,
+            user: self.command.user.clone(),
+            id,
+            digest: self.digest,
+            outcome: outcome.clone(),
+        })?;
         Ok(outcome)
     }
 
@@ -266,7 +275,7 @@ mod tests {
                         members.remove(user)
                     };
                 }
-                Event::User(_) | Event::Read { .. } => {}
+                Event::User(_) | Event::Read { .. } | Event::Mute { .. } => {}
             }
         }
     }
@@ -284,7 +293,9 @@ mod tests {
                     let room = match &notice.event {
                         Event::Message(message) => message.room,
                         Event::Room(room) => room.room,
-                        Event::Member { room, .. } | Event::Read { room, .. } => *room,
+                        Event::Member { room, .. } | Event::Read { room, .. } | Event::Mute { room, .. } => {
+                            *room
+                        }
                         Event::User(event) => {
                             clients.entry(event.user.name.clone()).or_default();
                             RoomId(0)
@@ -347,6 +358,18 @@ mod tests {
     }
 
     #[test]
+    fn what_changed_nothing_is_remembered_as_well() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "public");
+        let first = story.ask_as("bob", "x", Change::Leave { room }).outcome.unwrap();
+        story.ok("bob", Change::Join { room });
+        let again = story.ask_as("bob", "x", Change::Leave { room }).outcome.unwrap();
+        assert_eq!(again, Outcome { duplicate: true, ..first });
+        assert!(story.is_member(room, "bob"), "a late copy does not find something to change");
+        assert_eq!(story.ask_as("bob", "x", Change::Join { room }).outcome.unwrap_err().code, Code::Conflict);
+    }
+
+    #[test]
     fn the_same_id_for_another_request_is_a_conflict() {
         let mut story = Story::new(&["ann"]);
         let room = story.room("ann", "public");
@@ -392,16 +415,17 @@ mod tests {
         let mut story = Story::new(&["ann", "bob"]);
         let room = story.room("ann", "public");
         story.send("ann", room, "hi");
-        let present = story.model.present();
         for change in [
             Change::Join { room },
             Change::Invite { room, user: "ann".into() },
-            Change::Edit { room, seq: Seq(1), text: "hi".into(), version: Some(1) },
+            Change::Edit { room, seq: Seq(1), text: "hi".into(), version: Some(1), keep: true },
             Change::React { room, seq: Seq(1), emoji: "+".into(), on: false },
             Change::MarkRead { room, seq: Seq(0) },
         ] {
+            let present = story.model.present();
             assert_eq!(story.ok("ann", change).at, present);
         }
+        let present = story.model.present();
         assert_eq!(story.ok("bob", Change::Leave { room }).at, present);
     }
 }

@@ -6,7 +6,7 @@ use super::super::command::{Change, Command, LoginOp};
 use super::super::model::Model;
 use super::super::objects::{Event, RoomKind};
 use super::super::outcome::{Audience, Code, Done, Effect, Outcome, Refusal};
-use super::super::tables::{Row, Tables};
+use super::super::tables::{Row, RowKey, Tables};
 use super::apply;
 use crate::ids::{RoomId, Seq};
 
@@ -121,7 +121,8 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
         model.rows().into_iter().filter(|row| old.get(&row.key()) != Some(row)).collect();
     changed.sort_by_key(Row::at);
     if !outcome.duplicate {
-        let told = if changed.is_empty() { before.present() } else { model.present() };
+        let only_remembered = changed.iter().all(|row| matches!(row, Row::Outcome(_)));
+        let told = if only_remembered { before.present() } else { model.present() };
         assert_eq!(outcome.at, told, "{command:?}");
     }
     let (files, changed): (Vec<_>, Vec<_>) =
@@ -139,12 +140,20 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
         };
         assert!(rows.iter().any(theirs), "a file comes and goes with its message: {command:?}");
     }
-    assert!(memories.len() <= usize::from(!rows.is_empty()), "one memory, of what was done: {command:?}");
-    for row in memories {
+    assert!(memories.len() <= 1, "one memory, of what was done: {command:?}");
+    let is_mark = matches!(command.change, Change::MarkRead { .. });
+    for row in &memories {
         assert_eq!(row.at(), model.present());
-        assert!(!old.contains_key(&row.key()));
+        assert!(is_mark || !old.contains_key(&row.key()), "of marks alone the last is kept: {command:?}");
     }
-    let ats: Vec<_> = rows.iter().map(|row| row.at().0).collect();
+    let (versions, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| matches!(row, Row::Version(_)));
+    for row in versions {
+        let RowKey::Version(room, seq, _) = row.key() else { unreachable!() };
+        let message = rows.iter().find(|of| of.key() == RowKey::Message(room, seq));
+        assert_eq!(message.map(Row::at), Some(row.at()), "it is part of its message's change: {command:?}");
+    }
+    let of_its_own = if rows.is_empty() { &memories } else { &rows };
+    let ats: Vec<_> = of_its_own.iter().map(|row| row.at().0).collect();
     let taken: Vec<_> = (before.present().0 + 1..=model.present().0).collect();
     assert_eq!(ats, taken, "each row takes one: {command:?}");
 
@@ -183,6 +192,12 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
                 }
                 other => panic!("{other:?}"),
             },
+            Row::Mute(row) => match next() {
+                (Audience::User(to), Event::Mute { room, muted, .. }) => {
+                    assert_eq!((to, *room, *muted), (&row.user, row.room, row.muted));
+                }
+                other => panic!("{other:?}"),
+            },
             Row::Message(row) => match next() {
                 (Audience::Room, Event::Message(message)) => assert_eq!(*message, row.message),
                 other => panic!("{other:?}"),
@@ -190,7 +205,7 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
             // Nobody is in a room yet when its row is written.
             Row::Room(row) => assert!(!old.contains_key(&Row::Room(row.clone()).key())),
             Row::Session(row) if row.ended => ended.push(row.token_hash),
-            Row::Session(_) | Row::Outcome(_) | Row::Attachment(_) => {}
+            Row::Session(_) | Row::Outcome(_) | Row::Version(_) | Row::Attachment(_) => {}
         }
     }
     assert!(notices.next().is_none(), "no notice without its row");

@@ -110,7 +110,10 @@ fn adding() {
         (add("node5", "http://node5:1", false), "[]: node5 is written down: start it, and it joins"),
         (add("node4", "http://node4:1", false), "done: node4 is written down already: start it"),
         (add("node4", "http://other:1", false), "[]: node4 is written down: start it, and it joins"),
-        (add("node5", "http://node2:1", false), "refused: node2 has that address: give node5 one of its own"),
+        (
+            add("node5", "http://node2:1", false),
+            "refused: node2 has that address: give node5 one of its own, or remove node2 first",
+        ),
         (add("node2", "http://node2:1", false), "done: node2 is part of the chat already"),
         (
             add("node2", "http://node2:1", true),
@@ -177,6 +180,41 @@ fn joining() {
     ] {
         assert_eq!(sentence(judge(&wish, &cluster, seen)), expected, "{wish:?}");
     }
+    // A copy of another's settings under a new name: both would get what is meant for one.
+    let twin = Wish::Join {
+        name: "node4".into(),
+        peer: "http://node2:1".into(),
+        public: "http://node4:2".into(),
+        disk: "new".into(),
+        gone: None,
+        level: 1,
+    };
+    assert_eq!(
+        sentence(judge(&twin, &cluster, &all_up())),
+        "refused: node2 has that address: give node4 one of its own, or remove node2 first"
+    );
+    let cluster = roll(2, 1);
     let again = judge(&join("node3", "disk3", None), &cluster, &all_up());
     assert!(matches!(again, Verdict::Settled(Settled::Joined { raft_id: RaftId(3), .. })), "{again:?}");
+}
+
+/// A disk that went back to before it was let in asks once more under the very same drawing. It has voted and
+/// acknowledged entries as that replica, and knows nothing of it.
+#[test]
+fn an_empty_disk_is_never_a_voter_again() {
+    let cluster = roll(3, 0);
+    let ask = Wish::Join {
+        name: "node3".into(),
+        peer: "http://node3:1".into(),
+        public: "http://node3:2".into(),
+        disk: "disk3".into(),
+        gone: None,
+        level: 1,
+    };
+    let said = |up: &[u64]| {
+        let seen = Seen { up: up.to_vec(), lagging: Vec::new() };
+        sentence(judge(&ask, &cluster, &seen))
+    };
+    assert_eq!(said(&[2, 3]), "later: node3 is part of the chat, and answers");
+    assert_eq!(said(&[2]), "[Gone(RaftId(3)), Learner(RaftId(4))]: ");
 }

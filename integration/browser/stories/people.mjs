@@ -2,8 +2,8 @@
  * What the stories have in common: people with browsers of their own, on nodes of a running cluster.
  *
  * From outside come `CHAT_URLS` (the nodes' public URLs, node1 first, with commas), `CHAT_KILL_COMMAND` and
- * `CHAT_START_COMMAND` (shell commands that take a node's name as the last argument), and, where the browser is elsewhere,
- * `CHAT_BROWSER`. Everything is found by role and label, as a person with a screen reader finds it.
+ * `CHAT_START_COMMAND` (shell commands that take a node's name as the last argument), `CHAT_ADMIN` (an admin's name, a colon
+ * and the password), and, where the browser is elsewhere, `CHAT_BROWSER`. Everything is found by role and label, as a person with a screen reader finds it.
  */
 
 import { execFile } from "node:child_process";
@@ -18,6 +18,11 @@ const FLAGS = [
 
 /** How long a page may take for what a person waits for. */
 export const PATIENCE_MS = 15_000;
+
+/** Everybody's own, but the admin's. */
+export const PASSWORD = "a long enough one";
+
+export const [adminName, adminPassword] = (process.env.CHAT_ADMIN ?? ":").split(":");
 
 export const urls = (process.env.CHAT_URLS ?? "").split(",").filter(Boolean);
 
@@ -66,24 +71,62 @@ export class Person {
    * @param {string} name
    */
   static async arrive(browser, url, name) {
+    const person = await Person.visit(browser, url, name);
+    await person.page.getByRole("textbox", { name: "Name" }).fill(name);
+    await person.page.getByLabel("Password").fill(PASSWORD);
+    await person.page.getByRole("button", { name: "Create account" }).click();
+    await person.rooms.waitFor();
+    return person;
+  }
+
+  /**
+   * Opens a page in a browser of one's own.
+   * @param {import("playwright-core").Browser} browser
+   * @param {string} url
+   * @param {string} name
+   */
+  static async visit(browser, url, name) {
     const context = await browser.newContext();
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
-    /** @type {string[]} */
-    const faults = [];
-    page.on("pageerror", (error) => faults.push(String(error)));
-    await page.goto(url);
-    await page.getByRole("textbox", { name: "Name" }).fill(name);
-    await page.getByLabel("Password").fill("a long enough one");
-    await page.getByRole("button", { name: "Create account" }).click();
     const person = new Person(page, name);
-    person.faults = faults;
+    page.on("pageerror", (error) => person.faults.push(String(error)));
+    await page.goto(url);
+    return person;
+  }
+
+  /**
+   * Opens the page of a node in a browser of one's own, and logs in.
+   * @param {import("playwright-core").Browser} browser
+   * @param {string} url
+   * @param {string} name
+   * @param {string} password
+   */
+  static async logIn(browser, url, name, password) {
+    const person = await Person.visit(browser, url, name);
+    await person.page.getByRole("textbox", { name: "Name" }).fill(name);
+    await person.page.getByLabel("Password").fill(password);
+    await person.page.getByRole("button", { name: "Log in" }).click();
     await person.rooms.waitFor();
     return person;
   }
 
   /** What went wrong inside the page. @type {string[]} */
   faults = [];
+
+  /**
+   * Asks a node as a program of this person's would.
+   * @param {string} op
+   * @param {Record<string, unknown>} fields
+   */
+  async ask(op, fields) {
+    const token = await this.page.evaluate(() => JSON.parse(localStorage.getItem("session") ?? "{}").token);
+    const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+    const answer = await fetch(`${new URL(this.page.url()).origin}/api/v1/${op}`, { method: "POST", headers, body: JSON.stringify(fields) });
+    const reply = await answer.json();
+    if (!reply.ok) throw new Error(`${op}: ${JSON.stringify(reply.error)}`);
+    return reply;
+  }
 
   /** @param {string} room */
   async createRoom(room) {

@@ -234,6 +234,7 @@ fn link_of(at: SocketAddr, secret: &str, cluster: &str) -> Link {
         own: RaftId(1),
         own_url: "http://own".to_owned(),
         boot: Boot(7),
+        run: "a".to_owned(),
         limits: LaneLimits::default(),
     };
     let ports = PeerLinkPorts {
@@ -384,10 +385,10 @@ async fn operators_need_the_secret_alone() {
 }
 
 #[actix_web::test]
-async fn before_the_founding_only_founding_is_answered() {
+async fn before_the_founding_only_founding_and_operators_are_answered() {
     let edge = Arc::new(PeerEdge::new(Secret::new("s"), Arc::new(NotYet)));
     let app = actix_web::test::init_service(App::new().configure(configure(&edge))).await;
-    for (path, status) in [(wire::HOLD_PATH, 503), ("/api/v1/cluster", 503), (FOUNDING_PATH, 200)] {
+    for (path, status) in [(wire::HOLD_PATH, 503), (FOUNDING_PATH, 200), ("/api/v1/cluster", 200)] {
         let request =
             actix_web::test::TestRequest::get().uri(path).insert_header((AUTHORIZATION, "Bearer s"));
         let response = actix_web::test::call_service(&app, request.to_request()).await;
@@ -395,6 +396,9 @@ async fn before_the_founding_only_founding_is_answered() {
         if status == 503 {
             let said: Refused = actix_web::test::read_body_json(response).await;
             assert_eq!(said.error.message, "the chat is not founded yet: waiting for node3");
+        } else if path != FOUNDING_PATH {
+            let said: serde_json::Value = actix_web::test::read_body_json(response).await;
+            assert_eq!((&said["quorum"], &said["waiting"]), (&false.into(), &"waiting for node3".into()));
         }
     }
 }

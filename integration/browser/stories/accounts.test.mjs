@@ -1,0 +1,116 @@
+/** Keeping one's account, and keeping a chat: names, passwords, sessions, invitations, and the end of an account. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { adminName, adminPassword, fresh, openBrowser, PASSWORD, Person, until, urls } from "./people.mjs";
+
+/** @type {import("playwright-core").Browser} */
+let browser;
+before(async () => {
+  browser = await openBrowser();
+});
+after(() => browser?.close());
+
+/**
+ * Opens a part of the settings.
+ * @param {Person} person
+ * @param {string} tab
+ */
+async function settings(person, tab) {
+  const dialog = person.page.getByRole("dialog", { name: "Settings" });
+  if (!(await dialog.isVisible())) await person.page.getByRole("button", { name: "Settings" }).click();
+  await dialog.getByRole("tab", { name: tab, exact: true }).click();
+  return dialog.getByRole("tabpanel");
+}
+
+test("a person keeps their account, and ends it", async () => {
+  const ann = await Person.arrive(browser, urls[0], fresh("ann"));
+  const bob = await Person.arrive(browser, urls[1], fresh("bob"));
+  const room = fresh("accounts");
+  await ann.createRoom(room);
+  await until("bob's page lists the room", async () => (await bob.rooms.getByText(room).count()) > 0);
+  await bob.open(room);
+  await ann.say("hello");
+  await bob.sees("hello");
+
+  // A name that others see.
+  let panel = await settings(ann, "Account");
+  await panel.getByRole("textbox", { name: "Display name" }).fill("Ann of the Hill");
+  await panel.getByRole("button", { name: "Save" }).click();
+  await bob.message("hello").getByText("Ann of the Hill").waitFor();
+
+  // Her other device, seen and ended.
+  const other = await Person.logIn(browser, urls[2], ann.name, PASSWORD);
+  panel = await settings(ann, "Sessions");
+  await panel.getByText("this one").waitFor();
+  await panel.getByRole("button", { name: "End" }).click();
+  await other.page.getByRole("button", { name: "Log in" }).waitFor();
+
+  // Another password: the old one no longer opens anything.
+  panel = await settings(ann, "Account");
+  const change = panel.getByRole("form", { name: "Password" });
+  await change.getByLabel("Current password").fill("not this one");
+  await change.getByLabel("New password").fill("a longer one than before");
+  await change.getByRole("button", { name: "Change password" }).click();
+  await change.getByRole("alert").filter({ hasText: "not your current password" }).waitFor();
+  await change.getByLabel("Current password").fill(PASSWORD);
+  await change.getByRole("button", { name: "Change password" }).click();
+  await change.getByText("Changed.").waitFor();
+  await other.page.getByRole("textbox", { name: "Name" }).fill(ann.name);
+  await other.page.getByLabel("Password").fill(PASSWORD);
+  await other.page.getByRole("button", { name: "Log in" }).click();
+  await other.page.getByRole("alert").filter({ hasText: "No account has this name and password" }).waitFor();
+
+  // The end: what she wrote stays.
+  const end = panel.getByRole("form", { name: "Delete this account" });
+  await end.getByLabel("Your password").fill("a longer one than before");
+  await end.getByRole("button", { name: "Delete my account for good" }).click();
+  await ann.page.getByRole("button", { name: "Create account" }).waitFor();
+  await bob.sees("hello");
+  assert.deepEqual([...ann.faults, ...bob.faults, ...other.faults], []);
+});
+
+test("an admin invites, disables and gives back a password", async () => {
+  assert.ok(adminPassword, "set CHAT_ADMIN to an admin's name, a colon and the password");
+  const root = await Person.logIn(browser, urls[0], adminName, adminPassword);
+  let panel = await settings(root, "Registration");
+  await panel.getByRole("radio", { name: "Only who is invited" }).check();
+  await panel.getByRole("button", { name: "Save" }).click();
+  await panel.getByText("Saved.").waitFor();
+
+  // Nobody comes in by themselves now; who is invited does.
+  const cat = await Person.visit(browser, urls[1], fresh("cat"));
+  await cat.page.getByRole("textbox", { name: "Name" }).fill(cat.name);
+  await cat.page.getByLabel("Password").fill(PASSWORD);
+  await cat.page.getByRole("button", { name: "Create account" }).click();
+  await cat.page.getByRole("alert").filter({ hasText: "Ask for an invitation" }).waitFor();
+  await panel.getByRole("button", { name: "Create invitation" }).click();
+  const link = await panel.getByRole("textbox", { name: "Invitation link" }).inputValue();
+  await cat.page.goto(`${urls[1]}/${new URL(link).hash}`);
+  await cat.page.getByText("You are invited.").waitFor();
+  await cat.page.getByRole("textbox", { name: "Name" }).fill(cat.name);
+  await cat.page.getByLabel("Password").fill(PASSWORD);
+  await cat.page.getByRole("button", { name: "Create account" }).click();
+  await cat.rooms.waitFor();
+  assert.equal(new URL(cat.page.url()).hash, "", "a used link does not stay in the address");
+  panel = await settings(root, "Registration");
+  await panel.getByText("used 1 of 1").first().waitFor();
+  await panel.getByRole("radio", { name: "Anybody" }).check();
+  await panel.getByRole("button", { name: "Save" }).click();
+  await panel.getByText("Saved.").waitFor();
+
+  // Disabled: out at once, on whichever node. Enabled again, with a new password.
+  panel = await settings(root, "People");
+  await panel.getByRole("searchbox", { name: "Find by name" }).fill(cat.name);
+  await panel.getByRole("button", { name: `Disable ${cat.name}` }).click();
+  await root.page.getByRole("dialog", { name: `Disable ${cat.name}?` }).getByRole("button", { name: "Disable" }).click();
+  await cat.page.getByRole("button", { name: "Log in" }).waitFor();
+  await panel.getByRole("button", { name: `Enable ${cat.name}` }).click();
+  await panel.getByRole("button", { name: `Reset password ${cat.name}` }).click();
+  const reset = await panel.getByRole("textbox", { name: `A link for ${cat.name}` }).inputValue();
+  await cat.page.goto(`${urls[2]}/${new URL(reset).hash}`);
+  await cat.page.getByLabel("New password").fill("quite another one");
+  await cat.page.getByRole("button", { name: "Set password and log in" }).click();
+  await cat.rooms.waitFor();
+  assert.deepEqual([...root.faults, ...cat.faults], []);
+});

@@ -1,0 +1,87 @@
+/** Files go with messages: chosen, named, taken away, sent, seen and downloaded; also when the page is left before they are sent. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { fresh, kill, nameOf, openBrowser, Person, start, until, urls } from "./people.mjs";
+
+/** A picture of two by two points. */
+const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR4nGP8z8Dwn4GBgYGJAQoAHxcCAk+Uzr4AAAAASUVORK5CYII=", "base64");
+const LARGE = Buffer.alloc(3_500_000, "large ");
+
+/** @type {import("playwright-core").Browser} */
+let browser;
+before(async () => {
+  browser = await openBrowser();
+});
+after(() => browser?.close());
+
+/**
+ * @param {Person} person
+ * @param {{ name: string, mimeType: string, buffer: Buffer }[]} files
+ */
+async function attach(person, files) {
+  const [chooser] = await Promise.all([person.page.waitForEvent("filechooser"), person.page.getByRole("button", { name: "Attach files" }).click()]);
+  await chooser.setFiles(files);
+}
+
+/**
+ * @param {Person} person
+ * @param {string} name
+ */
+async function downloaded(person, name) {
+  const [download] = await Promise.all([person.page.waitForEvent("download"), person.page.getByRole("button", { name: `Download ${name}` }).click()]);
+  assert.equal(download.suggestedFilename(), name);
+  const chunks = [];
+  for await (const chunk of await download.createReadStream()) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+test("files are sent with a message and read by the others", async () => {
+  const ann = await Person.arrive(browser, urls[0], fresh("ann"));
+  const bob = await Person.arrive(browser, urls[1], fresh("bob"));
+  const room = fresh("files");
+  await ann.createRoom(room);
+  await until("bob's page lists the room", async () => (await bob.rooms.getByText(room).count()) > 0);
+  await bob.open(room);
+
+  await attach(ann, [
+    { name: "small picture.png", mimeType: "image/png", buffer: PNG },
+    { name: "not this one.txt", mimeType: "text/plain", buffer: Buffer.from("secret") },
+    { name: "large.bin", mimeType: "application/octet-stream", buffer: LARGE },
+  ]);
+  const chips = ann.page.getByRole("list", { name: "Attached files" });
+  assert.equal(await chips.getByRole("listitem").count(), 3);
+  await chips.getByRole("button", { name: "Remove not this one.txt" }).click();
+  await ann.say("two files");
+  await bob.sees("two files");
+  const message = bob.message("two files");
+  assert.equal(await message.getByRole("list", { name: "Files" }).getByRole("listitem").count(), 2);
+  assert.equal(await bob.page.getByText("not this one").count(), 0);
+  await message.getByRole("button", { name: "Open small picture.png" }).locator("img").waitFor();
+  assert.ok((await downloaded(bob, "small picture.png")).equals(PNG));
+  assert.ok((await downloaded(bob, "large.bin")).equals(LARGE));
+  await ann.sees("two files");
+  assert.equal(await ann.message("two files").count(), 1);
+  assert.deepEqual([...ann.faults, ...bob.faults], []);
+});
+
+test("a file written without a majority is sent after a reload, once", async () => {
+  const last = urls.length - 1;
+  const ann = await Person.arrive(browser, urls[last], fresh("ann"));
+  const room = fresh("waiting-files");
+  await ann.createRoom(room);
+  const gone = urls.slice(0, Math.ceil(urls.length / 2)).map(nameOf);
+  for (const node of gone) await kill(node);
+  await ann.status.filter({ hasText: "No majority" }).waitFor();
+  await attach(ann, [{ name: "kept.txt", mimeType: "text/plain", buffer: Buffer.from("kept all the same") }]);
+  await ann.page.getByRole("list", { name: "Attached files" }).getByText("kept.txt").waitFor();
+  await ann.say("with a file");
+  await ann.message("with a file").filter({ hasText: "sending" }).waitFor();
+  await ann.page.reload();
+  await ann.message("with a file").filter({ hasText: "sending" }).getByText("kept.txt").waitFor();
+  for (const node of gone) await start(node);
+  await ann.sees("with a file");
+  assert.equal(String(await downloaded(ann, "kept.txt")), "kept all the same");
+  assert.equal(await ann.message("with a file").count(), 1);
+  assert.deepEqual(ann.faults, []);
+});

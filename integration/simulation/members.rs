@@ -1,0 +1,232 @@
+//! Who is in the cluster: operators who change that, disks that are lost, and empty ones that ask to be let in.
+//!
+//! A disk is lost only while the others can do without it: never more than a minority of the voters at a time, and
+//! not while a change of members is under way, which may need that very vote.
+
+use std::sync::Arc;
+
+use chat_actors::chat::command::LEVEL;
+use chat_actors::ids::RaftId;
+use chat_actors::membership::{Node, Roll};
+use chat_actors::messages::members::{Settled, Wish};
+use raft::eraftpb::{EntryType, Message};
+
+use super::disk::Disk;
+use super::world::{Event, World};
+
+/// How long what was sent to others may be on its way.
+const ON_ITS_WAY_US: u64 = 1_000_000;
+/// Between two tries to be let in.
+const ASKS_AGAIN_US: (u64, u64) = (100_000, 400_000);
+/// How often, in a thousand ticks, a node hears from another one whether it was removed.
+const HEARS_PER_MILLE: u64 = 50;
+
+fn name(host: usize) -> String {
+    format!("node{}", host + 1)
+}
+
+fn addresses(host: usize) -> (String, String) {
+    (format!("http://{}:1", name(host)), format!("http://{}:2", name(host)))
+}
+
+impl World {
+    /// The machine on whose disk that replica lives.
+    pub fn place_of(&self, id: RaftId) -> Option<usize> {
+        self.hosts.iter().position(|host| host.id == id && host.joining.is_none())
+    }
+
+    pub fn deliver(&mut self, host: usize, message: Message) {
+        let (from, to) = (RaftId(message.from), RaftId(message.to));
+        if to == self.hosts[host].id && self.lets_in(host, from) {
+            self.input(host, |node| node.step(message));
+        }
+    }
+
+    /// Whether the sender is part of the cluster, as this node knows; one that was removed is told so.
+    pub fn lets_in(&mut self, host: usize, from: RaftId) -> bool {
+        let Some(process) = &self.hosts[host].process else { return false };
+        if !process.node.roll().was_removed(from) {
+            return true;
+        }
+        if let Some(place) = self.place_of(from)
+            && !self.network.is_cut(host, place)
+        {
+            self.soon((500, 20_000), Event::Dismissed { host: place, id: from });
+        }
+        false
+    }
+
+    /// Each node keeps a connection to each other one, and is told there.
+    pub fn hears_of_removal(&mut self, host: usize) {
+        if self.knobs.members_every_us > 0 && self.dice.per_mille(HEARS_PER_MILLE) {
+            let (other, id) = (self.dice.index(self.hosts.len()), self.hosts[host].id);
+            if other != host && !self.network.is_cut(host, other) {
+                self.lets_in(other, id);
+            }
+        }
+    }
+
+    /// A node hears that it was removed. Its operator empties the disk, and it may join anew.
+    pub fn dismissed(&mut self, host: usize, id: RaftId) {
+        if self.hosts[host].id != id || self.hosts[host].joining.is_some() {
+            return;
+        }
+        assert!(self.latest().was_removed(id), "only who was removed is told so");
+        self.trace(|_| format!("{} was removed", host + 1));
+        self.empty(host);
+    }
+
+    /// Rows of members were written, or came with the state of another replica.
+    pub fn members_changed(&mut self, host: usize) {
+        let (id, roll) = (self.hosts[host].id, Arc::new(self.hosts[host].disk.roll()));
+        if roll.was_removed(id) {
+            self.soon((1, 20_000), Event::Dismissed { host, id });
+        }
+        self.input(host, |node| node.members(roll));
+    }
+
+    /// A change of members is on its way to others.
+    pub fn notice_change(&mut self, message: &Message) {
+        if message.entries.iter().any(|entry| entry.get_entry_type() != EntryType::EntryNormal) {
+            self.wipes_from = self.now + ON_ITS_WAY_US;
+        }
+    }
+
+    /// Somebody wants other members, or a disk is lost.
+    pub fn members_act(&mut self) {
+        if self.calm {
+            return;
+        }
+        let every = self.knobs.members_every_us;
+        self.soon((0, 2 * every), Event::Members);
+        let host = self.dice.index(self.hosts.len());
+        if self.dice.per_mille(400) {
+            if self.hosts[host].joining.is_none() && self.may_go(host) {
+                self.trace(|_| format!("{} loses its disk", host + 1));
+                self.wiped += 1;
+                self.empty(host);
+            }
+            return;
+        }
+        let name = name(host);
+        let (peer, public) = addresses(host);
+        let wish = match self.dice.below(6) {
+            0..3 => Wish::Remove { name },
+            3 => Wish::Lead { name },
+            4 => Wish::Promote { name },
+            _ => Wish::Add { name, peer, public, learner: self.dice.per_mille(500) },
+        };
+        if let Some(leader) = self.leader_for(None) {
+            self.wish(leader, &wish, None);
+        }
+    }
+
+    pub fn ask_to_join(&mut self, host: usize) {
+        let Some(disk) = self.hosts[host].joining.clone() else { return };
+        self.soon(ASKS_AGAIN_US, Event::AskToJoin { host });
+        let Some(leader) = self.leader_for(Some(host)) else { return };
+        let Some(process) = &self.hosts[leader].process else { return };
+        let gone = process.node.roll().id_of(&name(host));
+        let (peer, public) = addresses(host);
+        let wish = Wish::Join { name: name(host), peer, public, disk: disk.clone(), gone, level: LEVEL };
+        self.wish(leader, &wish, Some((host, disk)));
+    }
+
+    /// Some node that takes itself for the leader, and is reached from there.
+    fn leader_for(&mut self, host: Option<usize>) -> Option<usize> {
+        let mut leaders: Vec<usize> = (0..self.hosts.len()).collect();
+        leaders.retain(|&place| {
+            let at = &self.hosts[place];
+            let leads = at.process.as_ref().is_some_and(|process| process.node.core().leadership().leads);
+            let hears = |host| !self.network.is_cut(host, place) && !self.network.is_cut(place, host);
+            leads && at.stalled_until <= self.now && host.is_none_or(hears)
+        });
+        (!leaders.is_empty()).then(|| self.dice.pick(&leaders))
+    }
+
+    fn wish(&mut self, leader: usize, wish: &Wish, asker: Option<(usize, String)>) {
+        let mut asked = None;
+        self.input(leader, |node| asked = Some(node.wish(wish)));
+        self.trace(|_| format!("{} is asked for {wish:?}: {asked:?}", leader + 1));
+        match (asked, &mut self.hosts[leader].process) {
+            (Some(Ok(number)), Some(process)) => {
+                process.wishes.insert(number, asker);
+            }
+            (Some(Err(settled)), _) => self.answered(settled, asker),
+            _ => {}
+        }
+    }
+
+    /// A wish has come to something.
+    pub fn settled(&mut self, leader: usize, number: u64, settled: Settled) {
+        let Some(process) = &mut self.hosts[leader].process else { return };
+        if let Some(asker) = process.wishes.remove(&number) {
+            self.trace(|_| format!("{}: {settled:?}", leader + 1));
+            self.members_changed += usize::from(matches!(settled, Settled::Done(_) | Settled::Joined { .. }));
+            self.answered(settled, asker);
+        }
+    }
+
+    fn answered(&mut self, settled: Settled, asker: Option<(usize, String)>) {
+        let (Settled::Joined { raft_id, roll }, Some((host, disk))) = (settled, asker) else { return };
+        // The answer may be lost: it asks again then.
+        let lost = !self.calm && self.dice.per_mille(200);
+        if !lost && self.hosts[host].joining.as_ref() == Some(&disk) {
+            self.admit(host, raft_id, roll.here());
+        }
+    }
+
+    fn admit(&mut self, host: usize, id: RaftId, among: Vec<Node>) {
+        self.trace(|_| format!("{} is let in as {id}", host + 1));
+        assert!(self.hosts.iter().all(|other| other.id != id), "an id has one life of one disk");
+        let at = &mut self.hosts[host];
+        at.joining = None;
+        at.id = id;
+        at.disk = Disk::admitted(id, among, self.bug);
+        self.restart_soon(host);
+    }
+
+    /// The machine begins with an empty disk.
+    fn empty(&mut self, host: usize) {
+        self.kill(host, false);
+        let drawn = format!("{:016x}", self.dice.next());
+        let at = &mut self.hosts[host];
+        at.life += 1;
+        at.disk = Disk::admitted(at.id, Vec::new(), self.bug);
+        at.joining = Some(drawn);
+        self.soon((1_000, 1_000_000), Event::AskToJoin { host });
+    }
+
+    /// Everybody, as of the last entry that any disk has applied.
+    pub fn latest(&self) -> Roll {
+        let disks = self.hosts.iter().filter(|host| host.joining.is_none()).map(|host| &host.disk);
+        disks.max_by_key(|disk| disk.written.applied).map(Disk::roll).unwrap_or_default()
+    }
+
+    /// Whether the others can do without that machine.
+    pub fn may_go(&mut self, host: usize) -> bool {
+        if self.knobs.members_every_us == 0 {
+            return true;
+        }
+        let roll = self.latest();
+        let changes = self.now < self.wipes_from || roll.is_joint() || self.hosts.iter().any(is_changing);
+        if changes {
+            return false;
+        }
+        let goes =
+            |place: Option<usize>| place.is_none_or(|place| place == host || self.away.contains(&place));
+        let gone = roll.conf.voters.iter().filter(|&&id| goes(self.place_of(RaftId(id)))).count();
+        gone * 2 < roll.conf.voters.len()
+    }
+}
+
+/// It leads a change of members, or its log holds one that it has not applied.
+fn is_changing(host: &super::host::Host) -> bool {
+    let leads = host.process.as_ref().is_some_and(|process| {
+        let core = process.node.core();
+        core.leadership().leads && core.is_changing()
+    });
+    let image = &host.disk.written;
+    let ahead = image.log.iter().filter(|entry| entry.index > image.applied);
+    leads || ahead.into_iter().any(|entry| entry.get_entry_type() != EntryType::EntryNormal)
+}

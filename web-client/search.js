@@ -1,0 +1,88 @@
+/** Looking for messages: asks the servers page by page, and lets through what the filters mean. */
+
+import { list, readMessage } from "./frames.js";
+import { readQuery } from "./query.js";
+import { problemOf } from "./refusal.js";
+
+const PAGE = 20;
+const PAGE_LONG = 100;
+/** With a date the servers are asked for more, but not for ever: those who want can look further. */
+const PAGES_MAX = 5;
+
+/**
+ * @typedef {import("./types.js").Message} Message
+ * @typedef {{ message: Message, hit: [number, number][] }} Hit
+ * @typedef {{ hits: Hit[], more: boolean, partial: boolean, problem: import("./types.js").Problem | "no word" | "no room" | null }} Page
+ */
+
+export class Search {
+  #ask;
+  #rooms;
+  #me;
+  /** What was asked for last; an answer to anything else comes too late. */
+  #typed = "";
+  /** @type {number | null} */
+  #before = null;
+
+  /**
+   * @param {object} ports
+   * @param {(op: string, fields: Record<string, unknown>) => Promise<Record<string, any>>} ports.ask
+   * @param {() => { room: number, title: string }[]} ports.rooms the person's own
+   * @param {() => string} ports.me
+   */
+  constructor({ ask, rooms, me }) {
+    this.#ask = ask;
+    this.#rooms = rooms;
+    this.#me = me;
+  }
+
+  /**
+   * @param {string} typed
+   * @param {boolean} [further] the next page of the same
+   * @returns {Promise<Page | null>} null when something else was asked for meanwhile
+   */
+  async find(typed, further = false) {
+    if (!further) this.#before = null;
+    this.#typed = typed;
+    const query = readQuery(typed);
+    const none = { hits: [], more: false, partial: false };
+    if (query.text === "") return { ...none, problem: "no word" };
+    const fields = { text: query.text, limit: query.before === null ? PAGE : PAGE_LONG };
+    if (query.from !== null) Object.assign(fields, { from: query.from === "me" ? this.#me() : query.from });
+    if (query.room !== null) {
+      const wanted = query.room.toLowerCase();
+      const room = this.#rooms().find(({ title }) => title.toLowerCase() === wanted) ?? this.#rooms().find(({ title }) => title.toLowerCase().startsWith(wanted));
+      if (!room) return { ...none, problem: "no room" };
+      Object.assign(fields, { room: room.room });
+    }
+    /** @type {Hit[]} */
+    const hits = [];
+    let partial = false;
+    try {
+      for (let page = 0; page < (query.before === null ? 1 : PAGES_MAX); page++) {
+        const reply = await this.#ask("search", this.#before === null ? fields : { ...fields, before: this.#before });
+        if (this.#typed !== typed) return null;
+        partial ||= reply.partial === true;
+        const found = list(reply.messages).flatMap(readHit);
+        hits.push(...found.filter(({ message }) => query.before === null || message.time < query.before));
+        const last = found.at(-1);
+        if (reply.more !== true || !last) return { hits, more: false, partial, problem: null };
+        this.#before = last.message.at;
+        if (hits.length >= PAGE) break;
+      }
+      return { hits, more: true, partial, problem: null };
+    } catch (error) {
+      return this.#typed === typed ? { ...none, hits, problem: problemOf(error) } : null;
+    }
+  }
+}
+
+/**
+ * @param {any} from
+ * @returns {Hit[]}
+ */
+function readHit(from) {
+  const message = readMessage(from);
+  const pairs = list(from?.hit).filter((pair) => Array.isArray(pair) && pair.length === 2 && pair.every(Number.isInteger));
+  return message ? [{ message, hit: pairs }] : [];
+}

@@ -1,0 +1,141 @@
+/** The files that go with the message one is writing: chosen, pasted or dropped, each a chip that can be taken away. */
+
+import { h, keyed, set, unseen } from "../dom.js";
+import { icon } from "../icons.js";
+import { size } from "../sizes.js";
+import { problemWords, words } from "../words.js";
+
+const FILES_MAX = 20;
+
+/**
+ * @typedef {import("../types.js").Local} Local
+ *
+ * @param {object} context
+ * @param {import("../uploads.js").Uploads} context.uploads
+ * @param {() => number} context.limit bytes for a file
+ * @param {() => void} context.changed
+ * @param {(problem: string) => void} context.complain
+ * @param {() => void} context.focus back to the text
+ */
+export function attachedView({ uploads, limit, changed, complain, focus }) {
+  const text = words.composer;
+  /** @type {Local[]} */
+  let files = [];
+  const element = h("ul", { class: "attached", "aria-label": text.attached, hidden: true });
+  const input = h("input", {
+    type: "file", multiple: true, hidden: true,
+    onchange: () => {
+      add([...(input.files ?? [])]);
+      input.value = "";
+    },
+  });
+  const button = h("button", { type: "button", class: "icon-button", title: text.attach, onclick: () => input.click() }, icon("clip"), unseen(text.attach));
+
+  /** @param {File[]} chosen */
+  function add(chosen) {
+    for (const file of chosen) {
+      if (files.length >= FILES_MAX) {
+        complain(text.tooMany(FILES_MAX));
+        break;
+      }
+      if (file.size > limit()) complain(text.tooBig(file.name, size(limit())));
+      else files = [...files, uploads.add(file)];
+    }
+    show();
+    changed();
+    focus();
+  }
+
+  /** @param {Local} file */
+  function remove(file) {
+    files = files.filter((other) => other.id !== file.id);
+    uploads.forget([file]);
+    show();
+    changed();
+    focus();
+  }
+
+  function show() {
+    element.hidden = files.length === 0;
+    keyed(element, files, {
+      key: (file) => file.id,
+      create: (file) =>
+        h(
+          "li",
+          { class: "attached-file" },
+          icon("file"),
+          h("span", { class: "title", dir: "auto" }, file.name),
+          h("span", { class: "hint" }),
+          h("button", { type: "button", class: "icon-button small", title: text.detach(file.name), onclick: () => remove(file) }, icon("close"), unseen(text.detach(file.name))),
+          h("span", { class: "progress", "aria-hidden": "true" }),
+        ),
+      update(chip, file) {
+        const state = uploads.state(file.id);
+        const part = file.bytes === 0 ? 1 : (state?.sent ?? 0) / file.bytes;
+        const note = /** @type {HTMLElement} */ (chip.children[2]);
+        const said = state?.problem ? words.files.failed : state?.file ? size(file.bytes) : `${size(file.bytes)}, ${part > 0 ? words.files.uploading(Math.floor(part * 100)) : words.files.waiting}`;
+        if (note.textContent !== said) note.textContent = said;
+        /** @type {HTMLElement} */ (chip.lastElementChild).style.setProperty("--part", state?.file ? "0" : String(part));
+        if (state?.problem && !chip.dataset.failed) complain(text.failed(file.name, problemWords(state.problem)));
+        set(chip, { "data-failed": state?.problem ? "yes" : null });
+      },
+    });
+  }
+  uploads.addEventListener("change", show);
+
+  return {
+    element,
+    input,
+    button,
+    add,
+    get files() {
+      return files;
+    },
+    /** Those of a draft, after a reload; none once they are sent. @param {Local[]} now */
+    set(now) {
+      files = now;
+      for (const file of now) void uploads.finished(file).catch(() => undefined);
+      show();
+    },
+    stop: () => uploads.removeEventListener("change", show),
+  };
+}
+
+/**
+ * Files dropped on an element or pasted into it.
+ * @param {HTMLElement} area
+ * @param {(files: File[]) => void} add
+ */
+export function takeFiles(area, add) {
+  let inside = 0;
+  const veil = h("div", { class: "drop-veil", hidden: true, "aria-hidden": "true" }, h("p", {}, words.composer.drop));
+  area.append(veil);
+  const withFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files") ?? false;
+  const show = () => (veil.hidden = inside <= 0);
+  area.addEventListener("dragenter", (event) => {
+    if (!withFiles(event)) return;
+    event.preventDefault();
+    inside += 1;
+    show();
+  });
+  area.addEventListener("dragleave", (event) => {
+    if (!withFiles(event)) return;
+    inside -= 1;
+    show();
+  });
+  area.addEventListener("dragover", (event) => withFiles(event) && event.preventDefault());
+  area.addEventListener("drop", (event) => {
+    if (!withFiles(event)) return;
+    event.preventDefault();
+    inside = 0;
+    show();
+    add([...(event.dataTransfer?.files ?? [])]);
+  });
+  area.addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])];
+    // A copied table or page comes with its text and a picture of it: then the text is meant.
+    if (files.length === 0 || event.clipboardData?.types.includes("text/plain")) return;
+    event.preventDefault();
+    add(files);
+  });
+}

@@ -1,0 +1,128 @@
+/**
+ * Completion in a text box: what begins with a sign such as `@` is looked up while it is typed. The focus stays in the box;
+ * arrows choose, Enter or Tab takes, Escape leaves it as typed.
+ *
+ * @typedef {object} Suggestion
+ * @property {string} insert what takes the place of what was typed
+ * @property {(Node | string)[]} look
+ *
+ * @typedef {object} Source
+ * @property {string} sign
+ * @property {number} least so many characters behind the sign before anything is suggested
+ * @property {string} label of the list
+ * @property {() => Promise<unknown> | null} [ready] what must be waited for before the first look
+ * @property {(typed: string) => Suggestion[]} find
+ */
+
+import { h, set } from "../dom.js";
+
+const TOKEN = /(?:^|[\s([{"'>/])([@:])([\p{L}\p{N}_.+-]{0,40})$/u;
+
+let counter = 0;
+
+/**
+ * @param {HTMLTextAreaElement} box
+ * @param {Source[]} sources
+ */
+export function completion(box, sources) {
+  const id = `completion-${++counter}`;
+  const list = h("ul", { class: "completion", role: "listbox", id, hidden: true });
+  /** @type {Suggestion[]} */
+  let found = [];
+  let chosen = 0;
+  let from = 0;
+  /** Where Escape was pressed: not asked again until another token begins. */
+  let dismissed = -1;
+  set(box, { "aria-autocomplete": "list", "aria-haspopup": "listbox" });
+
+  const close = () => {
+    found = [];
+    list.hidden = true;
+    set(box, { "aria-controls": null, "aria-activedescendant": null });
+  };
+
+  const choose = (/** @type {number} */ index) => {
+    chosen = (index + found.length) % found.length;
+    [...list.children].forEach((option, at) => set(option, { "aria-selected": String(at === chosen) }));
+    const option = list.children[chosen];
+    option.scrollIntoView({ block: "nearest" });
+    set(box, { "aria-activedescendant": option.id });
+  };
+
+  const update = () => {
+    const { selectionStart: caret, selectionEnd, value } = box;
+    const match = caret === selectionEnd ? TOKEN.exec(value.slice(Math.max(0, caret - 60), caret)) : null;
+    const source = match && sources.find(({ sign }) => sign === match[1]);
+    if (!match || !source) dismissed = -1;
+    if (!match || !source || match[2].length < source.least) return close();
+    const wait = source.ready?.();
+    if (wait) {
+      void wait.then((came) => came && document.activeElement === box && update());
+      return close();
+    }
+    from = caret - match[2].length - 1;
+    if (from === dismissed) return close();
+    found = source.find(match[2]);
+    if (found.length === 0) return close();
+    list.replaceChildren(
+      ...found.map(({ look }, at) =>
+        h("li", { role: "option", id: `${id}-${at}`, onmousedown: (/** @type {Event} */ event) => event.preventDefault(), onclick: () => take(at) }, ...look),
+      ),
+    );
+    list.setAttribute("aria-label", source.label);
+    list.hidden = false;
+    set(box, { "aria-controls": id });
+    choose(0);
+  };
+
+  const take = (/** @type {number} */ index) => {
+    const { insert } = found[index];
+    close();
+    insertText(box, `${insert} `, from, box.selectionEnd);
+  };
+
+  box.addEventListener("input", update);
+  box.addEventListener("click", update);
+  box.addEventListener("keyup", (event) => {
+    if (["ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key)) update();
+  });
+  box.addEventListener("blur", close);
+
+  return {
+    element: list,
+    /**
+     * The keys that belong to an open list. To be asked before anything else is done with a key.
+     * @param {KeyboardEvent} event
+     * @returns {boolean} whether it was one
+     */
+    key(event) {
+      if (list.hidden || event.isComposing) return false;
+      if (event.key === "ArrowDown") choose(chosen + 1);
+      else if (event.key === "ArrowUp") choose(chosen - 1);
+      else if ((event.key === "Enter" || event.key === "Tab") && !event.shiftKey) take(chosen);
+      else if (event.key === "Escape") {
+        dismissed = from;
+        close();
+      } else return false;
+      event.preventDefault();
+      event.stopPropagation();
+      return true;
+    },
+  };
+}
+
+/**
+ * Puts text into a box in place of a part of it, so that the browser can undo it.
+ * @param {HTMLTextAreaElement} box
+ * @param {string} text
+ * @param {number} [from]
+ * @param {number} [to]
+ */
+export function insertText(box, text, from = box.selectionStart, to = box.selectionEnd) {
+  box.focus();
+  box.setSelectionRange(from, to);
+  // Old, but the only way that keeps the undo history; it fires `input` itself.
+  if (document.execCommand("insertText", false, text)) return;
+  box.setRangeText(text, from, to, "end");
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+}

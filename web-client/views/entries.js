@@ -1,0 +1,64 @@
+/** What the conversation consists of: messages, and the lines between them. */
+
+import { h } from "../dom.js";
+import { firstLine } from "../text.js";
+import { dayKey, dayName, sameGroup } from "../time.js";
+import { words } from "../words.js";
+import { createMessage } from "./message.js";
+
+/**
+ * @typedef {import("../pending.js").Shown} Shown
+ * @typedef {import("./message.js").Row} Row
+ * @typedef {{ kind: "message", key: string, row: Row } | { kind: "day" | "fresh" | "start", key: string, text: string }} Entry
+ */
+
+/** @param {Entry} entry */
+export function createEntry(entry) {
+  if (entry.kind === "message") return createMessage(entry.row);
+  return h("p", { class: `divider ${entry.kind}` }, h("span", { dir: "auto" }, entry.text));
+}
+
+/**
+ * Messages with the lines between them: days, and where the new ones begin.
+ * @param {Shown[]} shown
+ * @param {number | null} newFrom
+ * @param {string} beginning
+ * @param {(seq: number) => { name: string, text: string } | null} quote
+ * @param {import("./message.js").Acts} acts
+ * @returns {Entry[]}
+ */
+export function entriesOf(shown, newFrom, beginning, quote, acts) {
+  /** @type {Entry[]} */
+  const entries = [];
+  const now = Date.now();
+  let day = "";
+  let freshDone = newFrom === null;
+  /** @type {import("../types.js").Message | null} */
+  let before = null;
+  if (shown[0]?.message.seq === 1) entries.push({ kind: "start", key: "start", text: beginning });
+  for (const one of shown) {
+    const { message } = one;
+    const itsDay = dayKey(message.time);
+    let line = false;
+    if (itsDay !== day) {
+      day = itsDay;
+      line = true;
+      entries.push({ kind: "day", key: `day ${itsDay}`, text: dayName(message.time, now, words.room) });
+    }
+    if (!freshDone && newFrom !== null && message.seq >= newFrom) {
+      freshDone = true;
+      line = true;
+      entries.push({ kind: "fresh", key: "fresh", text: words.room.fresh });
+    }
+    const grouped = !line && before !== null && message.reply_to === null && sameGroup(before, message);
+    const display = acts.display(message.from);
+    const quoted = message.reply_to === null ? null : quote(message.reply_to);
+    const signature = JSON.stringify([
+      message.at, message.text, message.time, message.deleted, message.edited, message.reactions, message.files.length,
+      one.state, one.item?.problem, message.text.includes("@") && acts.people(), grouped, display, quoted && [quoted.name, firstLine(quoted.text, 120)], message.seq,
+    ]);
+    entries.push({ kind: "message", key: one.key, row: { shown: one, grouped, display, quote: quoted, signature } });
+    before = message;
+  }
+  return entries;
+}

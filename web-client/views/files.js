@@ -1,0 +1,146 @@
+/** The files of a message: pictures are shown in a place of fixed size, sound and film can be played, everything can be downloaded. */
+
+import { h, unseen } from "../dom.js";
+import { icon } from "../icons.js";
+import { isPicture, isPreview, playedAs } from "../media.js";
+import { problemOf } from "../refusal.js";
+import { size } from "../sizes.js";
+import { problemWords, words } from "../words.js";
+
+/**
+ * @typedef {import("../types.js").Attachment} Attachment
+ *
+ * @typedef {object} Shelf  where files come from
+ * @property {import("../media.js").Media} media
+ * @property {import("../uploads.js").Uploads} uploads
+ */
+
+/**
+ * @param {Attachment[]} files
+ * @param {Shelf} shelf
+ */
+export function fileList(files, shelf) {
+  return h("ul", { class: "files", "aria-label": words.files.list }, ...files.map((file) => h("li", {}, ...(file.local ? waiting(file, file.local, shelf) : there(file, shelf)))));
+}
+
+/**
+ * @param {Attachment} file
+ * @param {Shelf} shelf
+ */
+function there(file, { media }) {
+  const text = words.files;
+  const problem = h("p", { class: "problem", hidden: true });
+  const attempt = async (/** @type {HTMLElement} */ button, /** @type {() => Promise<void>} */ act) => {
+    if (button.getAttribute("aria-busy")) return;
+    problem.hidden = true;
+    button.setAttribute("aria-busy", "true");
+    try {
+      await act();
+    } catch (error) {
+      const { code, ...rest } = problemOf(error);
+      problem.textContent = code === "unavailable" || code === "timeout" ? text.unreachable : problemWords({ code, ...rest });
+      problem.hidden = false;
+    }
+    button.removeAttribute("aria-busy");
+  };
+  const save = h(
+    "button",
+    { type: "button", class: "icon-button", title: text.download(file.name), onclick: () => attempt(save, () => media.download(file)) },
+    icon("save"),
+    unseen(text.download(file.name)),
+  );
+  const row = h("div", { class: "file" }, icon(pictureOf(file)), h("span", { class: "file-name", dir: "auto" }, file.name), h("span", { class: "hint" }, size(file.bytes)), save);
+  const kind = playedAs(file);
+  if (kind) {
+    const play = h("button", { type: "button", class: "button small" }, icon("play"), h("span", {}, text.play(file.name)));
+    play.addEventListener("click", () =>
+      attempt(play, async () => {
+        const player = h(kind, { controls: true, autoplay: true, preload: "metadata", src: await media.link(file), class: `player ${kind}`, "aria-label": file.name });
+        play.replaceWith(player);
+        player.focus();
+        // A link ends after a while: then playing on asks for another.
+        player.addEventListener("error", () => player.replaceWith(play), { once: true });
+      }),
+    );
+    return [row, play, problem];
+  }
+  if (!isPicture(file)) return [row, problem];
+  const image = h("img", { alt: "", class: "picture" });
+  const preview = h("button", { type: "button", class: "preview", onclick: () => attempt(preview, () => openPicture(file, media)) }, image, unseen(text.open(file.name)));
+  if (isPreview(file)) whenNear(preview, () => void media.url(file).then((url) => (image.src = url), () => preview.remove()));
+  else preview.append(h("span", {}, text.show(file.name)));
+  return [preview, row, problem];
+}
+
+/**
+ * A file of a message that is not sent yet.
+ * @param {Attachment} file
+ * @param {string} id
+ * @param {Shelf} shelf
+ */
+function waiting(file, id, { uploads }) {
+  const note = h("span", { class: "hint" });
+  const update = () => {
+    const state = uploads.state(id);
+    const part = file.bytes === 0 ? 1 : (state?.sent ?? 0) / file.bytes;
+    note.textContent = state?.problem ? words.files.failed : state?.file ? words.files.ready : part > 0 ? words.files.uploading(Math.floor(part * 100)) : words.files.waiting;
+  };
+  const moved = () => {
+    if (note.isConnected) update();
+    else uploads.removeEventListener("change", moved);
+  };
+  update();
+  uploads.addEventListener("change", moved);
+  return [h("div", { class: "file" }, icon(pictureOf(file)), h("span", { class: "file-name", dir: "auto" }, file.name), h("span", { class: "hint" }, size(file.bytes)), note)];
+}
+
+/**
+ * @param {Attachment} file
+ * @param {import("../media.js").Media} media
+ */
+async function openPicture(file, media) {
+  // Opened before anything is waited for, else it counts as unasked.
+  const tab = window.open("", "_blank");
+  try {
+    const url = await media.url(file);
+    if (!tab) return await media.download(file);
+    tab.opener = null;
+    tab.location.replace(url);
+  } catch (error) {
+    tab?.close();
+    throw error;
+  }
+}
+
+/** @param {Attachment} file @returns {Parameters<typeof icon>[0]} */
+function pictureOf(file) {
+  if (file.type.startsWith("image/")) return "picture";
+  return file.type.startsWith("audio/") ? "sound" : file.type.startsWith("video/") ? "play" : "file";
+}
+
+/** @type {WeakMap<Element, () => void>} */
+const near = new WeakMap();
+const observer =
+  typeof IntersectionObserver === "function"
+    ? new IntersectionObserver(
+        (entries) => {
+          for (const { target, isIntersecting } of entries) {
+            if (!isIntersecting) continue;
+            observer?.unobserve(target);
+            near.get(target)?.();
+          }
+        },
+        { rootMargin: "600px" },
+      )
+    : null;
+
+/**
+ * Acts once an element comes near to being seen.
+ * @param {Element} element
+ * @param {() => void} act
+ */
+function whenNear(element, act) {
+  if (!observer) return act();
+  near.set(element, act);
+  observer.observe(element);
+}

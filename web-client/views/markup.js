@@ -1,0 +1,67 @@
+/** Light formatting as nodes. */
+
+import { h } from "../dom.js";
+import { isEmojiOnly, parse } from "../markup.js";
+
+/**
+ * @typedef {import("../markup.js").Block} Block
+ * @typedef {import("../markup.js").Inline} Inline
+ *
+ * @typedef {object} Names  who is who, for mentions
+ * @property {(name: string) => boolean} known
+ * @property {string} me
+ */
+
+/**
+ * @param {string} text
+ * @param {Names} names
+ * @returns {HTMLDivElement}
+ */
+export function markup(text, names) {
+  const element = h("div", { class: isEmojiOnly(text) ? "text big" : "text" });
+  element.append(...parse(text, names.known).map((block) => blockNode(block, names)));
+  return element;
+}
+
+/**
+ * @param {Block} block
+ * @param {Names} names
+ * @returns {HTMLElement}
+ */
+function blockNode(block, names) {
+  switch (block.kind) {
+    case "fence":
+      // Lines of code may be longer than the page is wide: then one moves along them, also by the keyboard.
+      return h("pre", { tabIndex: 0 }, h("code", {}, block.text));
+    case "quote":
+      return h("blockquote", {}, ...block.blocks.map((inner) => blockNode(inner, names)));
+    case "list": {
+      const items = block.items.map((item) => h("li", { dir: "auto" }, ...nodes(item, names)));
+      return block.start === null ? h("ul", {}, ...items) : h("ol", { start: block.start === 1 ? null : block.start }, ...items);
+    }
+    case "paragraph":
+      return h("p", { dir: "auto" }, ...nodes(block.children, names));
+  }
+}
+
+/**
+ * @param {Inline[]} pieces
+ * @param {Names} names
+ * @returns {(Node | string)[]}
+ */
+function nodes(pieces, names) {
+  return pieces.map((piece) => {
+    switch (piece.kind) {
+      case "text":
+        return piece.text;
+      case "code":
+        return h("code", {}, piece.text);
+      case "link":
+        return h("a", { href: piece.href, target: "_blank", rel: "noopener noreferrer", title: piece.text === piece.href ? null : piece.href }, piece.text);
+      case "mention":
+        return h("span", { class: piece.name === names.me ? "mention me" : "mention" }, piece.text);
+      default:
+        return h(piece.kind, {}, ...nodes(piece.children, names));
+    }
+  });
+}

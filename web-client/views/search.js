@@ -1,0 +1,134 @@
+/** What a search found: each message with its hits marked, its author, room and time, and the way to its place. */
+
+import { h, unseen } from "../dom.js";
+import { icon } from "../icons.js";
+import { jump, placeLink } from "../jump.js";
+import { excerpt } from "../query.js";
+import { Search } from "../search.js";
+import { fullTime, shortTime } from "../time.js";
+import { problemWords, words } from "../words.js";
+
+const BEFORE_CHARACTERS = 60;
+const CHARACTERS = 240;
+
+/**
+ * @param {object} context
+ * @param {import("../chat.js").Chat} context.chat
+ * @param {import("../store.js").Store} context.store
+ * @param {() => void} context.close
+ * @param {(text: string) => void} context.announce
+ */
+export function searchView({ chat, store, close, announce }) {
+  const text = words.search;
+  const search = new Search({
+    ask: (op, fields) => chat.ask(op, fields),
+    rooms: () => [...store.rooms.values()].map((room) => ({ room: room.room, title: store.title(room) })),
+    me: () => store.me?.name ?? "",
+  });
+  const note = h("p", { class: "hint" });
+  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const hits = h("ol", { class: "hits" });
+  const more = h("button", { type: "button", class: "button small", hidden: true, onclick: () => further() }, text.more);
+  const closeButton = h("button", { type: "button", class: "icon-button", title: text.close, onclick: close }, icon("close"), unseen(text.close));
+  const element = h(
+    "aside",
+    { class: "panel results", "aria-label": text.heading },
+    h("div", { class: "panel-head" }, h("h2", {}, text.heading), closeButton),
+    note,
+    problem,
+    hits,
+    more,
+    h("p", { class: "hint tips" }, text.tips),
+  );
+  let typed = "";
+
+  /** @param {string} wanted */
+  async function run(wanted) {
+    typed = wanted;
+    more.hidden = true;
+    element.setAttribute("aria-busy", "true");
+    const page = await search.find(wanted);
+    if (!page) return;
+    hits.replaceChildren();
+    show(page, false);
+  }
+
+  async function further() {
+    more.setAttribute("aria-busy", "true");
+    const page = await search.find(typed, true);
+    more.removeAttribute("aria-busy");
+    if (page) show(page, true);
+  }
+
+  /**
+   * @param {import("../search.js").Page} page
+   * @param {boolean} added
+   */
+  function show(page, added) {
+    element.removeAttribute("aria-busy");
+    const rows = page.hits.map((hit) => h("li", {}, row(hit)));
+    hits.append(...rows);
+    more.hidden = !page.more;
+    problem.hidden = page.problem === null;
+    problem.textContent = problemText(page.problem);
+    const count = hits.children.length;
+    note.textContent = page.problem ? "" : `${text.count(count, page.more)}${page.partial ? ` ${text.partial}` : ""}`;
+    note.hidden = note.textContent === "";
+    if (added) rows[0]?.querySelector("a")?.focus();
+    else if (note.textContent) announce(note.textContent);
+  }
+
+  /** @param {import("../search.js").Page["problem"]} what */
+  function problemText(what) {
+    if (what === null) return "";
+    if (what === "no word") return text.noWord;
+    if (what === "no room") return text.noRoom;
+    if (what.code === "bad_request" && /unknown op/i.test(what.message)) return text.notThere;
+    return problemWords(what);
+  }
+
+  /** @param {import("../search.js").Hit} hit */
+  function row({ message, hit }) {
+    const room = store.rooms.get(message.room);
+    const pieces = excerpt(message.text.replace(/\n/g, " "), hit, BEFORE_CHARACTERS, CHARACTERS);
+    return h(
+      "a",
+      {
+        class: "hit",
+        href: placeLink(message.room, message.seq),
+        onclick: (/** @type {MouseEvent} */ event) => {
+          if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+          event.preventDefault();
+          // On a narrow page the results lie over the place that is wanted.
+          if (matchMedia("(max-width: 56.24em)").matches) close();
+          jump(message.room, message.seq);
+        },
+      },
+      h(
+        "span",
+        { class: "hit-head" },
+        h("span", { class: "author", dir: "auto" }, store.display(message.from)),
+        " ",
+        h("span", { class: "hint", dir: "auto" }, room ? store.title(room) : ""),
+        " ",
+        h("time", { class: "hint", datetime: new Date(message.time).toISOString(), title: fullTime(message.time) }, shortTime(message.time)),
+      ),
+      h("span", { class: "hit-text", dir: "auto" }, ...pieces.map((piece) => (piece.hit ? h("mark", {}, piece.text) : piece.text))),
+    );
+  }
+
+  element.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") return close();
+    const links = [...hits.querySelectorAll("a")];
+    const at = links.indexOf(/** @type {any} */ (document.activeElement));
+    if (at < 0 || (event.key !== "ArrowDown" && event.key !== "ArrowUp")) return;
+    event.preventDefault();
+    links[Math.max(0, Math.min(links.length - 1, at + (event.key === "ArrowDown" ? 1 : -1)))]?.focus();
+  });
+  return {
+    element,
+    run,
+    focus: () => (hits.querySelector("a") ?? closeButton).focus(),
+    stop: () => undefined,
+  };
+}

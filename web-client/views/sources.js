@@ -1,0 +1,67 @@
+/** What can be completed while one writes: people behind `@`, emoji behind `:`. */
+
+import { best } from "../fuzzy.js";
+import { h } from "../dom.js";
+import { words } from "../words.js";
+import { avatar } from "./avatar.js";
+import { insertText } from "./completion.js";
+
+const SHOWN = 8;
+
+/** Loaded with the first colon. @type {typeof import("../emoji.js") | null} */
+let emoji = null;
+/** @type {Promise<unknown> | null} */
+let loading = null;
+
+function loadEmoji() {
+  if (emoji) return null;
+  loading ??= import("../emoji.js").then(
+    (module) => (emoji = module),
+    // With the next colon.
+    () => (loading = null),
+  );
+  return loading;
+}
+
+/**
+ * @typedef {import("../types.js").User} User
+ *
+ * @param {() => User[]} people those who come first first
+ * @returns {import("./completion.js").Source[]}
+ */
+export function sources(people) {
+  return [
+    {
+      sign: "@",
+      least: 0,
+      label: words.complete.people,
+      find: (typed) =>
+        best(typed, people(), (user) => [user.name, user.display], SHOWN).map((user) => ({
+          insert: `@${user.name}`,
+          look: [avatar(user.name, user.display), h("span", { class: "title", dir: "auto" }, user.display), user.display === user.name ? "" : h("span", { class: "hint" }, user.name)],
+        })),
+    },
+    {
+      sign: ":",
+      least: 2,
+      label: words.complete.emoji,
+      ready: loadEmoji,
+      find: (typed) =>
+        (emoji?.findEmoji(typed, SHOWN) ?? []).map((one) => ({
+          insert: one.emoji,
+          look: [h("span", { class: "emoji" }, one.emoji), h("span", { class: "title" }, emoji?.spoken(one.name) ?? "")],
+        })),
+    },
+  ];
+}
+
+/**
+ * A name typed with both its colons becomes its emoji.
+ * @param {HTMLTextAreaElement} box
+ */
+export function replaceNamed(box) {
+  const caret = box.selectionStart;
+  const match = /(?:^|\s):([a-z0-9_+-]{2,40}):$/.exec(box.value.slice(Math.max(0, caret - 44), caret));
+  const found = match && emoji?.emojiNamed(match[1]);
+  if (match && found) insertText(box, found, caret - match[1].length - 2, caret);
+}

@@ -1,0 +1,139 @@
+/** The quick switcher: a few letters of a room's or a person's name, and Enter. */
+
+import { h, set } from "../dom.js";
+import { best } from "../fuzzy.js";
+import { icon } from "../icons.js";
+import { problemOf } from "../refusal.js";
+import { problemWords, words } from "../words.js";
+import { avatar } from "./avatar.js";
+
+const SHOWN = 12;
+
+/**
+ * @typedef {object} Target
+ * @property {string} title
+ * @property {string[]} names
+ * @property {Node} mark
+ * @property {string} note
+ * @property {() => Promise<number | null>} room opens what must be opened first
+ *
+ * @param {object} context
+ * @param {import("../chat.js").Chat} context.chat
+ * @param {import("../store.js").Store} context.store
+ * @param {(room: number) => void} context.go
+ */
+export function openSwitcher({ chat, store, go }) {
+  const text = words.switcher;
+  const before = document.activeElement;
+  const all = targets(chat, store);
+  const input = h("input", {
+    type: "text", role: "combobox", "aria-label": text.label, placeholder: text.label, "aria-expanded": "true", "aria-controls": "switcher-list",
+    "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false",
+  });
+  const options = h("ul", { role: "listbox", id: "switcher-list", "aria-label": text.label });
+  const note = h("p", { class: "hint" }, text.hint);
+  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const element = h("dialog", { class: "dialog switcher", "aria-label": text.heading }, input, options, problem, note);
+  /** @type {Target[]} */
+  let found = [];
+  let chosen = 0;
+  let left = false;
+
+  const choose = (/** @type {number} */ index) => {
+    if (found.length === 0) return set(input, { "aria-activedescendant": null });
+    chosen = (index + found.length) % found.length;
+    [...options.children].forEach((option, at) => set(option, { "aria-selected": String(at === chosen) }));
+    options.children[chosen].scrollIntoView({ block: "nearest" });
+    set(input, { "aria-activedescendant": `switcher-${chosen}` });
+  };
+  const take = async (/** @type {number} */ index) => {
+    const target = found[index];
+    if (!target) return;
+    try {
+      const room = await target.room();
+      left = true;
+      element.close();
+      if (room !== null) go(room);
+    } catch (error) {
+      problem.textContent = problemWords(problemOf(error));
+      problem.hidden = false;
+    }
+  };
+  const update = () => {
+    found = best(input.value.trim(), all, (target) => target.names, SHOWN);
+    options.replaceChildren(
+      ...found.map((target, at) =>
+        h(
+          "li",
+          { role: "option", id: `switcher-${at}`, onmousedown: (/** @type {Event} */ event) => event.preventDefault(), onclick: () => take(at) },
+          h("span", { class: "mark" }, target.mark.cloneNode(true)),
+          h("span", { class: "title", dir: "auto" }, target.title),
+          h("span", { class: "hint" }, target.note),
+        ),
+      ),
+    );
+    note.textContent = found.length === 0 ? text.none : text.hint;
+    choose(0);
+  };
+  input.addEventListener("input", update);
+  input.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    if (event.key === "ArrowDown") choose(chosen + 1);
+    else if (event.key === "ArrowUp") choose(chosen - 1);
+    else if (event.key === "Enter") void take(chosen);
+    else return;
+    event.preventDefault();
+  });
+  element.addEventListener("mousedown", (event) => event.target === element && element.close());
+  element.addEventListener("close", () => {
+    element.remove();
+    if (!left && before instanceof HTMLElement && before.isConnected) before.focus();
+  });
+  document.body.append(element);
+  element.showModal();
+  update();
+  input.focus();
+}
+
+/**
+ * Rooms by what is unread, then by name; what one could join; then people.
+ * @param {import("../chat.js").Chat} chat
+ * @param {import("../store.js").Store} store
+ * @returns {Target[]}
+ */
+function targets(chat, store) {
+  const text = words.switcher;
+  const rooms = [...store.rooms.values()].map((room) => ({ room, title: store.title(room) }));
+  rooms.sort((a, b) => Number(b.room.unread > 0) - Number(a.room.unread > 0) || a.title.localeCompare(b.title));
+  const own = rooms.map(({ room, title }) => {
+    const others = room.users.filter((name) => name !== store.me?.name);
+    return {
+      title,
+      names: [title, ...(room.kind === "direct" ? others : [])],
+      mark: room.kind === "direct" ? avatar(others[0] ?? title, title) : icon(room.kind === "private" ? "lock" : "hash"),
+      note: room.unread > 0 ? words.nav.unread(room.unread) : "",
+      room: async () => room.room,
+    };
+  });
+  const open = store.joinable.map((room) => ({
+    title: room.name,
+    names: [room.name],
+    mark: icon("hash"),
+    note: text.join,
+    room: async () => {
+      await chat.change("join", { room: room.room });
+      return room.room;
+    },
+  }));
+  const met = new Set(rooms.filter(({ room }) => room.kind === "direct" && room.users.length === 2).flatMap(({ room }) => room.users));
+  const people = [...store.users.values()].filter((user) => !user.deleted && user.name !== store.me?.name && !met.has(user.name));
+  people.sort((a, b) => Number(b.online ?? false) - Number(a.online ?? false) || (a.name < b.name ? -1 : 1));
+  const persons = people.map((user) => ({
+    title: user.display,
+    names: [user.name, user.display],
+    mark: avatar(user.name, user.display),
+    note: user.display === user.name ? (user.online ? words.nav.online : "") : user.name,
+    room: async () => (await chat.change("open_direct", { users: [user.name] })).room?.room ?? null,
+  }));
+  return [...own, ...open, ...persons];
+}
