@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use actix_http::body::SizedStream;
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use chat_actors::files::links::Claim;
 use chat_actors::files::{names, reading};
 use chat_actors::ids::FileId;
 use chat_actors::messages::files::{
-    BeginKept, BeginUpload, Begun, Discredit, Fetch, Finish, FinishKept, Keep, OpenFile,
+    BeginKept, BeginUpload, Begun, Discredit, Fetch, Finish, FinishKept, Keep, OpenFile, Secure,
 };
 use chat_actors::messages::reading::TablesAt;
 use chat_actors::session::executor::Who;
@@ -47,7 +47,7 @@ pub struct FilePorts {
     pub discredit: Port<Discredit>,
     pub fetch: Port<Fetch>,
     pub tables_at: Port<TablesAt>,
-    pub secure: Port<chat_actors::messages::files::Secure>,
+    pub secure: Port<Secure>,
 }
 
 pub async fn serve(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
@@ -98,8 +98,9 @@ async fn answer(request: &HttpRequest, inside: &Inside) -> Result<HttpResponse, 
         }
         Wanted::Nothing => {
             let mut response = api::error(416, format!("the range lies behind the file's end, at {length}"));
-            let shown = header::HeaderValue::from_str(&format!("bytes */{length}"));
-            shown.map(|shown| drop(response.headers_mut().insert(header::CONTENT_RANGE, shown))).ok();
+            if let Ok(shown) = HeaderValue::from_str(&format!("bytes */{length}")) {
+                response.headers_mut().insert(header::CONTENT_RANGE, shown);
+            }
             return Ok(response);
         }
     };

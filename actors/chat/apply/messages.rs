@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::command::Attached;
-use super::super::objects::{Event, File, Message, Role};
+use super::super::objects::{Event, Message, Role};
 use super::super::outcome::{Audience, Code, Done, Outcome, Refusal};
-use super::super::tables::{AttachmentRow, MessageRow, MuteRow, Tables, VersionRow};
+use super::super::tables::{MessageRow, MuteRow, Tables, VersionRow};
 use super::{Step, Stop, Work, id_in_use, refuse};
-use crate::ids::{At, FileId, RoomId, Seq};
+use crate::ids::{At, RoomId, Seq};
 
 /// How many different emoji one message may gather.
 pub const EMOJI_MAX: usize = 64;
@@ -49,10 +49,7 @@ impl<T: Tables> Work<'_, T> {
         };
         let done = Done::Sent { seq: message.seq, time: message.time };
         let at = self.take_at()?;
-        for (file, bytes) in files_of(&message) {
-            let (seq, gone) = (message.seq, false);
-            self.tables.put_attachment(&AttachmentRow { at, file, room, seq, bytes, gone })?;
-        }
+        self.put_attachments(at, &message, false)?;
         self.put_message(at, MessageRow { message, digest: self.digest, sent_at: at })?;
         self.unremembered(done)
     }
@@ -108,10 +105,7 @@ impl<T: Tables> Work<'_, T> {
 
         for mut row in rows.into_iter().filter(|row| !row.message.deleted) {
             let at = self.take_at()?;
-            for (file, bytes) in files_of(&row.message) {
-                let (seq, gone) = (row.message.seq, true);
-                self.tables.put_attachment(&AttachmentRow { at, file, room, seq, bytes, gone })?;
-            }
+            self.put_attachments(at, &row.message, true)?;
             row.message.text.clear();
             row.message.reactions.clear();
             row.message.files.clear();
@@ -224,18 +218,6 @@ impl<T: Tables> Work<'_, T> {
         self.tables.put_version(&VersionRow { at, text: String::new(), gone: true, ..kept })
     }
 
-    /// A file as the message will show it: one's own upload, or one that a message holds which one may see.
-    fn attachable(&mut self, user: &str, asked: &Attached) -> Step<File, T> {
-        let Attached { file, name, kind, .. } = asked;
-        let bytes = match asked.uploaded {
-            true => asked.bytes,
-            false => self.tables.file_seen_by(user, *file)?.ok_or_else(|| {
-                refuse(Code::NotFound, format!("file {file} is not there, or not for you: upload it again"))
-            })?,
-        };
-        Ok(File { file: *file, name: name.clone(), bytes, kind: kind.clone() })
-    }
-
     fn message(&mut self, room: RoomId, seq: Seq) -> Step<MessageRow, T> {
         let row = self.tables.message(room, seq)?;
         row.ok_or_else(|| refuse(Code::NotFound, format!("no message {seq} in this room")))
@@ -248,11 +230,6 @@ impl<T: Tables> Work<'_, T> {
         self.tell(Audience::Room, Event::Message(row.message));
         Ok(())
     }
-}
-
-/// The files of a message, each once, with their lengths.
-fn files_of(message: &Message) -> BTreeMap<FileId, u64> {
-    message.files.iter().map(|file| (file.file, file.bytes)).collect()
 }
 
 /// Something else came first; shows the message as it is.
@@ -447,58 +424,6 @@ mod tests {
         assert_eq!(story.ok("ann", mute(true)).at, before.next());
         story.ok("ann", mute(false));
         assert!(!muted(&mut story));
-    }
-
-    fn with_files(room: RoomId, text: &str, files: &[(u8, bool)]) -> Change {
-        let attached = |&(number, uploaded): &(u8, bool)| Attached {
-            file: FileId([number; 32]),
-            name: format!("{number}.txt"),
-            bytes: if uploaded { u64::from(number) } else { 0 },
-            kind: "text/plain".into(),
-            uploaded,
-        };
-        Change::SendFiles {
-            room,
-            text: text.into(),
-            reply_to: None,
-            files: files.iter().map(attached).collect(),
-        }
-    }
-
-    #[test]
-    fn a_file_is_passed_on_by_who_uploaded_it_or_may_see_it() {
-        let mut story = Story::new(&["ann", "bob", "cleo"]);
-        let (one, other) = (story.room("ann", "public"), story.room("bob", "private"));
-        assert_eq!(story.code("bob", with_files(one, "", &[(7, true)])), Code::NotFound, "not in it");
-        assert_eq!(story.code("ann", with_files(one, "", &[(7, false)])), Code::NotFound);
-        story.ok("ann", with_files(one, "", &[(7, true), (7, true)]));
-        let files = message(&mut story, one, 1).files;
-        let shown: Vec<_> = files.iter().map(|file| (file.file, file.bytes, file.name.as_str())).collect();
-        assert_eq!(shown, [(FileId([7; 32]), 7, "7.txt"); 2]);
-
-        // A hash is no permission.
-        assert_eq!(story.code("bob", with_files(other, "", &[(7, false)])), Code::NotFound);
-        story.ok("bob", Change::Join { room: one });
-        story.ok("bob", with_files(other, "", &[(7, false)]));
-        assert_eq!(message(&mut story, other, 1).files[0].bytes, 7, "the tables know how long it is");
-        story.ok("bob", Change::Leave { room: one });
-        story.ok("bob", with_files(other, "", &[(7, false)]));
-        story.ok("bob", delete(other, &[1, 2]));
-        assert_eq!(story.code("bob", with_files(other, "", &[(7, false)])), Code::NotFound);
-        story.ok("bob", with_files(other, "again", &[(7, true)]));
-        assert!(message(&mut story, other, 1).files.is_empty());
-    }
-
-    #[test]
-    fn a_repeated_send_with_files_is_the_first_one_whatever_has_become_of_them() {
-        let mut story = Story::new(&["ann"]);
-        let room = story.room("ann", "public");
-        let first = story.ask_as("ann", "x", with_files(room, "", &[(7, true)])).outcome.unwrap();
-        story.ok("ann", delete(room, &[1]));
-        let again = story.ask_as("ann", "x", with_files(room, "", &[(7, false)])).outcome.unwrap();
-        assert_eq!(again, Outcome { duplicate: true, ..first });
-        let another = story.ask_as("ann", "x", with_files(room, "", &[(8, true)])).outcome.unwrap_err();
-        assert_eq!(another.code, Code::Conflict);
     }
 
     #[test]

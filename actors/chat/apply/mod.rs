@@ -7,8 +7,10 @@
 //! - [`accounts`]: accounts and their sessions.
 //! - [`rooms`]: rooms and who is in them.
 //! - [`messages`]: messages, reactions and read marks.
+//! - [`files`]: the files of messages.
 
 mod accounts;
+mod files;
 mod messages;
 mod rooms;
 use super::command::{Change, Command, LoginOp, RequestDigest};
