@@ -18,6 +18,7 @@ use super::kept::KeptUploads;
 use super::partial::NotTaken;
 use super::store::{FileLimits, FileStore};
 use crate::bus::Envelope;
+use crate::ids::FileId;
 use crate::messages::files::{
     BeginCopy, BeginKept, BeginUpload, Begun, Discard, Discredit, Finish, FinishKept, Hold, Idle, Keep,
     Lacking, NextFile, OpenFile,
@@ -126,7 +127,11 @@ answers! {
     };
     Hold: |shelf, ask| {
         let now_ms = shelf.now_ms();
-        ask.files.iter().map(|file| shelf.store.hold(&ask.user, *file, now_ms)).collect()
+        let held = |file: &FileId| match ask.hold {
+            true => shelf.store.hold(&ask.user, *file, now_ms),
+            false => shelf.store.look(&ask.user, *file),
+        };
+        ask.files.iter().map(held).collect()
     };
     OpenFile: |shelf, ask| shelf.store.open_file(ask.file);
     Lacking: |shelf, ask| ask.files.into_iter().filter(|file| shelf.store.lacks(*file)).collect();

@@ -3,7 +3,7 @@
 //! - **Owns** the connections to the other nodes that carry files.
 //! - **Is told** Find, Secure, Fetch.
 //! - **Tells** `FileShelf` what came and what is not needed; asks `Reader` which files messages hold.
-//! - **Never** has more of a file in memory than a piece, never carries more than a few at a time.
+//! - **Never** has more of a file in memory than a piece, never carries more than a few at a time to one node.
 //!
 //! Besides what it is asked for it looks, about once a second, for files that messages hold and this disk does
 //! not, and fetches them ([`super::upkeep`]).
@@ -41,8 +41,8 @@ use crate::peer_link::client::Failure;
 const SECURE_WITHIN: Duration = Duration::from_millis(2_800);
 /// A file may stand still on its way for so long.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// Files that are carried at the same time.
-const CARRIED_MAX: usize = 8;
+/// Files that are carried to and from one node at the same time: one that hangs holds up no other.
+const CARRIED_MAX: usize = 4;
 
 /// Who it is, and how often it looks.
 #[derive(Clone, Debug)]
@@ -95,10 +95,10 @@ impl Handler<Envelope<Find>> for FileCarrier {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Find>, _: &mut Self::Context) {
-        let (Find { user, files, reply }, _handling) = envelope.open();
+        let (Find { user, files, hold, reply }, _handling) = envelope.open();
         let work = Rc::clone(&self.work);
         actix::spawn(async move {
-            let _nobody_waits = reply.send(work.find(AskHeld { user, files }).await);
+            let _nobody_waits = reply.send(work.find(AskHeld { user, files, hold }).await);
         });
     }
 }
@@ -138,14 +138,14 @@ pub(super) struct Work {
     pub(super) nodes: OtherNodes,
     pushing: RefCell<HashMap<(RaftId, FileId), Carrying>>,
     fetching: RefCell<HashMap<FileId, Carrying>>,
-    carried: Semaphore,
+    turns: RefCell<HashMap<RaftId, Rc<Semaphore>>>,
 }
 
 impl Work {
     fn new(config: FileCarrierConfig, ports: FileCarrierPorts) -> Self {
         let nodes = OtherNodes::new(config.asking.clone(), ports.roll.clone());
-        let (pushing, fetching) = (RefCell::default(), RefCell::default());
-        Self { config, ports, nodes, pushing, fetching, carried: Semaphore::new(CARRIED_MAX) }
+        let (pushing, fetching, turns) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Self { config, ports, nodes, pushing, fetching, turns }
     }
 
     /// What is known of files anywhere. Others are asked only for what is not known here.
@@ -165,15 +165,15 @@ impl Work {
     }
 
     async fn here(&self, ask: &AskHeld) -> Vec<Held> {
-        let AskHeld { user, files } = ask.clone();
+        let AskHeld { user, files, hold } = ask.clone();
         let count = files.len();
-        let held = asked(&self.ports.hold, |reply| Hold { user, files, reply }).await;
+        let held = asked(&self.ports.hold, |reply| Hold { user, files, hold, reply }).await;
         held.unwrap_or_else(|| vec![Held::default(); count])
     }
 
     /// See [`Secure`].
     async fn secure(self: Rc<Self>, files: Vec<FileId>) -> Result<(), NotSecured> {
-        let ask = AskHeld { user: String::new(), files };
+        let ask = AskHeld { user: String::new(), files, hold: true };
         let (here, theirs) = futures_util::join!(self.here(&ask), self.nodes.ask_all(&ask));
         let conf = self.nodes.roll().conf.clone();
         let own = self.nodes.own();
@@ -240,7 +240,8 @@ impl Work {
     fn push(self: &Rc<Self>, peer: RaftId, file: FileId) -> Carrying {
         let work = Rc::clone(self);
         carry(self, |work| &work.pushing, (peer, file), async move {
-            let _turn = work.carried.acquire().await;
+            let turns = work.turns_at(peer);
+            let _turn = turns.acquire().await;
             let Some(opened) = asked(&work.ports.open_file, |reply| OpenFile { file, reply }).await.flatten()
             else {
                 return Err("the file is gone".to_owned());
@@ -254,8 +255,7 @@ impl Work {
     pub(super) fn fetch(self: &Rc<Self>, file: FileId) -> Carrying {
         let work = Rc::clone(self);
         carry(self, |work| &work.fetching, file, async move {
-            let _turn = work.carried.acquire().await;
-            let ask = AskHeld { user: String::new(), files: vec![file] };
+            let ask = AskHeld { user: String::new(), files: vec![file], hold: true };
             if work.here(&ask).await[0].bytes.is_some() {
                 return Ok(());
             }
@@ -274,7 +274,14 @@ impl Work {
         })
     }
 
+    fn turns_at(&self, peer: RaftId) -> Rc<Semaphore> {
+        let mut turns = self.turns.borrow_mut();
+        Rc::clone(turns.entry(peer).or_insert_with(|| Rc::new(Semaphore::new(CARRIED_MAX))))
+    }
+
     async fn fetch_from(&self, peer: RaftId, file: FileId) -> Result<(), String> {
+        let turns = self.turns_at(peer);
+        let _turn = turns.acquire().await;
         let got = self.nodes.get(peer, file).await;
         let (body, bytes) = got.map_err(|failure: Failure| failure.to_string())?;
         let began = asked(&self.ports.begin_copy, |reply| BeginCopy { file, bytes, reply }).await;

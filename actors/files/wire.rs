@@ -12,10 +12,13 @@ pub use crate::messages::files::Held;
 pub const HOLD_PATH: &str = "/peer/files/hold";
 pub const FILES_PATH: &str = "/peer/files";
 
-/// Which of these are there? They are held.
+/// Which of these are there?
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AskHeld {
     /// Whose uploads are asked for; empty for nobody's.
     pub user: String,
     pub files: Vec<FileId>,
+    /// They are to stay for a while, whether a message holds them or not.
+    #[serde(default)]
+    pub hold: bool,
 }

@@ -81,11 +81,13 @@ pub struct Uploaded {
     pub kind: &'static str,
 }
 
-/// Which of these are here? They stay for a while, whether a message holds them or not.
+/// Which of these are here?
 pub struct Hold {
     /// Whose uploads are asked for.
     pub user: String,
     pub files: Vec<FileId>,
+    /// They are to stay for a while, whether a message holds them or not.
+    pub hold: bool,
     pub reply: oneshot::Sender<Vec<Held>>,
 }
 
@@ -134,10 +136,12 @@ pub struct NextFile {
     pub reply: oneshot::Sender<Option<FileId>>,
 }
 
-/// Where are these files, as far as nodes answer? They are held there. Answered in their order.
+/// Where are these files, as far as nodes answer? Answered in their order.
 pub struct Find {
     pub user: String,
     pub files: Vec<FileId>,
+    /// They are to stay there for a while.
+    pub hold: bool,
     pub reply: oneshot::Sender<Vec<Held>>,
 }
 

@@ -57,7 +57,7 @@ impl Executor {
 
     /// A majority holds these files, and each is one that the user uploaded or may see.
     async fn ready(&self, user: &str, files: &[FileId]) -> Result<Vec<Held>, Problem> {
-        let find = |reply| Find { user: user.to_owned(), files: files.to_vec(), reply };
+        let find = |reply| Find { user: user.to_owned(), files: files.to_vec(), hold: true, reply };
         let found = ask(&self.ports.files.find, find).await?;
         let mut strange = self.strange(user, files, &found).await?;
         if strange.is_some() {
@@ -116,7 +116,7 @@ impl Executor {
     }
 
     async fn is_own_upload(&self, user: &str, file: FileId) -> Result<bool, Problem> {
-        let find = |reply| Find { user: user.to_owned(), files: vec![file], reply };
+        let find = |reply| Find { user: user.to_owned(), files: vec![file], hold: false, reply };
         let found = ask(&self.ports.files.find, find).await?;
         let Some(at) = found.first().and_then(|held| held.uploaded) else { return Ok(false) };
         // Once it was sent, the message says who may see it.

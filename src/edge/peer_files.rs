@@ -43,8 +43,8 @@ pub(super) async fn hold(
 ) -> Result<HttpResponse, Turned> {
     let (inside, _) = edge.admit_peer(&request)?;
     let asked = read(&request, body, ASK_BYTES_MAX).await?;
-    let AskHeld { user, files } = serde_json::from_slice(&asked).map_err(bad)?;
-    let held = ask(&inside.files.hold, |reply| Hold { user, files, reply }).await?;
+    let AskHeld { user, files, hold } = serde_json::from_slice(&asked).map_err(bad)?;
+    let held = ask(&inside.files.hold, |reply| Hold { user, files, hold, reply }).await?;
     Ok(HttpResponse::Ok().json(held))
 }
 
