@@ -71,7 +71,6 @@ impl World {
         if self.hosts[host].id != id || self.hosts[host].joining.is_some() {
             return;
         }
-        assert!(self.latest().was_removed(id), "only who was removed is told so");
         self.trace(|_| format!("{} was removed", host + 1));
         self.empty(host);
     }
@@ -116,7 +115,11 @@ impl World {
             4 => Wish::Promote { name },
             _ => Wish::Add { name, peer, public, learner: self.dice.per_mille(500) },
         };
-        if let Some(leader) = self.leader_for(None) {
+        // Whoever removes a node just after another one lost its disk takes two at once: nobody knows yet.
+        let complete = self.hosts.iter().all(|host| host.joining.is_none());
+        if (complete || !matches!(wish, Wish::Remove { .. }))
+            && let Some(leader) = self.leader_for(None)
+        {
             self.wish(leader, &wish, None);
         }
     }

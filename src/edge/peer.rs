@@ -31,6 +31,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use tokio::sync::{oneshot, watch};
 
+use super::admin::{self, Appoint};
 use super::copies::{self, CopyPorts};
 use super::members;
 use super::peer_files::{self, PeerFilePorts};
@@ -89,6 +90,7 @@ pub struct Inside {
     pub state_page: Port<StatePage>,
     pub files: PeerFilePorts,
     pub cluster_answer: ClusterAnswer,
+    pub appoint: Appoint,
 }
 
 /// The peer port's state, shared by its workers.
@@ -220,6 +222,7 @@ pub fn configure(edge: &Arc<PeerEdge>) -> impl FnOnce(&mut web::ServiceConfig) +
             .route(FOUNDING_PATH, web::post().to(found))
             .route(members::PATH, web::post().to(members::change))
             .route(members::FOUND_PATH, web::post().to(members::found))
+            .route(admin::PATH, web::post().to(admin::appoint))
             .route("/api/v1/cluster", web::get().to(cluster))
             .route(copies::BARRIER_PATH, web::get().to(copies::barrier))
             .route(copies::PAGE_PATH, web::get().to(copies::page))
