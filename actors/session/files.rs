@@ -40,9 +40,11 @@ impl Executor {
                 return Err(Problem::new(Code::Unavailable, NotSecured::NotYet.to_string()));
             }
             Ok(found) => found,
-            // What was done before is told again, whatever has become of its files.
-            Err(_) if self.was_sent(&who.user, &id).await? => vec![Held::default(); ids.len()],
-            Err(problem) => return Err(problem),
+            Err(problem) => match self.was_sent(&who.user, &id).await {
+                // What was done before is told again, whatever has become of its files.
+                Ok(true) => vec![Held::default(); ids.len()],
+                Ok(false) | Err(_) => return Err(problem),
+            },
         };
         let attached = files.into_iter().zip(found).map(|((file, name), held)| Attached {
             file,
