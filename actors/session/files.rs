@@ -140,10 +140,13 @@ impl Executor {
     ///
     /// # Errors
     /// `unauthorized` when it is not.
-    pub fn follow(&self, file: FileId, name: &str, claim: Claim) -> Result<String, Problem> {
-        match self.ports.files.links.is_good(file, name, &claim, unix_ms()) {
-            true => Ok(claim.by),
-            false => Err(Problem::new(
+    pub async fn follow(&self, file: FileId, name: &str, claim: Claim) -> Result<String, Problem> {
+        let is_good = self.ports.files.links.is_good(file, name, &claim, unix_ms());
+        // The account may have been disabled meanwhile.
+        let account = if is_good { self.account(&claim.by).await? } else { None };
+        match account.filter(|row| !row.deleted && !row.disabled) {
+            Some(_) => Ok(claim.by),
+            None => Err(Problem::new(
                 Code::Unauthorized,
                 "this link has ended, or was never one: ask for another",
             )),

@@ -143,7 +143,7 @@ async fn who(
 ) -> Result<String, Problem> {
     let claim = web::Query::<Claim>::from_query(request.query_string());
     if let (None, Some((file, name)), Ok(claim)) = (api::token(request), link_to, claim) {
-        return inside.executor.follow(file, name, claim.into_inner());
+        return inside.executor.follow(file, name, claim.into_inner()).await;
     }
     Ok(bearer(request, inside).await?.user)
 }
