@@ -2,11 +2,11 @@
 //! themselves, and ask for what they may not. For tests and the simulation.
 
 use super::apply::apply;
-use super::command::{Change, Command, LoginOp, TokenHash, shown};
+use super::command::{Attached, Change, Command, LoginOp, TokenHash, shown};
 use super::model::Model;
 use super::objects::{Role, RoomKind};
 use super::tables::{LinkKind, LinkRow, Registration, Row, Tables};
-use crate::ids::{RoomId, Seq};
+use crate::ids::{FileId, RoomId, Seq};
 
 const NAMES: [&str; 10] = ["ann", "bob", "cleo", "dan", "eve", "fay", "gus", "hal", "ida", "joe"];
 const ROOMS: [&str; 6] = ["general", "random", "Straße", "ops", "日本", "a"];
@@ -149,7 +149,11 @@ impl Script {
         let other = (*self.dice.pick(&NAMES)).to_owned();
         let text = format!("{} {}", self.dice.pick(&TEXTS), self.dice.below(3));
         match self.dice.below(100) {
-            0..30 => {
+            0..5 => {
+                let files = (0..=self.dice.below(2)).map(|_| self.file()).collect();
+                Change::SendFiles { room, text, reply_to: None, files }
+            }
+            5..30 => {
                 let reply_to = self.dice.percent(20).then_some(seq);
                 Change::Send { room, text, reply_to }
             }
@@ -264,6 +268,14 @@ impl Script {
     /// As most nodes say it; some cannot yet.
     fn agent(&mut self) -> Option<String> {
         self.dice.percent(80).then(|| format!("agent {}", self.dice.below(3)))
+    }
+
+    /// One of a few, so that they meet again.
+    fn file(&mut self) -> Attached {
+        let number = self.dice.below(8);
+        let name = format!("file {}.txt", self.dice.below(3));
+        let (bytes, kind) = (1000 + number, "text/plain".to_owned());
+        Attached { file: FileId([number as u8; 32]), name, bytes, kind, uploaded: self.dice.percent(50) }
     }
 
     fn token(&mut self) -> [u8; 32] {
@@ -383,7 +395,7 @@ mod tests {
             }
         }
         for op in "Register Login Logout ChangePassword DeleteAccount CreateRoom Join Leave Invite Remove \
-                   OpenDirect Send Edit Delete React MarkRead SetProfile EndSession SetRole SetDisabled SetRegistration \
+                   OpenDirect Send SendFiles Edit Delete React MarkRead SetProfile EndSession SetRole SetDisabled SetRegistration \
                    SetRoom CreateInvite RevokeInvite ResetPassword SetPassword Appoint Mute"
             .split_whitespace()
         {

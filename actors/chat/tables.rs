@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{LoginOp, RequestDigest, Shown, TokenHash};
 use super::objects::{Message, Role, Room, RoomKind, User};
 use super::outcome::Outcome;
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRow {
@@ -235,6 +235,19 @@ pub struct VersionRow {
     pub gone: bool,
 }
 
+/// A file that a message holds, or held: by it the file is found from its hash. It shares the `at` of the
+/// change of its message that brought it or took it away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentRow {
+    pub at: At,
+    pub file: FileId,
+    pub room: RoomId,
+    pub seq: Seq,
+    pub bytes: u64,
+    /// The message was deleted.
+    pub gone: bool,
+}
+
 /// A row of any table, for what treats all alike: state for a lagging replica, copies, comparisons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Row {
@@ -249,6 +262,7 @@ pub enum Row {
     Version(VersionRow),
     Link(LinkRow),
     Setting(SettingRow),
+    Attachment(AttachmentRow),
 }
 
 /// What a row is found by. The canonical order of all rows is the order of their keys.
@@ -266,6 +280,7 @@ pub enum RowKey {
     Version(RoomId, Seq, u64),
     Link(TokenHash),
     Setting(String),
+    Attachment(FileId, RoomId, Seq),
 }
 
 impl Row {
@@ -282,6 +297,7 @@ impl Row {
             Self::Version(row) => RowKey::Version(row.room, row.seq, row.version),
             Self::Link(row) => RowKey::Link(row.token_hash),
             Self::Setting(row) => RowKey::Setting(row.key.clone()),
+            Self::Attachment(row) => RowKey::Attachment(row.file, row.room, row.seq),
         }
     }
 
@@ -298,6 +314,7 @@ impl Row {
             Self::Version(row) => row.at,
             Self::Link(row) => row.at,
             Self::Setting(row) => row.at,
+            Self::Attachment(row) => row.at,
         }
     }
 }
@@ -381,6 +398,16 @@ pub trait Tables {
 
     fn setting(&mut self, key: &str) -> Result<Option<SettingRow>, Self::Error>;
     fn put_setting(&mut self, row: &SettingRow) -> Result<(), Self::Error>;
+
+    fn attachment(
+        &mut self,
+        file: FileId,
+        room: RoomId,
+        seq: Seq,
+    ) -> Result<Option<AttachmentRow>, Self::Error>;
+    /// How long a file is, if a message holds it that the user may see.
+    fn file_seen_by(&mut self, user: &str, file: FileId) -> Result<Option<u64>, Self::Error>;
+    fn put_attachment(&mut self, row: &AttachmentRow) -> Result<(), Self::Error>;
 }
 
 /// Reactions in the order they are stored and shown.

@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 use crate::chat::command::LoginOp;
 use crate::chat::objects::{File, Message, Role, RoomKind, User};
 use crate::chat::tables::{
-    LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, SessionRow, SettingRow,
-    UserRow, VersionRow,
+    AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow,
+    SessionRow, SettingRow, UserRow, VersionRow,
 };
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 /// The columns of each table in the order in which the functions below read them; macros, so that
 /// they can stand inside a statement.
@@ -51,6 +51,9 @@ macro_rules! columns {
     };
     (setting) => {
         "at, key, value"
+    };
+    (attachment) => {
+        "at, file, room, seq, bytes, gone"
     };
 }
 pub(crate) use columns;
@@ -293,5 +296,16 @@ pub fn version(row: &Row<'_>) -> Result<VersionRow> {
         text: row.get(4)?,
         time: number(row, 5)?,
         gone: row.get(6)?,
+    })
+}
+
+pub fn attachment(row: &Row<'_>) -> Result<AttachmentRow> {
+    Ok(AttachmentRow {
+        at: at(row, 0)?,
+        file: FileId(row.get(1)?),
+        room: RoomId(number(row, 2)?),
+        seq: Seq(number(row, 3)?),
+        bytes: number(row, 4)?,
+        gone: row.get(5)?,
     })
 }

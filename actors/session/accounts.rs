@@ -300,7 +300,7 @@ impl Executor {
         tokio::time::timeout(BEHIND_WAIT, reached).await.is_ok_and(|reached| reached.is_ok())
     }
 
-    async fn account(&self, name: &str) -> Result<Option<UserRow>, Problem> {
+    pub(super) async fn account(&self, name: &str) -> Result<Option<UserRow>, Problem> {
         self.read(&self.ports.account, |reply| Account { name: name.to_owned(), reply }).await
     }
 

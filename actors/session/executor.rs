@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::files::FilePorts;
 use super::limits::{Attempts, Buckets};
 use super::links::for_admins;
 use super::reply::{Answer, Limits, ListedUser, Problem, Reply};
@@ -62,6 +63,7 @@ pub struct Ports {
     pub typing: Port<Typing>,
     pub online: Port<Online>,
     pub surroundings: Port<Surroundings>,
+    pub files: FilePorts,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -196,6 +198,8 @@ impl Executor {
                 Ok(Answer::Versions { versions: versions.ok_or_else(no_such_message)? })
             }
             Op::Search(wanted) => self.search(who, wanted).await,
+            Op::SendFiles(asked) => self.send_files(who, id, asked).await,
+            Op::FileLink { file, name } => self.file_link(who, file, &name).await,
             Op::History { room, page, limit, local } => self.history(who, room, page, limit, local).await,
             Op::Typing { room } => {
                 self.count_change(&who.user)?;
@@ -377,8 +381,11 @@ fn no_such_room() -> Problem {
     Refusal::new(Code::NotFound, "no such room, or not one of yours").into()
 }
 
-#[allow(clippy::disallowed_methods, reason = "a ping is answered with this node's clock")]
-fn unix_ms() -> u64 {
+#[allow(
+    clippy::disallowed_methods,
+    reason = "pings are answered with this node's clock, and links end by it"
+)]
+pub(super) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

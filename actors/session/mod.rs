@@ -7,6 +7,7 @@
 //! - [`pulse`]: when a client is pinged, and when it is given up.
 //! - [`executor`]: carries out requests; shared by all sessions and by HTTP.
 //! - [`accounts`]: `hello`, `register`, `login` and the changes that need a password.
+//! - [`files`]: sending files, linking to them, and who may fetch them.
 //! - [`caller`]: from where and by what program somebody comes.
 //! - [`links`]: sessions as their user sees them, and the links that let somebody in.
 //! - [`actor`]: `Session`, one WebSocket.
@@ -16,6 +17,7 @@ pub mod actor;
 pub mod caller;
 pub mod executor;
 pub mod fields;
+pub mod files;
 pub mod limits;
 pub mod links;
 pub mod pulse;

@@ -87,6 +87,11 @@ pub enum Answer {
     Pong {
         time: u64,
     },
+    Link {
+        url: String,
+        /// Unix milliseconds.
+        until: u64,
+    },
     Heard {},
 }
 

@@ -27,7 +27,7 @@ pub const DERIVED: &[&str] = &["mentions"];
 
 /// In order; each brings a file from the format of its position to the next, part by part in one
 /// transaction. What was released is never changed.
-const MIGRATIONS: &[&[&str]] = &[&[V1], &[V2], &[V3_MESSAGES, V3_PEOPLE]];
+const MIGRATIONS: &[&[&str]] = &[&[V1], &[V2], &[V3_MESSAGES, V3_PEOPLE, V3_FILES]];
 
 // Clustering: messages lie in the order of `at`, so that new ones are appended and only two compact
 // indexes are touched; an edit moves a row to the end. The other tables are small or rarely written
@@ -284,6 +284,20 @@ CREATE TABLE settings (
 ) STRICT, WITHOUT ROWID;
 ";
 
+// Which messages hold which files: the bytes lie beside the database, under their hash.
+const V3_FILES: &str = "
+CREATE TABLE attachments (
+    file  BLOB NOT NULL,
+    room  INTEGER NOT NULL,
+    seq   INTEGER NOT NULL,
+    at    INTEGER NOT NULL,                     -- of its message's change
+    bytes INTEGER NOT NULL,
+    gone  INTEGER NOT NULL,
+    PRIMARY KEY (file, room, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attachments_by_at ON attachments (at);
+";
+
 /// Brings a file of format `from` to [`FORMAT`], one transaction a step. A new file gets its
 /// [`APPLICATION_ID`] with its first tables.
 ///
@@ -371,8 +385,19 @@ mod tests {
             }
         }
         let expected = [
-            "links", "members", "messages", "mutes", "nodes", "outcomes", "reads", "rooms", "sessions",
-            "settings", "users", "versions",
+            "attachments",
+            "links",
+            "members",
+            "messages",
+            "mutes",
+            "nodes",
+            "outcomes",
+            "reads",
+            "rooms",
+            "sessions",
+            "settings",
+            "users",
+            "versions",
         ];
         assert_eq!(replicated, expected);
         assert_eq!(tables.len(), expected.len() + LOCAL.len() + DERIVED.len());

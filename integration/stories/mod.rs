@@ -19,6 +19,8 @@ mod demo;
 mod disk;
 mod disk_trouble;
 mod edges;
+mod files;
+mod files_last;
 mod first_message;
 mod founding;
 mod http;

@@ -9,8 +9,10 @@
 //! - [`links`]: the secrets that let somebody in: invitations, create and reset links.
 //! - [`rooms`]: rooms and who is in them.
 //! - [`messages`]: messages, reactions and read marks.
+//! - [`files`]: the files of messages.
 
 mod accounts;
+mod files;
 mod links;
 mod messages;
 mod people;
@@ -126,7 +128,8 @@ impl<T: Tables> Work<'_, T> {
             Change::Invite { room, user } => self.invite(*room, user),
             Change::Remove { room, user } => self.remove(*room, user),
             Change::OpenDirect { users } => self.open_direct(users),
-            Change::Send { room, text, reply_to } => self.send(*room, text, *reply_to),
+            Change::Send { room, text, reply_to } => self.send(*room, text, *reply_to, &[]),
+            Change::SendFiles { room, text, reply_to, files } => self.send(*room, text, *reply_to, files),
             Change::Edit { room, seq, text, version, keep } => {
                 self.edit((*room, *seq), text, *version, *keep)
             }
