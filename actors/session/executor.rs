@@ -19,13 +19,13 @@ use crate::chat::command::{Change, Command, TokenHash};
 use crate::chat::objects::User;
 use crate::chat::outcome::{Code, Outcome, Refusal};
 use crate::chat::rules;
-use crate::ids::RoomId;
+use crate::ids::{At, RoomId};
 use crate::membership::Directory;
 use crate::messages::consensus::{NotDone, Propose, ReadBarrier};
 use crate::messages::passwords::PasswordPorts;
 use crate::messages::people::{Online, Surroundings, Typing};
 use crate::messages::reading::{
-    Account, History, Home, Members, PageOf, Pull, ReadFailed, Rooms, SessionOf, Users, Versions,
+    Account, History, Home, Members, PageOf, Pull, PullPage, ReadFailed, Rooms, SessionOf, Users, Versions,
 };
 use crate::messages::search::{Search, Searched};
 
@@ -35,6 +35,8 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(4500);
 const BUSY_RETRY_MS: u64 = 200;
 /// A user's burst, in seconds of its rate.
 const BURST_SECONDS: f64 = 10.0;
+/// Events read at a time by who catches up.
+const PAGE: usize = 256;
 
 /// The actors that requests need.
 #[derive(Clone)]
@@ -110,12 +112,19 @@ impl Executor {
         &self.config.limits
     }
 
-    pub(super) fn pull_port(&self) -> &Port<Pull> {
-        &self.ports.pull
+    /// What the tables hold for somebody above a cursor. Bounded by the number of connections: each has one
+    /// page asked for at most.
+    pub(super) fn ask_page(&self, who: &Who, after: At) -> Read<PullPage> {
+        let (reply, page) = oneshot::channel();
+        self.ports.pull.tell(Pull { user: who.user.clone(), after, limit: PAGE, reply });
+        page
     }
 
-    pub(super) fn session_port(&self) -> &Port<SessionOf> {
-        &self.ports.session_of
+    /// Whose session this is, as this node knows it: asked once by a connection that fell behind.
+    pub(super) fn ask_session(&self, token_hash: TokenHash) -> Read<Option<User>> {
+        let (reply, answer) = oneshot::channel();
+        self.ports.session_of.tell(SessionOf { token_hash, reply });
+        answer
     }
 
     /// Starts a request of somebody who is known. `hello`, `register` and `login` are
@@ -277,6 +286,9 @@ impl Executor {
         })
     }
 }
+
+/// What `Reader` will say.
+pub(super) type Read<T> = oneshot::Receiver<Result<T, ReadFailed>>;
 
 pub(super) type Asked = oneshot::Receiver<Result<Outcome, NotDone>>;
 

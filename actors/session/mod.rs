@@ -8,12 +8,15 @@
 //! - [`executor`]: carries out requests; shared by all sessions and by HTTP.
 //! - [`accounts`]: `hello`, `register`, `login` and the changes that need a password.
 //! - [`actor`]: `Session`, one WebSocket.
+//! - [`listener`]: `Listener`, who is told events over HTTP.
 
 pub mod accounts;
 pub mod actor;
 pub mod executor;
 pub mod fields;
 pub mod limits;
+pub mod listener;
+mod place;
 pub mod pulse;
 pub mod reply;
 pub mod request;
@@ -21,3 +24,4 @@ mod stream;
 
 pub use actor::{Opened, Session, SessionConfig};
 pub use executor::{Config, Executor, Ports};
+pub use listener::{Heard, Listener};

@@ -51,7 +51,10 @@ pub fn allow(response: &mut HttpResponse, from: &Origin) {
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, Idempotency-Key, Range"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range",
+        ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -131,7 +134,7 @@ fn draw_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-fn token(request: &HttpRequest) -> Option<String> {
+pub fn token(request: &HttpRequest) -> Option<String> {
     let shown = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = shown.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())

@@ -6,6 +6,7 @@
 //! - `ws`: WebSockets.
 //! - `frames`: what a client announces is not waited for when it is too big.
 //! - `api`: the same ops, one request at a time.
+//! - `events`: the events of a WebSocket as a stream over HTTP.
 //! - `openapi`: the description of those for programs.
 //! - `origin`: which pages may talk to us.
 //! - `members`: changes of members, carried to the leader.
@@ -16,6 +17,7 @@
 
 mod api;
 pub mod copies;
+mod events;
 mod frames;
 pub mod gate;
 pub mod members;

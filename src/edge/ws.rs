@@ -30,6 +30,11 @@ pub fn on_connect(connection: &dyn Any, extensions: &mut Extensions) {
     }
 }
 
+/// The way to end the connection of a request from another thread.
+pub fn socket(request: &HttpRequest) -> Option<Arc<TcpStream>> {
+    request.conn_data::<Duplicate>().map(|Duplicate(socket)| Arc::clone(socket))
+}
+
 pub async fn open(
     request: HttpRequest,
     body: web::Payload,
@@ -51,7 +56,7 @@ pub async fn open(
     };
     let opened = Opened {
         from: request.peer_addr().map(|address| address.ip()),
-        socket: request.conn_data::<Duplicate>().map(|Duplicate(socket)| Arc::clone(socket)),
+        socket: socket(&request),
         too_big: Rc::new(Cell::new(false)),
     };
     let body = frames::Bounded::new(body, gate.frame_bytes, Rc::clone(&opened.too_big));
