@@ -27,6 +27,7 @@ pub mod client;
 pub mod clock;
 pub mod folder;
 pub mod http;
+pub mod listener;
 pub mod network;
 pub mod node;
 pub mod nodes;

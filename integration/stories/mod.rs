@@ -23,6 +23,7 @@ mod founding;
 mod http;
 mod joining;
 mod large_state;
+mod listening;
 mod majority;
 mod members;
 mod messages;
