@@ -50,7 +50,7 @@ use crate::edge::copies::CopyPorts;
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
 use crate::founding::digits;
-use crate::settings::{RaftSettings, Registration, Settings};
+use crate::settings::{RaftSettings, Settings};
 
 /// Messages that may wait for an actor before whoever can be put off is.
 const RAFT_MAILBOX: usize = 8_192;
@@ -221,12 +221,17 @@ pub async fn start_node(
         members: readers.port(reader.clone().recipient()),
         versions: readers.port(reader.clone().recipient()),
         search: Seat::new(metrics, "indexer", SEARCH_MAILBOX).port(indexer.recipient()),
+        sessions: readers.port(reader.clone().recipient()),
+        invites: readers.port(reader.clone().recipient()),
+        link_of: readers.port(reader.clone().recipient()),
+        registration: readers.port(reader.clone().recipient()),
         passwords: Passwords::open(HASHERS, metrics),
         typing: hub.typing.clone(),
         online: hub.online.clone(),
         surroundings: hub.surroundings.clone(),
     };
     let executor = Executor::new(ports, session_settings(settings), directory.clone());
+    let appointing = Arc::clone(&executor);
     let inside = gate::Inside {
         executor,
         standing: consensus.standing.clone(),
@@ -259,6 +264,10 @@ pub async fn start_node(
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
             Box::pin(async move { cluster_answer(&inside).await })
+        }),
+        appoint: Arc::new(move |name| {
+            let executor = Arc::clone(&appointing);
+            Box::pin(async move { executor.appoint(&name).await })
         }),
     });
     let Consensus { step_down, retire, .. } = consensus;
@@ -301,7 +310,7 @@ fn session_settings(settings: &Settings) -> SessionSettings {
             messages_per_second: limits.messages_per_second,
             logins_per_minute: limits.logins_per_minute,
         },
-        registration_open: settings.accounts.registration == Registration::Open,
+        registration: settings.accounts.registration,
         first_is_admin: settings.is_loopback_only(),
         heartbeat_ms: u64::try_from(PING_EVERY.as_millis()).unwrap_or(u64::MAX),
     }

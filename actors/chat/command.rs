@@ -8,7 +8,8 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::objects::RoomKind;
+use super::objects::{Role, RoomKind};
+use super::tables::Registration;
 use crate::ids::{Origin, RoomId, Seq};
 
 /// The highest format level that this program reads and writes.
@@ -38,6 +39,15 @@ pub enum Change {
         token_hash: TokenHash,
         /// The cluster listens on loopback only: its first account is its admin.
         first_is_admin: bool,
+        /// Of the invitation or create link that was shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link: Option<TokenHash>,
+        /// The node that asks lets nobody register, by its own settings.
+        #[serde(default, skip_serializing_if = "is_false")]
+        closed: bool,
+        /// By what program, as it said of itself. `None` until every member reads this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
     },
     /// A session for an account whose password the session's node has checked. Repeated under the id
     /// of an earlier login or registration it revokes that one's token and gives this.
@@ -47,6 +57,9 @@ pub enum Change {
         password_hash: String,
         /// What the request was: `register` (repeated) or `login`.
         op: LoginOp,
+        /// As for `Register`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
     },
     Logout {
         token_hash: TokenHash,
@@ -118,6 +131,53 @@ pub enum Change {
         room: RoomId,
         on: bool,
     },
+    SetProfile {
+        /// Empty: the name.
+        display: String,
+    },
+    EndSession {
+        session: Shown,
+    },
+    SetRole {
+        user: String,
+        role: Role,
+    },
+    SetDisabled {
+        user: String,
+        disabled: bool,
+    },
+    SetRegistration {
+        mode: Registration,
+    },
+    SetRoom {
+        room: RoomId,
+        name: Option<String>,
+        topic: Option<String>,
+    },
+    CreateInvite {
+        uses: u64,
+        hours: u64,
+        link: TokenHash,
+    },
+    RevokeInvite {
+        invite: Shown,
+    },
+    ResetPassword {
+        user: String,
+        link: TokenHash,
+    },
+    /// By whoever holds a reset link; the command's user is the one whom the link names.
+    SetPassword {
+        link: TokenHash,
+        new_hash: String,
+        /// As for `ChangePassword`.
+        request: RequestDigest,
+    },
+    /// By whoever runs the cluster: makes the command's user an admin, or, when there is no such account,
+    /// a link that creates it.
+    Appoint {
+        link: TokenHash,
+    },
 }
 
 /// The level of changes that came after the first version.
@@ -132,6 +192,8 @@ pub enum LoginOp {
 
 /// SHA-256 of a token; the token itself is told once and kept nowhere.
 pub type TokenHash = [u8; 32];
+/// The first bytes of a token's hash: by these a session or an invitation is named to people.
+pub type Shown = [u8; 8];
 /// The first half of a SHA-256 over what a request asks for.
 pub type RequestDigest = [u8; 16];
 
@@ -165,12 +227,24 @@ pub enum FormatError {
     Newer { found: u8 },
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// The name that people see of a token's hash.
+pub fn shown(token_hash: &TokenHash) -> Shown {
+    let mut shown = Shown::default();
+    shown.copy_from_slice(&token_hash[..8]);
+    shown
+}
+
 impl Change {
     /// The format level that a program must know to read this change.
     pub fn level(&self) -> u8 {
         match self {
-            Self::Register { .. }
-            | Self::Login { .. }
+            Self::Register { link: None, closed: false, agent: None, .. }
+            | Self::Login { agent: None, .. }
             | Self::Logout { .. }
             | Self::ChangePassword { .. }
             | Self::DeleteAccount { .. }
@@ -185,7 +259,21 @@ impl Change {
             | Self::Delete { .. }
             | Self::React { .. }
             | Self::MarkRead { .. } => LEVEL_FIRST,
-            Self::Edit { keep: true, .. } | Self::Mute { .. } => LEVEL_SECOND,
+            Self::Edit { keep: true, .. }
+            | Self::Mute { .. }
+            | Self::Register { .. }
+            | Self::Login { .. }
+            | Self::SetProfile { .. }
+            | Self::EndSession { .. }
+            | Self::SetRole { .. }
+            | Self::SetDisabled { .. }
+            | Self::SetRegistration { .. }
+            | Self::SetRoom { .. }
+            | Self::CreateInvite { .. }
+            | Self::RevokeInvite { .. }
+            | Self::ResetPassword { .. }
+            | Self::SetPassword { .. }
+            | Self::Appoint { .. } => LEVEL_SECOND,
         }
     }
 
@@ -196,6 +284,14 @@ impl Change {
             Self::Edit { room, seq, text, version, keep: true } => {
                 let (text, version) = (text.clone(), *version);
                 Some(Self::Edit { room: *room, seq: *seq, text, version, keep: false })
+            }
+            // By what program is only nice to know.
+            Self::Register { agent: Some(_), .. } | Self::Login { agent: Some(_), .. } => {
+                let mut earlier = self.clone();
+                if let Self::Register { agent, .. } | Self::Login { agent, .. } = &mut earlier {
+                    *agent = None;
+                }
+                Some(earlier)
             }
             _ => None,
         }
@@ -210,7 +306,10 @@ impl Change {
             | Self::Logout { .. }
             | Self::Leave { .. }
             | Self::Mute { .. }
-            | Self::MarkRead { .. } => false,
+            | Self::MarkRead { .. }
+            | Self::EndSession { .. }
+            | Self::SetDisabled { .. }
+            | Self::RevokeInvite { .. } => false,
             Self::Register { .. }
             | Self::Login { .. }
             | Self::ChangePassword { .. }
@@ -221,7 +320,15 @@ impl Change {
             | Self::OpenDirect { .. }
             | Self::Send { .. }
             | Self::Edit { .. }
-            | Self::React { .. } => true,
+            | Self::React { .. }
+            | Self::SetProfile { .. }
+            | Self::SetRole { .. }
+            | Self::SetRegistration { .. }
+            | Self::SetRoom { .. }
+            | Self::CreateInvite { .. }
+            | Self::ResetPassword { .. }
+            | Self::SetPassword { .. }
+            | Self::Appoint { .. } => true,
         }
     }
 }
@@ -248,5 +355,39 @@ impl Batch {
             return Err(FormatError::Newer { found: batch.level });
         }
         Ok(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A login as the first programs wrote it, in their bytes.
+    #[test]
+    fn a_field_that_is_not_there_is_not_written() {
+        let login = |agent: Option<&str>| Command {
+            user: "ann".into(),
+            id: "1".into(),
+            change: Change::Login {
+                token_hash: [1; 32],
+                password_hash: "hash".into(),
+                op: LoginOp::Login,
+                agent: agent.map(str::to_owned),
+            },
+        };
+        let old = login(None);
+        assert_eq!(old.change.level(), LEVEL_FIRST);
+        let bytes = old.encode().unwrap();
+        assert!(
+            !bytes.windows(5).any(|part| part == b"agent"),
+            "earlier programs refuse a field they do not know"
+        );
+        assert_eq!(Command::decode(&bytes).unwrap(), old);
+
+        let new = login(Some("a phone"));
+        assert_eq!(new.change.level(), 2);
+        assert_eq!(Command::decode(&new.encode().unwrap()).unwrap(), new);
+        assert_eq!(new.change.in_earlier_words(), Some(old.change.clone()));
+        assert_eq!(old.change.in_earlier_words(), None);
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use super::command::TokenHash;
+use super::command::{Shown, TokenHash, shown};
 use super::digest;
-use super::objects::RoomKind;
+use super::objects::{Role, RoomKind};
 use super::tables::{
-    MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow,
-    VersionRow,
+    LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow,
+    SettingRow, Tables, UserRow, VersionRow,
 };
 use crate::ids::{At, RoomId, Seq};
 
@@ -25,6 +25,8 @@ pub struct Model {
     outcomes: BTreeMap<(String, String), OutcomeRow>,
     mutes: BTreeMap<(RoomId, String), MuteRow>,
     versions: BTreeMap<(RoomId, Seq, u64), VersionRow>,
+    links: BTreeMap<TokenHash, LinkRow>,
+    settings: BTreeMap<String, SettingRow>,
     /// What finds rows by other than their key; derived.
     room_names: BTreeMap<(bool, String), RoomId>,
     message_ids: BTreeMap<(String, String), (RoomId, Seq)>,
@@ -48,6 +50,8 @@ impl Model {
         let outcomes = self.outcomes.values().cloned().map(Row::Outcome);
         let mutes = self.mutes.values().cloned().map(Row::Mute);
         let versions = self.versions.values().cloned().map(Row::Version);
+        let links = self.links.values().cloned().map(Row::Link);
+        let settings = self.settings.values().cloned().map(Row::Setting);
         users
             .chain(rooms)
             .chain(members)
@@ -57,6 +61,8 @@ impl Model {
             .chain(outcomes)
             .chain(mutes)
             .chain(versions)
+            .chain(links)
+            .chain(settings)
             .collect()
     }
 
@@ -78,6 +84,8 @@ impl Model {
                 Row::Outcome(row) => self.insert_outcome(row),
                 Row::Mute(row) => self.insert_mute(row),
                 Row::Version(row) => self.insert_version(row),
+                Row::Link(row) => self.insert_link(row),
+                Row::Setting(row) => self.insert_setting(row),
             }
         }
         self.at = self.at.max(at);
@@ -93,7 +101,14 @@ impl Model {
     }
 
     fn insert_room(&mut self, row: &RoomRow) {
-        self.room_names.insert((row.kind == RoomKind::Direct, row.name.clone()), row.room);
+        let named = |row: &RoomRow| (row.kind == RoomKind::Direct, row.name.clone());
+        // A name that was given up may be another room's by now.
+        if let Some(before) = self.rooms.get(&row.room).map(named)
+            && self.room_names.get(&before) == Some(&row.room)
+        {
+            self.room_names.remove(&before);
+        }
+        self.room_names.insert(named(row), row.room);
         self.rooms.insert(row.room, row.clone());
     }
 
@@ -134,6 +149,14 @@ impl Model {
     fn insert_version(&mut self, row: &VersionRow) {
         self.versions.insert((row.room, row.seq, row.version), row.clone());
     }
+
+    fn insert_link(&mut self, row: &LinkRow) {
+        self.links.insert(row.token_hash, row.clone());
+    }
+
+    fn insert_setting(&mut self, row: &SettingRow) {
+        self.settings.insert(row.key.clone(), row.clone());
+    }
 }
 
 impl Tables for Model {
@@ -154,6 +177,11 @@ impl Tables for Model {
 
     fn any_user(&mut self) -> Result<bool, Infallible> {
         Ok(!self.users.is_empty())
+    }
+
+    fn another_admin(&mut self, name: &str) -> Result<bool, Infallible> {
+        let is_other = |row: &UserRow| row.role == Role::Admin && row.is_active() && row.name != name;
+        Ok(self.users.values().any(is_other))
     }
 
     fn put_user(&mut self, row: &UserRow) -> Result<(), Infallible> {
@@ -271,6 +299,41 @@ impl Tables for Model {
 
     fn put_version(&mut self, row: &VersionRow) -> Result<(), Infallible> {
         self.insert_version(row);
+        Ok(())
+    }
+
+    fn link(&mut self, token_hash: &TokenHash) -> Result<Option<LinkRow>, Infallible> {
+        Ok(self.links.get(token_hash).cloned())
+    }
+
+    fn link_by_id(&mut self, by: &str, id: &str) -> Result<Option<LinkRow>, Infallible> {
+        let made = self.links.values().filter(|row| row.by == by && row.id == id);
+        Ok(made.max_by_key(|row| row.at).cloned())
+    }
+
+    fn links_shown(&mut self, by: &Shown) -> Result<Vec<LinkRow>, Infallible> {
+        Ok(self.links.values().filter(|row| shown(&row.token_hash) == *by).cloned().collect())
+    }
+
+    fn links_for(&mut self, kind: LinkKind, name: &str) -> Result<Vec<LinkRow>, Infallible> {
+        let good = |row: &&LinkRow| !row.revoked && row.used < row.uses;
+        let found = self.links.values().filter(|row| row.kind == kind && row.name == name).filter(good);
+        let mut rows: Vec<_> = found.cloned().collect();
+        rows.sort_by_key(|row| row.at);
+        Ok(rows)
+    }
+
+    fn put_link(&mut self, row: &LinkRow) -> Result<(), Infallible> {
+        self.insert_link(row);
+        Ok(())
+    }
+
+    fn setting(&mut self, key: &str) -> Result<Option<SettingRow>, Infallible> {
+        Ok(self.settings.get(key).cloned())
+    }
+
+    fn put_setting(&mut self, row: &SettingRow) -> Result<(), Infallible> {
+        self.insert_setting(row);
         Ok(())
     }
 }

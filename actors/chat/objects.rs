@@ -27,6 +27,17 @@ pub struct User {
     pub display: String,
     pub role: Role,
     pub deleted: bool,
+    /// An admin shut it out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disabled: bool,
+    /// A program, not a person.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bot: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A room as one user sees it.

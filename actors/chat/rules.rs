@@ -3,6 +3,7 @@
 //! A check gives back the value as it is to be stored, or a refusal that says what is wrong and what to
 //! do. Apply checks none of this again: it must not depend on settings or on Unicode tables.
 
+use super::command::Shown;
 use super::outcome::{Code, Refusal};
 use crate::ids::{RoomId, Seq};
 
@@ -24,6 +25,12 @@ pub const FOUND_DEFAULT: usize = 20;
 pub const FOUND_MAX: usize = 100;
 pub const SOUGHT_CHARS_MAX: usize = 256;
 pub const PATTERN_CHARS_MAX: usize = 128;
+/// How often an invitation may be used, at most.
+pub const USES_MAX: u64 = 1_000;
+/// How long an invitation is good, when nothing is said, and at most: a week, a year.
+pub const INVITE_HOURS: u64 = 7 * 24;
+pub const INVITE_HOURS_MAX: u64 = 366 * 24;
+pub const AGENT_CHARS_MAX: usize = 160;
 /// Numbers stay below what JSON readers hold exactly.
 const NUMBER_MAX: u64 = (1 << 53) - 1;
 
@@ -77,6 +84,26 @@ pub fn text(text: &str, message_bytes: usize) -> Checked<()> {
     }
     check(!text.contains('\0'), "text must not contain a NUL character")?;
     check(!text.chars().all(char::is_whitespace), "text must not be empty or only white space")
+}
+
+/// How often an invitation may be used, and for how many hours.
+pub fn invite(uses: Option<u64>, hours: Option<u64>) -> Checked<(u64, u64)> {
+    let (uses, hours) = (uses.unwrap_or(1), hours.unwrap_or(INVITE_HOURS));
+    check((1..=USES_MAX).contains(&uses), "uses must be a whole number from 1 to 1000")?;
+    check((1..=INVITE_HOURS_MAX).contains(&hours), "hours must be a whole number from 1 to 8784")?;
+    Ok((uses, hours))
+}
+
+/// What a session or an invitation is named by.
+pub fn shown(text: &str, otherwise: &str) -> Checked<Shown> {
+    let mut shown = Shown::default();
+    check(hex::decode_to_slice(text, &mut shown).is_ok(), otherwise)?;
+    Ok(shown)
+}
+
+/// What a program says of itself, made fit to be shown: never refused.
+pub fn agent(said: &str) -> String {
+    said.chars().filter(|c| !breaks_a_line(*c)).take(AGENT_CHARS_MAX).collect()
 }
 
 pub fn emoji(emoji: &str) -> Checked<()> {
@@ -247,6 +274,23 @@ mod tests {
         assert_eq!(text("123456789", 8).unwrap_err().code, Code::TooLarge);
         assert_eq!(text("日本語", 8).unwrap_err().code, Code::TooLarge);
         assert_eq!(text("", 8).unwrap_err().code, Code::BadRequest);
+    }
+
+    #[test]
+    fn invitations_and_what_they_are_named_by() {
+        assert_eq!(invite(None, None).unwrap(), (1, 168));
+        assert_eq!(invite(Some(1_000), Some(8_784)).unwrap(), (1_000, 8_784));
+        for (uses, hours) in [(0, 1), (1_001, 1), (1, 0), (1, 8_785)] {
+            assert!(invite(Some(uses), Some(hours)).is_err());
+        }
+        assert_eq!(shown("00ff00ff00ff0102", "").unwrap(), [0, 255, 0, 255, 0, 255, 1, 2]);
+        table(|input| shown(input, "no"), &[("", false), ("00ff", false), ("00ff00ff00ff010g", false)]);
+    }
+
+    #[test]
+    fn what_a_program_says_of_itself_is_cut() {
+        assert_eq!(agent("a\nb\u{202e}c"), "abc");
+        assert_eq!(agent(&"é".repeat(200)).chars().count(), AGENT_CHARS_MAX);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::chat::command::TokenHash;
 use crate::chat::objects::{Event, Message, Room, User, Version};
-use crate::chat::tables::UserRow;
+use crate::chat::tables::{LinkRow, Registration, SessionRow, UserRow};
 use crate::chat_db::pages::Position;
 use crate::ids::{At, LogIndex, RoomId, Seq};
 use crate::post;
@@ -116,7 +116,34 @@ pub struct Users {
 pub struct Rooms {
     pub user: String,
     pub pattern: Option<String>,
-    pub reply: Answer<Vec<Room>>,
+    /// Private ones of others as well.
+    pub all: bool,
+    /// `None` inside: that is for admins to see.
+    pub reply: Answer<Option<Vec<Room>>>,
+}
+
+/// A user's sessions that have not ended, the oldest first.
+pub struct Sessions {
+    pub user: String,
+    pub reply: Answer<Vec<SessionRow>>,
+}
+
+/// All invitations; what changed last comes first.
+pub struct Invites {
+    pub user: String,
+    /// `None` inside: that is for admins to see.
+    pub reply: Answer<Option<Vec<LinkRow>>>,
+}
+
+/// The link of that token, good or not.
+pub struct LinkOf {
+    pub token_hash: TokenHash,
+    pub reply: Answer<Option<LinkRow>>,
+}
+
+/// Who may register, if an admin has set it.
+pub struct RegistrationSet {
+    pub reply: Answer<Option<Registration>>,
 }
 
 /// Who is in a room that the user may see.
@@ -183,6 +210,10 @@ post! {
     History => "history",
     Users => "users",
     Rooms => "rooms",
+    Sessions => "sessions",
+    Invites => "invites",
+    LinkOf => "link_of",
+    RegistrationSet => "registration_set",
     Members => "members",
     OneMessage => "one_message",
     Versions => "versions",

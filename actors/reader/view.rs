@@ -46,9 +46,9 @@ impl<'c> View<'c> {
     /// Whose token this is, unless the session ended.
     pub fn session_of(&self, token_hash: &TokenHash) -> Result<Option<User>> {
         self.one(
-            "SELECT users.at, name, display, role, password_hash, deleted
+            "SELECT users.at, name, display, role, password_hash, deleted, disabled, bot
              FROM sessions JOIN users ON users.name = sessions.user
-             WHERE token_hash = ?1 AND ended = 0 AND deleted = 0",
+             WHERE token_hash = ?1 AND ended = 0 AND deleted = 0 AND disabled = 0",
             [token_hash],
             |row| Ok(rows::profile(row)?.1),
         )
@@ -205,21 +205,25 @@ impl<'c> View<'c> {
     }
 
     /// Public rooms and the user's own, by name, direct ones last. A direct one has the names of the
-    /// others for a name.
-    pub fn rooms(&self, user: &str, pattern: Option<&str>) -> Result<Vec<Room>> {
+    /// others for a name. `all`: for an admin, private rooms of others as well; else `None`.
+    pub fn rooms(&self, user: &str, pattern: Option<&str>, all: bool) -> Result<Option<Vec<Room>>> {
+        if all && !self.is_admin(user)? {
+            return Ok(None);
+        }
         let mut rooms = self.all(
             concat!(
                 room_and_membership!(),
-                " WHERE kind = 'public' OR mine.member = 1 ORDER BY kind = 'direct', name"
+                " WHERE kind = 'public' OR mine.member = 1 OR (?2 AND kind = 'private')
+                 ORDER BY kind = 'direct', name"
             ),
-            [user],
+            params![user, all],
             |row| room_seen_by(row, user),
         )?;
         rooms.retain(|room| match room.kind {
             RoomKind::Direct => room.users.iter().any(|other| other != user && fits(pattern, other)),
             RoomKind::Public | RoomKind::Private => fits(pattern, &room.name),
         });
-        Ok(rooms)
+        Ok(Some(rooms))
     }
 
     /// Who is in a room, by name; `None` when the user is not.
@@ -228,7 +232,7 @@ impl<'c> View<'c> {
             return Ok(None);
         }
         let users = self.all(
-            "SELECT users.at, name, display, role, password_hash, deleted
+            "SELECT users.at, name, display, role, password_hash, deleted, disabled, bot
              FROM members JOIN users ON users.name = members.user
              WHERE room = ?1 AND member = 1 ORDER BY members.user",
             [int(room.0)],
@@ -284,7 +288,7 @@ impl<'c> View<'c> {
         Ok(self.one(sql, params![int(room.0), user], |row| row.get(0))?.unwrap_or(false))
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         sql: &str,
         key: impl Params,
@@ -474,7 +478,7 @@ mod tests {
         let leave = command("cleo", "leave", Change::Leave { room: RoomId(2) });
         let (_dir, _store, pool) = people(vec![leave]);
         let rooms = |user: &str, pattern: Option<&str>| {
-            let rooms = pool.read(|view| view.rooms(user, pattern)).unwrap();
+            let rooms = pool.read(|view| view.rooms(user, pattern, false)).unwrap().unwrap();
             rooms.iter().map(|room| (room.room.0, room.member)).collect::<Vec<_>>()
         };
         assert_eq!(rooms("ann", None), [(1, true), (2, true), (3, true)]);

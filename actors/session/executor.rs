@@ -12,6 +12,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::limits::{Attempts, Buckets};
+use super::links::for_admins;
 use super::reply::{Answer, Limits, ListedUser, Problem, Reply};
 use super::request::{Op, Wanted};
 use crate::bus::{NotSent, Port, Post};
@@ -19,13 +20,15 @@ use crate::chat::command::{Change, Command, TokenHash};
 use crate::chat::objects::User;
 use crate::chat::outcome::{Code, Outcome, Refusal};
 use crate::chat::rules;
+use crate::chat::tables::Registration;
 use crate::ids::{At, RoomId};
 use crate::membership::Directory;
 use crate::messages::consensus::{NotDone, Propose, ReadBarrier};
 use crate::messages::passwords::PasswordPorts;
 use crate::messages::people::{Online, Surroundings, Typing};
 use crate::messages::reading::{
-    Account, History, Home, Members, PageOf, Pull, PullPage, ReadFailed, Rooms, SessionOf, Users, Versions,
+    Account, History, Home, Invites, LinkOf, Members, PageOf, Pull, PullPage, ReadFailed, RegistrationSet,
+    Rooms, SessionOf, Sessions, Users, Versions,
 };
 use crate::messages::search::{Search, Searched};
 
@@ -51,6 +54,10 @@ pub struct Ports {
     pub users: Port<Users>,
     pub rooms: Port<Rooms>,
     pub members: Port<Members>,
+    pub sessions: Port<Sessions>,
+    pub invites: Port<Invites>,
+    pub link_of: Port<LinkOf>,
+    pub registration: Port<RegistrationSet>,
     pub versions: Port<Versions>,
     pub search: Port<Search>,
     pub passwords: PasswordPorts,
@@ -62,7 +69,8 @@ pub struct Ports {
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     pub limits: Limits,
-    pub registration_open: bool,
+    /// Who may register, unless an admin has set it.
+    pub registration: Registration,
     /// The cluster listens on loopback only: its first account is its admin.
     pub first_is_admin: bool,
     /// Told to clients.
@@ -128,7 +136,7 @@ impl Executor {
     }
 
     /// Starts a request of somebody who is known. `hello`, `register` and `login` are
-    /// [`Executor::admit`]'s.
+    /// [`Executor::admit`]'s, `set_password` is [`Executor::start_by_link`]'s.
     pub fn start(self: &Arc<Self>, who: &Who, id: &str, op: Op) -> Started {
         match op {
             Op::Change(change) => self.start_change(who, id, change),
@@ -137,6 +145,8 @@ impl Executor {
                 Err(refusal) => Started::Now(Err(refusal.into())),
             },
             Op::Logout => self.start_change(who, id, Change::Logout { token_hash: who.token_hash }),
+            Op::CreateInvite { uses, hours } => self.create_invite(who, id, (uses, hours)),
+            Op::ResetPassword { user } => self.reset_password(who, id, user),
             Op::Ping => Started::Now(Ok(Answer::Pong { time: unix_ms() })),
             op => {
                 let (me, who, id) = (Arc::clone(self), who.clone(), id.to_owned());
@@ -177,10 +187,14 @@ impl Executor {
             Op::ChangePassword { old, new } => self.change_password(who, id, old, new).await,
             Op::DeleteAccount { password } => self.delete_account(who, id, password).await,
             Op::ListUsers { pattern, after, limit } => self.list_users(pattern, after, limit).await,
-            Op::ListRooms { pattern } => {
-                let rooms = self.read(&self.ports.rooms, |reply| Rooms { user: who.user, pattern, reply });
-                Ok(Answer::Rooms { rooms: rooms.await? })
+            Op::ListRooms { pattern, all } => {
+                let ask = |reply| Rooms { user: who.user, pattern, all, reply };
+                let rooms = self.read(&self.ports.rooms, ask).await?;
+                Ok(Answer::Rooms { rooms: rooms.ok_or_else(for_admins)? })
             }
+            Op::ListSessions => self.list_sessions(who).await,
+            Op::ListInvites => self.list_invites(who.user).await,
+            Op::Server => self.server().await,
             Op::Members { room } => {
                 let users = self.members(who.user, room).await?;
                 Ok(Answer::Users { users: self.with_presence(users).await, more: None })
@@ -199,11 +213,19 @@ impl Executor {
                 let _full = self.ports.typing.offer(Typing { room, user: who.user });
                 Ok(Answer::Heard {})
             }
-            Op::Register { .. } | Op::Login { .. } | Op::Hello { .. } | Op::Change(_) => {
+            Op::Register { .. }
+            | Op::Login { .. }
+            | Op::Hello { .. }
+            | Op::SetPassword { .. }
+            | Op::Change(_) => {
                 tracing::error!("a request was started the wrong way");
                 Err(Problem::internal())
             }
-            Op::OpenDirect { .. } | Op::Logout | Op::Ping => {
+            Op::OpenDirect { .. }
+            | Op::Logout
+            | Op::CreateInvite { .. }
+            | Op::ResetPassword { .. }
+            | Op::Ping => {
                 tracing::error!("a quick request was started slowly");
                 Err(Problem::internal())
             }
@@ -257,7 +279,7 @@ impl Executor {
     }
 
     /// Counts one change, or one search, against the user's rate.
-    fn count_change(&self, user: &str) -> Result<(), Problem> {
+    pub(super) fn count_change(&self, user: &str) -> Result<(), Problem> {
         locked(&self.changes).take(user.to_owned(), Instant::now()).map_err(|wait| {
             Problem::rate_limited("too many changes or searches in a short time", millis(wait))
         })

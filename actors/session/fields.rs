@@ -23,7 +23,12 @@ const OPTIONAL: bool = false;
 
 fn fields(op: &str) -> &'static [Field] {
     match op {
-        "register" => &[("name", Text, NEEDED), ("password", Text, NEEDED), ("display", Text, OPTIONAL)],
+        "register" => &[
+            ("name", Text, NEEDED),
+            ("password", Text, NEEDED),
+            ("display", Text, OPTIONAL),
+            ("invite", Text, OPTIONAL),
+        ],
         "login" => &[
             ("name", Text, NEEDED),
             ("password", Text, NEEDED),
@@ -59,7 +64,7 @@ fn fields(op: &str) -> &'static [Field] {
         "mark_read" | "versions" => &[("room", Number, NEEDED), ("seq", Number, NEEDED)],
         "mute" => &[("room", Number, NEEDED), ("on", Switch, NEEDED)],
         "list_users" => &[("match", Text, OPTIONAL), ("after", Text, OPTIONAL), ("limit", Whole, OPTIONAL)],
-        "list_rooms" => &[("match", Text, OPTIONAL)],
+        "list_rooms" => &[("match", Text, OPTIONAL), ("all", Switch, OPTIONAL)],
         "history" => &[
             ("room", Number, NEEDED),
             ("before", Number, OPTIONAL),
@@ -74,6 +79,16 @@ fn fields(op: &str) -> &'static [Field] {
             ("before", Number, OPTIONAL),
             ("limit", Whole, OPTIONAL),
         ],
+        "set_profile" => &[("display", Text, NEEDED)],
+        "end_session" => &[("session", Text, NEEDED)],
+        "set_role" => &[("user", Text, NEEDED), ("role", Text, NEEDED)],
+        "set_disabled" => &[("user", Text, NEEDED), ("disabled", Switch, NEEDED)],
+        "reset_password" => &[("user", Text, NEEDED)],
+        "set_password" => &[("link", Text, NEEDED), ("password", Text, NEEDED)],
+        "create_invite" => &[("uses", Number, OPTIONAL), ("hours", Number, OPTIONAL)],
+        "revoke_invite" => &[("invite", Text, NEEDED)],
+        "set_registration" => &[("mode", Text, NEEDED)],
+        "set_room" => &[("room", Number, NEEDED), ("name", Text, OPTIONAL), ("topic", Text, OPTIONAL)],
         _ => &[],
     }
 }

@@ -138,7 +138,7 @@ impl Listener {
         let hello = Op::Hello { token, resume };
         let (executor, door) = (Arc::clone(&config.executor), config.door.clone());
         let told_shard = Rc::new(Cell::new(false));
-        let entering = let_in(executor, door, (key, pass), String::new(), hello, opened.from, told_shard);
+        let entering = let_in(executor, door, (key, pass), String::new(), hello, opened.caller, told_shard);
         let (admitted, welcome, Onward { cursor, pull, rooms, rooms_at }) = entering.await?;
         place.entered(pass, cursor);
         let next = if pull { Next::Read } else { Next::CaughtUp { rooms, rooms_at } };

@@ -7,14 +7,18 @@
 //! - [`pulse`]: when a client is pinged, and when it is given up.
 //! - [`executor`]: carries out requests; shared by all sessions and by HTTP.
 //! - [`accounts`]: `hello`, `register`, `login` and the changes that need a password.
+//! - [`caller`]: from where and by what program somebody comes.
+//! - [`links`]: sessions as their user sees them, and the links that let somebody in.
 //! - [`actor`]: `Session`, one WebSocket.
 //! - [`listener`]: `Listener`, who is told events over HTTP.
 
 pub mod accounts;
 pub mod actor;
+pub mod caller;
 pub mod executor;
 pub mod fields;
 pub mod limits;
+pub mod links;
 pub mod listener;
 mod place;
 pub mod pulse;
@@ -23,5 +27,6 @@ pub mod request;
 mod stream;
 
 pub use actor::{Opened, Session, SessionConfig};
+pub use caller::Caller;
 pub use executor::{Config, Executor, Ports};
 pub use listener::{Heard, Listener};

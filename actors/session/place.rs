@@ -2,7 +2,6 @@
 //! a stream over HTTP.
 
 use std::cell::Cell;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
 
 use super::accounts::{Admitted, Onward, resume_of};
+use super::caller::Caller;
 use super::executor::{Executor, within};
 use super::reply::{Problem, Welcome};
 use super::request::Op;
@@ -69,12 +69,12 @@ pub(super) fn let_in(
     (key, pass): (SessionKey, Pass),
     id: String,
     op: Op,
-    from: Option<IpAddr>,
+    caller: Caller,
     told_shard: Rc<Cell<bool>>,
 ) -> impl Future<Output = Result<(Admitted, Welcome, Onward), Problem>> + 'static {
     within(async move {
         let resume = resume_of(&op);
-        let admitted = executor.admit(&id, op, from).await?;
+        let admitted = executor.admit(&id, op, &caller).await?;
         let (reply, kept) = oneshot::channel();
         let (user, token_hash) = (admitted.user.name.clone(), admitted.token_hash);
         told_shard.set(true);

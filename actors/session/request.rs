@@ -3,6 +3,8 @@
 //! A frame is read twice: first `id` and `op`, then the fields of that op, so that fields which an op
 //! does not know are ignored. Only when that fails is it looked at once more, to say what is wrong.
 
+mod people;
+
 use std::borrow::Cow;
 
 use serde::Deserialize;
@@ -40,6 +42,7 @@ pub enum Op {
         name: String,
         password: String,
         display: String,
+        invite: Option<String>,
     },
     Login {
         name: String,
@@ -70,6 +73,7 @@ pub enum Op {
     },
     ListRooms {
         pattern: Option<String>,
+        all: bool,
     },
     Members {
         room: RoomId,
@@ -88,6 +92,21 @@ pub enum Op {
     Typing {
         room: RoomId,
     },
+    ListSessions,
+    CreateInvite {
+        uses: u64,
+        hours: u64,
+    },
+    ListInvites,
+    ResetPassword {
+        user: String,
+    },
+    /// Who asks is known by the link alone.
+    SetPassword {
+        link: String,
+        password: String,
+    },
+    Server,
     Ping,
 }
 
@@ -117,7 +136,13 @@ impl Op {
     /// Whether what follows on the connection waits for it: it changes who is asking, or takes a slow
     /// hash before it is proposed, and changes are proposed in the order of their frames.
     pub fn goes_alone(&self) -> bool {
-        let slow = matches!(self, Self::Logout | Self::ChangePassword { .. } | Self::DeleteAccount { .. });
+        let slow = matches!(
+            self,
+            Self::Logout
+                | Self::ChangePassword { .. }
+                | Self::DeleteAccount { .. }
+                | Self::SetPassword { .. }
+        );
         slow || self.opens()
     }
 
@@ -131,6 +156,8 @@ impl Op {
                 | Self::History { .. }
                 | Self::Versions { .. }
                 | Self::Search(_)
+                | Self::ListSessions
+                | Self::ListInvites
         )
     }
 }
@@ -162,16 +189,30 @@ pub const OPS: &[&str] = &[
     "versions",
     "search",
     "typing",
+    "set_profile",
+    "list_sessions",
+    "end_session",
+    "set_role",
+    "set_disabled",
+    "reset_password",
+    "set_password",
+    "create_invite",
+    "list_invites",
+    "revoke_invite",
+    "set_registration",
+    "server",
+    "set_room",
     "ping",
 ];
 
-const OPENERS: [&str; 3] = ["register", "login", "hello"];
+/// What needs no session.
+pub const BEFORE_HELLO: [&str; 4] = ["register", "login", "hello", "set_password"];
 
 /// Reads a text frame. `known`: the connection has said who it is.
 pub fn frame(text: &str, known: bool, message_bytes: usize) -> Frame {
     let (id, op) = match head(text) {
         Ok(head) => head,
-        Err(frame) => return frame,
+        Err(why) => return Frame::Junk(why),
     };
     if rules::id(&id).is_err() {
         return Frame::Junk("id must be 1 to 64 printable ascii characters");
@@ -179,7 +220,7 @@ pub fn frame(text: &str, known: bool, message_bytes: usize) -> Frame {
     let Some(op) = op else {
         return Frame::Wrong { id, refusal: bad("op is missing: it must be a string") };
     };
-    if !known && !OPENERS.contains(&op.as_ref()) {
+    if !known && !BEFORE_HELLO.contains(&op.as_ref()) {
         let refusal = Refusal::new(Code::Unauthorized, "begin with hello, register or login");
         return Frame::Wrong { id, refusal };
     }
@@ -197,19 +238,19 @@ struct Head<'a> {
     op: Cow<'a, str>,
 }
 
-/// The id and the op of a frame.
-fn head(text: &str) -> Result<(String, Option<Cow<'_, str>>), Frame> {
+/// The id and the op of a frame; or why it is no request.
+fn head(text: &str) -> Result<(String, Option<Cow<'_, str>>), &'static str> {
     if !is_object(text) {
-        return Err(Frame::Junk("a frame must be one JSON object"));
+        return Err("a frame must be one JSON object");
     }
     if let Ok(Head { id, op }) = serde_json::from_str::<Head>(text) {
         return Ok((id.into_owned(), Some(op)));
     }
     let Ok(serde_json::Value::Object(object)) = serde_json::from_str(text) else {
-        return Err(Frame::Junk("a frame must be one JSON object"));
+        return Err("a frame must be one JSON object");
     };
     let Some(id) = object.get("id").and_then(|id| id.as_str()) else {
-        return Err(Frame::Junk("a frame must have an id, a string"));
+        return Err("a frame must have an id, a string");
     };
     let op = object.get("op").and_then(|op| op.as_str()).map(|op| Cow::Owned(op.to_owned()));
     Ok((id.to_owned(), op))
@@ -229,6 +270,7 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
                 name: rules::name(&fields.name)?,
                 display: rules::display(fields.display.as_deref(), &fields.name)?,
                 password: fields.password,
+                invite: fields.invite,
             }
         }
         "login" => {
@@ -260,6 +302,9 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
         }
         "edit" | "delete" | "react" | "mark_read" | "mute" => Op::Change(messages(op, text, message_bytes)?),
         "list_users" | "list_rooms" | "history" | "search" | "versions" => lists(op, text)?,
+        "set_profile" | "list_sessions" | "end_session" | "set_role" | "set_disabled" | "reset_password"
+        | "set_password" | "create_invite" | "list_invites" | "revoke_invite" | "set_registration"
+        | "server" | "set_room" => people::fields_of(op, text)?,
         _ => return Err(bad(format!("unknown op: {}", shortened(op)))),
     })
 }
@@ -345,9 +390,9 @@ fn lists(op: &str, text: &str) -> Result<Op, Refusal> {
             Op::ListUsers { pattern, after, limit: limit.map_or(rules::PAGE_MAX, |l| rules::limit(Some(l))) }
         }
         "list_rooms" => {
-            let ListRooms { pattern } = read(op, text)?;
+            let ListRooms { pattern, all } = read(op, text)?;
             rules::pattern(pattern.as_deref().unwrap_or_default())?;
-            Op::ListRooms { pattern }
+            Op::ListRooms { pattern, all: all.unwrap_or(false) }
         }
         "versions" => {
             let OneMessage { room, seq } = read(op, text)?;
@@ -413,6 +458,7 @@ struct Register {
     name: String,
     password: String,
     display: Option<String>,
+    invite: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -518,6 +564,7 @@ struct ListUsers {
 struct ListRooms {
     #[serde(rename = "match")]
     pattern: Option<String>,
+    all: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -148,7 +148,12 @@ fn what_is_good() {
     );
     assert_eq!(
         good("register", r#","name":"Ann","password":"12345678""#),
-        Op::Register { name: "ann".to_owned(), password: "12345678".to_owned(), display: "Ann".to_owned() }
+        Op::Register {
+            name: "ann".to_owned(),
+            password: "12345678".to_owned(),
+            display: "Ann".to_owned(),
+            invite: None,
+        }
     );
     assert_eq!(good("ping", r#","extra":{"deep":[1]}"#), Op::Ping);
     assert_eq!(good("list_users", ""), Op::ListUsers { pattern: None, after: None, limit: rules::PAGE_MAX });

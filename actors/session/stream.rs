@@ -34,7 +34,7 @@ impl Session {
         let told_shard = Rc::new(Cell::new(false));
         let (executor, door) = (Arc::clone(&self.config.executor), self.config.door.clone());
         let told = Rc::clone(&told_shard);
-        let entering = let_in(executor, door, (key, pass), id.clone(), op, self.opened.from, told);
+        let entering = let_in(executor, door, (key, pass), id.clone(), op, self.opened.caller.clone(), told);
         ctx.spawn(entering.into_actor(self).map(move |entered, session: &mut Self, ctx| {
             match entered {
                 Ok(_) if session.closing => {}

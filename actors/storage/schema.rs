@@ -25,9 +25,9 @@ pub const LOCAL: &[&str] = &["raft_state", "raft_log"];
 /// Tables that follow from replicated rows, and are made from them (`pages::derive`).
 pub const DERIVED: &[&str] = &["mentions"];
 
-/// In order; each brings a file from the format of its position to the next. What was released is
-/// never changed.
-const MIGRATIONS: &[&str] = &[V1, V2, V3_MESSAGES];
+/// In order; each brings a file from the format of its position to the next, part by part in one
+/// transaction. What was released is never changed.
+const MIGRATIONS: &[&[&str]] = &[&[V1], &[V2], &[V3_MESSAGES, V3_PEOPLE]];
 
 // Clustering: messages lie in the order of `at`, so that new ones are appended and only two compact
 // indexes are touched; an edit moves a row to the end. The other tables are small or rarely written
@@ -238,6 +238,52 @@ INSERT INTO mentions (room, seq, user, tail)
     WHERE deleted = 0 AND instr(text, '@') > 0 AND members.user <> author;
 ";
 
+// What admins do: accounts shut out, links that let people in, settings for all nodes. A session says when
+// it began and by what program.
+const V3_PEOPLE: &str = "
+ALTER TABLE users ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN bot TEXT;              -- NULL: a person's
+CREATE INDEX users_admins ON users (name) WHERE role = 'admin';
+
+CREATE TABLE new_sessions (
+    token_hash BLOB PRIMARY KEY,
+    at         INTEGER NOT NULL UNIQUE,
+    user       TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    op         TEXT NOT NULL CHECK (op IN ('register', 'login', 'bot')),
+    first_at   INTEGER NOT NULL,
+    ended      INTEGER NOT NULL,
+    time       INTEGER NOT NULL DEFAULT 0,          -- 0: made before this was kept
+    agent      TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+INSERT INTO new_sessions (token_hash, at, user, id, op, first_at, ended)
+    SELECT token_hash, at, user, id, op, first_at, ended FROM sessions;
+DROP TABLE sessions;
+ALTER TABLE new_sessions RENAME TO sessions;
+CREATE INDEX sessions_by_user ON sessions (user, id);
+
+CREATE TABLE links (
+    token_hash BLOB PRIMARY KEY,
+    at         INTEGER NOT NULL UNIQUE,
+    kind       TEXT NOT NULL CHECK (kind IN ('create', 'invite', 'reset')),
+    name       TEXT NOT NULL,                       -- for whom; '' for an invitation
+    made_by    TEXT NOT NULL,
+    id         TEXT NOT NULL,                       -- of the request that made it
+    until      INTEGER NOT NULL,
+    uses       INTEGER NOT NULL,
+    used       INTEGER NOT NULL,
+    revoked    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX links_by_id ON links (made_by, id);
+CREATE INDEX links_by_name ON links (name, kind);
+
+CREATE TABLE settings (
+    key   TEXT PRIMARY KEY,
+    at    INTEGER NOT NULL UNIQUE,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// Brings a file of format `from` to [`FORMAT`], one transaction a step. A new file gets its
 /// [`APPLICATION_ID`] with its first tables.
 ///
@@ -280,11 +326,13 @@ pub fn replicated(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-fn migrate_to(conn: &mut Connection, from: i32, steps: &[&str]) -> rusqlite::Result<()> {
+fn migrate_to(conn: &mut Connection, from: i32, steps: &[&[&str]]) -> rusqlite::Result<()> {
     mentions::make_function(conn)?;
     for (format, step) in (1..).zip(steps).skip_while(|(format, _)| *format <= from) {
         let transaction = Transaction::new(conn, TransactionBehavior::Immediate)?;
-        transaction.execute_batch(step)?;
+        for part in *step {
+            transaction.execute_batch(part)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", format)?;
         transaction.commit()?;
@@ -323,8 +371,8 @@ mod tests {
             }
         }
         let expected = [
-            "members", "messages", "mutes", "nodes", "outcomes", "reads", "rooms", "sessions", "users",
-            "versions",
+            "links", "members", "messages", "mutes", "nodes", "outcomes", "reads", "rooms", "sessions",
+            "settings", "users", "versions",
         ];
         assert_eq!(replicated, expected);
         assert_eq!(tables.len(), expected.len() + LOCAL.len() + DERIVED.len());
@@ -356,11 +404,11 @@ mod tests {
     #[test]
     fn a_step_that_fails_halfway_leaves_the_file_as_it_was() {
         let mut conn = Connection::open_in_memory().unwrap();
-        migrate_to(&mut conn, 0, &[V1]).unwrap();
+        migrate_to(&mut conn, 0, &[&[V1]]).unwrap();
         conn.execute("INSERT INTO raft_state (one, node) VALUES (1, 'node1')", []).unwrap();
         let before = shape(&conn).unwrap();
-        let failing = format!("{V2} UPDATE raft_state SET node = NULL;");
-        migrate_to(&mut conn, 1, &[V1, &failing]).unwrap_err();
+        let failing = "UPDATE raft_state SET node = NULL;";
+        migrate_to(&mut conn, 1, &[&[V1], &[V2, failing]]).unwrap_err();
         let format: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!((format, shape(&conn).unwrap()), (1, before));
         migrate(&mut conn, 1).unwrap();

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use rusqlite::{self, Connection, OptionalExtension, Params, Result, params};
 
-use crate::chat::command::TokenHash;
+use crate::chat::command::{Shown, TokenHash};
 use crate::chat::digest::RowsSum;
 use crate::chat::tables::{
-    MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow,
-    VersionRow,
+    LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow,
+    SettingRow, Tables, UserRow, VersionRow,
 };
 use crate::chat_db::mentions;
 use crate::chat_db::rows::{self, columns, int, json};
@@ -56,7 +56,7 @@ impl SqlTables {
     }
 
     /// The sum follows a row that changes from what it was to what it is.
-    fn sum_up(&mut self, before: Option<Row>, now: Row) {
+    pub(super) fn sum_up(&mut self, before: Option<Row>, now: Row) {
         if let Some(before) = before {
             self.sum.take(&before);
         }
@@ -78,7 +78,7 @@ impl SqlTables {
         Ok(())
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         sql: &str,
         key: impl Params,
@@ -87,7 +87,7 @@ impl SqlTables {
         self.conn.prepare_cached(sql)?.query_row(key, read).optional()
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         key: impl Params,
@@ -96,7 +96,7 @@ impl SqlTables {
         self.conn.prepare_cached(sql)?.query_map(key, read)?.collect()
     }
 
-    fn put(&self, sql: &str, values: impl Params) -> Result<usize> {
+    pub(super) fn put(&self, sql: &str, values: impl Params) -> Result<usize> {
         self.conn.prepare_cached(sql)?.execute(values)
     }
 
@@ -187,6 +187,12 @@ impl Tables for SqlTables {
         self.conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM users)")?.query_row([], |row| row.get(0))
     }
 
+    fn another_admin(&mut self, name: &str) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM users
+                       WHERE role = 'admin' AND deleted = 0 AND disabled = 0 AND name <> ?1)";
+        self.conn.prepare_cached(sql)?.query_row([name], |row| row.get(0))
+    }
+
     fn put_user(&mut self, row: &UserRow) -> Result<()> {
         let before = self.user(&row.name)?.map(Row::User);
         self.sum_up(before, Row::User(row.clone()));
@@ -194,9 +200,9 @@ impl Tables for SqlTables {
             concat!(
                 "INSERT INTO users (",
                 columns!(user),
-                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (name) DO UPDATE SET at = ?1, display = ?3, role = ?4, password_hash = ?5,
-                     deleted = ?6, created_by = ?7, created_digest = ?8"
+                     deleted = ?6, disabled = ?7, bot = ?8, created_by = ?9, created_digest = ?10"
             ),
             params![
                 int(row.at.0),
@@ -205,6 +211,8 @@ impl Tables for SqlTables {
                 rows::role_text(row.role),
                 row.password_hash,
                 row.deleted,
+                row.disabled,
+                json(&row.bot, row.bot.is_none())?,
                 row.created_by,
                 row.created_digest,
             ],
@@ -378,9 +386,9 @@ impl Tables for SqlTables {
             concat!(
                 "INSERT INTO sessions (",
                 columns!(session),
-                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                  ON CONFLICT (token_hash) DO UPDATE SET at = ?1, user = ?3, id = ?4, op = ?5, first_at = ?6,
-                     ended = ?7"
+                     ended = ?7, time = ?8, agent = ?9"
             ),
             params![
                 int(row.at.0),
@@ -390,6 +398,8 @@ impl Tables for SqlTables {
                 rows::op_text(row.op),
                 int(row.first_at.0),
                 row.ended,
+                int(row.time),
+                row.agent,
             ],
         )?;
         Ok(())
@@ -485,5 +495,33 @@ impl Tables for SqlTables {
             ],
         )?;
         Ok(())
+    }
+
+    fn link(&mut self, token_hash: &TokenHash) -> Result<Option<LinkRow>> {
+        self.find_link(token_hash)
+    }
+
+    fn link_by_id(&mut self, by: &str, id: &str) -> Result<Option<LinkRow>> {
+        self.find_link_by_id(by, id)
+    }
+
+    fn links_shown(&mut self, by: &Shown) -> Result<Vec<LinkRow>> {
+        self.find_links_shown(by)
+    }
+
+    fn links_for(&mut self, kind: LinkKind, name: &str) -> Result<Vec<LinkRow>> {
+        self.find_links_for(kind, name)
+    }
+
+    fn put_link(&mut self, row: &LinkRow) -> Result<()> {
+        self.write_link(row)
+    }
+
+    fn setting(&mut self, key: &str) -> Result<Option<SettingRow>> {
+        self.find_setting(key)
+    }
+
+    fn put_setting(&mut self, row: &SettingRow) -> Result<()> {
+        self.write_setting(row)
     }
 }

@@ -316,6 +316,7 @@ impl Stream {
             (Audience::User(user), _) => *user == self.user,
             (Audience::RoomWithout(user), Event::Member { room, .. }) => *user != self.user && is_in(*room),
             (Audience::Room, Event::Message(message)) => is_in(message.room),
+            (Audience::Room, Event::Room(room)) => is_in(room.room),
             (Audience::Room | Audience::RoomWithout(_), event) => {
                 unreachable!("no such audience for {event:?}")
             }

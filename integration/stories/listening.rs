@@ -37,7 +37,8 @@ async fn a_stream_goes_on_at_any_node_where_it_was() {
     drop(first);
 
     bob.send(room, "two").await;
-    ann.ok("edit", json!({"room": room, "seq": ann.send(room, "thre").await, "text": "three"})).await;
+    let seq = ann.send(room, "thre").await;
+    ann.ok("edit", json!({"room": room, "seq": seq, "text": "three"})).await;
     cluster.wait_until_equal().await;
     for (place, url) in urls.iter().enumerate() {
         let mut again = Listener::open(url, &ann.token, &last_id).await;

@@ -7,6 +7,7 @@
 )]
 
 mod accounts;
+mod admins;
 mod away;
 mod bench;
 mod catching_up;

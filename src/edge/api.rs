@@ -10,13 +10,14 @@ use chat_actors::chat::outcome::Code;
 use chat_actors::chat::rules;
 use chat_actors::session::executor::Started;
 use chat_actors::session::reply::{self, Problem, Reply};
-use chat_actors::session::request::{OPS, fields_of};
+use chat_actors::session::request::{OPS, Op, fields_of};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::gate::{Gate, Inside, json, problem};
 use super::origin::{self, Origin};
+use super::ws::caller;
 
 /// A body that is too large is read so far and dropped: an answer that overtakes it is lost when the
 /// connection is reset.
@@ -108,12 +109,18 @@ async fn carry_out(request: &HttpRequest, inside: &Inside, op: &str, text: Strin
     let executor = &inside.executor;
     let asked = fields_of(op, &text, executor.limits().message_bytes)?;
     if asked.opens() {
-        let from = request.peer_addr().map(|address| address.ip());
-        return executor.admit_once(&id, asked, from).await;
+        return executor.admit_once(&id, asked, &caller(request)).await;
+    }
+    if let Op::SetPassword { link, password } = asked {
+        return answered(executor.start_by_link(&id, link, password, &caller(request))).await;
     }
     let missing = || Problem::new(Code::Unauthorized, "no token: send Authorization: Bearer TOKEN");
     let who = executor.session_of(&token.ok_or_else(missing)?).await?.who();
-    match executor.start(&who, &id, asked) {
+    answered(executor.start(&who, &id, asked)).await
+}
+
+async fn answered(started: Started) -> Reply {
+    match started {
         Started::Now(reply) => reply,
         Started::Later(later) => later.await,
     }

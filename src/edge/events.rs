@@ -22,7 +22,7 @@ use serde::Deserialize;
 use super::api::{allow, token, wrong_method};
 use super::gate::{Gate, Inside, Worker, problem};
 use super::origin::{self, Origin};
-use super::ws::socket;
+use super::ws::{caller, socket};
 
 /// How long a client should wait before it comes back.
 const RETRY_MS: u32 = 500;
@@ -67,11 +67,8 @@ async fn listen(
         metrics: gate.metrics.clone(),
         ping_every: inside.ping_every,
     };
-    let opened = Opened {
-        from: request.peer_addr().map(|address| address.ip()),
-        socket: socket(request),
-        too_big: Rc::new(Cell::new(false)),
-    };
+    let opened =
+        Opened { caller: caller(request), socket: socket(request), too_big: Rc::new(Cell::new(false)) };
     let wanted = resume.cursor.is_some();
     let (listener, welcome) = Listener::open(config, opened, token, resume).await?;
     let Welcome { epoch, cursor, resumed, .. } = welcome;

@@ -10,11 +10,13 @@
 //! - `openapi`: the description of those for programs.
 //! - `origin`: which pages may talk to us.
 //! - `members`: changes of members, carried to the leader.
+//! - `admin`: admins made by operators, behind that door.
 //! - `operators`: cluster, health, metrics.
 //! - `page`: the page itself, built into the program.
 //! - `peer`: the other nodes' door.
 //! - `copies`: what a copy of the chat is made of, behind that door.
 
+pub mod admin;
 mod api;
 pub mod copies;
 mod events;

@@ -6,15 +6,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::chat::outcome::Code;
 use chat_actors::session::fields::{Described, described};
 use chat_actors::session::reply::Problem;
-use chat_actors::session::request::OPS;
+use chat_actors::session::request::{BEFORE_HELLO, OPS};
 use serde_json::{Map, Value, json};
 
 use super::api::{allow, wrong_method};
 use super::gate::{self, Gate, problem};
 use super::origin::{self, Origin};
 
-/// Ops that need no token.
-const OPENERS: [&str; 3] = ["register", "login", "hello"];
 const CODES: [Code; 10] = [
     Code::BadRequest,
     Code::Unauthorized,
@@ -111,7 +109,7 @@ fn operation(op: &str) -> Value {
         }}}},
         "responses": responses,
     });
-    if OPENERS.contains(&op) && op != "hello" {
+    if BEFORE_HELLO.contains(&op) && op != "hello" {
         operation["security"] = json!([]);
     }
     operation

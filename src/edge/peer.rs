@@ -30,9 +30,9 @@ use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use tokio::sync::{oneshot, watch};
 
-use super::members;
-
+use super::admin::{self, Appoint};
 use super::copies::{self, CopyPorts};
+use super::members;
 
 pub const FOUNDING_PATH: &str = "/peer/founding";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -85,6 +85,7 @@ pub struct Inside {
     pub disk_report: Port<DiskReport>,
     pub state_page: Port<StatePage>,
     pub cluster_answer: ClusterAnswer,
+    pub appoint: Appoint,
 }
 
 /// The peer port's state, shared by its workers.
@@ -216,6 +217,7 @@ pub fn configure(edge: &Arc<PeerEdge>) -> impl FnOnce(&mut web::ServiceConfig) +
             .route(FOUNDING_PATH, web::post().to(found))
             .route(members::PATH, web::post().to(members::change))
             .route(members::FOUND_PATH, web::post().to(members::found))
+            .route(admin::PATH, web::post().to(admin::appoint))
             .route("/api/v1/cluster", web::get().to(cluster))
             .route(copies::BARRIER_PATH, web::get().to(copies::barrier))
             .route(copies::PAGE_PATH, web::get().to(copies::page))

@@ -8,11 +8,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::dev::Extensions;
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws::WsResponseBuilder;
 use chat_actors::chat::outcome::Code;
 use chat_actors::session::reply::Problem;
-use chat_actors::session::{Opened, Session, SessionConfig};
+use chat_actors::session::{Caller, Opened, Session, SessionConfig};
 
 use super::frames;
 use super::gate::{Gate, Worker, problem};
@@ -35,6 +36,12 @@ pub fn socket(request: &HttpRequest) -> Option<Arc<TcpStream>> {
     request.conn_data::<Duplicate>().map(|Duplicate(socket)| Arc::clone(socket))
 }
 
+/// From where and by what program a request comes.
+pub fn caller(request: &HttpRequest) -> Caller {
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Caller::new(request.peer_addr().map(|address| address.ip()), agent)
+}
+
 pub async fn open(
     request: HttpRequest,
     body: web::Payload,
@@ -54,11 +61,8 @@ pub async fn open(
         metrics: gate.metrics.clone(),
         ping_every: inside.ping_every,
     };
-    let opened = Opened {
-        from: request.peer_addr().map(|address| address.ip()),
-        socket: socket(&request),
-        too_big: Rc::new(Cell::new(false)),
-    };
+    let opened =
+        Opened { caller: caller(&request), socket: socket(&request), too_big: Rc::new(Cell::new(false)) };
     let body = frames::Bounded::new(body, gate.frame_bytes, Rc::clone(&opened.too_big));
     let session = Session::new(config, opened);
     match WsResponseBuilder::new(session, &request, body).frame_size(gate.frame_bytes).start() {

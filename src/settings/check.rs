@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use chat_actors::chat::tables::Registration;
 use config::ValueKind;
 
 use super::address::{BindAddress, HttpUrl};
@@ -12,7 +13,7 @@ use super::layers::{Layer, Layers};
 use super::raw::{DEVELOPMENT_SECRET, RawCluster, RawHttp, RawPeer, RawSettings};
 use super::typed::{
     AccountSettings, ClusterSettings, DiskSettings, HttpSettings, LimitSettings, LogFormat, LogLevel,
-    LogSettings, Member, NodeSettings, PeerSettings, RaftSettings, Registration, Secret, Settings,
+    LogSettings, Member, NodeSettings, PeerSettings, RaftSettings, Secret, Settings,
 };
 
 /// Makes settings of what the layers say, or tells what is wrong with it.

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use chat_actors::chat::tables::Registration;
+
 use super::address::{BindAddress, HttpUrl};
 use super::check;
 use super::error::SettingsError;
@@ -73,13 +75,6 @@ pub struct RaftSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountSettings {
     pub registration: Registration,
-}
-
-/// Who may make an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Registration {
-    Open,
-    Closed,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

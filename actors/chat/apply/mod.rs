@@ -5,15 +5,20 @@
 //! outcome shares the last one, and those that keep what a message said share the message's. No settings, clock, dice or Unicode tables.
 //!
 //! - [`accounts`]: accounts and their sessions.
+//! - [`people`]: profiles, and what admins do with accounts and for all nodes.
+//! - [`links`]: the secrets that let somebody in: invitations, create and reset links.
 //! - [`rooms`]: rooms and who is in them.
 //! - [`messages`]: messages, reactions and read marks.
 
 mod accounts;
+mod links;
 mod messages;
+mod people;
 mod rooms;
-use super::command::{Change, Command, LoginOp, RequestDigest};
+
+use super::command::{Change, Command, LoginOp, RequestDigest, TokenHash};
 use super::digest;
-use super::objects::{Event, User, UserEvent};
+use super::objects::{Event, Role, User, UserEvent};
 use super::outcome::{Audience, Code, Done, Effect, Notice, Outcome, Refusal, SessionEnded};
 use super::tables::{OutcomeRow, SessionRow, Tables, UserRow};
 use crate::ids::At;
@@ -71,6 +76,23 @@ impl<E> From<E> for Stop<E> {
     }
 }
 
+/// What `register` asks for.
+struct NewAccount<'c> {
+    display: &'c str,
+    password_hash: &'c str,
+    link: Option<&'c TokenHash>,
+    /// The node that asks lets nobody register by its own settings.
+    closed: bool,
+    first_is_admin: bool,
+}
+
+/// A session that is to be opened.
+#[derive(Clone, Copy)]
+struct NewSession<'c> {
+    token_hash: &'c TokenHash,
+    agent: Option<&'c str>,
+}
+
 type Step<O, T> = Result<O, Stop<<T as Tables>::Error>>;
 
 fn refuse<E>(code: Code, message: impl Into<String>) -> Stop<E> {
@@ -80,10 +102,19 @@ fn refuse<E>(code: Code, message: impl Into<String>) -> Stop<E> {
 impl<T: Tables> Work<'_, T> {
     fn run(&mut self) -> Step<Outcome, T> {
         match &self.command.change {
-            Change::Register { display, password_hash, token_hash, first_is_admin } => {
-                self.register(display, password_hash, token_hash, *first_is_admin)
+            Change::Register { display, password_hash, token_hash, first_is_admin, link, closed, agent } => {
+                let new = NewAccount {
+                    display,
+                    password_hash,
+                    link: link.as_ref(),
+                    closed: *closed,
+                    first_is_admin: *first_is_admin,
+                };
+                self.register(&new, NewSession { token_hash, agent: agent.as_deref() })
             }
-            Change::Login { token_hash, password_hash, op } => self.login(token_hash, password_hash, *op),
+            Change::Login { token_hash, password_hash, op, agent } => {
+                self.login(NewSession { token_hash, agent: agent.as_deref() }, password_hash, *op)
+            }
             Change::Logout { token_hash } => self.logout(token_hash),
             Change::ChangePassword { old_hash, new_hash, token_hash, .. } => {
                 self.change_password(old_hash, new_hash, token_hash)
@@ -103,22 +134,44 @@ impl<T: Tables> Work<'_, T> {
             Change::React { room, seq, emoji, on } => self.react(*room, *seq, emoji, *on),
             Change::MarkRead { room, seq } => self.mark_read(*room, *seq),
             Change::Mute { room, on } => self.mute(*room, *on),
+            Change::SetProfile { display } => self.set_profile(display),
+            Change::EndSession { session } => self.end_session_shown(session),
+            Change::SetRole { user, role } => self.set_role(user, *role),
+            Change::SetDisabled { user, disabled } => self.set_disabled(user, *disabled),
+            Change::SetRegistration { mode } => self.set_registration(*mode),
+            Change::SetRoom { room, name, topic } => self.set_room(*room, name.as_deref(), topic.as_deref()),
+            Change::CreateInvite { uses, hours, link } => self.create_invite(*uses, *hours, link),
+            Change::RevokeInvite { invite } => self.revoke_invite(invite),
+            Change::ResetPassword { user, link } => self.reset_password(user, link),
+            Change::SetPassword { link, new_hash, .. } => self.set_password(link, new_hash),
+            Change::Appoint { link } => self.appoint(link),
         }
     }
 
-    /// Every handler's first line, but for `register` and `login`: the account that asks, unless the
+    /// Every handler's first line, but for those that let somebody in: the account that asks, unless the
     /// request is a repeat. A repeat is answered before any other check, so its answer is the first one
     /// whatever has become of the room since.
     fn asker(&mut self) -> Step<UserRow, T> {
-        let Some(row) = self.tables.user(&self.command.user)?.filter(|row| !row.deleted) else {
-            return Err(refuse(
-                Code::Unauthorized,
-                "this account does not exist any more: log in with another",
-            ));
-        };
+        let row = self.account()?;
         match self.done_before()? {
             Some(first) => Err(Stop::Repeated(first)),
             None => Ok(row),
+        }
+    }
+
+    /// The same for what only admins may do.
+    fn admin(&mut self) -> Step<UserRow, T> {
+        let row = self.asker()?;
+        check_admin(&row)?;
+        Ok(row)
+    }
+
+    /// The account that asks.
+    fn account(&mut self) -> Step<UserRow, T> {
+        match self.tables.user(&self.command.user)? {
+            Some(row) if row.is_active() => Ok(row),
+            Some(row) if !row.deleted => Err(refuse(Code::Unauthorized, DISABLED)),
+            _ => Err(refuse(Code::Unauthorized, "this account does not exist any more: log in with another")),
         }
     }
 
@@ -195,16 +248,24 @@ impl<T: Tables> Work<'_, T> {
     }
 
     /// Opens a session; `first_at` is what the first reply under this id told, when this is a repeat.
-    fn open_session(&mut self, token: &[u8; 32], op: LoginOp, first_at: Option<At>) -> Result<(), T::Error> {
+    fn open_session(
+        &mut self,
+        new: NewSession<'_>,
+        op: LoginOp,
+        first_at: Option<At>,
+    ) -> Result<(), T::Error> {
         let at = self.take_at()?;
         self.tables.put_session(&SessionRow {
             at,
-            token_hash: *token,
+            token_hash: *new.token_hash,
             user: self.command.user.clone(),
             id: self.command.id.clone(),
             op,
             first_at: first_at.unwrap_or(at),
             ended: false,
+            // Without an agent the command is one that earlier programs read, and theirs is the row.
+            time: new.agent.map_or(0, |_| self.time_ms),
+            agent: new.agent.unwrap_or_default().to_owned(),
         })
     }
 
@@ -214,6 +275,16 @@ impl<T: Tables> Work<'_, T> {
         self.tables.put_session(&row)?;
         self.ended.push(SessionEnded { token_hash: row.token_hash });
         Ok(())
+    }
+}
+
+/// Said to an account that an admin shut out.
+const DISABLED: &str = "this account is disabled: ask an admin";
+
+fn check_admin<E>(row: &UserRow) -> Result<(), Stop<E>> {
+    match row.role {
+        Role::Admin => Ok(()),
+        Role::Member => Err(refuse(Code::Forbidden, "only an admin may do this")),
     }
 }
 

@@ -83,16 +83,24 @@ impl Story {
 }
 
 pub fn registration(name: &str) -> Change {
+    registration_by(name, None)
+}
+
+/// The same with the link of this [`token`].
+pub fn registration_by(name: &str, link: Option<&str>) -> Change {
     Change::Register {
         display: name.to_uppercase(),
         password_hash: format!("{name}'s"),
         token_hash: token(name),
         first_is_admin: true,
+        link: link.map(token),
+        closed: false,
+        agent: None,
     }
 }
 
 pub fn login(name: &str, token_name: &str, op: LoginOp) -> Change {
-    Change::Login { token_hash: token(token_name), password_hash: format!("{name}'s"), op }
+    Change::Login { token_hash: token(token_name), password_hash: format!("{name}'s"), op, agent: None }
 }
 
 pub fn token(name: &str) -> [u8; 32] {
@@ -106,9 +114,16 @@ pub fn token(name: &str) -> [u8; 32] {
 pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
     let before = model.clone();
     let effect = apply(model, time_ms, command).unwrap();
-    let is_login = matches!(command.change, Change::Login { .. });
+    // A repeat of these gives another secret.
+    let renews = matches!(
+        command.change,
+        Change::Login { .. }
+            | Change::CreateInvite { .. }
+            | Change::ResetPassword { .. }
+            | Change::Appoint { .. }
+    );
     let outcome = match &effect.outcome {
-        Ok(outcome) if !outcome.duplicate || is_login => outcome,
+        Ok(outcome) if !outcome.duplicate || renews => outcome,
         _ => {
             assert!(*model == before, "a refusal or repeat wrote something: {command:?}");
             assert!(effect.notices.is_empty() && effect.ended.is_empty());
@@ -189,10 +204,21 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
                 (Audience::Room, Event::Message(message)) => assert_eq!(*message, row.message),
                 other => panic!("{other:?}"),
             },
-            // Nobody is in a room yet when its row is written.
-            Row::Room(row) => assert!(!old.contains_key(&Row::Room(row.clone()).key())),
+            // Nobody is in a room yet when it is made.
+            Row::Room(row) if old.contains_key(&RowKey::Room(row.room)) => match next() {
+                (Audience::Room, Event::Room(room)) => {
+                    assert_eq!((room.room, room.member, room.at), (row.room, true, row.at));
+                    assert_eq!((&room.name, &room.topic), (&row.name, &row.topic));
+                }
+                other => panic!("{other:?}"),
+            },
             Row::Session(row) if row.ended => ended.push(row.token_hash),
-            Row::Session(_) | Row::Outcome(_) | Row::Version(_) => {}
+            Row::Room(_)
+            | Row::Session(_)
+            | Row::Outcome(_)
+            | Row::Version(_)
+            | Row::Link(_)
+            | Row::Setting(_) => {}
         }
     }
     assert!(notices.next().is_none(), "no notice without its row");

@@ -19,6 +19,7 @@ use chat_actors::messages::reading::{StatePage, StatePageAnswer, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::lane::LaneLimits;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts};
+use chat_actors::session::links::Appointed;
 use raft::eraftpb::{Message, MessageType};
 
 use super::*;
@@ -167,6 +168,7 @@ fn serve(room: usize) -> Served {
         disk_report: seat.port(inside.clone().recipient()),
         state_page: Seat::new(&metrics, "reader", 10).port(inside.recipient()),
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
+        appoint: Arc::new(|_name| Box::pin(async { Ok(Appointed::Admin) })),
     });
     Served { at, server: handle, notes }
 }
