@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use crate::chat::command::LoginOp;
 use crate::chat::objects::{File, Message, Role, RoomKind, User};
 use crate::chat::tables::{
-    LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, SessionRow, SettingRow,
-    UserRow, VersionRow,
+    Bot, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, SessionRow,
+    SettingRow, UserRow, VersionRow,
 };
 use crate::ids::{At, RoomId, Seq};
 
@@ -90,6 +90,7 @@ pub fn op_text(op: LoginOp) -> &'static str {
     match op {
         LoginOp::Register => "register",
         LoginOp::Login => "login",
+        LoginOp::Bot => "bot",
     }
 }
 
@@ -131,6 +132,7 @@ fn op(row: &Row<'_>, column: usize) -> Result<LoginOp> {
     match row.get_ref(column)?.as_str()? {
         "register" => Ok(LoginOp::Register),
         "login" => Ok(LoginOp::Login),
+        "bot" => Ok(LoginOp::Bot),
         other => Err(strange(column, other)),
     }
 }
@@ -173,6 +175,12 @@ pub fn profile(row: &Row<'_>) -> Result<(At, User)> {
         bot: row.get_ref(7)?.as_str_or_null()?.is_some(),
     };
     Ok((at(row, 0)?, user))
+}
+
+/// A bot's rights, out of `columns!(user)`; `None` for a person.
+pub fn rights(row: &Row<'_>) -> Result<Option<Vec<String>>> {
+    let bot = row.get_ref(7)?.as_str_or_null()?.map(|text| parse::<Bot>(text, 7)).transpose()?;
+    Ok(bot.map(|bot| bot.rights))
 }
 
 pub fn user(row: &Row<'_>) -> Result<UserRow> {

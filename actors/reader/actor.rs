@@ -15,7 +15,7 @@ use super::view::View;
 use crate::bus::{Envelope, News};
 use crate::messages::audit::Damaged;
 use crate::messages::reading::{
-    Account, Answer, History, Home, Invites, LinkOf, LogEntries, Members, OneMessage, Pull, ReadFailed,
+    Account, Answer, Bots, History, Home, Invites, LinkOf, LogEntries, Members, OneMessage, Pull, ReadFailed,
     RegistrationSet, Rooms, SessionOf, Sessions, StatePage, TablesAt, Users, Versions,
 };
 
@@ -81,6 +81,7 @@ answers! {
     Users: |view, ask| view.users(ask.pattern.as_deref(), ask.after.as_deref(), ask.limit);
     Rooms: |view, ask| view.rooms(&ask.user, ask.pattern.as_deref(), ask.all);
     Sessions: |view, ask| view.sessions(&ask.user);
+    Bots: |view, ask| view.bots(&ask.user, ask.room);
     Invites: |view, ask| view.invites(&ask.user);
     LinkOf: |view, ask| view.link_of(&ask.token_hash);
     RegistrationSet: |view, _ask| view.registration();

@@ -7,6 +7,7 @@
 //! - [`pulse`]: when a client is pinged, and when it is given up.
 //! - [`executor`]: carries out requests; shared by all sessions and by HTTP.
 //! - [`accounts`]: `hello`, `register`, `login` and the changes that need a password.
+//! - [`bots`]: the tokens of bots, and what their rights let them do.
 //! - [`caller`]: from where and by what program somebody comes.
 //! - [`links`]: sessions as their user sees them, and the links that let somebody in.
 //! - [`actor`]: `Session`, one WebSocket.
@@ -14,6 +15,7 @@
 
 pub mod accounts;
 pub mod actor;
+mod bots;
 pub mod caller;
 pub mod executor;
 pub mod fields;

@@ -7,6 +7,7 @@
 //! - `frames`: what a client announces is not waited for when it is too big.
 //! - `api`: the same ops, one request at a time.
 //! - `events`: the events of a WebSocket as a stream over HTTP.
+//! - `hooks`: messages from other programs.
 //! - `openapi`: the description of those for programs.
 //! - `origin`: which pages may talk to us.
 //! - `members`: changes of members, carried to the leader.
@@ -22,6 +23,7 @@ pub mod copies;
 mod events;
 mod frames;
 pub mod gate;
+mod hooks;
 pub mod members;
 mod openapi;
 mod operators;
