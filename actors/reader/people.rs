@@ -128,7 +128,7 @@ mod tests {
         let reset = pool.read(|view| view.link_of(&[3; 32])).unwrap().unwrap();
         assert_eq!((reset.kind, reset.name.as_str(), reset.by.as_str()), (LinkKind::Reset, "bob", "ann"));
         assert!(pool.read(|view| view.link_of(&[4; 32])).unwrap().is_none());
-        assert_eq!(pool.read(View::registration).unwrap(), Some(Registration::Closed));
+        assert_eq!(pool.read(|view| view.registration()).unwrap(), Some(Registration::Closed));
     }
 
     #[test]

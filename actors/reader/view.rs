@@ -404,6 +404,9 @@ mod tests {
                 password_hash: "hash".into(),
                 token_hash: [token; 32],
                 first_is_admin: false,
+                link: None,
+                closed: false,
+                agent: None,
             };
             command(name, "register", change)
         };

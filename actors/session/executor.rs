@@ -323,6 +323,10 @@ impl Executor {
     ) -> Result<T, Problem> {
         ask(port, question).await?.map_err(|error| {
             tracing::error!(%error, "a question failed");
+            if error.damage {
+                // This node's trouble alone: it is about to take itself out.
+                return Problem::new(Code::Unavailable, "this node's disk is damaged: go on at another");
+            }
             Problem::internal()
         })
     }

@@ -396,7 +396,7 @@ mod tests {
     fn places_are_in_utf_16() {
         let mut places = Vec::new();
         cut("👍 Zoe\u{308}! 日本", |word| {
-            places.push((word.key.to_owned(), word.start, word.head, word.end))
+            places.push((word.key.to_owned(), word.start, word.head, word.end));
         });
         let expected = [("👍", 0, 2, 2), ("zoe", 3, 7, 7), ("日本", 9, 10, 11), ("本", 10, 11, 11)];
         assert_eq!(places, expected.map(|(key, start, head, end)| (key.to_owned(), start, head, end)));

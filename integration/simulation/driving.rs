@@ -370,7 +370,7 @@ impl World {
             self.truth.check_applied(id, index, effects)?;
         }
         self.publish(host, &notices);
-        if self.dice.per_mille(50) {
+        if members || self.dice.per_mille(50) {
             // A checkpoint, or whoever else syncs.
             self.hosts[host].disk.sync();
         }

@@ -207,6 +207,7 @@ impl Stream {
             }
             Some("user") => self.learn_at(at, Key::User(text("name")))?,
             Some("read") => self.learn_at(at, Key::Read(room))?,
+            Some("mute") => self.learn_at(at, Key::Mute(room))?,
             Some("message") => self.learn_at(at, Key::Message(room, Seq(number("seq"))))?,
             Some("member") => self.member(at, Key::Member(room, text("user")), value["member"] == true)?,
             Some("room") => self.room(at, room, value["member"] == true, model)?,
@@ -220,6 +221,7 @@ impl Stream {
         match event {
             Event::User(event) => self.learn_at(at, Key::User(event.user.name.clone())),
             Event::Read { room, .. } => self.learn_at(at, Key::Read(*room)),
+            Event::Mute { room, .. } => self.learn_at(at, Key::Mute(*room)),
             Event::Message(message) => self.learn_at(at, Key::Message(message.room, message.seq)),
             Event::Member { room, user, member, .. } => {
                 self.member(at, Key::Member(*room, user.clone()), *member)
@@ -284,7 +286,7 @@ impl Stream {
     fn forget(&mut self, room: RoomId) {
         self.view.retain(|key, _| match key {
             Key::Member(of, _) | Key::Message(of, _) => *of != room,
-            Key::User(_) | Key::Read(_) => true,
+            Key::User(_) | Key::Read(_) | Key::Mute(_) => true,
         });
     }
 

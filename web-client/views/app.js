@@ -3,11 +3,11 @@
 import { recall, remember } from "../db.js";
 import { h, soon } from "../dom.js";
 import { placeLink, readPlace } from "../jump.js";
-import { words } from "../words.js";
+import { problemOf } from "../refusal.js";
+import { problemWords, words } from "../words.js";
 import { conversationView } from "./conversation.js";
-import { askNewRoom } from "./dialogs.js";
-import { openSettings, openSwitcher, searchModule } from "./lazy.js";
-import { peopleView } from "./people.js";
+import { askNewRoom, tell } from "./dialogs.js";
+import { openSettings, openSwitcher, peopleModule, searchModule } from "./lazy.js";
 import { sidebarView } from "./sidebar.js";
 
 /**
@@ -98,7 +98,10 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     const element = h("main", { class: "conversation nothing", id: "conversation" });
     if (store.epoch === null) return element;
     const box = h("div", { class: "empty" });
-    if (store.current !== null) box.append(h("h1", {}, text.gone), h("p", {}, text.goneText));
+    const open_ = store.joinable.find(({ room }) => room === store.current);
+    if (open_) {
+      box.append(h("h1", { dir: "auto" }, open_.name), h("p", {}, text.joinText), h("button", { type: "button", class: "button main", onclick: () => void join(open_.room) }, text.join));
+    } else if (store.current !== null) box.append(h("h1", {}, text.gone), h("p", {}, text.goneText));
     else if (store.rooms.size === 0) {
       const first = h("button", { type: "button", class: "button main", onclick: () => askNewRoom(chat, go) }, text.first);
       box.append(h("h1", {}, text.noRooms), h("p", {}, text.noRoomsText), first);
@@ -107,10 +110,21 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     return element;
   }
 
-  function togglePanel() {
+  /** A link has led to a room that is open to all. @param {number} room */
+  async function join(room) {
+    try {
+      await chat.change("join", { room });
+    } catch (error) {
+      tell(words.empty.join, problemWords(problemOf(error)), words.people.close);
+    }
+  }
+
+  async function togglePanel() {
     if (panel && !results) return closePanel(true);
-    if (shown === null) return;
-    openPanel(peopleView({ chat, store, number: shown, close: () => closePanel(true), announce }));
+    const of = shown;
+    const module = await peopleModule();
+    if (!module || shown === null || shown !== of) return;
+    openPanel(module.peopleView({ chat, store, number: shown, close: () => closePanel(true), announce }));
     panel?.focus();
   }
 
@@ -233,7 +247,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
  */
 function noticeView(chat, store) {
   const NOTICE_MS = 3000;
-  const element = h("div", { class: "notice", hidden: true });
+  const element = h("section", { class: "notice", "aria-label": words.notice.label, hidden: true });
   let since = 0;
   const update = () => {
     const { phase, quorum } = store.status;

@@ -105,6 +105,23 @@ test("no rule of accessibility is broken in any state of the page", async () => 
   await check(page, "the switcher");
   await page.keyboard.press("Escape");
 
+  await ann.box.fill("to @");
+  await page.getByRole("listbox", { name: "People to mention" }).waitFor();
+  await check(page, "a list of people to mention");
+  await ann.box.press("Escape");
+  await ann.box.fill("");
+  await page.getByRole("button", { name: "Insert emoji" }).click();
+  await page.getByRole("dialog", { name: "Emoji" }).getByRole("option").first().waitFor();
+  await check(page, "the emoji");
+  await page.keyboard.press("Escape");
+  const search = page.getByRole("searchbox", { name: "Search" });
+  await search.fill("bold");
+  await search.press("Enter");
+  await page.getByRole("complementary", { name: "Search results" }).getByRole("link").first().waitFor();
+  await check(page, "what a search found");
+  await page.keyboard.press("Escape");
+  await search.fill("");
+
   for (const colours of /** @type {const} */ (["dark", "light"])) {
     for (const width of [1200, 760, 320]) {
       await page.emulateMedia({ colorScheme: colours });
