@@ -64,11 +64,9 @@ pub fn hook_right(room: RoomId) -> String {
     format!("hook:{room}")
 }
 
-impl Bot {
-    /// The room that it is a hook of.
-    pub fn hook_room(&self) -> Option<RoomId> {
-        self.rights.iter().find_map(|right| right.strip_prefix("hook:")?.parse().ok()).map(RoomId)
-    }
+/// The room that a bot with these rights is a hook of.
+pub fn hook_room(rights: &[String]) -> Option<RoomId> {
+    rights.iter().find_map(|right| right.strip_prefix("hook:")?.parse().ok()).map(RoomId)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

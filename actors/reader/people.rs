@@ -4,7 +4,7 @@ use rusqlite::{Result, params};
 
 use super::view::View;
 use crate::chat::command::TokenHash;
-use crate::chat::tables::{Bot, LinkRow, REGISTRATION, Registration, SessionRow, UserRow};
+use crate::chat::tables::{LinkRow, REGISTRATION, Registration, SessionRow, UserRow, hook_room};
 use crate::chat_db::rows::{self, columns, int};
 use crate::ids::RoomId;
 
@@ -57,7 +57,7 @@ impl View<'_> {
         );
         let mut bots = self.all(sql, [BOTS_MAX], rows::user)?;
         if room.is_some() {
-            bots.retain(|row| row.bot.as_ref().and_then(Bot::hook_room) == room);
+            bots.retain(|row| row.bot.as_ref().and_then(|bot| hook_room(&bot.rights)) == room);
         }
         Ok(Some(bots))
     }

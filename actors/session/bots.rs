@@ -11,7 +11,7 @@ use crate::chat::command::{Change, Command, TokenHash};
 use crate::chat::objects::User;
 use crate::chat::outcome::{Code, Done, Outcome};
 use crate::chat::rules;
-use crate::chat::tables::{Bot, hook_right};
+use crate::chat::tables::{hook_right, hook_room};
 use crate::ids::{At, RoomId};
 use crate::messages::reading::Bots;
 
@@ -140,8 +140,7 @@ impl Executor {
             Err(problem) if problem.code == Code::Unauthorized => return Err(nobody()),
             Err(problem) => return Err(problem),
         };
-        let rights = who.rights.as_deref().unwrap_or_default().to_vec();
-        let room = Bot { owner: String::new(), rights }.hook_room().ok_or_else(nobody)?;
+        let room = hook_room(who.rights.as_deref().unwrap_or_default()).ok_or_else(nobody)?;
         rules::text(&text, self.limits().message_bytes)?;
         match self.start(&who, id, Op::Change(Change::Send { room, text, reply_to: None })) {
             Started::Now(reply) => reply,

@@ -112,9 +112,9 @@ async fn a_hook_sends_to_its_room_and_does_nothing_else() {
     assert_eq!((&again["seq"], &again["duplicate"]), (&heard["seq"], &json!(true)));
     for (token, body, status) in [
         (token.as_str(), "{}", 400),
-        (&token, r#"{"text": 7}"#, 400),
-        (&token, "[]", 400),
-        (&token, r#"{"text": "  "}"#, 400),
+        (token.as_str(), r#"{"text": 7}"#, 400),
+        (token.as_str(), "[]", 400),
+        (token.as_str(), r#"{"text": "  "}"#, 400),
         (ann.token.as_str(), r#"{"text": "hi"}"#, 404),
         ("nobody", r#"{"text": "hi"}"#, 404),
     ] {

@@ -3,10 +3,10 @@
 use actix_web::http::Method;
 use serde_json::{Value, json};
 
+use crate::cluster::Cluster;
 use crate::cluster::client::new_id;
-use crate::cluster::http::exchange;
+use crate::cluster::http::{exchange, op};
 use crate::cluster::listener::Listener;
-use crate::cluster::{Cluster, number};
 
 fn texts(events: &[Value]) -> Vec<&str> {
     events
@@ -59,8 +59,11 @@ async fn a_stream_goes_on_at_any_node_where_it_was() {
     cluster.nodes[follower].terminate().await;
     let last = listener.ended().await;
     assert_eq!(last["ev"], "bye", "{last}");
-    let mut other = Listener::open(&urls[cluster.leader().await], &ann.token, &last_id).await;
-    other.event(json!({"ev": "presence"})).await;
+    let leader = &urls[cluster.leader().await];
+    let fields = json!({"room": room, "text": "meanwhile"});
+    assert_eq!(op(leader, "send", Some(&ann.token), None, &fields).await.status, 200);
+    let mut other = Listener::open(leader, &ann.token, &last_id).await;
+    other.event(json!({"ev": "message", "text": "meanwhile"})).await;
 }
 
 #[actix::test]
@@ -108,7 +111,7 @@ async fn a_slow_reader_misses_nothing() {
     let cluster = Cluster::start_with(1, "[limits]\nmessages_per_second = 0").await;
     let (mut ann, bob, room) = cluster.ann_and_bob([0, 0]).await;
     let mut slow = Listener::open(&cluster.nodes[0].url(), &bob.token, "").await;
-    assert_eq!(number(&slow.next().await.unwrap(), "at"), number(&slow.events[0], "at"));
+    slow.next().await.unwrap();
     // More than its socket and its place in the shard hold.
     let filling = "x".repeat(8_000);
     for round in 0..30 {

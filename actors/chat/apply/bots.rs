@@ -4,7 +4,7 @@
 use super::super::command::{LoginOp, TokenHash};
 use super::super::objects::{Role, User};
 use super::super::outcome::{Code, Done, Outcome};
-use super::super::tables::{Bot, SessionRow, Tables, UserRow, hook_right};
+use super::super::tables::{Bot, SessionRow, Tables, UserRow, hook_right, hook_room};
 use super::{Step, Stop, Work, refuse};
 use crate::ids::{At, RoomId};
 
@@ -53,7 +53,7 @@ impl<T: Tables> Work<'_, T> {
         let me = self.asker()?;
         let no_such_hook = || refuse(Code::NotFound, format!("no such hook: {name}"));
         let row = self.tables.user(name)?.filter(|row| !row.deleted).ok_or_else(no_such_hook)?;
-        let room = row.bot.as_ref().and_then(Bot::hook_room).ok_or_else(no_such_hook)?;
+        let room = row.bot.as_ref().and_then(|bot| hook_room(&bot.rights)).ok_or_else(no_such_hook)?;
         self.room_in_charge_of(room, &me)?;
         self.retire(row)?;
         self.done(Done::Plain)
@@ -243,7 +243,7 @@ mod tests {
         assert!(story.model.members(room).unwrap().contains(&"builds".to_owned()));
         story.send("builds", room, "done");
         let bot = story.model.user("builds").unwrap().unwrap().bot.unwrap();
-        assert_eq!(bot.hook_room(), Some(room));
+        assert_eq!(hook_room(&bot.rights), Some(room));
 
         let delete = |hook: &str| Change::DeleteHook { hook: hook.into() };
         assert_eq!(story.code("cleo", delete("builds")), Code::NotFound);
