@@ -239,6 +239,7 @@ pub async fn start_node(
         search: Seat::new(metrics, "indexer", SEARCH_MAILBOX).port(indexer.recipient()),
         sessions: readers.port(reader.clone().recipient()),
         invites: readers.port(reader.clone().recipient()),
+        bots: readers.port(reader.clone().recipient()),
         link_of: readers.port(reader.clone().recipient()),
         registration: readers.port(reader.clone().recipient()),
         passwords: Passwords::open(HASHERS, metrics),

@@ -169,6 +169,30 @@ pub enum Change {
     RevokeInvite {
         invite: Shown,
     },
+    CreateBot {
+        name: String,
+        display: String,
+        /// Sorted, each once.
+        rights: Vec<String>,
+        token_hash: TokenHash,
+    },
+    /// A bot that may do nothing but send to one room.
+    CreateHook {
+        room: RoomId,
+        name: String,
+        display: String,
+        token_hash: TokenHash,
+    },
+    DeleteHook {
+        hook: String,
+    },
+    RenewBotToken {
+        bot: String,
+        token_hash: TokenHash,
+    },
+    DeleteBot {
+        bot: String,
+    },
     ResetPassword {
         user: String,
         link: TokenHash,
@@ -209,6 +233,8 @@ pub struct Attached {
 pub enum LoginOp {
     Register,
     Login,
+    /// Of a bot: a token that an admin had drawn for it.
+    Bot,
 }
 
 /// SHA-256 of a token; the token itself is told once and kept nowhere.
@@ -293,6 +319,11 @@ impl Change {
             | Self::SetRoom { .. }
             | Self::CreateInvite { .. }
             | Self::RevokeInvite { .. }
+            | Self::CreateBot { .. }
+            | Self::CreateHook { .. }
+            | Self::DeleteHook { .. }
+            | Self::RenewBotToken { .. }
+            | Self::DeleteBot { .. }
             | Self::ResetPassword { .. }
             | Self::SetPassword { .. }
             | Self::Appoint { .. } => LEVEL_SECOND,
@@ -331,6 +362,8 @@ impl Change {
             | Self::MarkRead { .. }
             | Self::EndSession { .. }
             | Self::SetDisabled { .. }
+            | Self::DeleteBot { .. }
+            | Self::DeleteHook { .. }
             | Self::RevokeInvite { .. } => false,
             Self::Register { .. }
             | Self::Login { .. }
@@ -349,6 +382,9 @@ impl Change {
             | Self::SetRegistration { .. }
             | Self::SetRoom { .. }
             | Self::CreateInvite { .. }
+            | Self::CreateBot { .. }
+            | Self::CreateHook { .. }
+            | Self::RenewBotToken { .. }
             | Self::ResetPassword { .. }
             | Self::SetPassword { .. }
             | Self::Appoint { .. } => true,

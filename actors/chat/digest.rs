@@ -230,6 +230,21 @@ pub fn of_request(command: &Command) -> RequestDigest {
         Change::RevokeInvite { invite } => {
             canon.text("revoke_invite").bytes(invite);
         }
+        Change::CreateBot { name, display, rights, .. } => {
+            canon.text("create_bot").text(name).text(display).texts(rights);
+        }
+        Change::CreateHook { room, name, display, .. } => {
+            canon.text("create_hook").number(room.0).text(name).text(display);
+        }
+        Change::DeleteHook { hook } => {
+            canon.text("delete_hook").text(hook);
+        }
+        Change::RenewBotToken { bot, .. } => {
+            canon.text("renew_bot_token").text(bot);
+        }
+        Change::DeleteBot { bot } => {
+            canon.text("delete_bot").text(bot);
+        }
         Change::ResetPassword { user, .. } => {
             canon.text("reset_password").text(user);
         }
@@ -298,6 +313,9 @@ impl Canon {
                 self.flag(row.op == LoginOp::Register).number(row.first_at.0).flag(row.ended);
                 if row.time > 0 {
                     self.number(row.time).text(&row.agent);
+                }
+                if row.op == LoginOp::Bot {
+                    self.text("bot");
                 }
                 self
             }

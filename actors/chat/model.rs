@@ -198,6 +198,11 @@ impl Tables for Model {
         Ok(self.users.values().any(is_other))
     }
 
+    fn bots_of(&mut self, owner: &str) -> Result<Vec<UserRow>, Infallible> {
+        let is_own = |row: &&UserRow| !row.deleted && row.bot.as_ref().is_some_and(|bot| bot.owner == owner);
+        Ok(self.users.values().filter(is_own).cloned().collect())
+    }
+
     fn put_user(&mut self, row: &UserRow) -> Result<(), Infallible> {
         self.insert_user(row);
         Ok(())

@@ -47,6 +47,9 @@ pub fn id(id: &str) -> Checked<()> {
     )
 }
 
+/// What a bot can be allowed to do.
+const RIGHTS: [&str; 3] = ["read", "write", "rooms"];
+
 /// A user's name, folded to lower case.
 pub fn name(name: &str) -> Checked<String> {
     let folded = name.to_ascii_lowercase();
@@ -101,6 +104,19 @@ pub fn shown(text: &str, otherwise: &str) -> Checked<Shown> {
     let mut shown = Shown::default();
     check(hex::decode_to_slice(text, &mut shown).is_ok(), otherwise)?;
     Ok(shown)
+}
+
+/// What a bot may do: sorted, each once.
+pub fn rights(rights: &[String]) -> Checked<Vec<String>> {
+    let known = |right: &String| RIGHTS.contains(&right.as_str());
+    check(
+        !rights.is_empty() && rights.len() <= RIGHTS.len() && rights.iter().all(known),
+        "rights must be one or more of read, write and rooms, each once",
+    )?;
+    let mut rights = rights.to_vec();
+    rights.sort();
+    rights.dedup();
+    Ok(rights)
 }
 
 /// What a program says of itself, made fit to be shown: never refused.

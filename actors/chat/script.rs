@@ -117,6 +117,11 @@ impl Script {
                 Change::CreateInvite { link, .. }
                 | Change::ResetPassword { link, .. }
                 | Change::Appoint { link } => *link = token,
+                Change::CreateBot { token_hash, .. }
+                | Change::CreateHook { token_hash, .. }
+                | Change::RenewBotToken { token_hash, .. } => {
+                    *token_hash = token;
+                }
                 _ => {}
             }
         }
@@ -213,7 +218,8 @@ impl Script {
         let room = self.room(user);
         let topic = format!("topic {}", self.dice.below(3));
         match self.dice.below(100) {
-            0..15 => Change::SetProfile { display: self.dice.pick(&["", "Somebody", "Jemand"]).to_string() },
+            0..7 => self.about_bots(room),
+            7..15 => Change::SetProfile { display: self.dice.pick(&["", "Somebody", "Jemand"]).to_string() },
             15..25 => Change::EndSession { session: shown(&self.token_of(user)) },
             25..35 => {
                 let role = if self.dice.percent(60) { Role::Admin } else { Role::Member };
@@ -242,6 +248,24 @@ impl Script {
                 Change::SetPassword { link, new_hash, request: [self.dice.below(3) as u8; 16] }
             }
             _ => Change::Appoint { link: self.token() },
+        }
+    }
+
+    /// There are few names, and each is given once.
+    fn about_bots(&mut self, room: RoomId) -> Change {
+        let name = format!("bot-{}", self.dice.below(4));
+        match self.dice.below(100) {
+            0..25 => Change::CreateHook { room, name, display: "Hook".to_owned(), token_hash: self.token() },
+            25..50 => Change::CreateBot {
+                name,
+                display: "Robot".to_owned(),
+                rights: vec!["read".to_owned(), "write".to_owned()],
+                token_hash: self.token(),
+            },
+            50..80 => Change::RenewBotToken { bot: name, token_hash: self.token() },
+            80..92 => Change::SetDisabled { user: name, disabled: self.dice.percent(50) },
+            92..96 => Change::DeleteHook { hook: name },
+            _ => Change::DeleteBot { bot: name },
         }
     }
 

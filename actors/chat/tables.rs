@@ -59,6 +59,16 @@ pub struct Bot {
     pub rights: Vec<String>,
 }
 
+/// The right of a hook: to send messages to this one room.
+pub fn hook_right(room: RoomId) -> String {
+    format!("hook:{room}")
+}
+
+/// The room that a bot with these rights is a hook of.
+pub fn hook_room(rights: &[String]) -> Option<RoomId> {
+    rights.iter().find_map(|right| right.strip_prefix("hook:")?.parse().ok()).map(RoomId)
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomRow {
     pub at: At,
@@ -333,6 +343,8 @@ pub trait Tables {
     fn any_user(&mut self) -> Result<bool, Self::Error>;
     /// Whether there is an admin who may act besides this one.
     fn another_admin(&mut self, name: &str) -> Result<bool, Self::Error>;
+    /// The bots of an owner that were not deleted, by name. Asked only when the owner may not act any more.
+    fn bots_of(&mut self, owner: &str) -> Result<Vec<UserRow>, Self::Error>;
     fn put_user(&mut self, row: &UserRow) -> Result<(), Self::Error>;
 
     fn room(&mut self, room: RoomId) -> Result<Option<RoomRow>, Self::Error>;

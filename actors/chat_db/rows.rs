@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::chat::command::LoginOp;
 use crate::chat::objects::{File, Message, Role, RoomKind, User};
 use crate::chat::tables::{
-    AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow,
+    AttachmentRow, Bot, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow,
     SessionRow, SettingRow, UserRow, VersionRow,
 };
 use crate::ids::{At, FileId, RoomId, Seq};
@@ -93,6 +93,7 @@ pub fn op_text(op: LoginOp) -> &'static str {
     match op {
         LoginOp::Register => "register",
         LoginOp::Login => "login",
+        LoginOp::Bot => "bot",
     }
 }
 
@@ -134,6 +135,7 @@ fn op(row: &Row<'_>, column: usize) -> Result<LoginOp> {
     match row.get_ref(column)?.as_str()? {
         "register" => Ok(LoginOp::Register),
         "login" => Ok(LoginOp::Login),
+        "bot" => Ok(LoginOp::Bot),
         other => Err(strange(column, other)),
     }
 }
@@ -176,6 +178,12 @@ pub fn profile(row: &Row<'_>) -> Result<(At, User)> {
         bot: row.get_ref(7)?.as_str_or_null()?.is_some(),
     };
     Ok((at(row, 0)?, user))
+}
+
+/// A bot's rights, out of `columns!(user)`; `None` for a person.
+pub fn rights(row: &Row<'_>) -> Result<Option<Vec<String>>> {
+    let bot = row.get_ref(7)?.as_str_or_null()?.map(|text| parse::<Bot>(text, 7)).transpose()?;
+    Ok(bot.map(|bot| bot.rights))
 }
 
 pub fn user(row: &Row<'_>) -> Result<UserRow> {

@@ -33,7 +33,15 @@ pub type Answer<T> = oneshot::Sender<Result<T, ReadFailed>>;
 /// Whose token is this? `None`: nobody's, or a session that ended.
 pub struct SessionOf {
     pub token_hash: TokenHash,
-    pub reply: Answer<Option<User>>,
+    pub reply: Answer<Option<SessionUser>>,
+}
+
+/// Who is behind a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionUser {
+    pub user: User,
+    /// What a bot may do; `None`: a person.
+    pub rights: Option<Vec<String>>,
 }
 
 /// The account of that name, with its password's hash.
@@ -133,6 +141,14 @@ pub struct Invites {
     pub user: String,
     /// `None` inside: that is for admins to see.
     pub reply: Answer<Option<Vec<LinkRow>>>,
+}
+
+/// All bots, by name, or the hooks of one room.
+pub struct Bots {
+    pub user: String,
+    pub room: Option<RoomId>,
+    /// `None` inside: that is for admins to see, or for the room's creator.
+    pub reply: Answer<Option<Vec<UserRow>>>,
 }
 
 /// The link of that token, good or not.
@@ -253,6 +269,7 @@ post! {
     Rooms => "rooms",
     Sessions => "sessions",
     Invites => "invites",
+    Bots => "bots",
     LinkOf => "link_of",
     RegistrationSet => "registration_set",
     Members => "members",

@@ -15,9 +15,9 @@ use super::view::View;
 use crate::bus::{Envelope, News};
 use crate::messages::audit::Damaged;
 use crate::messages::reading::{
-    Account, Answer, AttachmentsAfter, FilesSeen, History, Home, InMessages, Invites, LinkOf, LogEntries,
-    Members, OneMessage, Pull, ReadFailed, RegistrationSet, Rooms, SentBefore, SentSince, SessionOf,
-    Sessions, StatePage, TablesAt, Users, Versions,
+    Account, Answer, AttachmentsAfter, Bots, FilesSeen, History, Home, InMessages, Invites, LinkOf,
+    LogEntries, Members, OneMessage, Pull, ReadFailed, RegistrationSet, Rooms, SentBefore, SentSince,
+    SessionOf, Sessions, StatePage, TablesAt, Users, Versions,
 };
 
 /// One of the threads that answer; they share a mailbox.
@@ -82,6 +82,7 @@ answers! {
     Users: |view, ask| view.users(ask.pattern.as_deref(), ask.after.as_deref(), ask.limit);
     Rooms: |view, ask| view.rooms(&ask.user, ask.pattern.as_deref(), ask.all);
     Sessions: |view, ask| view.sessions(&ask.user);
+    Bots: |view, ask| view.bots(&ask.user, ask.room);
     Invites: |view, ask| view.invites(&ask.user);
     LinkOf: |view, ask| view.link_of(&ask.token_hash);
     RegistrationSet: |view, _ask| view.registration();

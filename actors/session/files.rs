@@ -133,7 +133,7 @@ impl Executor {
         let directory = self.directory.borrow();
         let own = directory.nodes.iter().find(|listed| listed.node.name == directory.node);
         let public = own.map_or("", |listed| listed.node.public.trim_end_matches('/'));
-        Ok(Answer::Link { url: format!("{public}{path}"), until })
+        Ok(Answer::FileLink { url: format!("{public}{path}"), until })
     }
 
     /// For whom a link was made that is still good.

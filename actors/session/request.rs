@@ -104,6 +104,23 @@ pub enum Op {
         hours: u64,
     },
     ListInvites,
+    CreateBot {
+        name: String,
+        display: String,
+        rights: Vec<String>,
+    },
+    RenewBotToken {
+        bot: String,
+    },
+    CreateHook {
+        room: RoomId,
+        name: String,
+        display: String,
+    },
+    ListHooks {
+        room: RoomId,
+    },
+    ListBots,
     ResetPassword {
         user: String,
     },
@@ -174,6 +191,8 @@ impl Op {
                 | Self::Search(_)
                 | Self::ListSessions
                 | Self::ListInvites
+                | Self::ListBots
+                | Self::ListHooks { .. }
         )
     }
 }
@@ -217,6 +236,13 @@ pub const OPS: &[&str] = &[
     "list_invites",
     "revoke_invite",
     "set_registration",
+    "create_bot",
+    "list_bots",
+    "renew_bot_token",
+    "delete_bot",
+    "create_hook",
+    "list_hooks",
+    "delete_hook",
     "server",
     "set_room",
     "ping",
@@ -325,7 +351,8 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
         "list_users" | "list_rooms" | "history" | "search" | "versions" => lists(op, text)?,
         "set_profile" | "list_sessions" | "end_session" | "set_role" | "set_disabled" | "reset_password"
         | "set_password" | "create_invite" | "list_invites" | "revoke_invite" | "set_registration"
-        | "server" | "set_room" => people::fields_of(op, text)?,
+        | "create_bot" | "list_bots" | "renew_bot_token" | "delete_bot" | "create_hook" | "list_hooks"
+        | "delete_hook" | "server" | "set_room" => people::fields_of(op, text)?,
         _ => return Err(bad(format!("unknown op: {}", shortened(op)))),
     })
 }

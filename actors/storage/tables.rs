@@ -193,6 +193,18 @@ impl Tables for SqlTables {
         self.conn.prepare_cached(sql)?.query_row([name], |row| row.get(0))
     }
 
+    fn bots_of(&mut self, owner: &str) -> Result<Vec<UserRow>> {
+        let sql = concat!(
+            "SELECT ",
+            columns!(user),
+            " FROM users WHERE bot IS NOT NULL AND deleted = 0 ORDER BY name"
+        );
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut bots = statement.query_map([], rows::user)?.collect::<Result<Vec<UserRow>>>()?;
+        bots.retain(|row| row.bot.as_ref().is_some_and(|bot| bot.owner == owner));
+        Ok(bots)
+    }
+
     fn put_user(&mut self, row: &UserRow) -> Result<()> {
         let before = self.user(&row.name)?.map(Row::User);
         self.sum_up(before, Row::User(row.clone()));

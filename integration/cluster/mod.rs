@@ -29,6 +29,7 @@ pub mod clock;
 pub mod files;
 pub mod folder;
 pub mod http;
+pub mod listener;
 pub mod network;
 pub mod node;
 pub mod nodes;

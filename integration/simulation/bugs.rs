@@ -97,6 +97,7 @@ impl Tables for Forgetful<'_> {
         version(room: RoomId, seq: Seq, version: u64) -> Option<VersionRow>;
         put_version(row: &VersionRow) -> ();
         another_admin(name: &str) -> bool;
+        bots_of(owner: &str) -> Vec<UserRow>;
         link(token_hash: &TokenHash) -> Option<LinkRow>;
         link_by_id(by: &str, id: &str) -> Option<LinkRow>;
         links_shown(shown: &Shown) -> Vec<LinkRow>;

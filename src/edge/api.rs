@@ -59,7 +59,7 @@ pub fn allow(response: &mut HttpResponse, from: &Origin) {
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PATCH, OPTIONS"),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "Authorization, Content-Type, Idempotency-Key, Range, If-None-Match, If-Range, Upload-Offset",
+            "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-None-Match, If-Range, Upload-Offset",
         ),
         (
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
@@ -94,8 +94,13 @@ async fn answer(
         },
         Err(problem) => Err(problem),
     };
+    replied(gate, &reply)
+}
+
+/// A reply with its status.
+pub fn replied(gate: &Gate, reply: &Reply) -> HttpResponse {
     let status = reply.as_ref().map_or_else(|problem| problem.code.row().1, |_| 200);
-    let mut response = json(status, reply::encode(None, &reply));
+    let mut response = json(status, reply::encode(None, reply));
     if gate.is_stopping() {
         // The next request on this connection would not be answered.
         response.head_mut().set_connection_type(ConnectionType::Close);
@@ -140,7 +145,7 @@ async fn answered(started: Started) -> Reply {
 }
 
 /// The client's own id of the request; without one a repeat is a new request.
-fn id(request: &HttpRequest) -> Result<String, Problem> {
+pub fn id(request: &HttpRequest) -> Result<String, Problem> {
     let Some(key) = request.headers().get("idempotency-key") else { return Ok(draw_id()) };
     let key = key.to_str().unwrap_or_default();
     rules::id(key).map_err(|_| {
@@ -154,7 +159,7 @@ fn draw_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-pub(super) fn token(request: &HttpRequest) -> Option<String> {
+pub fn token(request: &HttpRequest) -> Option<String> {
     let shown = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = shown.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
@@ -179,7 +184,11 @@ async fn within<T>(pause: Duration, work: impl Future<Output = T>) -> Result<T, 
 }
 
 /// The body as text; an empty one is an object without fields.
-async fn read(request: &HttpRequest, mut body: web::Payload, bytes_max: usize) -> Result<String, Problem> {
+pub async fn read(
+    request: &HttpRequest,
+    mut body: web::Payload,
+    bytes_max: usize,
+) -> Result<String, Problem> {
     let too_large =
         || Problem::new(Code::TooLarge, format!("the body is over limits.frame_bytes, {bytes_max} bytes"));
     let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());

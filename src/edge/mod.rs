@@ -8,6 +8,8 @@
 //! - `api`: the same ops, one request at a time.
 //! - `uploads`: files on their way in.
 //! - `downloads`: files on their way out, and `ranges`: which part of one.
+//! - `events`: the events of a WebSocket as a stream over HTTP.
+//! - `hooks`: messages from other programs.
 //! - `openapi`: the description of those for programs.
 //! - `origin`: which pages may talk to us.
 //! - `members`: changes of members, carried to the leader.
@@ -22,8 +24,10 @@ pub mod admin;
 mod api;
 pub mod copies;
 pub mod downloads;
+mod events;
 mod frames;
 pub mod gate;
+mod hooks;
 pub mod members;
 mod openapi;
 mod operators;

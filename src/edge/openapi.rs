@@ -1,5 +1,7 @@
 //! `GET /api/v1/openapi.json`: the HTTP API, described for programs. Made from the very table that says
-//! what is wrong with a request.
+//! what is wrong with a request, and from one of what replies hold.
+
+mod replies;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -54,6 +56,69 @@ fn description() -> Value {
         }}),
     );
     paths.extend(files());
+    paths.insert(
+        "/api/v1/events".to_owned(),
+        json!({"get": {
+            "operationId": "events",
+            "summary": "The events of a WebSocket, as server-sent events",
+            "parameters": [
+                {
+                    "name": "Last-Event-ID",
+                    "in": "header",
+                    "description": "The id of the last event that was seen: the stream goes on behind it.",
+                    "schema": {"type": "string"},
+                },
+                {
+                    "name": "cursor",
+                    "in": "query",
+                    "description": "The same, for whom the header is out of reach.",
+                    "schema": {"type": "string"},
+                },
+            ],
+            "responses": {
+                "200": {
+                    "description": "`data` is an event; `id`, of those with an `at`, is EPOCH-AT",
+                    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                },
+                "401": {
+                    "description": "unauthorized",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+                },
+            },
+        }}),
+    );
+    let refused = json!({
+        "description": "Refused, with the reason",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    });
+    paths.insert(
+        "/api/v1/hooks/{token}".to_owned(),
+        json!({"post": {
+            "operationId": "post_to_hook",
+            "summary": "A message to the room of a hook",
+            "security": [],
+            "parameters": [
+                {"name": "token", "in": "path", "required": true, "schema": {"type": "string"}},
+                idempotency_key(),
+            ],
+            "requestBody": {"required": true, "content": {"application/json": {"schema": {
+                "type": "object",
+                "required": ["text"],
+                "properties": {"text": {"type": "string"}},
+            }}}},
+            "responses": {
+                "200": {
+                    "description": "Sent",
+                    "content": {"application/json": {"schema": replies::of("send")}},
+                },
+                "400": refused.clone(),
+                "404": refused.clone(),
+                "429": refused,
+            },
+        }}),
+    );
+    let mut schemas = replies::objects();
+    schemas.insert("Error".to_owned(), error_schema());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -65,7 +130,7 @@ fn description() -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Error": error_schema()},
+            "schemas": schemas,
         },
     })
 }
@@ -139,7 +204,8 @@ fn operation(op: &str) -> Value {
         }
     }
     let mut responses = Map::new();
-    responses.insert("200".to_owned(), json!({"description": "Done: `ok` is true"}));
+    let done = json!({"application/json": {"schema": replies::of(op)}});
+    responses.insert("200".to_owned(), json!({"description": "Done: `ok` is true", "content": done}));
     for code in CODES {
         let (name, status, _) = code.row();
         let content = json!({"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}});
@@ -147,12 +213,7 @@ fn operation(op: &str) -> Value {
     }
     let mut operation = json!({
         "operationId": op,
-        "parameters": [{
-            "name": "Idempotency-Key",
-            "in": "header",
-            "description": "The request's own id: a change repeated with it is done once.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 64},
-        }],
+        "parameters": [idempotency_key()],
         "requestBody": {"content": {"application/json": {"schema": {
             "type": "object",
             "properties": properties,
@@ -166,22 +227,31 @@ fn operation(op: &str) -> Value {
     operation
 }
 
+fn idempotency_key() -> Value {
+    json!({
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The request's own id: a change repeated with it is done once.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 64},
+    })
+}
+
 fn error_schema() -> Value {
     let codes: Vec<&str> = CODES.iter().map(|code| code.row().0).collect();
     json!({
         "type": "object",
         "required": ["ok", "error"],
         "properties": {
-            "ok": {"const": false},
+            "ok": {"type": "boolean", "const": false},
             "error": {
                 "type": "object",
                 "required": ["code", "message", "retry"],
                 "properties": {
-                    "code": {"enum": codes},
+                    "code": {"type": "string", "enum": codes},
                     "message": {"type": "string"},
                     "retry": {"type": "boolean"},
                     "retry_after_ms": {"type": "integer"},
-                    "current": {"type": "object"},
+                    "current": {"$ref": "#/components/schemas/Message"},
                 },
             },
         },
@@ -197,6 +267,7 @@ mod tests {
         let description = description();
         for op in OPS {
             assert!(description["paths"][format!("/api/v1/{op}")]["post"].is_object(), "{op}");
+            assert!(replies::of(op).is_some(), "the reply to {op} is not described: see replies.rs");
         }
         let schema = |op: &str| {
             description["paths"][format!("/api/v1/{op}")]["post"]["requestBody"]["content"]["application/json"]
