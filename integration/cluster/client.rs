@@ -88,7 +88,12 @@ impl Client {
     }
 
     pub async fn login(&mut self, name: &str) {
-        let reply = self.ok("login", json!({"name": name, "password": password_of(name)})).await;
+        self.login_with(name, &password_of(name)).await;
+    }
+
+    /// Logs in with another password than the tests' usual one.
+    pub async fn login_with(&mut self, name: &str, password: &str) {
+        let reply = self.ok("login", json!({"name": name, "password": password})).await;
         self.is_on(name, reply);
     }
 

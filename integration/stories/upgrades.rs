@@ -24,6 +24,7 @@ struct Fixture {
     epoch: &'static str,
     /// Ann's session in it.
     token: &'static str,
+    password_of_bob: &'static str,
     /// When the fifth message of the first room was sent; what was edited and deleted came after that.
     fifth_at: u64,
 }
@@ -36,6 +37,7 @@ const FIXTURES: [Fixture; 2] = [
         at: 23,
         epoch: "2360946c74fbb463",
         token: "3109dbda2855b1751ea2c65173d9774c98493b8eff901e91bb581cdad02a8979",
+        password_of_bob: "the password of bob",
         fifth_at: 15,
     },
     Fixture {
@@ -44,6 +46,7 @@ const FIXTURES: [Fixture; 2] = [
         at: 34,
         epoch: "5f841ce5f76e9e15",
         token: "af1b7b5c26b1fcbfa532d8a5342ad5929b6abfd87bcd61e04e1cf3db28c917b7",
+        password_of_bob: "password-bob",
         fifth_at: 19,
     },
 ];
@@ -103,12 +106,12 @@ async fn a_file_of_every_earlier_format_goes_on() {
         assert_eq!(first, (&json!(5), &json!(old.fifth_at), &json!(true)));
         ann.refused("create_room", json!({"name": "general", "kind": "public"}), "conflict").await;
         let mut bob = cluster.client(0).await;
-        bob.login("bob").await;
+        bob.login_with("bob", old.password_of_bob).await;
         cluster.nodes[0].terminate().await;
         cluster.nodes[0].start();
         cluster.wait_until_ready().await;
         let mut bob = cluster.client(0).await;
-        bob.login("bob").await;
+        bob.login_with("bob", old.password_of_bob).await;
         assert_eq!(bob.send(1, "a later version").await, 6);
         cluster.nodes[0].terminate().await;
         let after = checked(&cluster).await;
