@@ -9,6 +9,7 @@
 //! - [`chat_db`]: what the writer and the readers of `chat.db` share: rows, entries.
 //! - [`disk_watch`]: how much room there is on the disk.
 //! - [`essential`]: threads whose panic ends the process.
+//! - [`files`]: the bytes of files, on this disk and on the others'.
 //! - [`founding`]: the pure core that decides how listed members become one chat.
 //! - [`hub`]: who is connected here, and the events on their way to them.
 //! - [`indexer`]: what finds words in messages.
@@ -29,6 +30,7 @@ pub mod chat;
 pub mod chat_db;
 pub mod disk_watch;
 pub mod essential;
+pub mod files;
 pub mod founding;
 pub mod hub;
 pub mod ids;

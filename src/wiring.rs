@@ -1,5 +1,7 @@
 //! Builds one node: its actors, and who has a port to whom. The one place that knows them all.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
 use chat_actors::disk_watch::{DiskWatch, DiskWatchConfig};
+use chat_actors::files::nodes::Asking;
 use chat_actors::hub::Hub;
 use chat_actors::indexer::Indexer;
 use chat_actors::indexer::actor::IndexerConfig;
@@ -190,6 +193,7 @@ pub async fn start_node(
     listeners.replaced.subscribe(hub.replaced.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
+    let boot = opened.boot;
     let parts = Parts {
         store,
         opened,
@@ -208,6 +212,18 @@ pub async fn start_node(
     };
     let consensus = start_consensus(parts, peer_thread).await?;
 
+    let files = files::start(files::Parts {
+        settings,
+        asking: Asking { secret: secret.clone(), cluster: cluster.clone(), own, boot },
+        reader: &reader,
+        readers: &readers,
+        state_reader: &state_reader,
+        state_readers: &state_readers,
+        barrier: &consensus.read_barrier,
+        roll: &roll,
+        metrics,
+    })?;
+
     let ports = SessionPorts {
         propose: consensus.propose.clone(),
         barrier: consensus.read_barrier.clone(),
@@ -223,12 +239,14 @@ pub async fn start_node(
         search: Seat::new(metrics, "indexer", SEARCH_MAILBOX).port(indexer.recipient()),
         sessions: readers.port(reader.clone().recipient()),
         invites: readers.port(reader.clone().recipient()),
+        bots: readers.port(reader.clone().recipient()),
         link_of: readers.port(reader.clone().recipient()),
         registration: readers.port(reader.clone().recipient()),
         passwords: Passwords::open(HASHERS, metrics),
         typing: hub.typing.clone(),
         online: hub.online.clone(),
         surroundings: hub.surroundings.clone(),
+        files: files.sessions,
     };
     let executor = Executor::new(ports, session_settings(settings), directory.clone());
     let appointing = Arc::clone(&executor);
@@ -239,6 +257,7 @@ pub async fn start_node(
         hub: hub.clone(),
         directory: directory.clone(),
         ping_every: PING_EVERY,
+        files: files.people,
     };
     let inside = Arc::new(inside);
     gate.open(Arc::clone(&inside));
@@ -260,6 +279,7 @@ pub async fn start_node(
             barrier: consensus.read_barrier.clone(),
             tables_at: state_readers.port(state_reader.clone().recipient()),
         },
+        files: files.peers,
         state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);

@@ -10,7 +10,7 @@ use serde_bytes::ByteBuf;
 
 use super::objects::{Role, RoomKind};
 use super::tables::Registration;
-use crate::ids::{Origin, RoomId, Seq};
+use crate::ids::{FileId, Origin, RoomId, Seq};
 
 /// The highest format level that this program reads and writes.
 pub const LEVEL: u8 = 2;
@@ -104,6 +104,13 @@ pub enum Change {
         text: String,
         reply_to: Option<Seq>,
     },
+    /// A send with files; the text may be empty.
+    SendFiles {
+        room: RoomId,
+        text: String,
+        reply_to: Option<Seq>,
+        files: Vec<Attached>,
+    },
     Edit {
         room: RoomId,
         seq: Seq,
@@ -162,6 +169,30 @@ pub enum Change {
     RevokeInvite {
         invite: Shown,
     },
+    CreateBot {
+        name: String,
+        display: String,
+        /// Sorted, each once.
+        rights: Vec<String>,
+        token_hash: TokenHash,
+    },
+    /// A bot that may do nothing but send to one room.
+    CreateHook {
+        room: RoomId,
+        name: String,
+        display: String,
+        token_hash: TokenHash,
+    },
+    DeleteHook {
+        hook: String,
+    },
+    RenewBotToken {
+        bot: String,
+        token_hash: TokenHash,
+    },
+    DeleteBot {
+        bot: String,
+    },
     ResetPassword {
         user: String,
         link: TokenHash,
@@ -183,11 +214,27 @@ pub enum Change {
 /// The level of changes that came after the first version.
 const LEVEL_SECOND: u8 = 2;
 
+/// A file that a message is to hold. Its bytes are on the disks of a majority before it is proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attached {
+    pub file: FileId,
+    pub name: String,
+    /// How long it is, when it is `uploaded`; else the tables know.
+    pub bytes: u64,
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The sender uploaded it: some node has the record. If not, it must be one that the sender can see.
+    pub uploaded: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LoginOp {
     Register,
     Login,
+    /// Of a bot: a token that an admin had drawn for it.
+    Bot,
 }
 
 /// SHA-256 of a token; the token itself is told once and kept nowhere.
@@ -259,7 +306,8 @@ impl Change {
             | Self::Delete { .. }
             | Self::React { .. }
             | Self::MarkRead { .. } => LEVEL_FIRST,
-            Self::Edit { keep: true, .. }
+            Self::SendFiles { .. }
+            | Self::Edit { keep: true, .. }
             | Self::Mute { .. }
             | Self::Register { .. }
             | Self::Login { .. }
@@ -271,6 +319,11 @@ impl Change {
             | Self::SetRoom { .. }
             | Self::CreateInvite { .. }
             | Self::RevokeInvite { .. }
+            | Self::CreateBot { .. }
+            | Self::CreateHook { .. }
+            | Self::DeleteHook { .. }
+            | Self::RenewBotToken { .. }
+            | Self::DeleteBot { .. }
             | Self::ResetPassword { .. }
             | Self::SetPassword { .. }
             | Self::Appoint { .. } => LEVEL_SECOND,
@@ -309,6 +362,8 @@ impl Change {
             | Self::MarkRead { .. }
             | Self::EndSession { .. }
             | Self::SetDisabled { .. }
+            | Self::DeleteBot { .. }
+            | Self::DeleteHook { .. }
             | Self::RevokeInvite { .. } => false,
             Self::Register { .. }
             | Self::Login { .. }
@@ -319,6 +374,7 @@ impl Change {
             | Self::Remove { .. }
             | Self::OpenDirect { .. }
             | Self::Send { .. }
+            | Self::SendFiles { .. }
             | Self::Edit { .. }
             | Self::React { .. }
             | Self::SetProfile { .. }
@@ -326,6 +382,9 @@ impl Change {
             | Self::SetRegistration { .. }
             | Self::SetRoom { .. }
             | Self::CreateInvite { .. }
+            | Self::CreateBot { .. }
+            | Self::CreateHook { .. }
+            | Self::RenewBotToken { .. }
             | Self::ResetPassword { .. }
             | Self::SetPassword { .. }
             | Self::Appoint { .. } => true,

@@ -179,6 +179,14 @@ pub fn of_request(command: &Command) -> RequestDigest {
         Change::Send { room, text, reply_to } => {
             canon.text("send").number(room.0).text(text).maybe(reply_to.map(|seq| seq.0));
         }
+        // Not where the bytes were when it was asked: that differs from node to node.
+        Change::SendFiles { room, text, reply_to, files } => {
+            canon.text("send").number(room.0).text(text).maybe(reply_to.map(|seq| seq.0));
+            canon.number(files.len() as u64);
+            for file in files {
+                canon.text(&file.file.to_string()).text(&file.name);
+            }
+        }
         // Whether the old text is kept is for the nodes to settle: the request is the same.
         Change::Edit { room, seq, text, version, keep: _ } => {
             canon.text("edit").number(room.0).number(seq.0).text(text).maybe(*version);
@@ -221,6 +229,21 @@ pub fn of_request(command: &Command) -> RequestDigest {
         }
         Change::RevokeInvite { invite } => {
             canon.text("revoke_invite").bytes(invite);
+        }
+        Change::CreateBot { name, display, rights, .. } => {
+            canon.text("create_bot").text(name).text(display).texts(rights);
+        }
+        Change::CreateHook { room, name, display, .. } => {
+            canon.text("create_hook").number(room.0).text(name).text(display);
+        }
+        Change::DeleteHook { hook } => {
+            canon.text("delete_hook").text(hook);
+        }
+        Change::RenewBotToken { bot, .. } => {
+            canon.text("renew_bot_token").text(bot);
+        }
+        Change::DeleteBot { bot } => {
+            canon.text("delete_bot").text(bot);
         }
         Change::ResetPassword { user, .. } => {
             canon.text("reset_password").text(user);
@@ -291,6 +314,9 @@ impl Canon {
                 if row.time > 0 {
                     self.number(row.time).text(&row.agent);
                 }
+                if row.op == LoginOp::Bot {
+                    self.text("bot");
+                }
                 self
             }
             Row::Outcome(OutcomeRow { at, user, id, digest, outcome }) => {
@@ -309,6 +335,10 @@ impl Canon {
                 self.number(row.uses).number(row.used).flag(row.revoked)
             }
             Row::Setting(row) => self.text("setting").number(row.at.0).text(&row.key).text(&row.value),
+            Row::Attachment(row) => {
+                self.text("attachment").number(row.at.0).bytes(&row.file.0).number(row.room.0);
+                self.number(row.seq.0).number(row.bytes).flag(row.gone)
+            }
         }
     }
 
@@ -326,7 +356,7 @@ impl Canon {
         }
         self.number(message.files.len() as u64);
         for file in &message.files {
-            self.text(&file.file).text(&file.name).number(file.bytes).text(&file.kind);
+            self.text(&file.file.to_string()).text(&file.name).number(file.bytes).text(&file.kind);
         }
         self
     }
@@ -365,9 +395,9 @@ impl Canon {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::command::LoginOp;
+    use crate::chat::command::{Attached, LoginOp};
     use crate::chat::tables::Registration;
-    use crate::ids::{RoomId, Seq};
+    use crate::ids::{FileId, RoomId, Seq};
 
     fn of(change: Change) -> RequestDigest {
         of_request(&Command { user: "ann".into(), id: "1".into(), change })
@@ -383,6 +413,23 @@ mod tests {
             closed: false,
             agent: None,
         }
+    }
+
+    fn attached(number: u8, name: &str, uploaded: bool) -> Attached {
+        let kind = "text/plain".to_owned();
+        Attached { file: FileId([number; 32]), name: name.into(), bytes: 5, kind, uploaded }
+    }
+
+    #[test]
+    fn where_bytes_were_makes_no_difference() {
+        let send = |file: Attached| Change::SendFiles {
+            room: RoomId(1),
+            text: String::new(),
+            reply_to: None,
+            files: vec![file],
+        };
+        let elsewhere = Attached { bytes: 0, ..attached(1, "a", false) };
+        assert_eq!(of(send(attached(1, "a", true))), of(send(elsewhere)));
     }
 
     #[test]
@@ -427,6 +474,12 @@ mod tests {
     fn every_field_counts_and_none_runs_into_the_next() {
         let (room, seq) = (RoomId(1), Seq(2));
         let send = |text: &str, reply_to| Change::Send { room, text: text.into(), reply_to };
+        let files = |text: &str, files: &[(u8, &str)]| Change::SendFiles {
+            room,
+            text: text.into(),
+            reply_to: None,
+            files: files.iter().map(|&(number, name)| attached(number, name, true)).collect(),
+        };
         let create = |name: &str, topic: &str| Change::CreateRoom {
             name: name.into(),
             kind: RoomKind::Public,
@@ -473,6 +526,10 @@ mod tests {
             Change::SetPassword { link: [2; 32], new_hash: "a".into(), request: [1; 16] },
             Change::SetPassword { link: [1; 32], new_hash: "a".into(), request: [2; 16] },
             Change::Appoint { link: [1; 32] },
+            files("a", &[(1, "b")]),
+            files("a", &[(1, "c")]),
+            files("a", &[(2, "b")]),
+            files("a", &[(1, "b"), (1, "b")]),
         ];
         for (i, one) in all.iter().enumerate() {
             for (j, other) in all.iter().enumerate() {

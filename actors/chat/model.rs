@@ -7,10 +7,10 @@ use super::command::{Shown, TokenHash, shown};
 use super::digest;
 use super::objects::{Role, RoomKind};
 use super::tables::{
-    LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow,
-    SettingRow, Tables, UserRow, VersionRow,
+    AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row,
+    SessionRow, SettingRow, Tables, UserRow, VersionRow,
 };
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 /// All rows of one replica. A clone is a copy of its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,7 @@ pub struct Model {
     versions: BTreeMap<(RoomId, Seq, u64), VersionRow>,
     links: BTreeMap<TokenHash, LinkRow>,
     settings: BTreeMap<String, SettingRow>,
+    attachments: BTreeMap<(FileId, RoomId, Seq), AttachmentRow>,
     /// What finds rows by other than their key; derived.
     room_names: BTreeMap<(bool, String), RoomId>,
     message_ids: BTreeMap<(String, String), (RoomId, Seq)>,
@@ -52,6 +53,7 @@ impl Model {
         let versions = self.versions.values().cloned().map(Row::Version);
         let links = self.links.values().cloned().map(Row::Link);
         let settings = self.settings.values().cloned().map(Row::Setting);
+        let attachments = self.attachments.values().cloned().map(Row::Attachment);
         users
             .chain(rooms)
             .chain(members)
@@ -63,6 +65,7 @@ impl Model {
             .chain(versions)
             .chain(links)
             .chain(settings)
+            .chain(attachments)
             .collect()
     }
 
@@ -86,6 +89,7 @@ impl Model {
                 Row::Version(row) => self.insert_version(row),
                 Row::Link(row) => self.insert_link(row),
                 Row::Setting(row) => self.insert_setting(row),
+                Row::Attachment(row) => self.insert_attachment(row),
             }
         }
         self.at = self.at.max(at);
@@ -157,6 +161,16 @@ impl Model {
     fn insert_setting(&mut self, row: &SettingRow) {
         self.settings.insert(row.key.clone(), row.clone());
     }
+
+    fn insert_attachment(&mut self, row: &AttachmentRow) {
+        self.attachments.insert((row.file, row.room, row.seq), row.clone());
+    }
+
+    /// Where a file is or was.
+    fn places_of(&self, file: FileId) -> impl Iterator<Item = &AttachmentRow> {
+        let from = (file, RoomId(0), Seq(0));
+        self.attachments.range(from..).map(|(_, row)| row).take_while(move |row| row.file == file)
+    }
 }
 
 impl Tables for Model {
@@ -182,6 +196,11 @@ impl Tables for Model {
     fn another_admin(&mut self, name: &str) -> Result<bool, Infallible> {
         let is_other = |row: &UserRow| row.role == Role::Admin && row.is_active() && row.name != name;
         Ok(self.users.values().any(is_other))
+    }
+
+    fn bots_of(&mut self, owner: &str) -> Result<Vec<UserRow>, Infallible> {
+        let is_own = |row: &&UserRow| !row.deleted && row.bot.as_ref().is_some_and(|bot| bot.owner == owner);
+        Ok(self.users.values().filter(is_own).cloned().collect())
     }
 
     fn put_user(&mut self, row: &UserRow) -> Result<(), Infallible> {
@@ -334,6 +353,25 @@ impl Tables for Model {
 
     fn put_setting(&mut self, row: &SettingRow) -> Result<(), Infallible> {
         self.insert_setting(row);
+        Ok(())
+    }
+
+    fn attachment(
+        &mut self,
+        file: FileId,
+        room: RoomId,
+        seq: Seq,
+    ) -> Result<Option<AttachmentRow>, Infallible> {
+        Ok(self.attachments.get(&(file, room, seq)).cloned())
+    }
+
+    fn file_seen_by(&mut self, user: &str, file: FileId) -> Result<Option<u64>, Infallible> {
+        let is_in = |room| self.members.get(&(room, user.to_owned())).is_some_and(|row| row.member);
+        Ok(self.places_of(file).find(|row| !row.gone && is_in(row.room)).map(|row| row.bytes))
+    }
+
+    fn put_attachment(&mut self, row: &AttachmentRow) -> Result<(), Infallible> {
+        self.insert_attachment(row);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 
 use super::command::Shown;
 use super::outcome::{Code, Refusal};
-use crate::ids::{RoomId, Seq};
+use crate::ids::{FileId, NotAFileId, RoomId, Seq};
 
 pub const ID_CHARS_MAX: usize = 64;
 pub const NAME_CHARS_MAX: usize = 32;
@@ -17,6 +17,8 @@ pub const TOPIC_CHARS_MAX: usize = 256;
 /// Some emoji are long: a couple with two skin tones takes 35 bytes.
 pub const EMOJI_BYTES_MAX: usize = 64;
 pub const SEQS_MAX: usize = 100;
+/// Files of one message.
+pub const FILES_MAX: usize = 20;
 /// The most others that a direct conversation is opened with.
 pub const DIRECT_OTHERS_MAX: usize = 8;
 pub const PAGE_DEFAULT: usize = 50;
@@ -44,6 +46,9 @@ pub fn id(id: &str) -> Checked<()> {
         "id must be 1 to 64 printable ascii characters",
     )
 }
+
+/// What a bot can be allowed to do.
+const RIGHTS: [&str; 3] = ["read", "write", "rooms"];
 
 /// A user's name, folded to lower case.
 pub fn name(name: &str) -> Checked<String> {
@@ -101,9 +106,31 @@ pub fn shown(text: &str, otherwise: &str) -> Checked<Shown> {
     Ok(shown)
 }
 
+/// What a bot may do: sorted, each once.
+pub fn rights(rights: &[String]) -> Checked<Vec<String>> {
+    let known = |right: &String| RIGHTS.contains(&right.as_str());
+    check(
+        !rights.is_empty() && rights.len() <= RIGHTS.len() && rights.iter().all(known),
+        "rights must be one or more of read, write and rooms, each once",
+    )?;
+    let mut rights = rights.to_vec();
+    rights.sort();
+    rights.dedup();
+    Ok(rights)
+}
+
 /// What a program says of itself, made fit to be shown: never refused.
 pub fn agent(said: &str) -> String {
     said.chars().filter(|c| !breaks_a_line(*c)).take(AGENT_CHARS_MAX).collect()
+}
+
+/// A message's text beside files: it may be empty.
+pub fn caption(text: &str, message_bytes: usize) -> Checked<()> {
+    if text.is_empty() { Ok(()) } else { self::text(text, message_bytes) }
+}
+
+pub fn file(file: &str) -> Checked<FileId> {
+    file.parse().map_err(|error: NotAFileId| Refusal::new(Code::BadRequest, error.to_string()))
 }
 
 pub fn emoji(emoji: &str) -> Checked<()> {
@@ -291,6 +318,14 @@ mod tests {
     fn what_a_program_says_of_itself_is_cut() {
         assert_eq!(agent("a\nb\u{202e}c"), "abc");
         assert_eq!(agent(&"é".repeat(200)).chars().count(), AGENT_CHARS_MAX);
+    }
+
+    #[test]
+    fn files_and_what_stands_beside_them() {
+        let good = "0123456789abcdefABCDEF".repeat(3)[..64].to_owned();
+        table(file, &[(&good, true), (&good[1..], false), (&"g".repeat(64), false), ("", false)]);
+        assert_eq!(file(&good).unwrap().to_string(), good.to_lowercase());
+        table(|input| caption(input, 8), &[("", true), ("a", true), (" ", false), ("123456789", false)]);
     }
 
     #[test]

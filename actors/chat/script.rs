@@ -2,11 +2,11 @@
 //! themselves, and ask for what they may not. For tests and the simulation.
 
 use super::apply::apply;
-use super::command::{Change, Command, LoginOp, TokenHash, shown};
+use super::command::{Attached, Change, Command, LoginOp, TokenHash, shown};
 use super::model::Model;
 use super::objects::{Role, RoomKind};
 use super::tables::{LinkKind, LinkRow, Registration, Row, Tables};
-use crate::ids::{RoomId, Seq};
+use crate::ids::{FileId, RoomId, Seq};
 
 const NAMES: [&str; 10] = ["ann", "bob", "cleo", "dan", "eve", "fay", "gus", "hal", "ida", "joe"];
 const ROOMS: [&str; 6] = ["general", "random", "Straße", "ops", "日本", "a"];
@@ -117,6 +117,11 @@ impl Script {
                 Change::CreateInvite { link, .. }
                 | Change::ResetPassword { link, .. }
                 | Change::Appoint { link } => *link = token,
+                Change::CreateBot { token_hash, .. }
+                | Change::CreateHook { token_hash, .. }
+                | Change::RenewBotToken { token_hash, .. } => {
+                    *token_hash = token;
+                }
                 _ => {}
             }
         }
@@ -149,7 +154,11 @@ impl Script {
         let other = (*self.dice.pick(&NAMES)).to_owned();
         let text = format!("{} {}", self.dice.pick(&TEXTS), self.dice.below(3));
         match self.dice.below(100) {
-            0..30 => {
+            0..5 => {
+                let files = (0..=self.dice.below(2)).map(|_| self.file()).collect();
+                Change::SendFiles { room, text, reply_to: None, files }
+            }
+            5..30 => {
                 let reply_to = self.dice.percent(20).then_some(seq);
                 Change::Send { room, text, reply_to }
             }
@@ -209,7 +218,8 @@ impl Script {
         let room = self.room(user);
         let topic = format!("topic {}", self.dice.below(3));
         match self.dice.below(100) {
-            0..15 => Change::SetProfile { display: self.dice.pick(&["", "Somebody", "Jemand"]).to_string() },
+            0..7 => self.about_bots(room),
+            7..15 => Change::SetProfile { display: self.dice.pick(&["", "Somebody", "Jemand"]).to_string() },
             15..25 => Change::EndSession { session: shown(&self.token_of(user)) },
             25..35 => {
                 let role = if self.dice.percent(60) { Role::Admin } else { Role::Member };
@@ -241,6 +251,24 @@ impl Script {
         }
     }
 
+    /// There are few names, and each is given once.
+    fn about_bots(&mut self, room: RoomId) -> Change {
+        let name = format!("bot-{}", self.dice.below(4));
+        match self.dice.below(100) {
+            0..25 => Change::CreateHook { room, name, display: "Hook".to_owned(), token_hash: self.token() },
+            25..50 => Change::CreateBot {
+                name,
+                display: "Robot".to_owned(),
+                rights: vec!["read".to_owned(), "write".to_owned()],
+                token_hash: self.token(),
+            },
+            50..80 => Change::RenewBotToken { bot: name, token_hash: self.token() },
+            80..92 => Change::SetDisabled { user: name, disabled: self.dice.percent(50) },
+            92..96 => Change::DeleteHook { hook: name },
+            _ => Change::DeleteBot { bot: name },
+        }
+    }
+
     /// Mostly of a link of this kind, or one that creates this account; for a reset, mostly the user's own.
     fn link_token(&mut self, user: &str, kind: LinkKind) -> TokenHash {
         let links = self.guide.rows().into_iter().filter_map(|row| match row {
@@ -264,6 +292,14 @@ impl Script {
     /// As most nodes say it; some cannot yet.
     fn agent(&mut self) -> Option<String> {
         self.dice.percent(80).then(|| format!("agent {}", self.dice.below(3)))
+    }
+
+    /// One of a few, so that they meet again.
+    fn file(&mut self) -> Attached {
+        let number = self.dice.below(8);
+        let name = format!("file {}.txt", self.dice.below(3));
+        let (bytes, kind) = (1000 + number, "text/plain".to_owned());
+        Attached { file: FileId([number as u8; 32]), name, bytes, kind, uploaded: self.dice.percent(50) }
     }
 
     fn token(&mut self) -> [u8; 32] {
@@ -383,7 +419,7 @@ mod tests {
             }
         }
         for op in "Register Login Logout ChangePassword DeleteAccount CreateRoom Join Leave Invite Remove \
-                   OpenDirect Send Edit Delete React MarkRead SetProfile EndSession SetRole SetDisabled SetRegistration \
+                   OpenDirect Send SendFiles Edit Delete React MarkRead SetProfile EndSession SetRole SetDisabled SetRegistration \
                    SetRoom CreateInvite RevokeInvite ResetPassword SetPassword Appoint Mute"
             .split_whitespace()
         {

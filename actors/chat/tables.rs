@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{LoginOp, RequestDigest, Shown, TokenHash};
 use super::objects::{Message, Role, Room, RoomKind, User};
 use super::outcome::Outcome;
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRow {
@@ -57,6 +57,16 @@ pub struct Bot {
     pub owner: String,
     /// By name, each once.
     pub rights: Vec<String>,
+}
+
+/// The right of a hook: to send messages to this one room.
+pub fn hook_right(room: RoomId) -> String {
+    format!("hook:{room}")
+}
+
+/// The room that a bot with these rights is a hook of.
+pub fn hook_room(rights: &[String]) -> Option<RoomId> {
+    rights.iter().find_map(|right| right.strip_prefix("hook:")?.parse().ok()).map(RoomId)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,6 +245,19 @@ pub struct VersionRow {
     pub gone: bool,
 }
 
+/// A file that a message holds, or held: by it the file is found from its hash. It shares the `at` of the
+/// change of its message that brought it or took it away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentRow {
+    pub at: At,
+    pub file: FileId,
+    pub room: RoomId,
+    pub seq: Seq,
+    pub bytes: u64,
+    /// The message was deleted.
+    pub gone: bool,
+}
+
 /// A row of any table, for what treats all alike: state for a lagging replica, copies, comparisons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Row {
@@ -249,6 +272,7 @@ pub enum Row {
     Version(VersionRow),
     Link(LinkRow),
     Setting(SettingRow),
+    Attachment(AttachmentRow),
 }
 
 /// What a row is found by. The canonical order of all rows is the order of their keys.
@@ -266,6 +290,7 @@ pub enum RowKey {
     Version(RoomId, Seq, u64),
     Link(TokenHash),
     Setting(String),
+    Attachment(FileId, RoomId, Seq),
 }
 
 impl Row {
@@ -282,6 +307,7 @@ impl Row {
             Self::Version(row) => RowKey::Version(row.room, row.seq, row.version),
             Self::Link(row) => RowKey::Link(row.token_hash),
             Self::Setting(row) => RowKey::Setting(row.key.clone()),
+            Self::Attachment(row) => RowKey::Attachment(row.file, row.room, row.seq),
         }
     }
 
@@ -298,6 +324,7 @@ impl Row {
             Self::Version(row) => row.at,
             Self::Link(row) => row.at,
             Self::Setting(row) => row.at,
+            Self::Attachment(row) => row.at,
         }
     }
 }
@@ -316,6 +343,8 @@ pub trait Tables {
     fn any_user(&mut self) -> Result<bool, Self::Error>;
     /// Whether there is an admin who may act besides this one.
     fn another_admin(&mut self, name: &str) -> Result<bool, Self::Error>;
+    /// The bots of an owner that were not deleted, by name. Asked only when the owner may not act any more.
+    fn bots_of(&mut self, owner: &str) -> Result<Vec<UserRow>, Self::Error>;
     fn put_user(&mut self, row: &UserRow) -> Result<(), Self::Error>;
 
     fn room(&mut self, room: RoomId) -> Result<Option<RoomRow>, Self::Error>;
@@ -381,6 +410,16 @@ pub trait Tables {
 
     fn setting(&mut self, key: &str) -> Result<Option<SettingRow>, Self::Error>;
     fn put_setting(&mut self, row: &SettingRow) -> Result<(), Self::Error>;
+
+    fn attachment(
+        &mut self,
+        file: FileId,
+        room: RoomId,
+        seq: Seq,
+    ) -> Result<Option<AttachmentRow>, Self::Error>;
+    /// How long a file is, if a message holds it that the user may see.
+    fn file_seen_by(&mut self, user: &str, file: FileId) -> Result<Option<u64>, Self::Error>;
+    fn put_attachment(&mut self, row: &AttachmentRow) -> Result<(), Self::Error>;
 }
 
 /// Reactions in the order they are stored and shown.

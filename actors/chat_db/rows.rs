@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 use crate::chat::command::LoginOp;
 use crate::chat::objects::{File, Message, Role, RoomKind, User};
 use crate::chat::tables::{
-    LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, SessionRow, SettingRow,
-    UserRow, VersionRow,
+    AttachmentRow, Bot, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow,
+    SessionRow, SettingRow, UserRow, VersionRow,
 };
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 /// The columns of each table in the order in which the functions below read them; macros, so that
 /// they can stand inside a statement.
@@ -51,6 +51,9 @@ macro_rules! columns {
     };
     (setting) => {
         "at, key, value"
+    };
+    (attachment) => {
+        "at, file, room, seq, bytes, gone"
     };
 }
 pub(crate) use columns;
@@ -90,6 +93,7 @@ pub fn op_text(op: LoginOp) -> &'static str {
     match op {
         LoginOp::Register => "register",
         LoginOp::Login => "login",
+        LoginOp::Bot => "bot",
     }
 }
 
@@ -131,6 +135,7 @@ fn op(row: &Row<'_>, column: usize) -> Result<LoginOp> {
     match row.get_ref(column)?.as_str()? {
         "register" => Ok(LoginOp::Register),
         "login" => Ok(LoginOp::Login),
+        "bot" => Ok(LoginOp::Bot),
         other => Err(strange(column, other)),
     }
 }
@@ -173,6 +178,12 @@ pub fn profile(row: &Row<'_>) -> Result<(At, User)> {
         bot: row.get_ref(7)?.as_str_or_null()?.is_some(),
     };
     Ok((at(row, 0)?, user))
+}
+
+/// A bot's rights, out of `columns!(user)`; `None` for a person.
+pub fn rights(row: &Row<'_>) -> Result<Option<Vec<String>>> {
+    let bot = row.get_ref(7)?.as_str_or_null()?.map(|text| parse::<Bot>(text, 7)).transpose()?;
+    Ok(bot.map(|bot| bot.rights))
 }
 
 pub fn user(row: &Row<'_>) -> Result<UserRow> {
@@ -293,5 +304,16 @@ pub fn version(row: &Row<'_>) -> Result<VersionRow> {
         text: row.get(4)?,
         time: number(row, 5)?,
         gone: row.get(6)?,
+    })
+}
+
+pub fn attachment(row: &Row<'_>) -> Result<AttachmentRow> {
+    Ok(AttachmentRow {
+        at: at(row, 0)?,
+        file: FileId(row.get(1)?),
+        room: RoomId(number(row, 2)?),
+        seq: Seq(number(row, 3)?),
+        bytes: number(row, 4)?,
+        gone: row.get(5)?,
     })
 }

@@ -38,7 +38,10 @@ pub fn walk(conn: &Connection, mut visit: impl FnMut(Row)) -> Result<()> {
     table("mutes", columns!(mute), "room, user", |row| rows::mute(row).map(Row::Mute))?;
     table("versions", columns!(version), "room, seq, version", |row| rows::version(row).map(Row::Version))?;
     table("links", columns!(link), "token_hash", |row| rows::link(row).map(Row::Link))?;
-    table("settings", columns!(setting), "key", |row| rows::setting(row).map(Row::Setting))
+    table("settings", columns!(setting), "key", |row| rows::setting(row).map(Row::Setting))?;
+    table("attachments", columns!(attachment), "file, room, seq", |row| {
+        rows::attachment(row).map(Row::Attachment)
+    })
 }
 
 /// The columns of a table, with a value for each that is not there yet; `None` when the table is not.

@@ -4,6 +4,7 @@
 //! - [`audit`]: `Storage` and peers ↔ `Auditor`.
 //! - [`consensus`]: sessions and peers ↔ `RaftNode`.
 //! - [`disk`]: `RaftNode` ↔ `Storage`.
+//! - [`files`]: anybody ↔ `FileShelf` and `FileCarrier`: the bytes of files.
 //! - [`hub`]: sessions ↔ the Hub's shards ↔ `Hub`.
 //! - [`links`]: anybody ↔ `PeerLink`, and what comes in from peers.
 //! - [`members`]: operators and nodes that join ↔ `RaftNode`.
@@ -17,6 +18,7 @@
 pub mod audit;
 pub mod consensus;
 pub mod disk;
+pub mod files;
 pub mod hub;
 pub mod links;
 pub mod members;

@@ -7,9 +7,9 @@ use tokio::sync::oneshot;
 
 use crate::chat::command::TokenHash;
 use crate::chat::objects::{Event, Message, Room, User, Version};
-use crate::chat::tables::{LinkRow, Registration, SessionRow, UserRow};
+use crate::chat::tables::{AttachmentRow, LinkRow, Registration, SessionRow, UserRow};
 use crate::chat_db::pages::Position;
-use crate::ids::{At, LogIndex, RoomId, Seq};
+use crate::ids::{At, FileId, LogIndex, RoomId, Seq};
 use crate::post;
 
 /// Reading the tables failed; the text is for the log and for `internal`.
@@ -33,7 +33,15 @@ pub type Answer<T> = oneshot::Sender<Result<T, ReadFailed>>;
 /// Whose token is this? `None`: nobody's, or a session that ended.
 pub struct SessionOf {
     pub token_hash: TokenHash,
-    pub reply: Answer<Option<User>>,
+    pub reply: Answer<Option<SessionUser>>,
+}
+
+/// Who is behind a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionUser {
+    pub user: User,
+    /// What a bot may do; `None`: a person.
+    pub rights: Option<Vec<String>>,
 }
 
 /// The account of that name, with its password's hash.
@@ -135,6 +143,14 @@ pub struct Invites {
     pub reply: Answer<Option<Vec<LinkRow>>>,
 }
 
+/// All bots, by name, or the hooks of one room.
+pub struct Bots {
+    pub user: String,
+    pub room: Option<RoomId>,
+    /// `None` inside: that is for admins to see, or for the room's creator.
+    pub reply: Answer<Option<Vec<UserRow>>>,
+}
+
 /// The link of that token, good or not.
 pub struct LinkOf {
     pub token_hash: TokenHash,
@@ -195,6 +211,42 @@ pub enum StatePageAnswer {
     Behind(At),
 }
 
+/// Which of these files does a message hold that the user may see?
+pub struct FilesSeen {
+    pub user: String,
+    pub files: Vec<FileId>,
+    pub reply: Answer<Vec<bool>>,
+}
+
+/// Has the user sent this file in a message after that?
+pub struct SentSince {
+    pub user: String,
+    pub file: FileId,
+    pub at: At,
+    pub reply: Answer<bool>,
+}
+
+/// Has the user sent a message under this id?
+pub struct SentBefore {
+    pub user: String,
+    pub id: String,
+    pub reply: Answer<bool>,
+}
+
+/// Which messages came to hold which files, or were deleted, behind `after`: at least `limit` of those there
+/// are, so that none of the same `at` is parted.
+pub struct AttachmentsAfter {
+    pub after: At,
+    pub limit: usize,
+    pub reply: Answer<Vec<AttachmentRow>>,
+}
+
+/// How long are these files, if any message holds them? Answered in their order.
+pub struct InMessages {
+    pub files: Vec<FileId>,
+    pub reply: Answer<Vec<Option<u64>>>,
+}
+
 /// Where the tables stand.
 pub struct TablesAt {
     pub reply: Answer<Position>,
@@ -203,6 +255,11 @@ pub struct TablesAt {
 post! {
     StatePage => "state_page",
     TablesAt => "tables_at",
+    FilesSeen => "files_seen",
+    SentSince => "sent_since",
+    SentBefore => "sent_before",
+    AttachmentsAfter => "attachments_after",
+    InMessages => "in_messages",
     SessionOf => "session_of",
     Account => "account",
     Home => "home",
@@ -212,6 +269,7 @@ post! {
     Rooms => "rooms",
     Sessions => "sessions",
     Invites => "invites",
+    Bots => "bots",
     LinkOf => "link_of",
     RegistrationSet => "registration_set",
     Members => "members",

@@ -15,8 +15,9 @@ use super::view::View;
 use crate::bus::{Envelope, News};
 use crate::messages::audit::Damaged;
 use crate::messages::reading::{
-    Account, Answer, History, Home, Invites, LinkOf, LogEntries, Members, OneMessage, Pull, ReadFailed,
-    RegistrationSet, Rooms, SessionOf, Sessions, StatePage, TablesAt, Users, Versions,
+    Account, Answer, AttachmentsAfter, Bots, FilesSeen, History, Home, InMessages, Invites, LinkOf,
+    LogEntries, Members, OneMessage, Pull, ReadFailed, RegistrationSet, Rooms, SentBefore, SentSince,
+    SessionOf, Sessions, StatePage, TablesAt, Users, Versions,
 };
 
 /// One of the threads that answer; they share a mailbox.
@@ -81,6 +82,7 @@ answers! {
     Users: |view, ask| view.users(ask.pattern.as_deref(), ask.after.as_deref(), ask.limit);
     Rooms: |view, ask| view.rooms(&ask.user, ask.pattern.as_deref(), ask.all);
     Sessions: |view, ask| view.sessions(&ask.user);
+    Bots: |view, ask| view.bots(&ask.user, ask.room);
     Invites: |view, ask| view.invites(&ask.user);
     LinkOf: |view, ask| view.link_of(&ask.token_hash);
     RegistrationSet: |view, _ask| view.registration();
@@ -90,6 +92,11 @@ answers! {
     LogEntries: |view, ask| view.log_entries(ask.from, ask.to, ask.bytes_max);
     StatePage: |view, ask| view.state_page(ask.after, ask.horizon, ask.bytes_max);
     TablesAt: |view, _ask| view.position();
+    FilesSeen: |view, ask| view.files_seen(&ask.user, &ask.files);
+    SentSince: |view, ask| view.sent_since(&ask.user, ask.file, ask.at);
+    SentBefore: |view, ask| view.sent_before(&ask.user, &ask.id);
+    AttachmentsAfter: |view, ask| view.attachments_after(ask.after, ask.limit);
+    InMessages: |view, ask| view.in_messages(&ask.files);
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! What may be seen of sessions, invitations and what admins have set.
 
-use rusqlite::Result;
+use rusqlite::{Result, params};
 
 use super::view::View;
 use crate::chat::command::TokenHash;
-use crate::chat::tables::{LinkRow, REGISTRATION, Registration, SessionRow};
-use crate::chat_db::rows::{self, columns};
+use crate::chat::tables::{LinkRow, REGISTRATION, Registration, SessionRow, UserRow, hook_room};
+use crate::chat_db::rows::{self, columns, int};
+use crate::ids::RoomId;
 
+/// The most bots that are shown.
+const BOTS_MAX: i64 = 1_000;
 /// The most invitations that are shown.
 const INVITES_MAX: i64 = 1_000;
 
@@ -36,6 +39,27 @@ impl View<'_> {
             " FROM links WHERE name = '' AND kind = 'invite' ORDER BY at DESC LIMIT ?1"
         );
         self.all(sql, [INVITES_MAX], rows::link).map(Some)
+    }
+
+    /// The bots that were not deleted, for an admin; or a room's hooks, also for its creator.
+    pub fn bots(&self, user: &str, room: Option<RoomId>) -> Result<Option<Vec<UserRow>>> {
+        let created = |room: RoomId| {
+            let sql = "SELECT creator = ?2 FROM rooms WHERE room = ?1";
+            self.one(sql, params![int(room.0), user], |row| row.get(0)).map(|own| own.unwrap_or(false))
+        };
+        if !self.is_admin(user)? && !room.map_or(Ok(false), created)? {
+            return Ok(None);
+        }
+        let sql = concat!(
+            "SELECT ",
+            columns!(user),
+            " FROM users WHERE bot IS NOT NULL AND deleted = 0 ORDER BY name LIMIT ?1"
+        );
+        let mut bots = self.all(sql, [BOTS_MAX], rows::user)?;
+        if room.is_some() {
+            bots.retain(|row| row.bot.as_ref().and_then(|bot| hook_room(&bot.rights)) == room);
+        }
+        Ok(Some(bots))
     }
 
     pub fn link_of(&self, token_hash: &TokenHash) -> Result<Option<LinkRow>> {

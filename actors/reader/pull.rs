@@ -249,7 +249,8 @@ mod tests {
                 | TableRow::Outcome(_)
                 | TableRow::Version(_)
                 | TableRow::Link(_)
-                | TableRow::Setting(_) => None,
+                | TableRow::Setting(_)
+                | TableRow::Attachment(_) => None,
             })
             .collect();
         events.sort_by_key(Event::at);

@@ -14,7 +14,7 @@ use crate::chat_db::entries;
 use crate::chat_db::pages::{self, PageError, Position};
 use crate::chat_db::rows::{self, columns, int, number};
 use crate::ids::{At, LogIndex, RoomId, Seq};
-use crate::messages::reading::{HistoryPage, HomeRoom, HomeView, PageOf, StatePageAnswer};
+use crate::messages::reading::{HistoryPage, HomeRoom, HomeView, PageOf, SessionUser, StatePageAnswer};
 
 /// The tables as of one moment: a read transaction that is open.
 pub struct View<'c> {
@@ -44,13 +44,13 @@ impl<'c> View<'c> {
     }
 
     /// Whose token this is, unless the session ended.
-    pub fn session_of(&self, token_hash: &TokenHash) -> Result<Option<User>> {
+    pub fn session_of(&self, token_hash: &TokenHash) -> Result<Option<SessionUser>> {
         self.one(
             "SELECT users.at, name, display, role, password_hash, deleted, disabled, bot
              FROM sessions JOIN users ON users.name = sessions.user
              WHERE token_hash = ?1 AND ended = 0 AND deleted = 0 AND disabled = 0",
             [token_hash],
-            |row| Ok(rows::profile(row)?.1),
+            |row| Ok(SessionUser { user: rows::profile(row)?.1, rights: rows::rights(row)? }),
         )
     }
 
@@ -511,7 +511,7 @@ mod tests {
         let logout = command("bob", "out", Change::Logout { token_hash: [1; 32] });
         let (_dir, _store, pool) = people(vec![logout]);
         let session_of = |token: [u8; 32]| pool.read(|view| view.session_of(&token)).unwrap();
-        assert_eq!(session_of([0; 32]).unwrap().name, "ann");
+        assert_eq!(session_of([0; 32]).unwrap().user.name, "ann");
         assert_eq!(session_of([1; 32]), None);
         assert_eq!(session_of([9; 32]), None);
         let account = pool.read(|view| view.account("bob")).unwrap().unwrap();

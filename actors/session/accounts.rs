@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
+use super::bots;
 use super::caller::Caller;
 use super::executor::{Executor, Who, ask, locked, millis, not_done, outcome, within};
 use super::limits::Admission;
@@ -23,7 +24,7 @@ use crate::messages::consensus::NotDone;
 use crate::messages::hub::Reached;
 use crate::messages::passwords::{Fingerprint, Hash, Verify};
 use crate::messages::people::{Cluster, Surroundings};
-use crate::messages::reading::{Account, Home, HomeView, SessionOf};
+use crate::messages::reading::{Account, Home, HomeView, SessionOf, SessionUser};
 
 /// A cursor further back than this loads anew instead of reading all that happened.
 const RESUME_SPAN: u64 = 100_000;
@@ -38,6 +39,8 @@ const TOKEN_BYTES: usize = 32;
 pub struct Admitted {
     pub user: User,
     pub token_hash: TokenHash,
+    /// Of a bot.
+    pub rights: Option<Arc<[String]>>,
     /// Drawn just now: for `register` and `login`.
     pub token: Option<String>,
     pub at: Option<At>,
@@ -67,7 +70,7 @@ struct NewAccount {
 
 impl Admitted {
     pub fn who(&self) -> Who {
-        Who { user: self.user.name.clone(), token_hash: self.token_hash }
+        Who { user: self.user.name.clone(), token_hash: self.token_hash, rights: self.rights.clone() }
     }
 }
 
@@ -79,7 +82,11 @@ impl Executor {
     pub async fn admit(&self, id: &str, op: Op, from: &Caller) -> Result<Admitted, Problem> {
         within(async {
             match op {
-                Op::Hello { token, .. } => self.session_of(&token).await,
+                Op::Hello { ref token, .. } => {
+                    let admitted = self.session_of(token).await?;
+                    bots::check(admitted.rights.as_deref(), &op)?;
+                    Ok(admitted)
+                }
                 Op::Register { name, password, display, invite } => {
                     let link = invite.map(|token| hash_of(&token));
                     self.register(id, NewAccount { name, password, display, link }, from).await
@@ -105,8 +112,10 @@ impl Executor {
             self.barrier().await?;
             user = self.read(&self.ports.session_of, ask).await?;
         }
-        let user = user.ok_or_else(|| Problem::new(Code::Unauthorized, "this session has ended: log in"))?;
-        Ok(Admitted { user, token_hash, token: None, at: None, duplicate: false })
+        let ended = || Problem::new(Code::Unauthorized, "this session has ended: log in");
+        let SessionUser { user, rights } = user.ok_or_else(ended)?;
+        let rights = rights.map(Arc::from);
+        Ok(Admitted { user, token_hash, rights, token: None, at: None, duplicate: false })
     }
 
     async fn register(&self, id: &str, new: NewAccount, from: &Caller) -> Result<Admitted, Problem> {
@@ -174,7 +183,7 @@ impl Executor {
         // nobody can be let in anyway.
         self.barrier().await?;
         let guess = self.may_guess(from.address).await?;
-        let account = self.account(&name).await?.filter(|row| !row.deleted);
+        let account = self.account(&name).await?.filter(|row| !row.deleted && row.bot.is_none());
         let disabled = account.as_ref().is_some_and(|row| row.disabled);
         let stored = account.map(|row| row.password_hash);
         if !self.verify(password, stored.clone()).await? {
@@ -300,7 +309,7 @@ impl Executor {
         tokio::time::timeout(BEHIND_WAIT, reached).await.is_ok_and(|reached| reached.is_ok())
     }
 
-    async fn account(&self, name: &str) -> Result<Option<UserRow>, Problem> {
+    pub(super) async fn account(&self, name: &str) -> Result<Option<UserRow>, Problem> {
         self.read(&self.ports.account, |reply| Account { name: name.to_owned(), reply }).await
     }
 
@@ -399,7 +408,7 @@ fn admitted(outcome: Outcome, token: String, token_hash: TokenHash) -> Result<Ad
         return Err(Problem::internal());
     };
     let (at, duplicate) = (Some(outcome.at), outcome.duplicate);
-    Ok(Admitted { user, token_hash, token: Some(token), at, duplicate })
+    Ok(Admitted { user, token_hash, rights: None, token: Some(token), at, duplicate })
 }
 
 #[allow(clippy::disallowed_methods, reason = "tokens are drawn here; their hashes go into the core")]

@@ -12,7 +12,6 @@ use std::collections::VecDeque;
 use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::fut::ActorFutureExt;
@@ -23,16 +22,14 @@ use bytes::BytesMut;
 
 use super::caller::Caller;
 use super::executor::{Executor, Started, Who};
+use super::place::Place;
 use super::pulse::{self, Pulse};
 use super::reply::{self, Problem, Reply};
 use super::request::{self, Frame, Op};
 use crate::bus::{Envelope, Seat};
 use crate::chat::command::TokenHash;
 use crate::chat::outcome::Code;
-use crate::ids::At;
-use crate::messages::hub::{
-    Alive, Arrive, Beat, Deliver, Delivered, Depart, Farewell, Pass, SessionKey, ShardDoor, Summon,
-};
+use crate::messages::hub::{Alive, Arrive, Beat, Deliver, Delivered, Depart, Farewell, ShardDoor, Summon};
 use crate::metrics::Metrics;
 
 /// A connection that has not tried to say who it is after so long is closed.
@@ -49,7 +46,7 @@ const WAITING_MAX: usize = 1_024;
 /// … and the bytes of so many frames of the greatest size.
 const WAITING_FULL_FRAMES_MAX: usize = 16;
 /// Messages from the shard: it has one `Deliver` outstanding.
-const MAILBOX: usize = 64;
+pub(super) const MAILBOX: usize = 64;
 /// How long somebody with too much under way is asked to wait.
 const BUSY_RETRY_MS: u64 = 100;
 
@@ -88,15 +85,10 @@ pub struct Opened {
 
 /// See the module.
 pub struct Session {
-    pub(super) key: SessionKey,
-    pub(super) pass: Pass,
+    pub(super) place: Place,
     pub(super) config: SessionConfig,
     pub(super) opened: Opened,
     pub(super) who: Option<Who>,
-    /// The client has seen every event up to here.
-    pub(super) cursor: At,
-    /// The last event that this session itself read from the tables and sent.
-    pub(super) told: At,
     pulse: Pulse,
     /// The last `hello`, `register`, `login` or `set_password`.
     pub(super) tried: Option<Instant>,
@@ -132,18 +124,14 @@ pub(super) type Ctx = WebsocketContext<Session>;
 
 impl Session {
     pub fn new(config: SessionConfig, opened: Opened) -> Self {
-        static KEYS: AtomicU64 = AtomicU64::new(1);
-        let key = SessionKey(KEYS.fetch_add(1, Ordering::Relaxed));
-        let pulse = Pulse::new(config.ping_every, key.0, Instant::now());
+        let place = Place::new();
+        let pulse = Pulse::new(config.ping_every, place.key.0, Instant::now());
         config.metrics.sessions.inc();
         Self {
-            key,
-            pass: Pass::default(),
+            place,
             config,
             opened,
             who: None,
-            cursor: At(0),
-            told: At(0),
             pulse,
             tried: None,
             under_way: 0,
@@ -164,7 +152,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.config.metrics.sessions.dec();
-        self.config.door.depart.tell(Depart { key: self.key });
+        self.config.door.depart.tell(Depart { key: self.place.key });
         if std::thread::panicking() {
             self.config.metrics.actor_restarts.with_label_values(&["session"]).inc();
         }
@@ -177,7 +165,7 @@ impl Actor for Session {
     fn started(&mut self, ctx: &mut Ctx) {
         let seat = Seat::new(&self.config.metrics, "session", MAILBOX);
         self.config.door.arrive.tell(Arrive {
-            key: self.key,
+            key: self.place.key,
             deliver: seat.port(ctx.address().recipient()),
             summon: seat.port(ctx.address().recipient()),
             socket: self.opened.socket.clone(),
@@ -196,7 +184,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
             Ok(Message::Ping(payload)) => ctx.pong(&payload),
             Ok(Message::Pong(_)) => {
                 self.pulse.pong(Instant::now());
-                self.config.door.alive.tell(Alive { key: self.key });
+                self.config.door.alive.tell(Alive { key: self.place.key });
             }
             Ok(Message::Binary(_)) => self.close(ctx, NOT_A_REQUEST, "frames are text"),
             Ok(Message::Continuation(part)) => self.fragment(part, ctx),
@@ -211,7 +199,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
             // Text that is not UTF-8 comes as one. A connection that broke does not mind the code.
             Err(ProtocolError::Io(_)) => self.close(ctx, NOT_A_REQUEST, "frames are text in UTF-8"),
             Err(error) => {
-                tracing::debug!(session = self.key.0, %error, "not a websocket frame");
+                tracing::debug!(session = self.place.key.0, %error, "not a websocket frame");
                 self.close_with(ctx, CloseCode::Protocol, "not a websocket frame");
             }
         }
@@ -229,15 +217,15 @@ impl Handler<Envelope<Deliver>> for Session {
         let (Deliver { pass, frames, up_to, fell_behind }, _handling) = envelope.open();
         if !fell_behind {
             // Also when it is void here: the shard waits for it.
-            self.config.door.delivered.tell(Delivered { key: self.key, pass });
+            self.config.door.delivered.tell(Delivered { key: self.place.key, pass });
         }
-        if pass != self.pass || self.closing {
+        if pass != self.place.pass || self.closing {
             return;
         }
         for frame in frames {
             ctx.text(frame);
         }
-        self.cursor = self.cursor.max(up_to);
+        self.place.delivered(up_to);
         if fell_behind {
             self.read_again(ctx);
         }
@@ -442,7 +430,7 @@ impl Session {
             pulse::Beat::Dead => return self.close(ctx, NO_PONG, "no pong in time"),
             pulse::Beat::Ping { again_in } => {
                 ctx.ping(b"");
-                self.config.door.beat.tell(Beat { key: self.key });
+                self.config.door.beat.tell(Beat { key: self.place.key });
                 again_in
             }
             pulse::Beat::Wait { again_in } => again_in,

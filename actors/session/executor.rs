@@ -11,6 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::bots;
+use super::files::FilePorts;
 use super::limits::{Attempts, Buckets};
 use super::links::for_admins;
 use super::reply::{Answer, Limits, ListedUser, Problem, Reply};
@@ -21,14 +23,14 @@ use crate::chat::objects::User;
 use crate::chat::outcome::{Code, Outcome, Refusal};
 use crate::chat::rules;
 use crate::chat::tables::Registration;
-use crate::ids::RoomId;
+use crate::ids::{At, RoomId};
 use crate::membership::Directory;
 use crate::messages::consensus::{NotDone, Propose, ReadBarrier};
 use crate::messages::passwords::PasswordPorts;
 use crate::messages::people::{Online, Surroundings, Typing};
 use crate::messages::reading::{
-    Account, History, Home, Invites, LinkOf, Members, PageOf, Pull, ReadFailed, RegistrationSet, Rooms,
-    SessionOf, Sessions, Users, Versions,
+    Account, Bots, History, Home, Invites, LinkOf, Members, PageOf, Pull, PullPage, ReadFailed,
+    RegistrationSet, Rooms, SessionOf, SessionUser, Sessions, Users, Versions,
 };
 use crate::messages::search::{Search, Searched};
 
@@ -38,6 +40,8 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(4500);
 const BUSY_RETRY_MS: u64 = 200;
 /// A user's burst, in seconds of its rate.
 const BURST_SECONDS: f64 = 10.0;
+/// Events read at a time by who catches up.
+const PAGE: usize = 256;
 
 /// The actors that requests need.
 #[derive(Clone)]
@@ -56,12 +60,14 @@ pub struct Ports {
     pub invites: Port<Invites>,
     pub link_of: Port<LinkOf>,
     pub registration: Port<RegistrationSet>,
+    pub bots: Port<Bots>,
     pub versions: Port<Versions>,
     pub search: Port<Search>,
     pub passwords: PasswordPorts,
     pub typing: Port<Typing>,
     pub online: Port<Online>,
     pub surroundings: Port<Surroundings>,
+    pub files: FilePorts,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +86,8 @@ pub struct Config {
 pub struct Who {
     pub user: String,
     pub token_hash: TokenHash,
+    /// Of a bot.
+    pub rights: Option<Arc<[String]>>,
 }
 
 /// A request under way.
@@ -118,17 +126,27 @@ impl Executor {
         &self.config.limits
     }
 
-    pub(super) fn pull_port(&self) -> &Port<Pull> {
-        &self.ports.pull
+    /// What the tables hold for somebody above a cursor. Bounded by the number of connections: each has one
+    /// page asked for at most.
+    pub(super) fn ask_page(&self, who: &Who, after: At) -> Read<PullPage> {
+        let (reply, page) = oneshot::channel();
+        self.ports.pull.tell(Pull { user: who.user.clone(), after, limit: PAGE, reply });
+        page
     }
 
-    pub(super) fn session_port(&self) -> &Port<SessionOf> {
-        &self.ports.session_of
+    /// Whose session this is, as this node knows it: asked once by a connection that fell behind.
+    pub(super) fn ask_session(&self, token_hash: TokenHash) -> Read<Option<SessionUser>> {
+        let (reply, answer) = oneshot::channel();
+        self.ports.session_of.tell(SessionOf { token_hash, reply });
+        answer
     }
 
     /// Starts a request of somebody who is known. `hello`, `register` and `login` are
     /// [`Executor::admit`]'s, `set_password` is [`Executor::start_by_link`]'s.
     pub fn start(self: &Arc<Self>, who: &Who, id: &str, op: Op) -> Started {
+        if let Err(problem) = bots::check(who.rights.as_deref(), &op) {
+            return Started::Now(Err(problem));
+        }
         match op {
             Op::Change(change) => self.start_change(who, id, change),
             Op::OpenDirect { users } => match rules::direct_users(&who.user, &users) {
@@ -137,6 +155,13 @@ impl Executor {
             },
             Op::Logout => self.start_change(who, id, Change::Logout { token_hash: who.token_hash }),
             Op::CreateInvite { uses, hours } => self.create_invite(who, id, (uses, hours)),
+            Op::CreateBot { name, display, rights } => {
+                self.start_bot(who, id, |token_hash| Change::CreateBot { name, display, rights, token_hash })
+            }
+            Op::RenewBotToken { bot } => {
+                self.start_bot(who, id, |token_hash| Change::RenewBotToken { bot, token_hash })
+            }
+            Op::CreateHook { room, name, display } => self.create_hook(who, id, room, name, display),
             Op::ResetPassword { user } => self.reset_password(who, id, user),
             Op::Ping => Started::Now(Ok(Answer::Pong { time: unix_ms() })),
             op => {
@@ -185,6 +210,8 @@ impl Executor {
             }
             Op::ListSessions => self.list_sessions(who).await,
             Op::ListInvites => self.list_invites(who.user).await,
+            Op::ListBots => self.list_bots(who.user).await,
+            Op::ListHooks { room } => self.list_hooks(who.user, room).await,
             Op::Server => self.server().await,
             Op::Members { room } => {
                 let users = self.members(who.user, room).await?;
@@ -196,6 +223,8 @@ impl Executor {
                 Ok(Answer::Versions { versions: versions.ok_or_else(no_such_message)? })
             }
             Op::Search(wanted) => self.search(who, wanted).await,
+            Op::SendFiles(asked) => self.send_files(who, id, asked).await,
+            Op::FileLink { file, name } => self.file_link(who, file, &name).await,
             Op::History { room, page, limit, local } => self.history(who, room, page, limit, local).await,
             Op::Typing { room } => {
                 self.count_change(&who.user)?;
@@ -215,6 +244,9 @@ impl Executor {
             Op::OpenDirect { .. }
             | Op::Logout
             | Op::CreateInvite { .. }
+            | Op::CreateBot { .. }
+            | Op::RenewBotToken { .. }
+            | Op::CreateHook { .. }
             | Op::ResetPassword { .. }
             | Op::Ping => {
                 tracing::error!("a quick request was started slowly");
@@ -304,6 +336,9 @@ impl Executor {
     }
 }
 
+/// What `Reader` will say.
+pub(super) type Read<T> = oneshot::Receiver<Result<T, ReadFailed>>;
+
 pub(super) type Asked = oneshot::Receiver<Result<Outcome, NotDone>>;
 
 /// Waits for what became of a change.
@@ -377,8 +412,11 @@ fn no_such_room() -> Problem {
     Refusal::new(Code::NotFound, "no such room, or not one of yours").into()
 }
 
-#[allow(clippy::disallowed_methods, reason = "a ping is answered with this node's clock")]
-fn unix_ms() -> u64 {
+#[allow(
+    clippy::disallowed_methods,
+    reason = "pings are answered with this node's clock, and links end by it"
+)]
+pub(super) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

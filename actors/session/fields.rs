@@ -11,10 +11,10 @@ enum Kind {
     Switch,
     Numbers,
     Texts,
-    List,
+    Files,
 }
 
-use Kind::{List, Number, Numbers, Switch, Text, Texts, Whole};
+use Kind::{Files, Number, Numbers, Switch, Text, Texts, Whole};
 
 type Field = (&'static str, Kind, bool);
 
@@ -42,10 +42,10 @@ fn fields(op: &str) -> &'static [Field] {
             ("room", Number, NEEDED),
             ("text", Text, NEEDED),
             ("reply_to", Number, OPTIONAL),
-            ("files", List, OPTIONAL),
+            ("files", Files, OPTIONAL),
         ],
         "create_room" => &[("name", Text, NEEDED), ("kind", Text, NEEDED), ("topic", Text, OPTIONAL)],
-        "join" | "leave" | "members" | "typing" => &[("room", Number, NEEDED)],
+        "join" | "leave" | "members" | "typing" | "list_hooks" => &[("room", Number, NEEDED)],
         "invite" | "remove" => &[("room", Number, NEEDED), ("user", Text, NEEDED)],
         "open_direct" => &[("users", Texts, NEEDED)],
         "edit" => &[
@@ -64,6 +64,7 @@ fn fields(op: &str) -> &'static [Field] {
         "mark_read" | "versions" => &[("room", Number, NEEDED), ("seq", Number, NEEDED)],
         "mute" => &[("room", Number, NEEDED), ("on", Switch, NEEDED)],
         "list_users" => &[("match", Text, OPTIONAL), ("after", Text, OPTIONAL), ("limit", Whole, OPTIONAL)],
+        "file_link" => &[("file", Text, NEEDED), ("name", Text, OPTIONAL)],
         "list_rooms" => &[("match", Text, OPTIONAL), ("all", Switch, OPTIONAL)],
         "history" => &[
             ("room", Number, NEEDED),
@@ -87,6 +88,10 @@ fn fields(op: &str) -> &'static [Field] {
         "set_password" => &[("link", Text, NEEDED), ("password", Text, NEEDED)],
         "create_invite" => &[("uses", Number, OPTIONAL), ("hours", Number, OPTIONAL)],
         "revoke_invite" => &[("invite", Text, NEEDED)],
+        "create_bot" => &[("name", Text, NEEDED), ("display", Text, OPTIONAL), ("rights", Texts, NEEDED)],
+        "create_hook" => &[("room", Number, NEEDED), ("name", Text, NEEDED), ("display", Text, OPTIONAL)],
+        "delete_hook" => &[("hook", Text, NEEDED)],
+        "renew_bot_token" | "delete_bot" => &[("bot", Text, NEEDED)],
         "set_registration" => &[("mode", Text, NEEDED)],
         "set_room" => &[("room", Number, NEEDED), ("name", Text, OPTIONAL), ("topic", Text, OPTIONAL)],
         _ => &[],
@@ -102,7 +107,7 @@ impl Kind {
             Switch => value.is_boolean(),
             Numbers => value.as_array().is_some_and(|list| list.iter().all(Value::is_u64)),
             Texts => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
-            List => value.is_array(),
+            Files => value.as_array().is_some_and(|list| list.iter().all(is_file)),
         }
     }
 
@@ -114,9 +119,17 @@ impl Kind {
             Switch => "true or false",
             Numbers => "a list of whole numbers",
             Texts => "a list of strings",
-            List => "a list",
+            Files => "a list of objects with file, a string, and name, another",
         }
     }
+}
+
+fn is_file(value: &Value) -> bool {
+    let is_text_or = |name: &str, needed: bool| match value.get(name) {
+        None | Some(Value::Null) => !needed,
+        Some(value) => value.is_string(),
+    };
+    value.is_object() && is_text_or("file", NEEDED) && is_text_or("name", OPTIONAL)
 }
 
 /// A field of an op, for whoever describes it.
@@ -137,7 +150,7 @@ pub fn described(op: &str) -> impl Iterator<Item = Described> {
             Switch => ("boolean", None),
             Numbers => ("array", Some("integer")),
             Texts => ("array", Some("string")),
-            List => ("array", Some("object")),
+            Files => ("array", Some("object")),
         };
         Described { name, kind, items, needed: *needed }
     })

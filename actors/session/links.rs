@@ -212,12 +212,17 @@ impl Executor {
 
     /// A page of this node that knows what to do with the token.
     fn url(&self, what: &str, token: &str) -> Result<String, Problem> {
+        Ok(format!("{}/#{what}={token}", self.public_url()?))
+    }
+
+    /// How others reach this node.
+    pub(super) fn public_url(&self) -> Result<String, Problem> {
         let directory = self.directory.borrow();
         let Some(public) = directory.public_url() else {
             tracing::error!("this node does not stand in its own directory");
             return Err(Problem::internal());
         };
-        Ok(format!("{}/#{what}={token}", public.trim_end_matches('/')))
+        Ok(public.trim_end_matches('/').to_owned())
     }
 }
 

@@ -81,11 +81,39 @@ pub enum Answer {
     Invites {
         invites: Vec<ListedInvite>,
     },
+    Bot {
+        /// Told here and nowhere else.
+        token: String,
+        user: User,
+        at: At,
+        #[serde(skip_serializing_if = "is_false")]
+        duplicate: bool,
+    },
+    Hook {
+        /// The name of its account.
+        hook: String,
+        /// With its token, which is told here and nowhere else.
+        url: String,
+        at: At,
+        #[serde(skip_serializing_if = "is_false")]
+        duplicate: bool,
+    },
+    Hooks {
+        hooks: Vec<ListedHook>,
+    },
+    Bots {
+        bots: Vec<ListedBot>,
+    },
     Server {
         registration: Registration,
     },
     Pong {
         time: u64,
+    },
+    FileLink {
+        url: String,
+        /// Unix milliseconds.
+        until: u64,
     },
     Heard {},
 }
@@ -106,6 +134,23 @@ pub struct ListedSession {
     pub agent: String,
     /// The one that asks.
     pub current: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ListedHook {
+    pub hook: String,
+    pub display: String,
+    pub owner: String,
+    pub disabled: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ListedBot {
+    pub name: String,
+    pub display: String,
+    pub owner: String,
+    pub rights: Vec<String>,
+    pub disabled: bool,
 }
 
 #[derive(Debug, Serialize)]

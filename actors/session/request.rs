@@ -15,7 +15,8 @@ use crate::chat::command::Change;
 use crate::chat::objects::RoomKind;
 use crate::chat::outcome::{Code, Refusal};
 use crate::chat::rules;
-use crate::ids::{At, RoomId, Seq};
+use crate::files::names;
+use crate::ids::{At, FileId, RoomId, Seq};
 use crate::messages::reading::PageOf;
 use crate::words::Query;
 
@@ -66,6 +67,11 @@ pub enum Op {
     OpenDirect {
         users: Vec<String>,
     },
+    SendFiles(SendFiles),
+    FileLink {
+        file: FileId,
+        name: String,
+    },
     ListUsers {
         pattern: Option<String>,
         after: Option<String>,
@@ -98,6 +104,23 @@ pub enum Op {
         hours: u64,
     },
     ListInvites,
+    CreateBot {
+        name: String,
+        display: String,
+        rights: Vec<String>,
+    },
+    RenewBotToken {
+        bot: String,
+    },
+    CreateHook {
+        room: RoomId,
+        name: String,
+        display: String,
+    },
+    ListHooks {
+        room: RoomId,
+    },
+    ListBots,
     ResetPassword {
         user: String,
     },
@@ -120,6 +143,15 @@ pub struct Wanted {
     pub limit: usize,
 }
 
+/// A message with files, by hash and name, before it is known where their bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendFiles {
+    pub room: RoomId,
+    pub text: String,
+    pub reply_to: Option<Seq>,
+    pub files: Vec<(FileId, String)>,
+}
+
 /// Where a client wants to go on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Resume {
@@ -133,8 +165,8 @@ impl Op {
         matches!(self, Self::Register { .. } | Self::Login { .. } | Self::Hello { .. })
     }
 
-    /// Whether what follows on the connection waits for it: it changes who is asking, or takes a slow
-    /// hash before it is proposed, and changes are proposed in the order of their frames.
+    /// Whether what follows on the connection waits for it: it changes who is asking, or something slow comes
+    /// before it is proposed (a hash, files on their way), and changes are proposed in the order of their frames.
     pub fn goes_alone(&self) -> bool {
         let slow = matches!(
             self,
@@ -142,6 +174,7 @@ impl Op {
                 | Self::ChangePassword { .. }
                 | Self::DeleteAccount { .. }
                 | Self::SetPassword { .. }
+                | Self::SendFiles(_)
         );
         slow || self.opens()
     }
@@ -158,6 +191,8 @@ impl Op {
                 | Self::Search(_)
                 | Self::ListSessions
                 | Self::ListInvites
+                | Self::ListBots
+                | Self::ListHooks { .. }
         )
     }
 }
@@ -188,6 +223,7 @@ pub const OPS: &[&str] = &[
     "mute",
     "versions",
     "search",
+    "file_link",
     "typing",
     "set_profile",
     "list_sessions",
@@ -200,6 +236,13 @@ pub const OPS: &[&str] = &[
     "list_invites",
     "revoke_invite",
     "set_registration",
+    "create_bot",
+    "list_bots",
+    "renew_bot_token",
+    "delete_bot",
+    "create_hook",
+    "list_hooks",
+    "delete_hook",
     "server",
     "set_room",
     "ping",
@@ -262,7 +305,11 @@ fn head(text: &str) -> Result<(String, Option<Cow<'_, str>>), &'static str> {
 /// `bad_request` with what is wrong, `too_large` for a text over its limit.
 pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refusal> {
     Ok(match op {
-        "send" => Op::Change(send(read(op, text)?, message_bytes)?),
+        "send" => send(read(op, text)?, message_bytes)?,
+        "file_link" => {
+            let FileRef { file, name } = read(op, text)?;
+            Op::FileLink { file: rules::file(&file)?, name: names::clean(&name.unwrap_or_default()) }
+        }
         "register" => {
             let fields: Register = read(op, text)?;
             rules::password(&fields.password)?;
@@ -304,20 +351,32 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
         "list_users" | "list_rooms" | "history" | "search" | "versions" => lists(op, text)?,
         "set_profile" | "list_sessions" | "end_session" | "set_role" | "set_disabled" | "reset_password"
         | "set_password" | "create_invite" | "list_invites" | "revoke_invite" | "set_registration"
-        | "server" | "set_room" => people::fields_of(op, text)?,
+        | "create_bot" | "list_bots" | "renew_bot_token" | "delete_bot" | "create_hook" | "list_hooks"
+        | "delete_hook" | "server" | "set_room" => people::fields_of(op, text)?,
         _ => return Err(bad(format!("unknown op: {}", shortened(op)))),
     })
 }
 
-fn send(fields: Send, message_bytes: usize) -> Result<Change, Refusal> {
-    rules::text(&fields.text, message_bytes)?;
-    if fields.files.is_some_and(|files| !files.is_empty()) {
-        return Err(bad("files cannot be sent here"));
-    }
-    if fields.reply_to == Some(Seq(0)) {
+fn send(fields: Send, message_bytes: usize) -> Result<Op, Refusal> {
+    let Send { room, text, reply_to, files } = fields;
+    let files = files.unwrap_or_default();
+    if reply_to == Some(Seq(0)) {
         return Err(bad("reply_to must be the seq of a message, from 1"));
     }
-    Ok(Change::Send { room: rules::room(fields.room)?, text: fields.text, reply_to: fields.reply_to })
+    if files.is_empty() {
+        rules::text(&text, message_bytes)?;
+        return Ok(Op::Change(Change::Send { room: rules::room(room)?, text, reply_to }));
+    }
+    rules::caption(&text, message_bytes)?;
+    if files.len() > rules::FILES_MAX {
+        return Err(bad(format!(
+            "files must be at most {}: send the others in another message",
+            rules::FILES_MAX
+        )));
+    }
+    let named = |FileRef { file, name }| Ok((rules::file(&file)?, names::clean(&name.unwrap_or_default())));
+    let files = files.into_iter().map(named).collect::<Result<_, Refusal>>()?;
+    Ok(Op::SendFiles(SendFiles { room: rules::room(room)?, text, reply_to, files }))
 }
 
 fn rooms(op: &str, text: &str) -> Result<Op, Refusal> {
@@ -492,7 +551,13 @@ struct Send {
     room: u64,
     text: String,
     reply_to: Option<Seq>,
-    files: Option<Vec<IgnoredAny>>,
+    files: Option<Vec<FileRef>>,
+}
+
+#[derive(Deserialize)]
+struct FileRef {
+    file: String,
+    name: Option<String>,
 }
 
 #[derive(Deserialize)]

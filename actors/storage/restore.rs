@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 
-use super::copy::{self, Copied, CopyError};
+use super::copy::{self, Copied, CopyError, FILE_PARTS};
 use super::founding::FoundingError;
 use super::open::{self, FILE, OpenError, OpenFile};
 use super::rebirth::{NewCluster, RebirthError};
@@ -64,6 +64,14 @@ pub fn is_empty(data_dir: &Path, node: &str) -> Result<(), RestoreError> {
     }
 }
 
+/// Makes the directory of a node when it is not there.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_directory(data_dir: &Path) -> Result<(), RestoreError> {
+    Ok(open::make_directory(data_dir)?)
+}
+
 /// Makes the copy the file of this node, a cluster of its own; `disk` was drawn for it. The copy's
 /// sessions and links end. Gives the `at` that it then has.
 ///
@@ -107,6 +115,10 @@ fn make(
     let Copied { format, .. } = copy::verify(path)?;
     let mut conn = Connection::open(path)?;
     conn.execute_batch("PRAGMA synchronous = FULL; DROP TABLE copy")?;
+    if conn.table_exists(None, FILE_PARTS)? {
+        // Their bytes lie beside the chat's file from now on: it is made as small as it was.
+        conn.execute_batch("DROP TABLE file_parts; VACUUM")?;
+    }
     schema::migrate(&mut conn, format)?;
     conn.execute("UPDATE raft_state SET node = ?1, disk = ?2", params![node, disk])?;
     let mut store = Store::on(OpenFile { conn, path: path.to_owned(), lock }, node);

@@ -27,7 +27,7 @@ pub const DERIVED: &[&str] = &["mentions"];
 
 /// In order; each brings a file from the format of its position to the next, part by part in one
 /// transaction. What was released is never changed.
-const MIGRATIONS: &[&[&str]] = &[&[V1], &[V2], &[V3_MESSAGES, V3_PEOPLE]];
+const MIGRATIONS: &[&[&str]] = &[&[V1], &[V2], &[V3_MESSAGES, V3_PEOPLE, V3_FILES]];
 
 // Clustering: messages lie in the order of `at`, so that new ones are appended and only two compact
 // indexes are touched; an edit moves a row to the end. The other tables are small or rarely written
@@ -284,6 +284,20 @@ CREATE TABLE settings (
 ) STRICT, WITHOUT ROWID;
 ";
 
+// Which messages hold which files: the bytes lie beside the database, under their hash.
+const V3_FILES: &str = "
+CREATE TABLE attachments (
+    file  BLOB NOT NULL,
+    room  INTEGER NOT NULL,
+    seq   INTEGER NOT NULL,
+    at    INTEGER NOT NULL,                     -- of its message's change
+    bytes INTEGER NOT NULL,
+    gone  INTEGER NOT NULL,
+    PRIMARY KEY (file, room, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attachments_by_at ON attachments (at);
+";
+
 /// Brings a file of format `from` to [`FORMAT`], one transaction a step. A new file gets its
 /// [`APPLICATION_ID`] with its first tables.
 ///
@@ -371,8 +385,19 @@ mod tests {
             }
         }
         let expected = [
-            "links", "members", "messages", "mutes", "nodes", "outcomes", "reads", "rooms", "sessions",
-            "settings", "users", "versions",
+            "attachments",
+            "links",
+            "members",
+            "messages",
+            "mutes",
+            "nodes",
+            "outcomes",
+            "reads",
+            "rooms",
+            "sessions",
+            "settings",
+            "users",
+            "versions",
         ];
         assert_eq!(replicated, expected);
         assert_eq!(tables.len(), expected.len() + LOCAL.len() + DERIVED.len());
@@ -398,6 +423,27 @@ mod tests {
                 .map(Result::unwrap)
                 .collect();
             assert!(plan.len() == 1 && plan[0].starts_with("SEARCH"), "{table}: {plan:?}");
+        }
+    }
+
+    /// While nodes are upgraded one after the other, a new one may be sent the rows of an older file.
+    #[test]
+    fn rows_of_an_earlier_format_fit_into_the_newest() {
+        let newest = fresh();
+        // State is sent between files since format 2.
+        for format in 2..MIGRATIONS.len() {
+            let mut old = Connection::open_in_memory().unwrap();
+            migrate_to(&mut old, 0, &MIGRATIONS[..format]).unwrap();
+            for table in replicated(&old).unwrap() {
+                let had = strings(&old, "SELECT name FROM pragma_table_info(?1)", &table);
+                let must = "SELECT name FROM pragma_table_info(?1) WHERE \"notnull\" AND dflt_value IS NULL";
+                for column in strings(&newest, must, &table) {
+                    assert!(
+                        had.contains(&column),
+                        "{table}.{column} has no default for rows of format {format}"
+                    );
+                }
+            }
         }
     }
 

@@ -7,12 +7,12 @@ use rusqlite::{self, Connection, OptionalExtension, Params, Result, params};
 use crate::chat::command::{Shown, TokenHash};
 use crate::chat::digest::RowsSum;
 use crate::chat::tables::{
-    LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow,
-    SettingRow, Tables, UserRow, VersionRow,
+    AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row,
+    SessionRow, SettingRow, Tables, UserRow, VersionRow,
 };
 use crate::chat_db::mentions;
 use crate::chat_db::rows::{self, columns, int, json};
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 /// Rooms whose end is kept in memory; beyond that all are forgotten and read again.
 const ENDS_KEPT_MAX: usize = 10_000;
@@ -191,6 +191,18 @@ impl Tables for SqlTables {
         let sql = "SELECT EXISTS (SELECT 1 FROM users
                        WHERE role = 'admin' AND deleted = 0 AND disabled = 0 AND name <> ?1)";
         self.conn.prepare_cached(sql)?.query_row([name], |row| row.get(0))
+    }
+
+    fn bots_of(&mut self, owner: &str) -> Result<Vec<UserRow>> {
+        let sql = concat!(
+            "SELECT ",
+            columns!(user),
+            " FROM users WHERE bot IS NOT NULL AND deleted = 0 ORDER BY name"
+        );
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut bots = statement.query_map([], rows::user)?.collect::<Result<Vec<UserRow>>>()?;
+        bots.retain(|row| row.bot.as_ref().is_some_and(|bot| bot.owner == owner));
+        Ok(bots)
     }
 
     fn put_user(&mut self, row: &UserRow) -> Result<()> {
@@ -523,5 +535,41 @@ impl Tables for SqlTables {
 
     fn put_setting(&mut self, row: &SettingRow) -> Result<()> {
         self.write_setting(row)
+    }
+
+    fn attachment(&mut self, file: FileId, room: RoomId, seq: Seq) -> Result<Option<AttachmentRow>> {
+        self.one(
+            concat!(
+                "SELECT ",
+                columns!(attachment),
+                " FROM attachments WHERE file = ?1 AND room = ?2 AND seq = ?3"
+            ),
+            params![file.0, int(room.0), int(seq.0)],
+            rows::attachment,
+        )
+    }
+
+    fn file_seen_by(&mut self, user: &str, file: FileId) -> Result<Option<u64>> {
+        self.one(
+            "SELECT bytes FROM attachments JOIN members ON members.room = attachments.room
+             WHERE file = ?1 AND gone = 0 AND user = ?2 AND member = 1 LIMIT 1",
+            params![file.0, user],
+            |row| rows::number(row, 0),
+        )
+    }
+
+    fn put_attachment(&mut self, row: &AttachmentRow) -> Result<()> {
+        let before = self.attachment(row.file, row.room, row.seq)?.map(Row::Attachment);
+        self.sum_up(before, Row::Attachment(row.clone()));
+        self.put(
+            concat!(
+                "INSERT INTO attachments (",
+                columns!(attachment),
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (file, room, seq) DO UPDATE SET at = ?1, bytes = ?5, gone = ?6"
+            ),
+            params![int(row.at.0), row.file.0, int(row.room.0), int(row.seq.0), int(row.bytes), row.gone],
+        )?;
+        Ok(())
     }
 }

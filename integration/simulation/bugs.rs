@@ -5,10 +5,10 @@ use std::convert::Infallible;
 use chat_actors::chat::command::{Shown, TokenHash};
 use chat_actors::chat::model::Model;
 use chat_actors::chat::tables::{
-    LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, SessionRow, SettingRow,
-    Tables, UserRow, VersionRow,
+    AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow,
+    SessionRow, SettingRow, Tables, UserRow, VersionRow,
 };
-use chat_actors::ids::{At, RoomId, Seq};
+use chat_actors::ids::{At, FileId, RoomId, Seq};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -97,6 +97,7 @@ impl Tables for Forgetful<'_> {
         version(room: RoomId, seq: Seq, version: u64) -> Option<VersionRow>;
         put_version(row: &VersionRow) -> ();
         another_admin(name: &str) -> bool;
+        bots_of(owner: &str) -> Vec<UserRow>;
         link(token_hash: &TokenHash) -> Option<LinkRow>;
         link_by_id(by: &str, id: &str) -> Option<LinkRow>;
         links_shown(shown: &Shown) -> Vec<LinkRow>;
@@ -104,5 +105,8 @@ impl Tables for Forgetful<'_> {
         put_link(row: &LinkRow) -> ();
         setting(key: &str) -> Option<SettingRow>;
         put_setting(row: &SettingRow) -> ();
+        attachment(file: FileId, room: RoomId, seq: Seq) -> Option<AttachmentRow>;
+        file_seen_by(user: &str, file: FileId) -> Option<u64>;
+        put_attachment(row: &AttachmentRow) -> ();
     }
 }

@@ -33,13 +33,18 @@ pub async fn op(request: HttpRequest, body: web::Payload, gate: web::Data<Gate>)
     };
     let from = origin::of(&request, &inside.directory.borrow());
     if from == Origin::Foreign {
-        return problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"));
+        return problem(&foreign());
     }
     // As it came: no op has a character that is escaped.
     let path = request.path().strip_prefix("/api/v1/").unwrap_or_default();
     let mut response = answer(&request, body, &gate, inside, path).await;
     allow(&mut response, &from);
     response
+}
+
+/// The answer to a page from somewhere else.
+pub fn foreign() -> Problem {
+    Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes")
 }
 
 /// Lets a member's page read the answer.
@@ -51,8 +56,15 @@ pub fn allow(response: &mut HttpResponse, from: &Origin) {
     }
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     for (name, value) in [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, Idempotency-Key, Range"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PATCH, OPTIONS"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-None-Match, If-Range, Upload-Offset",
+        ),
+        (
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag",
+        ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -82,8 +94,13 @@ async fn answer(
         },
         Err(problem) => Err(problem),
     };
+    replied(gate, &reply)
+}
+
+/// A reply with its status.
+pub fn replied(gate: &Gate, reply: &Reply) -> HttpResponse {
     let status = reply.as_ref().map_or_else(|problem| problem.code.row().1, |_| 200);
-    let mut response = json(status, reply::encode(None, &reply));
+    let mut response = json(status, reply::encode(None, reply));
     if gate.is_stopping() {
         // The next request on this connection would not be answered.
         response.head_mut().set_connection_type(ConnectionType::Close);
@@ -93,10 +110,14 @@ async fn answer(
 
 /// 405, with the JSON that every error under `/api/v1/` has.
 pub fn wrong_method(allowed: &'static str) -> HttpResponse {
-    let text = format!("wrong method: use {allowed}");
-    let mut response = json(405, reply::encode(None, &Err(Problem::new(Code::BadRequest, text))));
+    let mut response = error(405, format!("wrong method: use {allowed}"));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
+}
+
+/// A status that is none of the codes' own, with the JSON that every error has.
+pub fn error(status: u16, message: String) -> HttpResponse {
+    json(status, reply::encode(None, &Err(Problem::new(Code::BadRequest, message))))
 }
 
 async fn carry_out(request: &HttpRequest, inside: &Inside, op: &str, text: String) -> Reply {
@@ -124,7 +145,7 @@ async fn answered(started: Started) -> Reply {
 }
 
 /// The client's own id of the request; without one a repeat is a new request.
-fn id(request: &HttpRequest) -> Result<String, Problem> {
+pub fn id(request: &HttpRequest) -> Result<String, Problem> {
     let Some(key) = request.headers().get("idempotency-key") else { return Ok(draw_id()) };
     let key = key.to_str().unwrap_or_default();
     rules::id(key).map_err(|_| {
@@ -138,7 +159,7 @@ fn draw_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-fn token(request: &HttpRequest) -> Option<String> {
+pub fn token(request: &HttpRequest) -> Option<String> {
     let shown = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = shown.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
@@ -163,7 +184,11 @@ async fn within<T>(pause: Duration, work: impl Future<Output = T>) -> Result<T, 
 }
 
 /// The body as text; an empty one is an object without fields.
-async fn read(request: &HttpRequest, mut body: web::Payload, bytes_max: usize) -> Result<String, Problem> {
+pub async fn read(
+    request: &HttpRequest,
+    mut body: web::Payload,
+    bytes_max: usize,
+) -> Result<String, Problem> {
     let too_large =
         || Problem::new(Code::TooLarge, format!("the body is over limits.frame_bytes, {bytes_max} bytes"));
     let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());

@@ -6,6 +6,10 @@
 //! - `ws`: WebSockets.
 //! - `frames`: what a client announces is not waited for when it is too big.
 //! - `api`: the same ops, one request at a time.
+//! - `uploads`: files on their way in.
+//! - `downloads`: files on their way out, and `ranges`: which part of one.
+//! - `events`: the events of a WebSocket as a stream over HTTP.
+//! - `hooks`: messages from other programs.
 //! - `openapi`: the description of those for programs.
 //! - `origin`: which pages may talk to us.
 //! - `members`: changes of members, carried to the leader.
@@ -13,20 +17,27 @@
 //! - `operators`: cluster, health, metrics.
 //! - `page`: the page itself, built into the program.
 //! - `peer`: the other nodes' door.
+//! - `peer_files`: files between nodes, behind that door.
 //! - `copies`: what a copy of the chat is made of, behind that door.
 
 pub mod admin;
 mod api;
 pub mod copies;
+pub mod downloads;
+mod events;
 mod frames;
 pub mod gate;
+mod hooks;
 pub mod members;
 mod openapi;
 mod operators;
 mod origin;
 mod page;
 pub mod peer;
+pub mod peer_files;
 pub mod people;
+mod ranges;
+mod uploads;
 mod ws;
 
 pub use operators::cluster_answer;

@@ -1,15 +1,16 @@
 //! `GET /api/v1/openapi.json`: the HTTP API, described for programs. Made from the very table that says
-//! what is wrong with a request.
+//! what is wrong with a request, and from one of what replies hold.
+
+mod replies;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::chat::outcome::Code;
 use chat_actors::session::fields::{Described, described};
-use chat_actors::session::reply::Problem;
 use chat_actors::session::request::{BEFORE_HELLO, OPS};
 use serde_json::{Map, Value, json};
 
-use super::api::{allow, wrong_method};
+use super::api::{allow, foreign, wrong_method};
 use super::gate::{self, Gate, problem};
 use super::origin::{self, Origin};
 
@@ -33,9 +34,7 @@ pub async fn describe(request: HttpRequest, gate: web::Data<Gate>) -> HttpRespon
     };
     let from = origin::of(&request, &inside.directory.borrow());
     let mut response = match *request.method() {
-        _ if from == Origin::Foreign => {
-            problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"))
-        }
+        _ if from == Origin::Foreign => problem(&foreign()),
         Method::OPTIONS => HttpResponse::NoContent().finish(),
         Method::GET | Method::HEAD => gate::json(200, description().to_string()),
         _ => wrong_method("GET"),
@@ -56,6 +55,70 @@ fn description() -> Value {
             "responses": {"200": {"description": "Who leads, and every node"}},
         }}),
     );
+    paths.extend(files());
+    paths.insert(
+        "/api/v1/events".to_owned(),
+        json!({"get": {
+            "operationId": "events",
+            "summary": "The events of a WebSocket, as server-sent events",
+            "parameters": [
+                {
+                    "name": "Last-Event-ID",
+                    "in": "header",
+                    "description": "The id of the last event that was seen: the stream goes on behind it.",
+                    "schema": {"type": "string"},
+                },
+                {
+                    "name": "cursor",
+                    "in": "query",
+                    "description": "The same, for whom the header is out of reach.",
+                    "schema": {"type": "string"},
+                },
+            ],
+            "responses": {
+                "200": {
+                    "description": "`data` is an event; `id`, of those with an `at`, is EPOCH-AT",
+                    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                },
+                "401": {
+                    "description": "unauthorized",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+                },
+            },
+        }}),
+    );
+    let refused = json!({
+        "description": "Refused, with the reason",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    });
+    paths.insert(
+        "/api/v1/hooks/{token}".to_owned(),
+        json!({"post": {
+            "operationId": "post_to_hook",
+            "summary": "A message to the room of a hook",
+            "security": [],
+            "parameters": [
+                {"name": "token", "in": "path", "required": true, "schema": {"type": "string"}},
+                idempotency_key(),
+            ],
+            "requestBody": {"required": true, "content": {"application/json": {"schema": {
+                "type": "object",
+                "required": ["text"],
+                "properties": {"text": {"type": "string"}},
+            }}}},
+            "responses": {
+                "200": {
+                    "description": "Sent",
+                    "content": {"application/json": {"schema": replies::of("send")}},
+                },
+                "400": refused.clone(),
+                "404": refused.clone(),
+                "429": refused,
+            },
+        }}),
+    );
+    let mut schemas = replies::objects();
+    schemas.insert("Error".to_owned(), error_schema());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -67,9 +130,62 @@ fn description() -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Error": error_schema()},
+            "schemas": schemas,
         },
     })
+}
+
+/// Files travel as they are, not as JSON.
+fn files() -> impl Iterator<Item = (String, Value)> {
+    let parameter = |place: &str, name: &str, kind: &str| json!({"name": name, "in": place, "required": true, "schema": {"type": kind}});
+    let bytes = json!({"content": {"application/octet-stream": {}}});
+    let named = parameter("query", "name", "string");
+    let id = parameter("path", "id", "string");
+    [
+        (
+            "/api/v1/files",
+            json!({"post": {
+                "operationId": "upload",
+                "parameters": [named],
+                "requestBody": bytes,
+                "responses": {"200": {"description": "`file`, `name`, `bytes`, `type`"}},
+            }}),
+        ),
+        (
+            "/api/v1/files/{file}/{name}",
+            json!({"get": {
+                "operationId": "download",
+                "parameters": [parameter("path", "file", "string"), parameter("path", "name", "string")],
+                "responses": {"200": {"description": "The bytes"}, "206": {"description": "A range of them"}},
+            }}),
+        ),
+        (
+            "/api/v1/uploads",
+            json!({"post": {
+                "operationId": "begin_upload",
+                "parameters": [named, parameter("query", "bytes", "integer")],
+                "responses": {"200": {"description": "`upload`, `offset`"}},
+            }}),
+        ),
+        (
+            "/api/v1/uploads/{id}",
+            json!({
+                "get": {
+                    "operationId": "upload_offset",
+                    "parameters": [id],
+                    "responses": {"200": {"description": "`offset`"}},
+                },
+                "patch": {
+                    "operationId": "go_on_with_upload",
+                    "parameters": [id, parameter("header", "Upload-Offset", "integer")],
+                    "requestBody": bytes,
+                    "responses": {"200": {"description": "`offset`, or what an upload gives"}},
+                },
+            }),
+        ),
+    ]
+    .into_iter()
+    .map(|(path, described)| (path.to_owned(), described))
 }
 
 fn operation(op: &str) -> Value {
@@ -88,7 +204,8 @@ fn operation(op: &str) -> Value {
         }
     }
     let mut responses = Map::new();
-    responses.insert("200".to_owned(), json!({"description": "Done: `ok` is true"}));
+    let done = json!({"application/json": {"schema": replies::of(op)}});
+    responses.insert("200".to_owned(), json!({"description": "Done: `ok` is true", "content": done}));
     for code in CODES {
         let (name, status, _) = code.row();
         let content = json!({"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}});
@@ -96,12 +213,7 @@ fn operation(op: &str) -> Value {
     }
     let mut operation = json!({
         "operationId": op,
-        "parameters": [{
-            "name": "Idempotency-Key",
-            "in": "header",
-            "description": "The request's own id: a change repeated with it is done once.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 64},
-        }],
+        "parameters": [idempotency_key()],
         "requestBody": {"content": {"application/json": {"schema": {
             "type": "object",
             "properties": properties,
@@ -115,22 +227,31 @@ fn operation(op: &str) -> Value {
     operation
 }
 
+fn idempotency_key() -> Value {
+    json!({
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The request's own id: a change repeated with it is done once.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 64},
+    })
+}
+
 fn error_schema() -> Value {
     let codes: Vec<&str> = CODES.iter().map(|code| code.row().0).collect();
     json!({
         "type": "object",
         "required": ["ok", "error"],
         "properties": {
-            "ok": {"const": false},
+            "ok": {"type": "boolean", "const": false},
             "error": {
                 "type": "object",
                 "required": ["code", "message", "retry"],
                 "properties": {
-                    "code": {"enum": codes},
+                    "code": {"type": "string", "enum": codes},
                     "message": {"type": "string"},
                     "retry": {"type": "boolean"},
                     "retry_after_ms": {"type": "integer"},
-                    "current": {"type": "object"},
+                    "current": {"$ref": "#/components/schemas/Message"},
                 },
             },
         },
@@ -146,6 +267,7 @@ mod tests {
         let description = description();
         for op in OPS {
             assert!(description["paths"][format!("/api/v1/{op}")]["post"].is_object(), "{op}");
+            assert!(replies::of(op).is_some(), "the reply to {op} is not described: see replies.rs");
         }
         let schema = |op: &str| {
             description["paths"][format!("/api/v1/{op}")]["post"]["requestBody"]["content"]["application/json"]

@@ -31,6 +31,11 @@ pub fn on_connect(connection: &dyn Any, extensions: &mut Extensions) {
     }
 }
 
+/// The way to end the connection of a request from another thread.
+pub fn socket(request: &HttpRequest) -> Option<Arc<TcpStream>> {
+    request.conn_data::<Duplicate>().map(|Duplicate(socket)| Arc::clone(socket))
+}
+
 /// From where and by what program a request comes.
 pub fn caller(request: &HttpRequest) -> Caller {
     let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
@@ -56,11 +61,8 @@ pub async fn open(
         metrics: gate.metrics.clone(),
         ping_every: inside.ping_every,
     };
-    let opened = Opened {
-        caller: caller(&request),
-        socket: request.conn_data::<Duplicate>().map(|Duplicate(socket)| Arc::clone(socket)),
-        too_big: Rc::new(Cell::new(false)),
-    };
+    let opened =
+        Opened { caller: caller(&request), socket: socket(&request), too_big: Rc::new(Cell::new(false)) };
     let body = frames::Bounded::new(body, gate.frame_bytes, Rc::clone(&opened.too_big));
     let session = Session::new(config, opened);
     match WsResponseBuilder::new(session, &request, body).frame_size(gate.frame_bytes).start() {

@@ -74,6 +74,8 @@ pub fn check(layers: &Layers, raw: RawSettings) -> Result<Settings, SettingsErro
             message_bytes: raw.limits.message_bytes,
             frame_bytes: raw.limits.frame_bytes,
             file_bytes: raw.limits.file_bytes,
+            files_total_mb: raw.limits.files_total_mb,
+            files_unsent_s: raw.limits.files_unsent_s,
             messages_per_second: raw.limits.messages_per_second,
             logins_per_minute: raw.limits.logins_per_minute,
         },

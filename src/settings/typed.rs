@@ -82,6 +82,10 @@ pub struct LimitSettings {
     pub message_bytes: usize,
     pub frame_bytes: usize,
     pub file_bytes: u64,
+    /// Of all files on one node; 0 is no limit.
+    pub files_total_mb: u64,
+    /// How long an upload stays that no message holds.
+    pub files_unsent_s: u64,
     /// 0 is no limit.
     pub messages_per_second: u32,
     /// 0 is no limit.

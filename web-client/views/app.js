@@ -89,6 +89,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
 
   /** @param {HTMLElement} next */
   function swap(next) {
+    next.inert = document.body.classList.contains("nav-open");
     main.replaceWith(next);
     main = next;
   }
@@ -179,6 +180,8 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     const was = document.body.classList.contains("nav-open");
     document.body.classList.toggle("nav-open", visible);
     roomsButton.setAttribute("aria-expanded", String(visible));
+    // What lies under the navigation is out of reach meanwhile.
+    for (const part of [main, notice.element, panel?.element]) if (part) part.inert = visible;
     if (visible && !was && matchMedia("(pointer: fine)").matches) sidebar.searchBox.focus();
     if (!visible && was && sidebar.element.contains(document.activeElement)) roomsButton.focus();
   }
@@ -208,6 +211,10 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   }
 
   const toggleNav = () => showNav(true);
+  // On a wide page it lies over nothing.
+  const wide = matchMedia("(min-width: 56.25em)");
+  const onWide = () => wide.matches && showNav(false);
+  wide.addEventListener("change", onWide);
   const onPop = () => route(false);
   roomsButton.addEventListener("click", toggleNav);
   window.addEventListener("popstate", onPop);
@@ -232,6 +239,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       sidebar.stop();
       notice.stop();
       showNav(false);
+      wide.removeEventListener("change", onWide);
       roomsButton.removeEventListener("click", toggleNav);
       window.removeEventListener("popstate", onPop);
       window.removeEventListener("keydown", keys);

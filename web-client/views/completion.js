@@ -97,6 +97,11 @@ export function completion(box, sources) {
      */
     key(event) {
       if (list.hidden || event.isComposing) return false;
+      // What is written out in full needs no completion: Enter then means what it always means.
+      if (event.key === "Enter" && box.value.slice(from, box.selectionEnd).toLowerCase() === found[chosen].insert.toLowerCase()) {
+        close();
+        return false;
+      }
       if (event.key === "ArrowDown") choose(chosen + 1);
       else if (event.key === "ArrowUp") choose(chosen - 1);
       else if ((event.key === "Enter" || event.key === "Tab") && !event.shiftKey) take(chosen);

@@ -64,7 +64,7 @@ impl<T: Tables> Work<'_, T> {
     pub(super) fn login(&mut self, new: NewSession<'_>, hash: &str, op: LoginOp) -> Step<Outcome, T> {
         let token_hash = new.token_hash;
         let Some(row) = self.tables.user(&self.command.user)? else { return Err(wrong_login()) };
-        if row.deleted || row.password_hash != hash {
+        if row.deleted || row.bot.is_some() || row.password_hash != hash {
             return Err(wrong_login());
         }
         if row.disabled {
@@ -110,7 +110,7 @@ impl<T: Tables> Work<'_, T> {
     }
 
     /// Tokens are drawn from 2^256: one that is there already was not drawn.
-    fn check_token_is_new(&mut self, token_hash: &TokenHash) -> Step<(), T> {
+    pub(super) fn check_token_is_new(&mut self, token_hash: &TokenHash) -> Step<(), T> {
         match self.tables.session(token_hash)? {
             None => Ok(()),
             Some(_) => Err(refuse(Code::Internal, "this token was given before")),
@@ -158,11 +158,18 @@ impl<T: Tables> Work<'_, T> {
         if me.password_hash != password_hash {
             return Err(wrong_password());
         }
+        self.retire(me)?;
+        // Not remembered: whoever repeats it is no longer there to be told.
+        self.unremembered(Done::Plain)
+    }
+
+    /// The end of an account, a person's or a bot's.
+    pub(super) fn retire(&mut self, me: UserRow) -> Step<(), T> {
         let mut rooms = Vec::new();
         for room in self.tables.rooms_of(&me.name)? {
             rooms.extend(self.tables.room(room)?.filter(|row| row.kind != RoomKind::Direct));
         }
-        let sessions = self.tables.sessions(&me.name)?;
+        let sessions = self.sessions_with_bots(&me.name)?;
 
         for room in &rooms {
             self.put_member(room, &me.name, false)?;
@@ -177,8 +184,7 @@ impl<T: Tables> Work<'_, T> {
             deleted: true,
             ..me
         })?;
-        // Not remembered: whoever repeats it is no longer there to be told.
-        self.unremembered(Done::Plain)
+        Ok(())
     }
 }
 

@@ -143,7 +143,7 @@ impl<T: Tables> Work<'_, T> {
     }
 
     /// What was told when this request was done before. Only to an admin: a repeat gives a new secret.
-    fn made_before(&mut self) -> Step<Option<Outcome>, T> {
+    pub(super) fn made_before(&mut self) -> Step<Option<Outcome>, T> {
         check_admin(&self.account()?)?;
         self.done_before()
     }

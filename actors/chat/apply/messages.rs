@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::command::Attached;
 use super::super::objects::{Event, Message, Role};
 use super::super::outcome::{Audience, Code, Done, Outcome, Refusal};
 use super::super::tables::{MessageRow, MuteRow, Tables, VersionRow};
@@ -15,12 +16,19 @@ pub const VERSIONS_MAX: u64 = 100;
 
 impl<T: Tables> Work<'_, T> {
     /// A reply may name a deleted message: it has its place still, and whoever answers it may not know yet.
-    pub(super) fn send(&mut self, room: RoomId, text: &str, reply_to: Option<Seq>) -> Step<Outcome, T> {
+    pub(super) fn send(
+        &mut self,
+        room: RoomId,
+        text: &str,
+        reply_to: Option<Seq>,
+        files: &[Attached],
+    ) -> Step<Outcome, T> {
         let me = self.asker()?;
         self.my_room(room, &me)?;
         if let Some(seq) = reply_to {
             self.message(room, seq)?;
         }
+        let files = files.iter().map(|file| self.attachable(&me.name, file)).collect::<Result<_, _>>()?;
         let (end, last_time) = self.tables.end(room)?;
 
         let message = Message {
@@ -37,10 +45,11 @@ impl<T: Tables> Work<'_, T> {
             deleted: false,
             reply_to,
             reactions: BTreeMap::new(),
-            files: Vec::new(),
+            files,
         };
         let done = Done::Sent { seq: message.seq, time: message.time };
         let at = self.take_at()?;
+        self.put_attachments(at, &message, false)?;
         self.put_message(at, MessageRow { message, digest: self.digest, sent_at: at })?;
         self.unremembered(done)
     }
@@ -95,12 +104,13 @@ impl<T: Tables> Work<'_, T> {
         }
 
         for mut row in rows.into_iter().filter(|row| !row.message.deleted) {
+            let at = self.take_at()?;
+            self.put_attachments(at, &row.message, true)?;
             row.message.text.clear();
             row.message.reactions.clear();
             row.message.files.clear();
             row.message.version += 1;
             row.message.deleted = true;
-            let at = self.take_at()?;
             for kept in self.tables.versions(row.message.room, row.message.seq)? {
                 self.forget_version(at, kept)?;
             }

@@ -6,11 +6,15 @@
 //!
 //! - [`accounts`]: accounts and their sessions.
 //! - [`people`]: profiles, and what admins do with accounts and for all nodes.
+//! - [`bots`]: accounts of programs.
 //! - [`links`]: the secrets that let somebody in: invitations, create and reset links.
 //! - [`rooms`]: rooms and who is in them.
 //! - [`messages`]: messages, reactions and read marks.
+//! - [`files`]: the files of messages.
 
 mod accounts;
+mod bots;
+mod files;
 mod links;
 mod messages;
 mod people;
@@ -126,7 +130,8 @@ impl<T: Tables> Work<'_, T> {
             Change::Invite { room, user } => self.invite(*room, user),
             Change::Remove { room, user } => self.remove(*room, user),
             Change::OpenDirect { users } => self.open_direct(users),
-            Change::Send { room, text, reply_to } => self.send(*room, text, *reply_to),
+            Change::Send { room, text, reply_to } => self.send(*room, text, *reply_to, &[]),
+            Change::SendFiles { room, text, reply_to, files } => self.send(*room, text, *reply_to, files),
             Change::Edit { room, seq, text, version, keep } => {
                 self.edit((*room, *seq), text, *version, *keep)
             }
@@ -142,6 +147,15 @@ impl<T: Tables> Work<'_, T> {
             Change::SetRoom { room, name, topic } => self.set_room(*room, name.as_deref(), topic.as_deref()),
             Change::CreateInvite { uses, hours, link } => self.create_invite(*uses, *hours, link),
             Change::RevokeInvite { invite } => self.revoke_invite(invite),
+            Change::CreateBot { name, display, rights, token_hash } => {
+                self.create_bot(name, display, rights, token_hash)
+            }
+            Change::CreateHook { room, name, display, token_hash } => {
+                self.create_hook(*room, name, display, token_hash)
+            }
+            Change::DeleteHook { hook } => self.delete_hook(hook),
+            Change::RenewBotToken { bot, token_hash } => self.renew_bot_token(bot, token_hash),
+            Change::DeleteBot { bot } => self.delete_bot(bot),
             Change::ResetPassword { user, link } => self.reset_password(user, link),
             Change::SetPassword { link, new_hash, .. } => self.set_password(link, new_hash),
             Change::Appoint { link } => self.appoint(link),

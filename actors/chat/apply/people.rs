@@ -37,14 +37,14 @@ impl<T: Tables> Work<'_, T> {
         self.change_user(&row, UserRow { role, ..row.clone() })
     }
 
-    /// Ends all that the account is connected with; it keeps its rooms and its messages.
+    /// Ends all that the account and its bots are connected with; it keeps its rooms and its messages.
     pub(super) fn set_disabled(&mut self, user: &str, disabled: bool) -> Step<Outcome, T> {
         self.admin()?;
         let row = self.somebody(user)?;
         let mut sessions = Vec::new();
         if disabled {
             self.check_not_the_last(&row)?;
-            sessions = self.tables.sessions(user)?;
+            sessions = self.sessions_with_bots(user)?;
         }
 
         for session in sessions {

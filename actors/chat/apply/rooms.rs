@@ -109,18 +109,7 @@ impl<T: Tables> Work<'_, T> {
         topic: Option<&str>,
     ) -> Step<Outcome, T> {
         let me = self.asker()?;
-        let (row, member) = self.room_and_membership(room, &me)?;
-        let admin = me.role == Role::Admin && row.kind != RoomKind::Direct;
-        match row.kind {
-            RoomKind::Private | RoomKind::Direct if !member && !admin => return Err(no_such_room()),
-            RoomKind::Direct => {
-                return Err(refuse(Code::Forbidden, "a direct conversation has neither name nor topic"));
-            }
-            RoomKind::Public | RoomKind::Private => {}
-        }
-        if !admin && row.creator != me.name {
-            return Err(refuse(Code::Forbidden, "only the room's creator or an admin changes it"));
-        }
+        let row = self.room_in_charge_of(room, &me)?;
         let (name, topic) = (name.unwrap_or(&row.name), topic.unwrap_or(&row.topic));
         if name != row.name && self.tables.room_by_name(name, false)?.is_some() {
             return Err(refuse(Code::Conflict, "a room of this name exists: choose another name"));
@@ -137,6 +126,22 @@ impl<T: Tables> Work<'_, T> {
         let seen = Room { member: true, ..row.seen(None, last_seq) };
         self.tell(Audience::Room, Event::Room(seen));
         self.done_room(&row, &me)
+    }
+
+    /// A room, for its creator or an admin to change.
+    pub(super) fn room_in_charge_of(&mut self, room: RoomId, me: &UserRow) -> Step<RoomRow, T> {
+        let (row, member) = self.room_and_membership(room, me)?;
+        let admin = me.role == Role::Admin && row.kind != RoomKind::Direct;
+        match row.kind {
+            RoomKind::Private | RoomKind::Direct if !member && !admin => Err(no_such_room()),
+            RoomKind::Direct => {
+                Err(refuse(Code::Forbidden, "a direct conversation has neither name, topic nor hooks"))
+            }
+            RoomKind::Public | RoomKind::Private if admin || row.creator == me.name => Ok(row),
+            RoomKind::Public | RoomKind::Private => {
+                Err(refuse(Code::Forbidden, "only the room's creator or an admin changes it"))
+            }
+        }
     }
 
     /// The one room of these people, made when it is not there. One that is there is shown also when
@@ -208,7 +213,7 @@ impl<T: Tables> Work<'_, T> {
     }
 
     /// Makes somebody a member who has read what was written before.
-    fn let_in(&mut self, row: &RoomRow, user: &str, last_seq: Seq) -> Result<(), T::Error> {
+    pub(super) fn let_in(&mut self, row: &RoomRow, user: &str, last_seq: Seq) -> Result<(), T::Error> {
         self.put_member(row, user, true)?;
         self.put_read(row.room, user, last_seq)
     }

@@ -140,8 +140,21 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
         let told = if only_remembered { before.present() } else { model.present() };
         assert_eq!(outcome.at, told, "{command:?}");
     }
+    let (files, changed): (Vec<_>, Vec<_>) =
+        changed.into_iter().partition(|row| matches!(row, Row::Attachment(_)));
     let (memories, rows): (Vec<_>, Vec<_>) =
         changed.into_iter().partition(|row| matches!(row, Row::Outcome(_)));
+    for file in files {
+        let theirs = |row: &Row| match (row, &file) {
+            (Row::Message(message), Row::Attachment(file)) => {
+                let message = &message.message;
+                let there = message.files.iter().any(|held| held.file == file.file);
+                (message.at, message.room, message.seq, there) == (file.at, file.room, file.seq, !file.gone)
+            }
+            _ => false,
+        };
+        assert!(rows.iter().any(theirs), "a file comes and goes with its message: {command:?}");
+    }
     assert!(memories.len() <= 1, "one memory, of what was done: {command:?}");
     let is_mark = matches!(command.change, Change::MarkRead { .. });
     for row in &memories {
@@ -218,7 +231,8 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
             | Row::Outcome(_)
             | Row::Version(_)
             | Row::Link(_)
-            | Row::Setting(_) => {}
+            | Row::Setting(_)
+            | Row::Attachment(_) => {}
         }
     }
     assert!(notices.next().is_none(), "no notice without its row");

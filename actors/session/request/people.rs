@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Op, bad, named_user, read};
+use super::{Op, RoomOnly, bad, named_user, read};
 use crate::chat::command::Change;
 use crate::chat::objects::Role;
 use crate::chat::outcome::Refusal;
@@ -53,6 +53,28 @@ pub(super) fn fields_of(op: &str, text: &str) -> Result<Op, Refusal> {
             let wrong = "invite must be 16 hexadecimal digits, as list_invites shows them";
             Op::Change(Change::RevokeInvite { invite: rules::shown(&invite, wrong)? })
         }
+        "create_bot" => {
+            let CreateBot { name, display, rights } = read(op, text)?;
+            Op::CreateBot {
+                display: rules::display(display.as_deref(), &name)?,
+                name: rules::name(&name)?,
+                rights: rules::rights(&rights)?,
+            }
+        }
+        "renew_bot_token" => Op::RenewBotToken { bot: named_user(&read::<BotOnly>(op, text)?.bot)? },
+        "delete_bot" => Op::Change(Change::DeleteBot { bot: named_user(&read::<BotOnly>(op, text)?.bot)? }),
+        "create_hook" => {
+            let CreateHook { room, name, display } = read(op, text)?;
+            Op::CreateHook {
+                room: rules::room(room)?,
+                display: rules::display(display.as_deref(), &name)?,
+                name: rules::name(&name)?,
+            }
+        }
+        "list_hooks" => Op::ListHooks { room: rules::room(read::<RoomOnly>(op, text)?.room)? },
+        "delete_hook" => {
+            Op::Change(Change::DeleteHook { hook: named_user(&read::<HookOnly>(op, text)?.hook)? })
+        }
         "set_registration" => {
             let SetRegistration { mode } = read(op, text)?;
             let mode = Registration::of_name(&mode).ok_or_else(|| bad("mode must be open or closed"))?;
@@ -72,6 +94,7 @@ pub(super) fn fields_of(op: &str, text: &str) -> Result<Op, Refusal> {
             match op {
                 "list_sessions" => Op::ListSessions,
                 "list_invites" => Op::ListInvites,
+                "list_bots" => Op::ListBots,
                 _ => Op::Server,
             }
         }
@@ -120,6 +143,30 @@ struct CreateInvite {
 #[derive(Deserialize)]
 struct RevokeInvite {
     invite: String,
+}
+
+#[derive(Deserialize)]
+struct CreateBot {
+    name: String,
+    display: Option<String>,
+    rights: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct CreateHook {
+    room: u64,
+    name: String,
+    display: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct HookOnly {
+    hook: String,
+}
+
+#[derive(Deserialize)]
+struct BotOnly {
+    bot: String,
 }
 
 #[derive(Deserialize)]

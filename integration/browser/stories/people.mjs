@@ -134,12 +134,18 @@ export class Person {
     const dialog = this.page.getByRole("dialog");
     await dialog.getByRole("textbox", { name: "Room name" }).fill(room);
     await dialog.getByRole("button", { name: "Create" }).click();
-    await this.box.waitFor();
+    await this.isIn(room);
   }
 
   /** Opens a room from the list; a public one that one is not in yet is joined by that. @param {string} room */
   async open(room) {
     await this.rooms.getByRole("link", { name: room }).or(this.rooms.getByRole("button", { name: room })).click();
+    await this.isIn(room);
+  }
+
+  /** Waits until a room is the one that is open: another's composer may be there before. @param {string} room */
+  async isIn(room) {
+    await this.page.getByRole("heading", { name: room, level: 1 }).waitFor();
     await this.box.waitFor();
   }
 

@@ -11,6 +11,26 @@ before(async () => {
 });
 after(() => browser?.close());
 
+/**
+ * What the page keeps of its rooms. To look must not make what is not there.
+ * @param {import("playwright-core").Page} page
+ * @returns {Promise<unknown[]>}
+ */
+const shelf = (page) =>
+  page.evaluate(async () => {
+    if (!(await indexedDB.databases()).some(({ name }) => name === "chat-shelf")) return [];
+    return new Promise((resolve, reject) => {
+      const opening = indexedDB.open("chat-shelf");
+      opening.onerror = () => reject(opening.error);
+      opening.onsuccess = () => {
+        const reading = opening.result.transaction("rooms").objectStore("rooms").getAll();
+        opening.result.close();
+        reading.onerror = () => reject(reading.error);
+        reading.onsuccess = () => resolve(reading.result);
+      };
+    });
+  });
+
 test("a page without any server shows what it had, and sends later what was written", async () => {
   const ann = await Person.arrive(browser, urls[0], fresh("ann"));
   const room = fresh("cellar");
@@ -23,21 +43,7 @@ test("a page without any server shows what it had, and sends later what was writ
       return worker?.active?.state === "activated" && (await caches.match("/shell.json")) !== undefined;
     }),
   );
-  await until("the message is kept", () =>
-    ann.page.evaluate(
-      () =>
-        new Promise((resolve) => {
-          const opening = indexedDB.open("chat-shelf");
-          opening.onsuccess = () => {
-            const reading = opening.result.transaction("rooms").objectStore("rooms").getAll();
-            reading.onsuccess = () => {
-              opening.result.close();
-              resolve(JSON.stringify(reading.result).includes("above ground"));
-            };
-          };
-        }),
-    ),
-  );
+  await until("the message is kept", async () => JSON.stringify(await shelf(ann.page)).includes("above ground"));
 
   for (const url of urls) await kill(nameOf(url));
   await ann.page.reload();
@@ -61,24 +67,10 @@ test("nothing of a chat is left behind by who logs out", async () => {
   await ann.createRoom(fresh("secrets"));
   await ann.say("for nobody else");
   await ann.sees("for nobody else");
+  await until("the message is kept", async () => (await shelf(ann.page)).length > 0);
   await ann.page.getByRole("button", { name: "Log out" }).click();
   await ann.page.getByRole("button", { name: "Create account" }).waitFor();
-  await until("the browser holds nothing", () =>
-    ann.page.evaluate(
-      () =>
-        new Promise((resolve) => {
-          const opening = indexedDB.open("chat-shelf");
-          opening.onsuccess = () => {
-            const db = opening.result;
-            if (!db.objectStoreNames.contains("rooms")) return resolve(true);
-            const reading = db.transaction("rooms").objectStore("rooms").getAll();
-            reading.onsuccess = () => {
-              db.close();
-              resolve(!JSON.stringify([reading.result, { ...localStorage }]).includes("secrets") && reading.result.length === 0);
-            };
-          };
-        }),
-    ),
-  );
+  await until("the browser holds nothing", async () => (await shelf(ann.page)).length === 0);
+  assert.doesNotMatch(await ann.page.evaluate(() => JSON.stringify({ ...localStorage })), /secrets/);
   assert.deepEqual(ann.faults, []);
 });

@@ -41,11 +41,15 @@ test("a message is written with completion, and read with its formatting", async
   await ann.box.pressSequentially("- <b>two</b>");
   await ann.box.press("Enter");
 
-  const message = bob.message("good morning").filter({ hasNotText: "sending" });
+  const message = bob.message("good morning @").filter({ hasNotText: "sending" });
   await message.waitFor();
   await message.getByRole("strong").filter({ hasText: "news" }).waitFor();
   assert.deepEqual(await message.getByRole("listitem").allTextContents(), ["one", "<b>two</b>"], "and nothing typed is ever markup");
   await message.getByText(`@${bob.name}`, { exact: true }).waitFor();
+
+  // A name that is written out in full is sent by the first Enter.
+  await bob.say(`good morning to you, @${ann.name}`);
+  await ann.message("good morning to you").getByText(`@${ann.name}`, { exact: true }).waitFor();
 
   // The picker, by the keyboard alone.
   await ann.page.getByRole("button", { name: "Insert emoji" }).click();

@@ -1,0 +1,87 @@
+//! Where a connection stands in the stream of events, and its way into it: the same for a WebSocket and for
+//! a stream over HTTP.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::oneshot;
+
+use super::accounts::{Admitted, Onward, resume_of};
+use super::caller::Caller;
+use super::executor::{Executor, within};
+use super::reply::{Problem, Welcome};
+use super::request::Op;
+use crate::ids::{At, RoomId};
+use crate::messages::hub::{CaughtUp, Enter, Pass, SessionKey, ShardDoor};
+use crate::messages::reading::PullPage;
+
+/// A connection's place in the stream.
+pub(super) struct Place {
+    pub key: SessionKey,
+    pub pass: Pass,
+    /// The client has seen every event up to here.
+    pub cursor: At,
+    /// The last event that the connection itself read from the tables and sent.
+    told: At,
+}
+
+impl Place {
+    /// The place of a new connection.
+    pub fn new() -> Self {
+        static KEYS: AtomicU64 = AtomicU64::new(1);
+        let key = SessionKey(KEYS.fetch_add(1, Ordering::Relaxed));
+        Self { key, pass: Pass::default(), cursor: At(0), told: At(0) }
+    }
+
+    /// Somebody was let in, and goes on from here.
+    pub fn entered(&mut self, pass: Pass, cursor: At) {
+        *self = Self { key: self.key, pass, cursor, told: At(0) };
+    }
+
+    /// What the shard delivered goes out.
+    pub fn delivered(&mut self, up_to: At) {
+        self.cursor = self.cursor.max(up_to);
+    }
+
+    /// A page of the tables goes out.
+    pub fn read(&mut self, page: &PullPage) {
+        if let Some(last) = page.events.last() {
+            self.told = last.at();
+        }
+        // A node that is behind the client's cursor has read less far than the client.
+        self.cursor = self.cursor.max(page.up_to);
+    }
+
+    /// All that the tables hold has gone out: what the shard kept meanwhile may follow.
+    pub fn caught_up(&self, rooms: Vec<RoomId>, rooms_at: At) -> CaughtUp {
+        let Self { key, pass, cursor, told } = *self;
+        CaughtUp { key, pass, up_to: cursor, rooms, rooms_at, told }
+    }
+}
+
+/// Lets somebody in by `hello`, `register` or `login`. Events are kept from before the tables are read, so
+/// that nothing is missed between what they say and what comes live; `told_shard`: it keeps them.
+pub(super) fn let_in(
+    executor: Arc<Executor>,
+    door: ShardDoor,
+    (key, pass): (SessionKey, Pass),
+    id: String,
+    op: Op,
+    caller: Caller,
+    told_shard: Rc<Cell<bool>>,
+) -> impl Future<Output = Result<(Admitted, Welcome, Onward), Problem>> + 'static {
+    within(async move {
+        let resume = resume_of(&op);
+        let admitted = executor.admit(&id, op, &caller).await?;
+        let (reply, kept) = oneshot::channel();
+        let (user, token_hash) = (admitted.user.name.clone(), admitted.token_hash);
+        told_shard.set(true);
+        door.enter.tell(Enter { key, pass, user, token_hash, reply });
+        // The shard lives on this thread: it answers, or the node is stopping.
+        let _stopping = kept.await;
+        let (welcome, onward) = executor.welcome(&admitted, &resume, Some(&door.reached)).await?;
+        Ok((admitted, welcome, onward))
+    })
+}

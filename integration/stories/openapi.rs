@@ -1,0 +1,188 @@
+//! The description of the HTTP API: every op is played, and what is asked and answered held against it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::cluster::client::password_of;
+use crate::cluster::http::{get, op};
+use crate::cluster::{Cluster, number, text};
+
+/// What is wrong with a value. Stricter than JSON Schema: an object holds nothing that is not described.
+fn check(root: &Value, schema: &Value, value: &Value, place: &str) -> Result<(), String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let pointed = root.pointer(reference.trim_start_matches('#'));
+        let pointed = pointed.ok_or_else(|| format!("{place}: {reference} is not there"))?;
+        return check(root, pointed, value, place);
+    }
+    let kinds: Vec<&str> = match &schema["type"] {
+        Value::String(kind) => vec![kind],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        other => return Err(format!("{place}: no type: {other}")),
+    };
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_i64() || number.is_u64() => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    if !kinds.contains(&kind) {
+        return Err(format!("{place}: {kind}, not {kinds:?}"));
+    }
+    if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
+        return Err(format!("{place}: {value} is none of {}", schema["enum"]));
+    }
+    if schema.get("const").is_some_and(|only| only != value) {
+        return Err(format!("{place}: {value}, not {}", schema["const"]));
+    }
+    if let Value::Array(items) = value {
+        for (index, item) in items.iter().enumerate() {
+            check(root, &schema["items"], item, &format!("{place}[{index}]"))?;
+        }
+    }
+    let Value::Object(fields) = value else { return Ok(()) };
+    for needed in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if !fields.contains_key(needed) {
+            return Err(format!("{place}: {needed} is missing"));
+        }
+    }
+    for (name, field) in fields {
+        let described = match schema["properties"].get(name) {
+            Some(described) => described,
+            None if schema["additionalProperties"].is_object() => &schema["additionalProperties"],
+            None => return Err(format!("{place}: {name} is not described")),
+        };
+        check(root, described, field, &format!("{place}.{name}"))?;
+    }
+    Ok(())
+}
+
+struct Described {
+    url: String,
+    description: Value,
+    played: BTreeSet<String>,
+}
+
+impl Described {
+    /// Asks for an op as it is described, and holds the reply against that.
+    async fn play(&mut self, name: &str, token: Option<&str>, fields: Value) -> Value {
+        let operation = &self.description["paths"][format!("/api/v1/{name}")]["post"];
+        let content = |of: &Value| of["content"]["application/json"]["schema"].clone();
+        let root = &self.description;
+        if let Err(wrong) = check(root, &content(&operation["requestBody"]), &fields, name) {
+            panic!("the request: {wrong}");
+        }
+        let answer = op(&self.url, name, token, None, &fields).await;
+        let reply = answer.json();
+        let schema = content(&operation["responses"][answer.status.to_string()]);
+        if let Err(wrong) = check(root, &schema, &reply, name) {
+            panic!("the reply: {wrong}: {reply}");
+        }
+        if answer.status == 200 {
+            self.played.insert(name.to_owned());
+        }
+        reply
+    }
+}
+
+#[actix::test]
+async fn every_op_is_as_it_is_described() {
+    let cluster = Cluster::start(1).await;
+    let url = cluster.nodes[0].url();
+    let description = get(&format!("{url}/api/v1/openapi.json")).await.unwrap().json();
+    let mut api = Described { url, description, played: BTreeSet::new() };
+
+    let account = |name: &str| json!({"name": name, "password": password_of(name)});
+    let ann = text(&api.play("register", None, account("ann")).await, "token");
+    let bob = text(&api.play("register", None, account("bob")).await, "token");
+    let other = text(&api.play("login", None, account("ann")).await, "token");
+    let (ann, bob, other) = (Some(ann.as_str()), Some(bob.as_str()), Some(other.as_str()));
+    let reply = api.play("create_room", ann, json!({"name": "general", "kind": "public"})).await;
+    let room = number(&reply["room"], "room");
+    for (token, name, fields) in [
+        (bob, "join", json!({"room": room})),
+        (ann, "send", json!({"room": room, "text": "one two"})),
+        (bob, "send", json!({"room": room, "text": "@ann two", "reply_to": 1})),
+        (ann, "edit", json!({"room": room, "seq": 1, "text": "one three", "version": 1})),
+        (bob, "react", json!({"room": room, "seq": 1, "emoji": "👍", "on": true})),
+        (ann, "versions", json!({"room": room, "seq": 1})),
+        (ann, "history", json!({"room": room, "limit": 10, "read": "local"})),
+        (ann, "search", json!({"text": "two"})),
+        (ann, "hello", json!({})),
+        (ann, "mark_read", json!({"room": room, "seq": 2})),
+        (ann, "mute", json!({"room": room, "on": true})),
+        (bob, "delete", json!({"room": room, "seqs": [2]})),
+        (ann, "history", json!({"room": room})),
+        (ann, "members", json!({"room": room})),
+        (ann, "typing", json!({"room": room})),
+        (ann, "set_room", json!({"room": room, "topic": "all"})),
+        (ann, "open_direct", json!({"users": ["bob"]})),
+        (ann, "list_rooms", json!({"all": true})),
+        (ann, "list_users", json!({"match": "*b"})),
+        (bob, "leave", json!({"room": room})),
+        (ann, "invite", json!({"room": room, "user": "bob"})),
+        (ann, "remove", json!({"room": room, "user": "bob"})),
+        (ann, "set_profile", json!({"display": "Ann"})),
+        (ann, "set_role", json!({"user": "bob", "role": "admin"})),
+        (ann, "set_disabled", json!({"user": "bob", "disabled": true})),
+        (ann, "set_disabled", json!({"user": "bob", "disabled": false})),
+        (ann, "set_registration", json!({"mode": "open"})),
+        (ann, "server", json!({})),
+        (ann, "create_bot", json!({"name": "robot", "rights": ["read"]})),
+        (ann, "renew_bot_token", json!({"bot": "robot"})),
+        (ann, "list_bots", json!({})),
+        (ann, "create_hook", json!({"room": room, "name": "builds", "display": "Builds"})),
+        (ann, "list_hooks", json!({"room": room})),
+        (ann, "delete_hook", json!({"hook": "builds"})),
+        (ann, "list_users", json!({})),
+        (ann, "delete_bot", json!({"bot": "robot"})),
+        (ann, "ping", json!({})),
+        (ann, "logout", json!({})),
+        // Refusals are described as well.
+        (other, "edit", json!({"room": room, "seq": 1, "text": "late", "version": 1})),
+        (other, "join", json!({"room": 4711})),
+        (None, "join", json!({"room": room})),
+    ] {
+        api.play(name, token, fields).await;
+    }
+    let invite = text(&api.play("create_invite", other, json!({"uses": 1})).await, "invite");
+    api.play("list_invites", other, json!({})).await;
+    api.play("revoke_invite", other, json!({"invite": invite})).await;
+    let link = text(&api.play("reset_password", other, json!({"user": "bob"})).await, "link");
+    let link = link.rsplit_once('=').unwrap().1.to_owned();
+    api.play("set_password", None, json!({"link": link, "password": password_of("bob")})).await;
+    let bob = text(&api.play("login", None, account("bob")).await, "token");
+    let sessions = api.play("list_sessions", Some(&bob), json!({})).await;
+    api.play("login", None, account("bob")).await;
+    let fields = json!({"old": password_of("bob"), "new": password_of("another")});
+    api.play("change_password", Some(&bob), fields).await;
+    api.play("end_session", Some(&bob), json!({"session": sessions["sessions"][0]["session"]})).await;
+    let fields = json!({"name": "bob", "password": password_of("another")});
+    let bob = text(&api.play("login", None, fields).await, "token");
+    api.play("delete_account", Some(&bob), json!({"password": password_of("another")})).await;
+
+    let paths = api.description["paths"].as_object().unwrap();
+    let ops = paths.iter().filter(|(_, path): &(&String, &Value)| path.get("post").is_some());
+    let unplayed: Vec<&str> = ops
+        .filter_map(|(path, _)| path.strip_prefix("/api/v1/"))
+        .filter(|name| !api.played.contains(*name) && !name.starts_with("hooks/"))
+        .collect();
+    assert!(unplayed.is_empty(), "described and never played here: {unplayed:?}");
+}
+
+#[test]
+fn the_check_finds_what_is_wrong() {
+    let root = json!({"a": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}});
+    let schema = json!({"$ref": "#/a"});
+    let wrong = |value: Value| check(&root, &schema, &value, "x").is_err();
+    assert!(!wrong(json!({"n": 1})));
+    for value in [json!({}), json!({"n": "1"}), json!({"n": 1, "m": 1}), json!([]), Value::Object(Map::new())]
+    {
+        assert!(wrong(value.clone()), "{value}");
+    }
+    assert!(check(&root, &json!({"type": "string", "enum": ["a"]}), &json!("b"), "x").is_err());
+    assert!(check(&root, &json!({"type": "array", "items": schema}), &json!([{}]), "x").is_err());
+}
