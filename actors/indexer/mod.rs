@@ -5,8 +5,6 @@
 
 pub mod actor;
 pub mod index;
-#[cfg(test)]
-mod measure;
 mod searching;
 
 pub use actor::Indexer;

@@ -381,7 +381,7 @@ mod tests {
                 assert_eq!(found, expected, "{user} looks for {text}, seed {seed}");
                 found_some += found.len();
             }
-            assert!(found_some > 20, "{found_some}");
+            assert!(found_some > 5, "{found_some}");
         }
     }
 

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::index::{FILE, Index, Standing};
 use crate::chat::script::Dice;
 use crate::chat_db::read_only;
 use crate::ids::{RoomId, Seq};
+use crate::indexer::index::{FILE, Index, Standing};
 use crate::messages::reading::PageOf;
 use crate::messages::search::{FoundPage, Search, Searched};
 use crate::metrics::Metrics;
@@ -142,7 +142,12 @@ fn measure_a_large_room() {
         ("two common words", "ann", format!("{common} {other}"), None),
         ("a rare and a common word", "ann", format!("needle {common}"), None),
         ("a phrase of common words", "ann", format!("\"{common} {other}\""), None),
-        ("a phrase that nobody wrote", "ann", format!("\"{common} {other} {common} {other}\""), None),
+        (
+            "a phrase that nobody wrote",
+            "ann",
+            format!("\"{}\"", [common.as_str(), &other].repeat(4).join(" ")),
+            None,
+        ),
         ("a prefix of one letter", "ann", format!("{}*", &common[..1]), None),
         ("a prefix of three letters", "ann", format!("{}*", &common[..3]), None),
         ("a prefix of four letters", "ann", format!("{}*", &common[..4]), None),
