@@ -15,6 +15,11 @@ use crate::chat::tables::{hook_right, hook_room};
 use crate::ids::{At, RoomId};
 use crate::messages::reading::Bots;
 
+/// To see what people wrote.
+pub const READ: &str = "read";
+/// To write.
+pub const WRITE: &str = "write";
+
 /// What a bot must be allowed to do for an op.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Needs {
@@ -28,18 +33,20 @@ enum Needs {
 fn needs(op: &Op) -> Needs {
     match op {
         Op::Ping | Op::Server | Op::Logout => Needs::Nothing,
-        Op::ListUsers { .. }
+        Op::FileLink { .. }
+        | Op::ListUsers { .. }
         | Op::ListRooms { .. }
         | Op::Members { .. }
         | Op::History { .. }
         | Op::Search(_)
         | Op::Versions { .. }
         | Op::Hello { .. }
-        | Op::Change(Change::MarkRead { .. } | Change::Mute { .. }) => Needs::Right("read"),
+        | Op::Change(Change::MarkRead { .. } | Change::Mute { .. }) => Needs::Right(READ),
         Op::Typing { .. }
+        | Op::SendFiles(_)
         | Op::Change(
             Change::Send { .. } | Change::Edit { .. } | Change::Delete { .. } | Change::React { .. },
-        ) => Needs::Right("write"),
+        ) => Needs::Right(WRITE),
         Op::OpenDirect { .. }
         | Op::Change(
             Change::CreateRoom { .. }
@@ -64,13 +71,29 @@ pub(super) fn check(rights: Option<&[String]>, op: &Op) -> Result<(), Problem> {
     {
         return Ok(());
     }
-    let missing = match needs(op) {
-        Needs::Nothing => return Ok(()),
-        Needs::Right(right) if rights.iter().any(|own| own == right) => return Ok(()),
-        Needs::Right(right) => format!("this bot has no right to do this: it lacks {right}"),
-        Needs::Person => "this is not for bots".to_owned(),
-    };
-    Err(Problem::new(Code::Forbidden, missing))
+    match needs(op) {
+        Needs::Nothing => Ok(()),
+        Needs::Right(right) if rights.iter().any(|own| own == right) => Ok(()),
+        Needs::Right(right) => Err(lacks(right)),
+        Needs::Person => Err(Problem::new(Code::Forbidden, "this is not for bots")),
+    }
+}
+
+impl Who {
+    /// For what is no op: files on their way.
+    ///
+    /// # Errors
+    /// `forbidden` for a bot without this right.
+    pub fn check_right(&self, right: &str) -> Result<(), Problem> {
+        match &self.rights {
+            Some(rights) if rights.iter().all(|own| own != right) => Err(lacks(right)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn lacks(right: &str) -> Problem {
+    Problem::new(Code::Forbidden, format!("this bot has no right to do this: it lacks {right}"))
 }
 
 impl Executor {

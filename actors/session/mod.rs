@@ -16,7 +16,7 @@
 
 pub mod accounts;
 pub mod actor;
-mod bots;
+pub mod bots;
 pub mod caller;
 pub mod executor;
 pub mod fields;

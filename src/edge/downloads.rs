@@ -21,6 +21,7 @@ use chat_actors::messages::files::{
     BeginKept, BeginUpload, Begun, Discredit, Fetch, Finish, FinishKept, Keep, OpenFile, Secure,
 };
 use chat_actors::messages::reading::TablesAt;
+use chat_actors::session::bots::READ;
 use chat_actors::session::executor::Who;
 use chat_actors::session::reply::Problem;
 use futures_util::{Stream, stream};
@@ -145,13 +146,15 @@ async fn who(
     if let (None, Some((file, name)), Ok(claim)) = (api::token(request), link_to, claim) {
         return inside.executor.follow(file, name, claim.into_inner()).await;
     }
-    Ok(bearer(request, inside).await?.user)
+    Ok(bearer(request, inside, READ).await?.user)
 }
 
-/// Who asks, by the token that every request of a program has.
-pub(super) async fn bearer(request: &HttpRequest, inside: &Inside) -> Result<Who, Problem> {
+/// Who asks, by the token that every request of a program has; a bot needs this right.
+pub(super) async fn bearer(request: &HttpRequest, inside: &Inside, right: &str) -> Result<Who, Problem> {
     let missing = || Problem::new(Code::Unauthorized, "no token: send Authorization: Bearer TOKEN");
-    Ok(inside.executor.session_of(&api::token(request).ok_or_else(missing)?).await?.who())
+    let who = inside.executor.session_of(&api::token(request).ok_or_else(missing)?).await?.who();
+    who.check_right(right)?;
+    Ok(who)
 }
 
 /// Opens a file; brings it here first when only another node has it.

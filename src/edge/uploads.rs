@@ -17,6 +17,7 @@ use chat_actors::messages::files::{
     BeginKept, BeginUpload, Begun, Finish, FinishKept, Keep, Secure, Shared, Standing, Uploaded,
 };
 use chat_actors::messages::reading::TablesAt;
+use chat_actors::session::bots::WRITE;
 use chat_actors::session::reply::Problem;
 use futures_util::StreamExt as _;
 use serde::Deserialize;
@@ -120,7 +121,7 @@ async fn take_whole(
     inside: &Inside,
 ) -> Result<Value, Problem> {
     let ports = &inside.files;
-    let user = bearer(request, inside).await?.user;
+    let user = bearer(request, inside, WRITE).await?.user;
     let Named { name } = query(request)?;
     let bytes = number(request, CONTENT_LENGTH);
     let begin = |reply| BeginUpload { user, name, bytes, reply };
@@ -137,7 +138,7 @@ async fn take_whole(
 }
 
 async fn begin_kept(request: &HttpRequest, inside: &Inside) -> Result<Value, Problem> {
-    let user = bearer(request, inside).await?.user;
+    let user = bearer(request, inside, WRITE).await?.user;
     let NamedAndSized { name, bytes } = query(request)?;
     let begin = |reply| BeginKept { user, name, bytes, reply };
     let id = ask(&inside.files.begin_kept, begin).await?.map_err(not_taken)?;
@@ -187,7 +188,7 @@ async fn add(
 
 /// The upload that the path names, if it is the asker's.
 async fn begun(request: &HttpRequest, inside: &Inside) -> Result<(String, Standing), Problem> {
-    let user = bearer(request, inside).await?.user;
+    let user = bearer(request, inside, WRITE).await?.user;
     let id = request.match_info().get("id").unwrap_or_default().to_owned();
     let begun = |reply| Begun { user, id: id.clone(), reply };
     let standing = ask(&inside.files.begun, begun).await?;

@@ -225,6 +225,7 @@ fn fields(op: &str) -> Option<(&'static [Field], &'static [Field])> {
         "list_invites" => (&[("invites", Many("Invite"), ALWAYS)], &[]),
         "list_bots" => (&[("bots", Many("Bot"), ALWAYS)], &[]),
         "server" => (&[("registration", Word(&["open", "closed"]), ALWAYS)], &[]),
+        "file_link" => (&[("url", Text, ALWAYS), ("until", Whole, ALWAYS)], &[]),
         "ping" => (&[("time", Whole, ALWAYS)], &[]),
         "typing" => (&[], &[]),
         _ => return None,
