@@ -12,8 +12,9 @@
 //! - `members`: who is in the cluster, and who leads it.
 //! - `status`: the cluster as one node sees it.
 //! - `bench`: load over the real WebSocket endpoint.
+//! - `chat`: the terminal client.
 //! - `children`, `local_cluster`: the child processes of `demo` and `bench`, their files and ports.
-//! - `node_client`: HTTP to a node, for the commands that ask one.
+//! - `node_client`, `web_socket`: HTTP and WebSockets to a node, for the commands that speak to one.
 //! - `logs`, `signals`, `terminal`, `open_files`, `failure`: small matters between us and the system.
 
 #![allow(
@@ -22,6 +23,7 @@
 )]
 
 mod bench;
+mod chat;
 mod children;
 mod copies;
 mod demo;
@@ -40,6 +42,7 @@ mod signals;
 mod status;
 mod succession;
 mod terminal;
+mod web_socket;
 mod wiring;
 
 use std::path::PathBuf;
@@ -89,6 +92,8 @@ enum Command {
     Recover(copies::RecoverArguments),
     /// Measure a cluster under load
     Bench(bench::BenchArguments),
+    /// Talk, in the terminal or from a script
+    Chat(chat::ChatArguments),
 }
 
 fn main() -> ExitCode {
@@ -132,6 +137,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Check(arguments) => copies::check(&arguments),
         Command::Recover(arguments) => copies::recover(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Chat(arguments) => chat::run(&arguments),
     }
 }
 
@@ -179,6 +185,7 @@ mod tests {
             &["check"],
             &["recover"],
             &["bench"],
+            &["chat"],
         ] {
             for flag in ["--help", "--version"] {
                 let error =

@@ -37,4 +37,5 @@ mod rooms;
 mod starting;
 mod status;
 mod stopping;
+mod terminal;
 mod upgrades;
