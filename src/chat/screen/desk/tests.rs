@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::chat::frames::Problem;
+use crate::chat::keys::Key;
 
 pub fn desk() -> Desk {
     let welcome = json!({
