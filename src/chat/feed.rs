@@ -47,10 +47,10 @@ struct Load {
 }
 
 impl Feed {
-    /// Of one room, from behind this message on.
-    pub fn of_room(room: u64, last: u64) -> Self {
+    /// Of one room, from behind this message on; the stream is known up to `seen`.
+    pub fn of_room(room: u64, last: u64, seen: u64) -> Self {
         let rooms = BTreeMap::from([(room, Track::from(last + 1))]);
-        Self { only: Some(room), has_begun: true, rooms, ..Self::default() }
+        Self { only: Some(room), has_begun: true, seen, rooms }
     }
 
     /// What to ask first.
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn from_now_on_each_message_once_and_then_its_changes() {
-        let mut feed = Feed::of_room(1, 4);
+        let mut feed = Feed::of_room(1, 4, 0);
         assert_eq!(feed.begin(), [Step::Ask { room: 1, after: 4 }]);
         assert_eq!(feed.page(1, &json!({"messages": [], "more": false, "at": 1})), []);
         for (seq, at) in [(5, 10), (6, 11), (5, 12)] {
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn from_further_back_and_what_comes_meanwhile_follows() {
-        let mut feed = Feed::of_room(1, 2);
+        let mut feed = Feed::of_room(1, 2, 0);
         assert_eq!(feed.begin(), [Step::Ask { room: 1, after: 2 }]);
         assert_eq!(feed.event(event(&message(5, 10))), []);
         assert_eq!(feed.event(event(&message(3, 11))), []);

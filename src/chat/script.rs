@@ -28,6 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What a node gives at most at once.
 const PAGE: u64 = 200;
 
+/// What hinders a message.
+const NO_ANSWER: &str = "no node answered";
+const NO_MAJORITY: &str = "no majority of the servers answers";
+
 /// Which room, and whether to enter it.
 #[derive(Debug, Clone)]
 pub struct Where {
@@ -58,9 +62,9 @@ pub fn text(given: &str) -> anyhow::Result<String> {
 /// When it is refused, or not acknowledged in time: then it waits in the outbox.
 pub async fn send(talk: &mut Talk, place: &Where, text: &str, timeout: Duration) -> anyhow::Result<()> {
     let deadline = Instant::now() + timeout;
-    let mut why = "no node answered".to_owned();
+    let mut why = NO_ANSWER.to_owned();
     let room = tokio::select! {
-        room = find(talk, place, &mut why) => room?.room,
+        found = find(talk, place, &mut why) => found?.0.room,
         () = sleep_until(deadline) => {
             let seconds = timeout.as_secs();
             let Some(room) = remembered(talk, &place.room)? else {
@@ -108,8 +112,9 @@ async fn follow_on(
     let mut why = String::new();
     let mut feed = match place {
         Some(place) => {
-            let room = find(talk, place, &mut why).await?;
-            Feed::of_room(room.room, after.map_or(room.last_seq, |after| after.min(room.last_seq)))
+            let (room, seen) = find(talk, place, &mut why).await?;
+            let last = after.map_or(room.last_seq, |after| after.min(room.last_seq));
+            Feed::of_room(room.room, last, seen)
         }
         None => Feed::default(),
     };
@@ -175,13 +180,29 @@ async fn page(feed: &mut Feed, room: u64, outcome: Outcome) -> Vec<Step> {
     }
 }
 
-/// Looks for a room until it is found; `why` is kept true about what hinders that.
-async fn find(talk: &mut Talk, place: &Where, why: &mut String) -> anyhow::Result<Room> {
+/// Looks for a room until it is found, and says up to which `at` events went by meanwhile; `why` is kept true about what
+/// hinders that.
+async fn find(talk: &mut Talk, place: &Where, why: &mut String) -> anyhow::Result<(Room, u64)> {
     let search = Search::new(place.room.clone(), place.joins);
     let mut asked: Option<(String, &'static str, Value)> = None;
+    let mut seen = 0;
     loop {
         let next = match talk.next().await? {
-            Heard::Welcome(welcome) if asked.is_none() => search.begin(&welcome.rooms, &welcome.user.name),
+            Heard::Welcome(welcome) => {
+                if !welcome.resumed {
+                    seen = welcome.cursor;
+                }
+                let hindrance = if welcome.cluster.quorum { NO_ANSWER } else { NO_MAJORITY };
+                hindrance.clone_into(why);
+                if asked.is_some() {
+                    continue;
+                }
+                search.begin(&welcome.rooms, &welcome.user.name)
+            }
+            Heard::Event(event) => {
+                seen = event.at.map_or(seen, |at| at.max(seen));
+                continue;
+            }
             Heard::Reply { id, outcome } => {
                 let Some((_, op, fields)) = asked.take_if(|(asked, ..)| *asked == id) else { continue };
                 match outcome {
@@ -202,7 +223,7 @@ async fn find(talk: &mut Talk, place: &Where, why: &mut String) -> anyhow::Resul
             _ => continue,
         };
         match next {
-            Next::Found(room) => return Ok(*room),
+            Next::Found(room) => return Ok((*room, seen)),
             Next::Ask { op, fields } => {
                 asked = Some((talk.ask(op, fields.clone(), PATIENCE), op, fields));
             }
@@ -224,7 +245,7 @@ async fn acknowledged(talk: &mut Talk, id: &str, why: &mut String) -> anyhow::Re
             Heard::Ended(ending) => return Err(ended(ending)),
             Heard::Event(event) => {
                 if let EventKind::Cluster(Cluster { quorum: false, .. }) = &event.kind {
-                    "no majority of the servers answers".clone_into(why);
+                    NO_MAJORITY.clone_into(why);
                 }
             }
             _ => {}

@@ -104,14 +104,18 @@ impl State {
             // What came as an event meanwhile stays, if it follows.
             let last = messages.last().map_or(0, |message| message.seq);
             let mut next = last + 1;
-            let kept = std::mem::take(&mut seen.messages).into_iter();
-            for (seq, message) in kept.filter(|(seq, _)| *seq > last) {
+            seen.is_loaded = true;
+            for (seq, message) in
+                std::mem::take(&mut seen.messages).into_iter().filter(|(seq, _)| *seq > last)
+            {
                 if seq == next {
                     seen.messages.insert(seq, message);
                     next += 1;
+                } else {
+                    // Something lies between: loaded once more.
+                    seen.is_loaded = false;
                 }
             }
-            seen.is_loaded = true;
         } else if seen.messages.keys().next().is_none_or(|first| {
             // Trimmed or dropped since it was asked for.
             messages.last().is_some_and(|last| last.seq + 1 != *first)
@@ -163,7 +167,7 @@ impl State {
             }
         }
         let is_held = seen.messages.contains_key(&message.seq);
-        let follows = newest.map_or(message.seq == 1 || !seen.is_loaded, |newest| newest + 1 == message.seq);
+        let follows = newest.is_none_or(|newest| newest + 1 == message.seq);
         if is_held || follows {
             seen.messages.insert(message.seq, message.clone());
         } else if newest.is_some_and(|newest| newest < message.seq) {

@@ -187,6 +187,9 @@ impl Desk {
                 let more = reply["more"] == true;
                 let is_newest = matches!(then, Then::Newest { .. });
                 self.state.page(room, frames::messages(&reply), more, is_newest);
+                if let Some(room) = self.current {
+                    self.load(room, &mut acts);
+                }
             }
             Then::Found => {
                 let found = frames::messages(&reply);
@@ -194,6 +197,7 @@ impl Desk {
                     self.notice = Some("nothing found".into());
                     self.mode = Mode::Writing;
                 } else {
+                    self.notice = None;
                     self.mode = Mode::Results { found, place: 0 };
                 }
             }

@@ -332,8 +332,7 @@ fn hint(desk: &Desk) -> Option<String> {
     let doing = match &desk.mode {
         Mode::Picking(_) => Some("↑ ↓ pick, r reply, e edit, d delete, Esc back".to_owned()),
         Mode::Deleting(_) => Some("Delete this message? y deletes it, any other key keeps it".to_owned()),
-        Mode::Choosing | Mode::Searching | Mode::Results { .. } | Mode::Help => None,
-        Mode::Writing => None,
+        _ => None,
     };
     let answered = || {
         let seen = desk.state.rooms.get(&desk.current?)?;
