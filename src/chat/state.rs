@@ -249,6 +249,12 @@ mod tests {
         assert_eq!((held(&state).last(), state.rooms[&1].is_loaded), (Some(&11), false));
         state.page(1, page(12..=13), true, true);
         assert_eq!((held(&state), state.rooms[&1].is_loaded), (vec![12, 13], true));
+        // A page from before what came meanwhile is not the end of it.
+        let mut state = State::default();
+        state.welcome(&welcome(10, 0, false));
+        state.event(&message(12, "bob"));
+        state.page(1, page(5..=10), true, true);
+        assert_eq!((held(&state).last(), state.rooms[&1].is_loaded), (Some(&10), false));
     }
 
     #[test]
