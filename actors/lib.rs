@@ -9,8 +9,10 @@
 //! - [`chat_db`]: what the writer and the readers of `chat.db` share: rows, entries.
 //! - [`disk_watch`]: how much room there is on the disk.
 //! - [`essential`]: threads whose panic ends the process.
+//! - [`files`]: the bytes of files, on this disk and on the others'.
 //! - [`founding`]: the pure core that decides how listed members become one chat.
 //! - [`hub`]: who is connected here, and the events on their way to them.
+//! - [`indexer`]: what finds words in messages.
 //! - [`membership`]: who the nodes of a chat are, and how it was founded.
 //! - [`passwords`]: slow hashes, on threads of their own.
 //! - [`peer_link`]: the outgoing connections to one peer.
@@ -19,6 +21,7 @@
 //! - [`session`]: one client, and the requests that it and HTTP share.
 //! - [`state_fetch`]: the state of another replica on its way to this disk.
 //! - [`storage`]: the one writer of `chat.db`.
+//! - [`words`]: texts into words, as they are indexed and looked for.
 
 pub mod audit;
 pub mod bus;
@@ -26,9 +29,11 @@ pub mod chat;
 pub mod chat_db;
 pub mod disk_watch;
 pub mod essential;
+pub mod files;
 pub mod founding;
 pub mod hub;
 pub mod ids;
+pub mod indexer;
 pub mod membership;
 pub mod messages;
 pub mod metrics;
@@ -39,3 +44,4 @@ pub mod reader;
 pub mod session;
 pub mod state_fetch;
 pub mod storage;
+pub mod words;

@@ -208,6 +208,14 @@ impl Directory {
         self.nodes.iter().map(|listed| listed.node.public.clone()).collect()
     }
 
+    /// Where browsers reach this node.
+    pub fn public_url(&self) -> Option<&str> {
+        self.nodes
+            .iter()
+            .find(|listed| listed.node.name == self.node)
+            .map(|listed| listed.node.public.as_str())
+    }
+
     pub fn name_of(&self, id: RaftId) -> Option<&str> {
         self.nodes.iter().find(|listed| listed.node.raft_id == id).map(|listed| listed.node.name.as_str())
     }

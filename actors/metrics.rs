@@ -40,10 +40,18 @@ pub struct Metrics {
     pub storage_commit_seconds: Histogram,
     pub storage_batch_entries: Histogram,
     pub state_received_bytes: IntCounter,
+    pub files: IntGauge,
+    pub files_bytes: IntGauge,
+    pub files_lacking: IntGauge,
+    pub files_fetched: IntCounter,
+    pub files_fetched_bytes: IntCounter,
     pub sessions: IntGauge,
     pub events_delivered: IntCounter,
     pub proposal_seconds: Histogram,
     pub http_request_seconds: HistogramVec,
+    pub search_lag: IntGauge,
+    pub search_indexed: IntCounter,
+    pub search_seconds: Histogram,
 }
 
 impl Metrics {
@@ -86,6 +94,17 @@ impl Metrics {
                 "chat_state_received_bytes_total",
                 "Bytes of state fetched from other nodes, for want of a log that goes back far enough.",
             ),
+            files: gauge("chat_files", "Files whose bytes are on this disk."),
+            files_bytes: gauge("chat_files_bytes", "Bytes of the files on this disk."),
+            files_lacking: gauge(
+                "chat_files_lacking",
+                "Files that a message holds and whose bytes are not on this disk yet.",
+            ),
+            files_fetched: counter("chat_files_fetched_total", "Files fetched from other nodes."),
+            files_fetched_bytes: counter(
+                "chat_files_fetched_bytes_total",
+                "Bytes of files fetched from other nodes.",
+            ),
             sessions: gauge("chat_sessions", "Clients connected by WebSocket."),
             events_delivered: counter("chat_events_delivered_total", "Events handed to clients."),
             proposal_seconds: histogram(
@@ -98,6 +117,12 @@ impl Metrics {
                 "HTTP requests.",
                 &["path", "status"],
             ),
+            search_lag: gauge(
+                "chat_search_lag_changes",
+                "Changes of the chat (`at`) that the index for search lacks.",
+            ),
+            search_indexed: counter("chat_search_indexed_messages_total", "Messages put into the index."),
+            search_seconds: histogram("chat_search_seconds", "From a search asked for to answered.", SECONDS),
             registry,
         };
         made.register_all();
@@ -160,10 +185,18 @@ impl Metrics {
             Box::new(self.storage_commit_seconds.clone()),
             Box::new(self.storage_batch_entries.clone()),
             Box::new(self.state_received_bytes.clone()),
+            Box::new(self.files.clone()),
+            Box::new(self.files_bytes.clone()),
+            Box::new(self.files_lacking.clone()),
+            Box::new(self.files_fetched.clone()),
+            Box::new(self.files_fetched_bytes.clone()),
             Box::new(self.sessions.clone()),
             Box::new(self.events_delivered.clone()),
             Box::new(self.proposal_seconds.clone()),
             Box::new(self.http_request_seconds.clone()),
+            Box::new(self.search_lag.clone()),
+            Box::new(self.search_indexed.clone()),
+            Box::new(self.search_seconds.clone()),
             Box::new(prometheus::process_collector::ProcessCollector::for_self()),
         ];
         for family in families {

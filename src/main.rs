@@ -10,6 +10,7 @@
 //! - `edge`: the doors: HTTP for people and for the other nodes.
 //! - `demo`: a cluster on this machine, as child processes.
 //! - `members`: who is in the cluster, and who leads it.
+//! - `admin`: makes somebody an admin.
 //! - `status`: the cluster as one node sees it.
 //! - `bench`: load over the real WebSocket endpoint.
 //! - `chat`: the terminal client.
@@ -22,6 +23,7 @@
     reason = "the program is the edge of the world: clocks and dice come in here"
 )]
 
+mod admin;
 mod bench;
 mod chat;
 mod children;
@@ -86,6 +88,8 @@ enum Command {
     Members(members::MembersArguments),
     /// Move leadership to another node
     TransferLeader(members::TransferArguments),
+    /// Make somebody an admin of the chat
+    Admin(admin::AdminArguments),
     /// Check the file of a stopped node
     Check(copies::CheckArguments),
     /// Make a new one-node cluster from the one survivor of a lost majority
@@ -134,6 +138,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Restore(arguments) => copies::restore(&arguments),
         Command::Members(arguments) => members::run(&arguments),
         Command::TransferLeader(arguments) => members::transfer(&arguments),
+        Command::Admin(arguments) => admin::run(&arguments),
         Command::Check(arguments) => copies::check(&arguments),
         Command::Recover(arguments) => copies::recover(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
@@ -182,6 +187,7 @@ mod tests {
             &["restore"],
             &["members"],
             &["transfer-leader"],
+            &["admin"],
             &["check"],
             &["recover"],
             &["bench"],

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use chat_actors::messages::members::Wish;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::edge::members::{Asked, Done, FOUND_PATH, GivenUp, PATH};
 use crate::failure::WrongUsage;
@@ -88,12 +89,7 @@ pub fn run(arguments: &MembersArguments) -> anyhow::Result<()> {
         What::List { json } => return list(&settings, *json),
         What::Found { without } => {
             let given_up = GivenUp { without: without.clone(), passed_on: false };
-            return tell(actix::System::new().block_on(post(
-                &settings,
-                FOUND_PATH,
-                &given_up,
-                Instant::now(),
-            ))?);
+            return tell(actix::System::new().block_on(post(&settings, FOUND_PATH, &given_up, THERE_MAX))?);
         }
         What::Add { name, peer, public, learner } => {
             let (peer, public) = check(name, peer, public)?;
@@ -152,7 +148,8 @@ fn change(settings: &Settings, wish: Wish) -> anyhow::Result<()> {
     tell(actix::System::new().block_on(async {
         // Whether it is there at all must be known sooner than what became of the change.
         status::ask(settings).await?;
-        post(settings, PATH, &Asked { wish, passed_on: false }, begun).await
+        let left = CHANGED_MAX.saturating_sub(begun.elapsed());
+        post(settings, PATH, &Asked { wish, passed_on: false }, left).await
     })?)
 }
 
@@ -161,16 +158,18 @@ fn tell(done: Done) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn post<T: Serialize>(
+/// Posts to the peer port of the node that these settings are of, and reads what it says when it is done.
+///
+/// # Errors
+/// The sentence of a refusal; or that the node does not answer in time.
+pub async fn post<T: Serialize, D: DeserializeOwned>(
     settings: &Settings,
     path: &str,
     asked: &T,
-    begun: Instant,
-) -> anyhow::Result<Done> {
+    left: Duration,
+) -> anyhow::Result<D> {
     let (name, url) = (&settings.node.name, &settings.peer.url);
     let body = serde_json::to_vec(asked).context("the question cannot be written as JSON")?;
-    let most = if path == FOUND_PATH { THERE_MAX } else { CHANGED_MAX };
-    let left = most.saturating_sub(begun.elapsed());
     let secret = settings.peer.secret.reveal();
     let answer = node_client::post(&node_client::client(), &format!("{url}{path}"), secret, body, left).await;
     match answer {

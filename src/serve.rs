@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::{Arbiter, ArbiterHandle};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer};
 use anyhow::{Context as _, bail};
@@ -20,6 +21,7 @@ use chat_actors::peer_link::{Secret, wire};
 use chat_actors::storage::{FoundingError, Store, StoreError, suspect};
 use futures_util::future::join_all;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::departure::Parting;
@@ -95,7 +97,7 @@ async fn live(
     };
     let desk = Desk::new(who, Ledger(store))?;
     let peer_edge = Arc::new(PeerEdge::new(secret.clone(), desk.clone()));
-    let peer_server = serve_peers(&peer_edge, peer_listener)?;
+    let (peer_server, peer_thread) = serve_peers(&peer_edge, peer_listener)?;
     let gate = Arc::new(Gate::new(metrics.clone(), settings.limits.frame_bytes));
     let people_server = people::serve(&gate, people_listener, workers())?;
     info!(node = settings.node.name, version = env!("CARGO_PKG_VERSION"), "starting");
@@ -117,8 +119,9 @@ async fn live(
         }
     }
     warn_of_other_addresses(&settings, &store)?;
+    let thread = its_handle(peer_thread).await?;
     let mut node = tokio::select! {
-        node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge) => node?,
+        node = wiring::start_node(&settings, &metrics, &secret, store, &gate, &peer_edge, &thread) => node?,
         () = signals.next() => {
             info!("stopped before the node was started");
             return Ok(());
@@ -238,9 +241,18 @@ async fn stop(server: &ServerHandle) {
     server.stop(false).await;
 }
 
-fn serve_peers(edge: &Arc<PeerEdge>, listener: TcpListener) -> anyhow::Result<ServerHandle> {
+/// Serves the other nodes on one thread, which is told as soon as it runs: consensus lives there too.
+fn serve_peers(
+    edge: &Arc<PeerEdge>,
+    listener: TcpListener,
+) -> anyhow::Result<(ServerHandle, watch::Receiver<Option<ArbiterHandle>>)> {
     let edge = Arc::clone(edge);
-    let server = HttpServer::new(move || App::new().configure(peer::configure(&edge)))
+    let (tell, thread) = watch::channel(None);
+    let app = move || {
+        tell.send_replace(Some(Arbiter::current()));
+        App::new().configure(peer::configure(&edge))
+    };
+    let server = HttpServer::new(app)
         .workers(1)
         .keep_alive(PEER_KEEP_ALIVE)
         .tcp_nodelay(true)
@@ -250,7 +262,12 @@ fn serve_peers(edge: &Arc<PeerEdge>, listener: TcpListener) -> anyhow::Result<Se
         .run();
     let handle = server.handle();
     actix::spawn(server);
-    Ok(handle)
+    Ok((handle, thread))
+}
+
+async fn its_handle(mut thread: watch::Receiver<Option<ArbiterHandle>>) -> anyhow::Result<ArbiterHandle> {
+    let told = thread.wait_for(Option::is_some).await.ok().and_then(|handle| handle.clone());
+    told.context("the thread of the peer port has ended")
 }
 
 /// Threads that serve people: as many as the machine has, within reason.

@@ -1,16 +1,21 @@
 //! Builds one node: its actors, and who has a port to whom. The one place that knows them all.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Arbiter, AsyncContext as _, Context};
+use actix::{Actor, ArbiterHandle, AsyncContext as _, Context};
 use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
 use chat_actors::disk_watch::{DiskWatch, DiskWatchConfig};
+use chat_actors::files::nodes::Asking;
 use chat_actors::hub::Hub;
+use chat_actors::indexer::Indexer;
+use chat_actors::indexer::actor::IndexerConfig;
 use chat_actors::membership::{Directory, Retirement, Roll};
 use chat_actors::messages::audit::Counted;
 use chat_actors::messages::consensus::{Forwarded, Propose, ReadBarrier, Standing, Step, StepDown};
@@ -21,6 +26,7 @@ use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::news::{DiskReport, Role};
 use chat_actors::messages::people::{Peers, Replaced};
 use chat_actors::messages::reading::{LogEntries, TablesAt};
+use chat_actors::messages::search::Grown;
 use chat_actors::metrics::Metrics;
 use chat_actors::passwords::Passwords;
 use chat_actors::peer_link::lane::LaneLimits;
@@ -47,7 +53,7 @@ use crate::edge::copies::CopyPorts;
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
 use crate::founding::digits;
-use crate::settings::{RaftSettings, Registration, Settings};
+use crate::settings::{RaftSettings, Settings};
 
 /// Messages that may wait for an actor before whoever can be put off is.
 const RAFT_MAILBOX: usize = 8_192;
@@ -58,6 +64,9 @@ const READER_MAILBOX: usize = 4_096;
 const READERS: u32 = 2;
 /// Questions of other nodes, which are answered beside those of people.
 const STATE_MAILBOX: usize = 64;
+const SEARCH_MAILBOX: usize = 1_024;
+/// One says as much as many.
+const GROWN_MAILBOX: usize = 1;
 const FETCH_MAILBOX: usize = 64;
 const WATCH_MAILBOX: usize = 64;
 const HASHERS: usize = 2;
@@ -147,6 +156,7 @@ pub async fn start_node(
     mut store: Store,
     gate: &Gate,
     peer_edge: &PeerEdge,
+    peer_thread: &ArbiterHandle,
 ) -> anyhow::Result<RunningNode> {
     let opened = start_store(&mut store).await?;
     let (own, cluster) = (opened.raft_id, opened.cluster.clone());
@@ -172,8 +182,10 @@ pub async fn start_node(
 
     let reader = Reader::start(store.path(), READERS, damaged.clone())?;
     let readers = Seat::new(metrics, "reader", READER_MAILBOX);
-    let state_reader = Reader::start(store.path(), 1, damaged)?;
+    let state_reader = Reader::start(store.path(), 1, damaged.clone())?;
     let state_readers = Seat::new(metrics, "state_reader", STATE_MAILBOX);
+    let config = IndexerConfig { data_dir: settings.node.data_dir.clone(), chat: store.path().to_owned() };
+    let indexer = Indexer::new(config, damaged, metrics).start_on_own_thread();
     let hub = Hub::new(opened.at, directory.clone()).start();
     let hub = Hub::ports(&hub, metrics);
     listeners.peers.subscribe(hub.peers.clone());
@@ -181,7 +193,8 @@ pub async fn start_node(
     listeners.replaced.subscribe(hub.replaced.clone());
     listeners.role.subscribe(hub.role.clone());
     listeners.link_state.subscribe(hub.link_state.clone());
-    let consensus = start_consensus(Parts {
+    let boot = opened.boot;
+    let parts = Parts {
         store,
         opened,
         settings: settings.raft.clone(),
@@ -191,12 +204,25 @@ pub async fn start_node(
         tables_at: state_readers.port(state_reader.clone().recipient()),
         data_dir: settings.node.data_dir.clone(),
         reserve_mb: settings.disk.reserve_mb,
+        grown: Seat::new(metrics, "indexer", GROWN_MAILBOX).port(indexer.clone().recipient()),
         listeners,
         directory: tell_directory,
         roll: tell_roll,
         metrics: metrics.clone(),
-    })
-    .await?;
+    };
+    let consensus = start_consensus(parts, peer_thread).await?;
+
+    let files = files::start(files::Parts {
+        settings,
+        asking: Asking { secret: secret.clone(), cluster: cluster.clone(), own, boot },
+        reader: &reader,
+        readers: &readers,
+        state_reader: &state_reader,
+        state_readers: &state_readers,
+        barrier: &consensus.read_barrier,
+        roll: &roll,
+        metrics,
+    })?;
 
     let ports = SessionPorts {
         propose: consensus.propose.clone(),
@@ -209,12 +235,20 @@ pub async fn start_node(
         users: readers.port(reader.clone().recipient()),
         rooms: readers.port(reader.clone().recipient()),
         members: readers.port(reader.clone().recipient()),
+        versions: readers.port(reader.clone().recipient()),
+        search: Seat::new(metrics, "indexer", SEARCH_MAILBOX).port(indexer.recipient()),
+        sessions: readers.port(reader.clone().recipient()),
+        invites: readers.port(reader.clone().recipient()),
+        link_of: readers.port(reader.clone().recipient()),
+        registration: readers.port(reader.clone().recipient()),
         passwords: Passwords::open(HASHERS, metrics),
         typing: hub.typing.clone(),
         online: hub.online.clone(),
         surroundings: hub.surroundings.clone(),
+        files: files.sessions,
     };
     let executor = Executor::new(ports, session_settings(settings), directory.clone());
+    let appointing = Arc::clone(&executor);
     let inside = gate::Inside {
         executor,
         standing: consensus.standing.clone(),
@@ -222,6 +256,7 @@ pub async fn start_node(
         hub: hub.clone(),
         directory: directory.clone(),
         ping_every: PING_EVERY,
+        files: files.people,
     };
     let inside = Arc::new(inside);
     gate.open(Arc::clone(&inside));
@@ -243,10 +278,15 @@ pub async fn start_node(
             barrier: consensus.read_barrier.clone(),
             tables_at: state_readers.port(state_reader.clone().recipient()),
         },
+        files: files.peers,
         state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
             Box::pin(async move { cluster_answer(&inside).await })
+        }),
+        appoint: Arc::new(move |name| {
+            let executor = Arc::clone(&appointing);
+            Box::pin(async move { executor.appoint(&name).await })
         }),
     });
     let Consensus { step_down, retire, .. } = consensus;
@@ -289,7 +329,7 @@ fn session_settings(settings: &Settings) -> SessionSettings {
             messages_per_second: limits.messages_per_second,
             logins_per_minute: limits.logins_per_minute,
         },
-        registration_open: settings.accounts.registration == Registration::Open,
+        registration: settings.accounts.registration,
         first_is_admin: settings.is_loopback_only(),
         heartbeat_ms: u64::try_from(PING_EVERY.as_millis()).unwrap_or(u64::MAX),
     }
@@ -335,21 +375,22 @@ pub struct Parts {
     pub tables_at: Port<TablesAt>,
     pub data_dir: PathBuf,
     pub reserve_mb: u64,
+    pub grown: Port<Grown>,
     pub listeners: Listeners,
     pub directory: watch::Sender<Arc<Directory>>,
     pub roll: watch::Sender<Arc<Roll>>,
     pub metrics: Metrics,
 }
 
-/// Starts `RaftNode`, its links on the same thread, and `Storage` on one of its own.
+/// Starts `RaftNode` and its links on the thread that serves the other nodes, and `Storage` on one of its
+/// own. What a peer brings is then stepped, and what comes of it sent, without waking another thread.
 ///
 /// # Errors
 /// When Raft refuses what the disk holds, or a peer's address cannot be used.
-pub async fn start_consensus(parts: Parts) -> anyhow::Result<Consensus> {
+pub async fn start_consensus(parts: Parts, thread: &ArbiterHandle) -> anyhow::Result<Consensus> {
     let (done, started) = oneshot::channel();
-    let arbiter = Arbiter::new();
     // RaftNode and the links name each other, so all are made on their thread, from the inside.
-    let spawned = arbiter.spawn_fn(move || {
+    let spawned = thread.spawn_fn(move || {
         let built = build(parts);
         let _stopping = done.send(built);
     });
@@ -426,6 +467,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
                 replaced: listeners.replaced.clone(),
                 counted: listeners.counted.clone(),
                 members,
+                grown: parts.grown,
             },
             &metrics,
         )

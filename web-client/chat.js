@@ -170,6 +170,11 @@ export class Chat {
     this.#hello();
   }
 
+  /** The page goes out of view, perhaps for good: what was read is told now. */
+  rest() {
+    if (this.#marks.size > 0) this.#flushMarks();
+  }
+
   /** The browser came online or into view. */
   wake() {
     this.#connection.probe();

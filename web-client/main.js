@@ -87,6 +87,7 @@ setInterval(() => {
 const wake = () => {
   if (document.visibilityState === "visible" && navigator.onLine) chat.wake();
 };
+document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && chat.rest());
 window.addEventListener("online", wake);
 window.addEventListener("pageshow", wake);
 document.addEventListener("visibilitychange", wake);

@@ -20,6 +20,8 @@ import { applyMessage, applyRead, keepQuoted, newRoom, takeHistory, trim, update
 
 const TYPING_SHOWN_MS = 5000;
 const EARLY_MESSAGES_MAX = 2000;
+/** Without a server for so long, nobody knows any more who is online. */
+const ALONE_MS = 3000;
 
 export class Store extends EventTarget {
   /** @type {User | null} */
@@ -47,6 +49,10 @@ export class Store extends EventTarget {
   rememberedEpoch = null;
   /** Who types where, until when. @type {Map<number, Map<string, number>>} */
   typing = new Map();
+  /** Whether no server has answered for a while. */
+  #alone = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #aloneTimer;
   /** Rooms that have changed since they were written down. @type {Set<number>} */
   touched = new Set();
   /** Messages of rooms whose `room` event has not come yet. @type {Message[]} */
@@ -81,6 +87,26 @@ export class Store extends EventTarget {
     }
     this.status = { ...this.status, ...change };
     this.tell("status");
+    if (this.status.phase === "connected") {
+      clearTimeout(this.#aloneTimer);
+      this.#aloneTimer = undefined;
+      this.#setAlone(false);
+    } else this.#aloneTimer ??= setTimeout(() => this.#setAlone(true), ALONE_MS);
+  }
+
+  /** @param {boolean} alone */
+  #setAlone(alone) {
+    if (alone === this.#alone) return;
+    this.#alone = alone;
+    this.tell("users");
+  }
+
+  /**
+   * Whether somebody is online, as far as a server says so.
+   * @param {string} name
+   */
+  isOnline(name) {
+    return !this.#alone && this.users.get(name)?.online === true;
   }
 
   /**

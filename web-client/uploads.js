@@ -115,7 +115,7 @@ export class Uploads extends EventTarget {
     this.#line = running.catch(() => undefined);
     upload.running = running;
     running.then(
-      (file) => Object.assign(upload, { file, sent: local.bytes, running: null }),
+      (file) => Object.assign(upload, { file, sent: local.bytes, problem: null, running: null }),
       (error) => Object.assign(upload, { problem: error instanceof Refusal ? error.problem : null, running: null }),
     ).finally(() => this.#tell());
     return running;
@@ -129,7 +129,7 @@ export class Uploads extends EventTarget {
     upload.blob ??= (await getBlob(local.id))?.blob ?? null;
     if (!upload.blob) throw refusal("not_found");
     for (let lost = 0; ; ) {
-      if (upload.stopped) throw refusal("not_found");
+      if (upload.stopped || !(await readable(upload.blob))) throw refusal("not_found");
       const url = this.#node.url();
       try {
         if (url) return await this.#sendTo(url, local, upload, upload.blob);
@@ -138,6 +138,9 @@ export class Uploads extends EventTarget {
         if (problem?.code === "not_found" && ++lost <= LOST_MAX) continue;
         // Without a good token this waits until somebody is logged in again, or goes.
         if (problem && !problem.retry && problem.code !== "unauthorized") throw error;
+        // It is tried again, and why it has to be is worth saying.
+        upload.problem = problem;
+        this.#tell();
       }
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
@@ -164,11 +167,14 @@ export class Uploads extends EventTarget {
         if (typeof answer.file === "string") return answer.file;
         offset = answer.offset;
         failures = 0;
+        upload.problem = null;
         this.#moved(upload, offset);
       } catch (error) {
         // The node still serves us, so it was this one piece: how far has it come?
         failures += 1;
-        if (failures > 3 || this.#node.url() !== url || (error instanceof Refusal && !error.problem.retry)) throw error;
+        const problem = error instanceof Refusal ? error.problem : null;
+        // A conflict is a piece whose answer was lost: it came twice.
+        if (failures > 3 || this.#node.url() !== url || (problem && !problem.retry && problem.code !== "conflict")) throw error;
         offset = (await this.#ask(url, "GET", path, null, {})).offset;
       }
     }
@@ -218,4 +224,17 @@ const refusal = (code) => new Refusal({ code, message: "", retry: false });
 function hashOf(answer) {
   if (typeof answer.file !== "string") throw refusal("internal");
   return answer.file;
+}
+
+/**
+ * A folder that was dropped is no file, and a file may change or go after it was chosen: then nothing of it can be read.
+ * @param {Blob} blob
+ */
+async function readable(blob) {
+  try {
+    await blob.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
 }

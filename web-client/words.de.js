@@ -20,6 +20,7 @@ export const words = {
     stopped: "Getrennt",
   },
   notice: {
+    label: "Verbindung",
     noMajority: "Die Mehrheit der Server antwortet nicht. Lesen geht; was Sie schreiben, wird gesendet, sobald sie wieder da ist.",
     lost: "Gerade antwortet kein Server. Was Sie schreiben, bleibt hier und wird gesendet, sobald einer wieder da ist.",
     stopped: "Der Server hat die Verbindung beendet und diese Seite gebeten, nicht von selbst wiederzukommen.",
@@ -101,6 +102,8 @@ export const words = {
     directText: (person) => `Zwischen Ihnen und ${person} wurde noch nichts geschrieben.`,
     loading: "Lädt …",
     gone: "Diesen Raum gibt es für Sie nicht",
+    joinText: "Ein öffentlicher Raum, in dem Sie noch nicht sind.",
+    join: "Diesem Raum beitreten",
     goneText: "Vielleicht war er privat, oder Sie haben ihn verlassen.",
     failed: "Die Nachrichten konnten nicht geladen werden.",
   },
@@ -282,6 +285,7 @@ export const words = {
   },
 
   problem: {
+    full: "Auf den Platten der Server ist kein Platz mehr. Wer diesen Chat betreibt, muss welchen schaffen; was Sie geschrieben haben, bleibt hier.",
     unavailable: "Die Mehrheit der Server antwortet gerade nicht. Versuchen Sie es gleich noch einmal.",
     timeout: "Es kam keine Antwort. Versuchen Sie es noch einmal: nichts geschieht doppelt.",
     rate_limited: "Das war dem Server zu schnell. Warten Sie einen Moment.",

@@ -25,6 +25,7 @@ export const words = {
     stopped: "Disconnected",
   },
   notice: {
+    label: "Connection",
     noMajority: "No majority of the servers answers. You can read; what you write is sent when they are back.",
     lost: "No server answers at the moment. What you write is kept here and sent when one is back.",
     stopped: "The server ended the connection and asked this page not to come back by itself.",
@@ -106,6 +107,8 @@ export const words = {
     directText: (/** @type {string} */ person) => `Nothing written yet between you and ${person}.`,
     loading: "Loading…",
     gone: "This room is not there for you",
+    joinText: "A public room that you are not in yet.",
+    join: "Join this room",
     goneText: "It may have been private, or you have left it.",
     failed: "The messages could not be loaded.",
   },
@@ -293,6 +296,7 @@ export const words = {
   },
 
   problem: {
+    full: "The servers' disks have no room for more. Whoever runs this chat must make some; what you wrote is kept here.",
     unavailable: "No majority of the servers answers right now. Try again in a moment.",
     timeout: "No answer came in time. Try again: nothing is done twice.",
     rate_limited: "That was too fast for the server. Wait a moment, then try again.",
@@ -313,6 +317,7 @@ export const words = {
 export function problemWords(problem) {
   const { conflict, bad_request, ...said } = words.problem;
   if (problem.code === "conflict") return conflict(problem.message);
+  if (problem.code === "unavailable" && /\bdisk|\bfull\b|files_total/.test(problem.message)) return said.full;
   if (problem.code === "bad_request") return bad_request(problem.message);
   return /** @type {Record<string, string>} */ (said)[problem.code] ?? said.other;
 }

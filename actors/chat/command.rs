@@ -8,11 +8,12 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::objects::RoomKind;
-use crate::ids::{Origin, RoomId, Seq};
+use super::objects::{Role, RoomKind};
+use super::tables::Registration;
+use crate::ids::{FileId, Origin, RoomId, Seq};
 
 /// The highest format level that this program reads and writes.
-pub const LEVEL: u8 = 1;
+pub const LEVEL: u8 = 2;
 /// The level that every program reads.
 pub const LEVEL_FIRST: u8 = 1;
 
@@ -38,6 +39,15 @@ pub enum Change {
         token_hash: TokenHash,
         /// The cluster listens on loopback only: its first account is its admin.
         first_is_admin: bool,
+        /// Of the invitation or create link that was shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link: Option<TokenHash>,
+        /// The node that asks lets nobody register, by its own settings.
+        #[serde(default, skip_serializing_if = "is_false")]
+        closed: bool,
+        /// By what program, as it said of itself. `None` until every member reads this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
     },
     /// A session for an account whose password the session's node has checked. Repeated under the id
     /// of an earlier login or registration it revokes that one's token and gives this.
@@ -47,6 +57,9 @@ pub enum Change {
         password_hash: String,
         /// What the request was: `register` (repeated) or `login`.
         op: LoginOp,
+        /// As for `Register`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
     },
     Logout {
         token_hash: TokenHash,
@@ -91,11 +104,21 @@ pub enum Change {
         text: String,
         reply_to: Option<Seq>,
     },
+    /// A send with files; the text may be empty.
+    SendFiles {
+        room: RoomId,
+        text: String,
+        reply_to: Option<Seq>,
+        files: Vec<Attached>,
+    },
     Edit {
         room: RoomId,
         seq: Seq,
         text: String,
         version: Option<u64>,
+        /// What it said before is kept as well. Level 2.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keep: bool,
     },
     Delete {
         room: RoomId,
@@ -111,6 +134,74 @@ pub enum Change {
         room: RoomId,
         seq: Seq,
     },
+    Mute {
+        room: RoomId,
+        on: bool,
+    },
+    SetProfile {
+        /// Empty: the name.
+        display: String,
+    },
+    EndSession {
+        session: Shown,
+    },
+    SetRole {
+        user: String,
+        role: Role,
+    },
+    SetDisabled {
+        user: String,
+        disabled: bool,
+    },
+    SetRegistration {
+        mode: Registration,
+    },
+    SetRoom {
+        room: RoomId,
+        name: Option<String>,
+        topic: Option<String>,
+    },
+    CreateInvite {
+        uses: u64,
+        hours: u64,
+        link: TokenHash,
+    },
+    RevokeInvite {
+        invite: Shown,
+    },
+    ResetPassword {
+        user: String,
+        link: TokenHash,
+    },
+    /// By whoever holds a reset link; the command's user is the one whom the link names.
+    SetPassword {
+        link: TokenHash,
+        new_hash: String,
+        /// As for `ChangePassword`.
+        request: RequestDigest,
+    },
+    /// By whoever runs the cluster: makes the command's user an admin, or, when there is no such account,
+    /// a link that creates it.
+    Appoint {
+        link: TokenHash,
+    },
+}
+
+/// The level of changes that came after the first version.
+const LEVEL_SECOND: u8 = 2;
+
+/// A file that a message is to hold. Its bytes are on the disks of a majority before it is proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attached {
+    pub file: FileId,
+    pub name: String,
+    /// How long it is, when it is `uploaded`; else the tables know.
+    pub bytes: u64,
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The sender uploaded it: some node has the record. If not, it must be one that the sender can see.
+    pub uploaded: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +213,8 @@ pub enum LoginOp {
 
 /// SHA-256 of a token; the token itself is told once and kept nowhere.
 pub type TokenHash = [u8; 32];
+/// The first bytes of a token's hash: by these a session or an invitation is named to people.
+pub type Shown = [u8; 8];
 /// The first half of a SHA-256 over what a request asks for.
 pub type RequestDigest = [u8; 16];
 
@@ -155,12 +248,24 @@ pub enum FormatError {
     Newer { found: u8 },
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// The name that people see of a token's hash.
+pub fn shown(token_hash: &TokenHash) -> Shown {
+    let mut shown = Shown::default();
+    shown.copy_from_slice(&token_hash[..8]);
+    shown
+}
+
 impl Change {
     /// The format level that a program must know to read this change.
     pub fn level(&self) -> u8 {
         match self {
-            Self::Register { .. }
-            | Self::Login { .. }
+            Self::Register { link: None, closed: false, agent: None, .. }
+            | Self::Login { agent: None, .. }
             | Self::Logout { .. }
             | Self::ChangePassword { .. }
             | Self::DeleteAccount { .. }
@@ -171,10 +276,46 @@ impl Change {
             | Self::Remove { .. }
             | Self::OpenDirect { .. }
             | Self::Send { .. }
-            | Self::Edit { .. }
+            | Self::Edit { keep: false, .. }
             | Self::Delete { .. }
             | Self::React { .. }
             | Self::MarkRead { .. } => LEVEL_FIRST,
+            Self::SendFiles { .. }
+            | Self::Edit { keep: true, .. }
+            | Self::Mute { .. }
+            | Self::Register { .. }
+            | Self::Login { .. }
+            | Self::SetProfile { .. }
+            | Self::EndSession { .. }
+            | Self::SetRole { .. }
+            | Self::SetDisabled { .. }
+            | Self::SetRegistration { .. }
+            | Self::SetRoom { .. }
+            | Self::CreateInvite { .. }
+            | Self::RevokeInvite { .. }
+            | Self::ResetPassword { .. }
+            | Self::SetPassword { .. }
+            | Self::Appoint { .. } => LEVEL_SECOND,
+        }
+    }
+
+    /// The same in the format of an earlier level, as far as that can say it: for while not every member
+    /// is known to read this one.
+    pub fn in_earlier_words(&self) -> Option<Self> {
+        match self {
+            Self::Edit { room, seq, text, version, keep: true } => {
+                let (text, version) = (text.clone(), *version);
+                Some(Self::Edit { room: *room, seq: *seq, text, version, keep: false })
+            }
+            // By what program is only nice to know.
+            Self::Register { agent: Some(_), .. } | Self::Login { agent: Some(_), .. } => {
+                let mut earlier = self.clone();
+                if let Self::Register { agent, .. } | Self::Login { agent, .. } = &mut earlier {
+                    *agent = None;
+                }
+                Some(earlier)
+            }
+            _ => None,
         }
     }
 
@@ -186,7 +327,11 @@ impl Change {
             | Self::DeleteAccount { .. }
             | Self::Logout { .. }
             | Self::Leave { .. }
-            | Self::MarkRead { .. } => false,
+            | Self::Mute { .. }
+            | Self::MarkRead { .. }
+            | Self::EndSession { .. }
+            | Self::SetDisabled { .. }
+            | Self::RevokeInvite { .. } => false,
             Self::Register { .. }
             | Self::Login { .. }
             | Self::ChangePassword { .. }
@@ -196,8 +341,17 @@ impl Change {
             | Self::Remove { .. }
             | Self::OpenDirect { .. }
             | Self::Send { .. }
+            | Self::SendFiles { .. }
             | Self::Edit { .. }
-            | Self::React { .. } => true,
+            | Self::React { .. }
+            | Self::SetProfile { .. }
+            | Self::SetRole { .. }
+            | Self::SetRegistration { .. }
+            | Self::SetRoom { .. }
+            | Self::CreateInvite { .. }
+            | Self::ResetPassword { .. }
+            | Self::SetPassword { .. }
+            | Self::Appoint { .. } => true,
         }
     }
 }
@@ -224,5 +378,39 @@ impl Batch {
             return Err(FormatError::Newer { found: batch.level });
         }
         Ok(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A login as the first programs wrote it, in their bytes.
+    #[test]
+    fn a_field_that_is_not_there_is_not_written() {
+        let login = |agent: Option<&str>| Command {
+            user: "ann".into(),
+            id: "1".into(),
+            change: Change::Login {
+                token_hash: [1; 32],
+                password_hash: "hash".into(),
+                op: LoginOp::Login,
+                agent: agent.map(str::to_owned),
+            },
+        };
+        let old = login(None);
+        assert_eq!(old.change.level(), LEVEL_FIRST);
+        let bytes = old.encode().unwrap();
+        assert!(
+            !bytes.windows(5).any(|part| part == b"agent"),
+            "earlier programs refuse a field they do not know"
+        );
+        assert_eq!(Command::decode(&bytes).unwrap(), old);
+
+        let new = login(Some("a phone"));
+        assert_eq!(new.change.level(), 2);
+        assert_eq!(Command::decode(&new.encode().unwrap()).unwrap(), new);
+        assert_eq!(new.change.in_earlier_words(), Some(old.change.clone()));
+        assert_eq!(old.change.in_earlier_words(), None);
     }
 }

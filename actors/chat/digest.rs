@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::command::{Change, Command, LoginOp, RequestDigest};
 use super::objects::{Message, Role, Room, RoomKind, User};
 use super::outcome::{Done, Outcome};
-use super::tables::{OutcomeRow, Row};
+use super::tables::{Bot, LinkKind, OutcomeRow, Row};
 
 /// Collects canonical bytes.
 pub struct Canon {
@@ -51,6 +51,14 @@ impl Canon {
         self.flag(number.is_some());
         if let Some(number) = number {
             self.number(number);
+        }
+        self
+    }
+
+    pub fn maybe_text(&mut self, text: Option<&str>) -> &mut Self {
+        self.flag(text.is_some());
+        if let Some(text) = text {
+            self.text(text);
         }
         self
     }
@@ -132,8 +140,11 @@ impl fmt::Display for RowsSum {
 pub fn of_request(command: &Command) -> RequestDigest {
     let mut canon = Canon::new("request");
     match &command.change {
-        Change::Register { display, .. } => {
+        Change::Register { display, link, .. } => {
             canon.text("register").text(&command.user).text(display);
+            if let Some(link) = link {
+                canon.bytes(link);
+            }
         }
         Change::Login { .. } => {
             canon.text("login");
@@ -168,7 +179,16 @@ pub fn of_request(command: &Command) -> RequestDigest {
         Change::Send { room, text, reply_to } => {
             canon.text("send").number(room.0).text(text).maybe(reply_to.map(|seq| seq.0));
         }
-        Change::Edit { room, seq, text, version } => {
+        // Not where the bytes were when it was asked: that differs from node to node.
+        Change::SendFiles { room, text, reply_to, files } => {
+            canon.text("send").number(room.0).text(text).maybe(reply_to.map(|seq| seq.0));
+            canon.number(files.len() as u64);
+            for file in files {
+                canon.text(&file.file.to_string()).text(&file.name);
+            }
+        }
+        // Whether the old text is kept is for the nodes to settle: the request is the same.
+        Change::Edit { room, seq, text, version, keep: _ } => {
             canon.text("edit").number(room.0).number(seq.0).text(text).maybe(*version);
         }
         Change::Delete { room, seqs } => {
@@ -182,6 +202,42 @@ pub fn of_request(command: &Command) -> RequestDigest {
         }
         Change::MarkRead { room, seq } => {
             canon.text("mark_read").number(room.0).number(seq.0);
+        }
+        Change::Mute { room, on } => {
+            canon.text("mute").number(room.0).flag(*on);
+        }
+        Change::SetProfile { display } => {
+            canon.text("set_profile").text(display);
+        }
+        Change::EndSession { session } => {
+            canon.text("end_session").bytes(session);
+        }
+        Change::SetRole { user, role } => {
+            canon.text("set_role").text(user).flag(*role == Role::Admin);
+        }
+        Change::SetDisabled { user, disabled } => {
+            canon.text("set_disabled").text(user).flag(*disabled);
+        }
+        Change::SetRegistration { mode } => {
+            canon.text("set_registration").text(mode.name());
+        }
+        Change::SetRoom { room, name, topic } => {
+            canon.text("set_room").number(room.0).maybe_text(name.as_deref()).maybe_text(topic.as_deref());
+        }
+        Change::CreateInvite { uses, hours, .. } => {
+            canon.text("create_invite").number(*uses).number(*hours);
+        }
+        Change::RevokeInvite { invite } => {
+            canon.text("revoke_invite").bytes(invite);
+        }
+        Change::ResetPassword { user, .. } => {
+            canon.text("reset_password").text(user);
+        }
+        Change::SetPassword { link, request, .. } => {
+            canon.text("set_password").bytes(link).bytes(request);
+        }
+        Change::Appoint { .. } => {
+            canon.text("appoint");
         }
     }
     half(canon)
@@ -201,13 +257,28 @@ fn kind_name(kind: RoomKind) -> &'static str {
     }
 }
 
+fn link_name(kind: LinkKind) -> &'static str {
+    match kind {
+        LinkKind::Create => "create",
+        LinkKind::Invite => "invite",
+        LinkKind::Reset => "reset",
+    }
+}
+
 impl Canon {
     /// Writes a whole row, with every field that is replicated.
     pub fn row(&mut self, row: &Row) -> &mut Self {
         match row {
             Row::User(row) => {
                 self.text("user").number(row.at.0).user(&row.seen()).text(&row.password_hash);
-                self.text(&row.created_by).bytes(&row.created_digest)
+                self.text(&row.created_by).bytes(&row.created_digest);
+                if row.disabled {
+                    self.text("disabled");
+                }
+                if let Some(Bot { owner, rights }) = &row.bot {
+                    self.text("bot").text(owner).texts(rights);
+                }
+                self
             }
             Row::Room(row) => {
                 self.text("room").number(row.at.0).number(row.room.0).text(&row.name);
@@ -224,10 +295,31 @@ impl Canon {
             }
             Row::Session(row) => {
                 self.text("session").number(row.at.0).bytes(&row.token_hash).text(&row.user).text(&row.id);
-                self.flag(row.op == LoginOp::Register).number(row.first_at.0).flag(row.ended)
+                self.flag(row.op == LoginOp::Register).number(row.first_at.0).flag(row.ended);
+                if row.time > 0 {
+                    self.number(row.time).text(&row.agent);
+                }
+                self
             }
             Row::Outcome(OutcomeRow { at, user, id, digest, outcome }) => {
                 self.text("outcome").number(at.0).text(user).text(id).bytes(digest).outcome(outcome)
+            }
+            Row::Mute(row) => {
+                self.text("mute").number(row.at.0).number(row.room.0).text(&row.user).flag(row.muted)
+            }
+            Row::Version(row) => {
+                self.text("version").number(row.at.0).number(row.room.0).number(row.seq.0);
+                self.number(row.version).text(&row.text).number(row.time).flag(row.gone)
+            }
+            Row::Link(row) => {
+                self.text("link").number(row.at.0).bytes(&row.token_hash).text(link_name(row.kind));
+                self.text(&row.name).text(&row.by).text(&row.id).number(row.until);
+                self.number(row.uses).number(row.used).flag(row.revoked)
+            }
+            Row::Setting(row) => self.text("setting").number(row.at.0).text(&row.key).text(&row.value),
+            Row::Attachment(row) => {
+                self.text("attachment").number(row.at.0).bytes(&row.file.0).number(row.room.0);
+                self.number(row.seq.0).number(row.bytes).flag(row.gone)
             }
         }
     }
@@ -246,7 +338,7 @@ impl Canon {
         }
         self.number(message.files.len() as u64);
         for file in &message.files {
-            self.text(&file.file).text(&file.name).number(file.bytes).text(&file.kind);
+            self.text(&file.file.to_string()).text(&file.name).number(file.bytes).text(&file.kind);
         }
         self
     }
@@ -264,6 +356,11 @@ impl Canon {
             Done::Room(room) => self.text("room").room(room),
             Done::Sent { seq, time } => self.text("sent").number(seq.0).number(*time),
             Done::Edited { version } => self.text("edited").number(*version),
+            Done::User(user) => {
+                self.text("now").user(user);
+                self.flag(user.disabled).flag(user.bot)
+            }
+            Done::Link { until } => self.text("link").number(*until),
             Done::Marked { id } => self.text("marked").text(id),
         }
     }
@@ -280,8 +377,9 @@ impl Canon {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::command::LoginOp;
-    use crate::ids::{RoomId, Seq};
+    use crate::chat::command::{Attached, LoginOp};
+    use crate::chat::tables::Registration;
+    use crate::ids::{FileId, RoomId, Seq};
 
     fn of(change: Change) -> RequestDigest {
         of_request(&Command { user: "ann".into(), id: "1".into(), change })
@@ -293,21 +391,77 @@ mod tests {
             password_hash: password_hash.into(),
             token_hash: [token; 32],
             first_is_admin: false,
+            link: None,
+            closed: false,
+            agent: None,
         }
+    }
+
+    fn attached(number: u8, name: &str, uploaded: bool) -> Attached {
+        let kind = "text/plain".to_owned();
+        Attached { file: FileId([number; 32]), name: name.into(), bytes: 5, kind, uploaded }
+    }
+
+    #[test]
+    fn where_bytes_were_makes_no_difference() {
+        let send = |file: Attached| Change::SendFiles {
+            room: RoomId(1),
+            text: String::new(),
+            reply_to: None,
+            files: vec![file],
+        };
+        let elsewhere = Attached { bytes: 0, ..attached(1, "a", false) };
+        assert_eq!(of(send(attached(1, "a", true))), of(send(elsewhere)));
     }
 
     #[test]
     fn what_a_session_salts_or_draws_makes_no_difference() {
         assert_eq!(of(register("Ann", "a", 1)), of(register("Ann", "b", 2)));
         assert_ne!(of(register("Ann", "a", 1)), of(register("Anna", "a", 1)));
-        let login = |hash: &str, op| Change::Login { token_hash: [1; 32], password_hash: hash.into(), op };
+        let login = |hash: &str, op| Change::Login {
+            token_hash: [1; 32],
+            password_hash: hash.into(),
+            op,
+            agent: None,
+        };
         assert_eq!(of(login("a", LoginOp::Login)), of(login("b", LoginOp::Login)));
+    }
+
+    #[test]
+    fn what_was_added_counts_only_when_it_is_there() {
+        let mut with_link = register("Ann", "a", 1);
+        if let Change::Register { link, closed, agent, .. } = &mut with_link {
+            (*closed, *agent) = (true, Some("x".into()));
+            *link = Some([1; 32]);
+        }
+        assert_ne!(of(with_link.clone()), of(register("Ann", "a", 1)));
+        if let Change::Register { link, .. } = &mut with_link {
+            *link = None;
+        }
+        assert_eq!(of(with_link), of(register("Ann", "a", 1)));
+        let invite = |link| Change::CreateInvite { uses: 1, hours: 1, link: [link; 32] };
+        assert_eq!(of(invite(1)), of(invite(2)));
+    }
+
+    #[test]
+    fn an_edit_is_the_same_request_whether_the_old_text_is_kept_or_not() {
+        let edit =
+            |keep| Change::Edit { room: RoomId(1), seq: Seq(2), text: "a".into(), version: None, keep };
+        assert_eq!(of(edit(true)), of(edit(false)));
+        assert_eq!(edit(true).in_earlier_words(), Some(edit(false)));
+        assert_eq!(edit(false).in_earlier_words(), None);
     }
 
     #[test]
     fn every_field_counts_and_none_runs_into_the_next() {
         let (room, seq) = (RoomId(1), Seq(2));
         let send = |text: &str, reply_to| Change::Send { room, text: text.into(), reply_to };
+        let files = |text: &str, files: &[(u8, &str)]| Change::SendFiles {
+            room,
+            text: text.into(),
+            reply_to: None,
+            files: files.iter().map(|&(number, name)| attached(number, name, true)).collect(),
+        };
         let create = |name: &str, topic: &str| Change::CreateRoom {
             name: name.into(),
             kind: RoomKind::Public,
@@ -326,13 +480,38 @@ mod tests {
             Change::Invite { room, user: "bob".into() },
             Change::Remove { room, user: "bob".into() },
             Change::OpenDirect { users: vec!["ann".into(), "bob".into()] },
-            Change::Edit { room, seq, text: "a".into(), version: None },
-            Change::Edit { room, seq, text: "a".into(), version: Some(1) },
+            Change::Edit { room, seq, text: "a".into(), version: None, keep: true },
+            Change::Edit { room, seq, text: "a".into(), version: Some(1), keep: true },
             Change::Delete { room, seqs: vec![seq] },
             Change::Delete { room, seqs: vec![seq, seq] },
             Change::React { room, seq, emoji: "+".into(), on: true },
             Change::React { room, seq, emoji: "+".into(), on: false },
             Change::MarkRead { room, seq },
+            Change::Mute { room, on: true },
+            Change::Mute { room, on: false },
+            Change::SetProfile { display: "a".into() },
+            Change::EndSession { session: [1; 8] },
+            Change::RevokeInvite { invite: [1; 8] },
+            Change::SetRole { user: "bob".into(), role: Role::Admin },
+            Change::SetRole { user: "bob".into(), role: Role::Member },
+            Change::SetDisabled { user: "bob".into(), disabled: true },
+            Change::SetDisabled { user: "bob".into(), disabled: false },
+            Change::SetRegistration { mode: Registration::Open },
+            Change::SetRegistration { mode: Registration::Closed },
+            Change::SetRoom { room, name: Some("a".into()), topic: None },
+            Change::SetRoom { room, name: None, topic: Some("a".into()) },
+            Change::SetRoom { room, name: Some("a".into()), topic: Some(String::new()) },
+            Change::CreateInvite { uses: 1, hours: 2, link: [1; 32] },
+            Change::CreateInvite { uses: 2, hours: 1, link: [1; 32] },
+            Change::ResetPassword { user: "bob".into(), link: [1; 32] },
+            Change::SetPassword { link: [1; 32], new_hash: "a".into(), request: [1; 16] },
+            Change::SetPassword { link: [2; 32], new_hash: "a".into(), request: [1; 16] },
+            Change::SetPassword { link: [1; 32], new_hash: "a".into(), request: [2; 16] },
+            Change::Appoint { link: [1; 32] },
+            files("a", &[(1, "b")]),
+            files("a", &[(1, "c")]),
+            files("a", &[(2, "b")]),
+            files("a", &[(1, "b"), (1, "b")]),
         ];
         for (i, one) in all.iter().enumerate() {
             for (j, other) in all.iter().enumerate() {

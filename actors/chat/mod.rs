@@ -8,6 +8,7 @@
 //! - [`batch`]: all commands of one Raft entry.
 //! - [`digest`]: canonical bytes, by which requests and replicas are compared.
 //! - [`rules`]: the form of names, texts and ids.
+//! - [`mentions`]: whom a text mentions.
 //! - [`model`]: the tables in memory, for the simulation and as the measure of the SQL store.
 //! - [`script`]: random but meaningful commands from a seed.
 
@@ -15,6 +16,7 @@ pub mod apply;
 pub mod batch;
 pub mod command;
 pub mod digest;
+pub mod mentions;
 pub mod model;
 pub mod objects;
 pub mod outcome;

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use super::command::TokenHash;
+use super::command::{Shown, TokenHash, shown};
 use super::digest;
-use super::objects::RoomKind;
-use super::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow};
-use crate::ids::{At, RoomId, Seq};
+use super::objects::{Role, RoomKind};
+use super::tables::{
+    AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row,
+    SessionRow, SettingRow, Tables, UserRow, VersionRow,
+};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 /// All rows of one replica. A clone is a copy of its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +23,11 @@ pub struct Model {
     messages: BTreeMap<(RoomId, Seq), MessageRow>,
     sessions: BTreeMap<TokenHash, SessionRow>,
     outcomes: BTreeMap<(String, String), OutcomeRow>,
+    mutes: BTreeMap<(RoomId, String), MuteRow>,
+    versions: BTreeMap<(RoomId, Seq, u64), VersionRow>,
+    links: BTreeMap<TokenHash, LinkRow>,
+    settings: BTreeMap<String, SettingRow>,
+    attachments: BTreeMap<(FileId, RoomId, Seq), AttachmentRow>,
     /// What finds rows by other than their key; derived.
     room_names: BTreeMap<(bool, String), RoomId>,
     message_ids: BTreeMap<(String, String), (RoomId, Seq)>,
@@ -41,6 +49,11 @@ impl Model {
         let messages = self.messages.values().cloned().map(Row::Message);
         let sessions = self.sessions.values().cloned().map(Row::Session);
         let outcomes = self.outcomes.values().cloned().map(Row::Outcome);
+        let mutes = self.mutes.values().cloned().map(Row::Mute);
+        let versions = self.versions.values().cloned().map(Row::Version);
+        let links = self.links.values().cloned().map(Row::Link);
+        let settings = self.settings.values().cloned().map(Row::Setting);
+        let attachments = self.attachments.values().cloned().map(Row::Attachment);
         users
             .chain(rooms)
             .chain(members)
@@ -48,6 +61,11 @@ impl Model {
             .chain(messages)
             .chain(sessions)
             .chain(outcomes)
+            .chain(mutes)
+            .chain(versions)
+            .chain(links)
+            .chain(settings)
+            .chain(attachments)
             .collect()
     }
 
@@ -67,6 +85,11 @@ impl Model {
                 Row::Message(row) => self.insert_message(row),
                 Row::Session(row) => self.insert_session(row),
                 Row::Outcome(row) => self.insert_outcome(row),
+                Row::Mute(row) => self.insert_mute(row),
+                Row::Version(row) => self.insert_version(row),
+                Row::Link(row) => self.insert_link(row),
+                Row::Setting(row) => self.insert_setting(row),
+                Row::Attachment(row) => self.insert_attachment(row),
             }
         }
         self.at = self.at.max(at);
@@ -82,7 +105,14 @@ impl Model {
     }
 
     fn insert_room(&mut self, row: &RoomRow) {
-        self.room_names.insert((row.kind == RoomKind::Direct, row.name.clone()), row.room);
+        let named = |row: &RoomRow| (row.kind == RoomKind::Direct, row.name.clone());
+        // A name that was given up may be another room's by now.
+        if let Some(before) = self.rooms.get(&row.room).map(named)
+            && self.room_names.get(&before) == Some(&row.room)
+        {
+            self.room_names.remove(&before);
+        }
+        self.room_names.insert(named(row), row.room);
         self.rooms.insert(row.room, row.clone());
     }
 
@@ -115,6 +145,32 @@ impl Model {
     fn insert_outcome(&mut self, row: &OutcomeRow) {
         self.outcomes.insert((row.user.clone(), row.id.clone()), row.clone());
     }
+
+    fn insert_mute(&mut self, row: &MuteRow) {
+        self.mutes.insert((row.room, row.user.clone()), row.clone());
+    }
+
+    fn insert_version(&mut self, row: &VersionRow) {
+        self.versions.insert((row.room, row.seq, row.version), row.clone());
+    }
+
+    fn insert_link(&mut self, row: &LinkRow) {
+        self.links.insert(row.token_hash, row.clone());
+    }
+
+    fn insert_setting(&mut self, row: &SettingRow) {
+        self.settings.insert(row.key.clone(), row.clone());
+    }
+
+    fn insert_attachment(&mut self, row: &AttachmentRow) {
+        self.attachments.insert((row.file, row.room, row.seq), row.clone());
+    }
+
+    /// Where a file is or was.
+    fn places_of(&self, file: FileId) -> impl Iterator<Item = &AttachmentRow> {
+        let from = (file, RoomId(0), Seq(0));
+        self.attachments.range(from..).map(|(_, row)| row).take_while(move |row| row.file == file)
+    }
 }
 
 impl Tables for Model {
@@ -135,6 +191,11 @@ impl Tables for Model {
 
     fn any_user(&mut self) -> Result<bool, Infallible> {
         Ok(!self.users.is_empty())
+    }
+
+    fn another_admin(&mut self, name: &str) -> Result<bool, Infallible> {
+        let is_other = |row: &UserRow| row.role == Role::Admin && row.is_active() && row.name != name;
+        Ok(self.users.values().any(is_other))
     }
 
     fn put_user(&mut self, row: &UserRow) -> Result<(), Infallible> {
@@ -229,6 +290,83 @@ impl Tables for Model {
 
     fn put_outcome(&mut self, row: &OutcomeRow) -> Result<(), Infallible> {
         self.insert_outcome(row);
+        Ok(())
+    }
+
+    fn mute(&mut self, room: RoomId, user: &str) -> Result<Option<MuteRow>, Infallible> {
+        Ok(self.mutes.get(&(room, user.to_owned())).cloned())
+    }
+
+    fn put_mute(&mut self, row: &MuteRow) -> Result<(), Infallible> {
+        self.insert_mute(row);
+        Ok(())
+    }
+
+    fn versions(&mut self, room: RoomId, seq: Seq) -> Result<Vec<VersionRow>, Infallible> {
+        let rows = self.versions.range((room, seq, 0)..(room, seq.next(), 0));
+        Ok(rows.map(|(_, row)| row.clone()).collect())
+    }
+
+    fn version(&mut self, room: RoomId, seq: Seq, version: u64) -> Result<Option<VersionRow>, Infallible> {
+        Ok(self.versions.get(&(room, seq, version)).cloned())
+    }
+
+    fn put_version(&mut self, row: &VersionRow) -> Result<(), Infallible> {
+        self.insert_version(row);
+        Ok(())
+    }
+
+    fn link(&mut self, token_hash: &TokenHash) -> Result<Option<LinkRow>, Infallible> {
+        Ok(self.links.get(token_hash).cloned())
+    }
+
+    fn link_by_id(&mut self, by: &str, id: &str) -> Result<Option<LinkRow>, Infallible> {
+        let made = self.links.values().filter(|row| row.by == by && row.id == id);
+        Ok(made.max_by_key(|row| row.at).cloned())
+    }
+
+    fn links_shown(&mut self, by: &Shown) -> Result<Vec<LinkRow>, Infallible> {
+        Ok(self.links.values().filter(|row| shown(&row.token_hash) == *by).cloned().collect())
+    }
+
+    fn links_for(&mut self, kind: LinkKind, name: &str) -> Result<Vec<LinkRow>, Infallible> {
+        let good = |row: &&LinkRow| !row.revoked && row.used < row.uses;
+        let found = self.links.values().filter(|row| row.kind == kind && row.name == name).filter(good);
+        let mut rows: Vec<_> = found.cloned().collect();
+        rows.sort_by_key(|row| row.at);
+        Ok(rows)
+    }
+
+    fn put_link(&mut self, row: &LinkRow) -> Result<(), Infallible> {
+        self.insert_link(row);
+        Ok(())
+    }
+
+    fn setting(&mut self, key: &str) -> Result<Option<SettingRow>, Infallible> {
+        Ok(self.settings.get(key).cloned())
+    }
+
+    fn put_setting(&mut self, row: &SettingRow) -> Result<(), Infallible> {
+        self.insert_setting(row);
+        Ok(())
+    }
+
+    fn attachment(
+        &mut self,
+        file: FileId,
+        room: RoomId,
+        seq: Seq,
+    ) -> Result<Option<AttachmentRow>, Infallible> {
+        Ok(self.attachments.get(&(file, room, seq)).cloned())
+    }
+
+    fn file_seen_by(&mut self, user: &str, file: FileId) -> Result<Option<u64>, Infallible> {
+        let is_in = |room| self.members.get(&(room, user.to_owned())).is_some_and(|row| row.member);
+        Ok(self.places_of(file).find(|row| !row.gone && is_in(row.room)).map(|row| row.bytes))
+    }
+
+    fn put_attachment(&mut self, row: &AttachmentRow) -> Result<(), Infallible> {
+        self.insert_attachment(row);
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +27,17 @@ pub struct User {
     pub display: String,
     pub role: Role,
     pub deleted: bool,
+    /// An admin shut it out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disabled: bool,
+    /// A program, not a person.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bot: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A room as one user sees it.
@@ -66,9 +77,18 @@ pub struct Message {
     pub files: Vec<File>,
 }
 
+/// What a message said once, or says now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Version {
+    pub version: u64,
+    pub text: String,
+    /// When it was written, in Unix milliseconds.
+    pub time: u64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
-    pub file: String,
+    pub file: FileId,
     pub name: String,
     pub bytes: u64,
     #[serde(rename = "type")]
@@ -81,9 +101,25 @@ pub struct File {
 pub enum Event {
     Message(Message),
     Room(Room),
-    Member { at: At, room: RoomId, user: String, member: bool },
+    Member {
+        at: At,
+        room: RoomId,
+        user: String,
+        member: bool,
+    },
     User(UserEvent),
-    Read { at: At, room: RoomId, user: String, seq: Seq },
+    Read {
+        at: At,
+        room: RoomId,
+        user: String,
+        seq: Seq,
+    },
+    /// To the user's own sessions only.
+    Mute {
+        at: At,
+        room: RoomId,
+        muted: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -99,7 +135,7 @@ impl Event {
             Self::Message(message) => message.at,
             Self::Room(room) => room.at,
             Self::User(event) => event.at,
-            Self::Member { at, .. } | Self::Read { at, .. } => *at,
+            Self::Member { at, .. } | Self::Read { at, .. } | Self::Mute { at, .. } => *at,
         }
     }
 }

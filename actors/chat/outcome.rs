@@ -32,6 +32,13 @@ pub enum Done {
     Edited {
         version: u64,
     },
+    /// An account as it is now: `set_profile` and what admins do to one.
+    User(User),
+    /// A link was made; its token is told by whoever drew it.
+    Link {
+        /// Unix milliseconds.
+        until: u64,
+    },
     /// `mark_read`, by the request of this id.
     Marked {
         id: String,

@@ -3,8 +3,9 @@
 //! A check gives back the value as it is to be stored, or a refusal that says what is wrong and what to
 //! do. Apply checks none of this again: it must not depend on settings or on Unicode tables.
 
+use super::command::Shown;
 use super::outcome::{Code, Refusal};
-use crate::ids::{RoomId, Seq};
+use crate::ids::{FileId, NotAFileId, RoomId, Seq};
 
 pub const ID_CHARS_MAX: usize = 64;
 pub const NAME_CHARS_MAX: usize = 32;
@@ -16,11 +17,22 @@ pub const TOPIC_CHARS_MAX: usize = 256;
 /// Some emoji are long: a couple with two skin tones takes 35 bytes.
 pub const EMOJI_BYTES_MAX: usize = 64;
 pub const SEQS_MAX: usize = 100;
+/// Files of one message.
+pub const FILES_MAX: usize = 20;
 /// The most others that a direct conversation is opened with.
 pub const DIRECT_OTHERS_MAX: usize = 8;
 pub const PAGE_DEFAULT: usize = 50;
 pub const PAGE_MAX: usize = 200;
+pub const FOUND_DEFAULT: usize = 20;
+pub const FOUND_MAX: usize = 100;
+pub const SOUGHT_CHARS_MAX: usize = 256;
 pub const PATTERN_CHARS_MAX: usize = 128;
+/// How often an invitation may be used, at most.
+pub const USES_MAX: u64 = 1_000;
+/// How long an invitation is good, when nothing is said, and at most: a week, a year.
+pub const INVITE_HOURS: u64 = 7 * 24;
+pub const INVITE_HOURS_MAX: u64 = 366 * 24;
+pub const AGENT_CHARS_MAX: usize = 160;
 /// Numbers stay below what JSON readers hold exactly.
 const NUMBER_MAX: u64 = (1 << 53) - 1;
 
@@ -76,6 +88,35 @@ pub fn text(text: &str, message_bytes: usize) -> Checked<()> {
     check(!text.chars().all(char::is_whitespace), "text must not be empty or only white space")
 }
 
+/// How often an invitation may be used, and for how many hours.
+pub fn invite(uses: Option<u64>, hours: Option<u64>) -> Checked<(u64, u64)> {
+    let (uses, hours) = (uses.unwrap_or(1), hours.unwrap_or(INVITE_HOURS));
+    check((1..=USES_MAX).contains(&uses), "uses must be a whole number from 1 to 1000")?;
+    check((1..=INVITE_HOURS_MAX).contains(&hours), "hours must be a whole number from 1 to 8784")?;
+    Ok((uses, hours))
+}
+
+/// What a session or an invitation is named by.
+pub fn shown(text: &str, otherwise: &str) -> Checked<Shown> {
+    let mut shown = Shown::default();
+    check(hex::decode_to_slice(text, &mut shown).is_ok(), otherwise)?;
+    Ok(shown)
+}
+
+/// What a program says of itself, made fit to be shown: never refused.
+pub fn agent(said: &str) -> String {
+    said.chars().filter(|c| !breaks_a_line(*c)).take(AGENT_CHARS_MAX).collect()
+}
+
+/// A message's text beside files: it may be empty.
+pub fn caption(text: &str, message_bytes: usize) -> Checked<()> {
+    if text.is_empty() { Ok(()) } else { self::text(text, message_bytes) }
+}
+
+pub fn file(file: &str) -> Checked<FileId> {
+    file.parse().map_err(|error: NotAFileId| Refusal::new(Code::BadRequest, error.to_string()))
+}
+
 pub fn emoji(emoji: &str) -> Checked<()> {
     let blank = |c: char| c.is_whitespace() || c.is_control();
     let fits = (1..=EMOJI_BYTES_MAX).contains(&emoji.len()) && !emoji.contains(blank);
@@ -112,10 +153,21 @@ pub fn direct_users(asker: &str, others: &[String]) -> Checked<Vec<String>> {
 
 /// How many are asked for: 50 when nothing is said, else clamped to 1 to 200.
 pub fn limit(asked: Option<i64>) -> usize {
-    match asked {
-        None => PAGE_DEFAULT,
-        Some(asked) => usize::try_from(asked.max(1)).unwrap_or(PAGE_MAX).min(PAGE_MAX),
-    }
+    clamped(asked, PAGE_DEFAULT, PAGE_MAX)
+}
+
+/// The same for a search: 20, and 1 to 100.
+pub fn search_limit(asked: Option<i64>) -> usize {
+    clamped(asked, FOUND_DEFAULT, FOUND_MAX)
+}
+
+fn clamped(asked: Option<i64>, otherwise: usize, max: usize) -> usize {
+    asked.map_or(otherwise, |asked| usize::try_from(asked.max(1)).unwrap_or(max).min(max))
+}
+
+/// What is looked for.
+pub fn sought(text: &str) -> Checked<()> {
+    check(text.chars().count() <= SOUGHT_CHARS_MAX, "text must be at most 256 characters")
 }
 
 /// The `match` of a list.
@@ -236,6 +288,31 @@ mod tests {
     }
 
     #[test]
+    fn invitations_and_what_they_are_named_by() {
+        assert_eq!(invite(None, None).unwrap(), (1, 168));
+        assert_eq!(invite(Some(1_000), Some(8_784)).unwrap(), (1_000, 8_784));
+        for (uses, hours) in [(0, 1), (1_001, 1), (1, 0), (1, 8_785)] {
+            assert!(invite(Some(uses), Some(hours)).is_err());
+        }
+        assert_eq!(shown("00ff00ff00ff0102", "").unwrap(), [0, 255, 0, 255, 0, 255, 1, 2]);
+        table(|input| shown(input, "no"), &[("", false), ("00ff", false), ("00ff00ff00ff010g", false)]);
+    }
+
+    #[test]
+    fn what_a_program_says_of_itself_is_cut() {
+        assert_eq!(agent("a\nb\u{202e}c"), "abc");
+        assert_eq!(agent(&"é".repeat(200)).chars().count(), AGENT_CHARS_MAX);
+    }
+
+    #[test]
+    fn files_and_what_stands_beside_them() {
+        let good = "0123456789abcdefABCDEF".repeat(3)[..64].to_owned();
+        table(file, &[(&good, true), (&good[1..], false), (&"g".repeat(64), false), ("", false)]);
+        assert_eq!(file(&good).unwrap().to_string(), good.to_lowercase());
+        table(|input| caption(input, 8), &[("", true), ("a", true), (" ", false), ("123456789", false)]);
+    }
+
+    #[test]
     fn emojis() {
         let rows = [("👍", true), ("👩🏽‍❤️‍💋‍👨🏿", true), ("+1", true), ("", false), (" ", false), ("a\n", false)];
         table(emoji, &rows);
@@ -271,6 +348,10 @@ mod tests {
             assert_eq!(limit(asked), given);
         }
         assert_eq!(limit(Some(i64::MAX)), 200);
+        for (asked, given) in [(None, 20), (Some(0), 1), (Some(7), 7), (Some(101), 100)] {
+            assert_eq!(search_limit(asked), given);
+        }
+        assert!(sought(&"é".repeat(256)).is_ok() && sought(&"é".repeat(257)).is_err());
     }
 
     #[test]

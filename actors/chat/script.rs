@@ -2,16 +2,25 @@
 //! themselves, and ask for what they may not. For tests and the simulation.
 
 use super::apply::apply;
-use super::command::{Change, Command, LoginOp};
+use super::command::{Attached, Change, Command, LoginOp, TokenHash, shown};
 use super::model::Model;
-use super::objects::RoomKind;
-use super::tables::Tables;
-use crate::ids::{RoomId, Seq};
+use super::objects::{Role, RoomKind};
+use super::tables::{LinkKind, LinkRow, Registration, Row, Tables};
+use crate::ids::{FileId, RoomId, Seq};
 
 const NAMES: [&str; 10] = ["ann", "bob", "cleo", "dan", "eve", "fay", "gus", "hal", "ida", "joe"];
 const ROOMS: [&str; 6] = ["general", "random", "Straße", "ops", "日本", "a"];
-const TEXTS: [&str; 7] =
-    ["hello", "Grüße aus Köln", "日本語のメッセージ", "ok", "👍🏽", "two\nlines", "a'; --"];
+const TEXTS: [&str; 9] = [
+    "hello",
+    "Grüße aus Köln",
+    "日本語のメッセージ",
+    "ok",
+    "👍🏽",
+    "two\nlines",
+    "a'; --",
+    "@ann, @Bob.",
+    "cleo@bob.x @gus-",
+];
 const EMOJI: [&str; 4] = ["👍", "❤️", "🎉", "+1"];
 /// How many commands back a repeat may reach.
 const MEMORY: usize = 64;
@@ -98,12 +107,16 @@ impl Script {
             match &mut command.change {
                 Change::Register { .. } if self.dice.percent(50) => {
                     let op = LoginOp::Register;
-                    command.change = Change::Login { token_hash: token, password_hash: hash, op };
+                    command.change =
+                        Change::Login { token_hash: token, password_hash: hash, op, agent: None };
                 }
                 Change::Register { token_hash, .. } => *token_hash = token,
                 Change::Login { token_hash, password_hash, .. } => {
                     (*token_hash, *password_hash) = (token, hash);
                 }
+                Change::CreateInvite { link, .. }
+                | Change::ResetPassword { link, .. }
+                | Change::Appoint { link } => *link = token,
                 _ => {}
             }
         }
@@ -123,21 +136,31 @@ impl Script {
                 password_hash: format!("hash-{}", self.dice.next_u64()),
                 token_hash: self.token(),
                 first_is_admin: true,
+                link: self.dice.percent(30).then(|| self.link_token(user, LinkKind::Invite)),
+                closed: self.dice.percent(20),
+                agent: self.agent(),
             };
+        }
+        if self.dice.percent(12) {
+            return self.about_people(user);
         }
         let room = self.room(user);
         let seq = self.seq(room);
         let other = (*self.dice.pick(&NAMES)).to_owned();
         let text = format!("{} {}", self.dice.pick(&TEXTS), self.dice.below(3));
         match self.dice.below(100) {
-            0..30 => {
+            0..5 => {
+                let files = (0..=self.dice.below(2)).map(|_| self.file()).collect();
+                Change::SendFiles { room, text, reply_to: None, files }
+            }
+            5..30 => {
                 let reply_to = self.dice.percent(20).then_some(seq);
                 Change::Send { room, text, reply_to }
             }
             30..40 => {
                 let seq = self.own_seq(room, user).unwrap_or(seq);
                 let version = self.dice.percent(50).then(|| 1 + self.dice.below(3));
-                Change::Edit { room, seq, text, version }
+                Change::Edit { room, seq, text, version, keep: self.dice.percent(80) }
             }
             40..45 => {
                 let seq = |script: &mut Self| script.own_seq(room, user).unwrap_or(seq);
@@ -148,7 +171,8 @@ impl Script {
                 let emoji = (*self.dice.pick(&EMOJI)).to_owned();
                 Change::React { room, seq, emoji, on: self.dice.percent(65) }
             }
-            57..63 => Change::MarkRead { room, seq },
+            57..61 => Change::MarkRead { room, seq },
+            61..63 => Change::Mute { room, on: self.dice.percent(60) },
             63..70 => Change::Join { room },
             70..74 => Change::Leave { room },
             74..80 => Change::Invite { room, user: other },
@@ -167,6 +191,7 @@ impl Script {
                 token_hash: self.token(),
                 password_hash: self.hash_of(user),
                 op: LoginOp::Login,
+                agent: self.agent(),
             },
             95..97 => Change::Logout { token_hash: self.token_of(user) },
             97..99 => {
@@ -180,6 +205,77 @@ impl Script {
             _ if self.dice.percent(20) => Change::DeleteAccount { password_hash: self.hash_of(user) },
             _ => Change::Send { room, text, reply_to: None },
         }
+    }
+
+    /// What admins do, mostly asked by one.
+    fn about_people(&mut self, user: &str) -> Change {
+        let other = (*self.dice.pick(&NAMES)).to_owned();
+        let room = self.room(user);
+        let topic = format!("topic {}", self.dice.below(3));
+        match self.dice.below(100) {
+            0..15 => Change::SetProfile { display: self.dice.pick(&["", "Somebody", "Jemand"]).to_string() },
+            15..25 => Change::EndSession { session: shown(&self.token_of(user)) },
+            25..35 => {
+                let role = if self.dice.percent(60) { Role::Admin } else { Role::Member };
+                Change::SetRole { user: other, role }
+            }
+            // More often let in again than shut out: those who are can do nothing.
+            35..50 => Change::SetDisabled { user: other, disabled: self.dice.percent(15) },
+            50..58 => {
+                let mode = if self.dice.percent(70) { Registration::Open } else { Registration::Closed };
+                Change::SetRegistration { mode }
+            }
+            58..68 => {
+                let name = format!("{} {}", self.dice.pick(&ROOMS), self.dice.below(9));
+                let name = self.dice.percent(60).then_some(name);
+                Change::SetRoom { room, name, topic: self.dice.percent(60).then_some(topic) }
+            }
+            68..78 => {
+                let (uses, hours) = (1 + self.dice.below(2), self.dice.below(3));
+                Change::CreateInvite { uses, hours, link: self.token() }
+            }
+            78..82 => Change::RevokeInvite { invite: shown(&self.link_token(user, LinkKind::Invite)) },
+            82..88 => Change::ResetPassword { user: other, link: self.token() },
+            88..95 => {
+                let new_hash = format!("hash-{}", self.dice.next_u64());
+                let link = self.link_token(user, LinkKind::Reset);
+                Change::SetPassword { link, new_hash, request: [self.dice.below(3) as u8; 16] }
+            }
+            _ => Change::Appoint { link: self.token() },
+        }
+    }
+
+    /// Mostly of a link of this kind, or one that creates this account; for a reset, mostly the user's own.
+    fn link_token(&mut self, user: &str, kind: LinkKind) -> TokenHash {
+        let links = self.guide.rows().into_iter().filter_map(|row| match row {
+            Row::Link(link) => Some(link),
+            _ => None,
+        });
+        let links: Vec<LinkRow> = links.collect();
+        let fits = |link: &&LinkRow| match link.kind {
+            LinkKind::Invite => kind == LinkKind::Invite,
+            LinkKind::Create => kind == LinkKind::Invite && link.name == user,
+            LinkKind::Reset => kind == LinkKind::Reset && link.name == user,
+        };
+        let own: Vec<_> = links.iter().filter(fits).collect();
+        match (own.is_empty(), links.is_empty()) {
+            (false, _) if self.dice.percent(90) => self.dice.pick(&own).token_hash,
+            (_, false) if self.dice.percent(80) => self.dice.pick(&links).token_hash,
+            _ => self.token(),
+        }
+    }
+
+    /// As most nodes say it; some cannot yet.
+    fn agent(&mut self) -> Option<String> {
+        self.dice.percent(80).then(|| format!("agent {}", self.dice.below(3)))
+    }
+
+    /// One of a few, so that they meet again.
+    fn file(&mut self) -> Attached {
+        let number = self.dice.below(8);
+        let name = format!("file {}.txt", self.dice.below(3));
+        let (bytes, kind) = (1000 + number, "text/plain".to_owned());
+        Attached { file: FileId([number as u8; 32]), name, bytes, kind, uploaded: self.dice.percent(50) }
     }
 
     fn token(&mut self) -> [u8; 32] {
@@ -299,7 +395,8 @@ mod tests {
             }
         }
         for op in "Register Login Logout ChangePassword DeleteAccount CreateRoom Join Leave Invite Remove \
-                   OpenDirect Send Edit Delete React MarkRead"
+                   OpenDirect Send SendFiles Edit Delete React MarkRead SetProfile EndSession SetRole SetDisabled SetRegistration \
+                   SetRoom CreateInvite RevokeInvite ResetPassword SetPassword Appoint Mute"
             .split_whitespace()
         {
             let count = |became| seen.get(&(op.to_owned(), became)).copied().unwrap_or(0);

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{LoginOp, RequestDigest, TokenHash};
+use super::command::{LoginOp, RequestDigest, Shown, TokenHash};
 use super::objects::{Message, Role, Room, RoomKind, User};
 use super::outcome::Outcome;
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRow {
@@ -22,6 +22,10 @@ pub struct UserRow {
     /// argon2id, PHC string; empty once deleted.
     pub password_hash: String,
     pub deleted: bool,
+    /// Shut out by an admin, until one lets it in again.
+    pub disabled: bool,
+    /// What a program's account is more than a person's; `None` for people.
+    pub bot: Option<Bot>,
     /// The `register` that made it.
     pub created_by: String,
     pub created_digest: RequestDigest,
@@ -35,8 +39,24 @@ impl UserRow {
             display: self.display.clone(),
             role: self.role,
             deleted: self.deleted,
+            disabled: self.disabled,
+            bot: self.bot.is_some(),
         }
     }
+
+    /// Whether it may act at all.
+    pub fn is_active(&self) -> bool {
+        !self.deleted && !self.disabled
+    }
+}
+
+/// Of a bot's account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bot {
+    /// Whoever made it: shut out with them.
+    pub owner: String,
+    /// By name, each once.
+    pub rights: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +129,76 @@ pub struct SessionRow {
     /// The `at` that the first reply under this id told.
     pub first_at: At,
     pub ended: bool,
+    /// When it began, by the leader's clock, and by what program: for its user to know it by. 0 and empty
+    /// for one that was made before this was kept.
+    pub time: u64,
+    pub agent: String,
+}
+
+/// What a link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkKind {
+    /// Creates the account that it names, an admin.
+    Create,
+    /// Lets somebody register.
+    Invite,
+    /// Gives the account that it names a new password.
+    Reset,
+}
+
+/// A secret that lets somebody in who has no account or password here. Like a session's, only its hash
+/// is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkRow {
+    pub at: At,
+    pub token_hash: TokenHash,
+    pub kind: LinkKind,
+    /// For whom it is; empty for an invitation.
+    pub name: String,
+    /// Who asked for it; for a create link, which operators make, its name.
+    pub by: String,
+    /// The request that made it.
+    pub id: String,
+    /// Unix milliseconds, by the clock of the leader that made it.
+    pub until: u64,
+    pub uses: u64,
+    pub used: u64,
+    pub revoked: bool,
+}
+
+/// What admins set for all nodes, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingRow {
+    pub at: At,
+    pub key: String,
+    pub value: String,
+}
+
+/// Under this key lies the [`Registration`] that an admin has set; it wins over the nodes' settings files.
+pub const REGISTRATION: &str = "registration";
+
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Anybody.
+    Open,
+    /// Who was invited.
+    Closed,
+}
+
+impl Registration {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Open, Self::Closed].into_iter().find(|mode| mode.name() == name)
+    }
 }
 
 /// The outcome of a change that is not a send, kept for repeats. It shares the `at` of the last row
@@ -122,6 +212,42 @@ pub struct OutcomeRow {
     pub outcome: Outcome,
 }
 
+/// Whether a user wants to hear nothing of a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MuteRow {
+    pub at: At,
+    pub room: RoomId,
+    pub user: String,
+    pub muted: bool,
+}
+
+/// What an edited message said in one of its versions, the present one among them. It shares the `at` of
+/// its message: it is part of that change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRow {
+    pub at: At,
+    pub room: RoomId,
+    pub seq: Seq,
+    pub version: u64,
+    /// Empty once it is gone.
+    pub text: String,
+    pub time: u64,
+    pub gone: bool,
+}
+
+/// A file that a message holds, or held: by it the file is found from its hash. It shares the `at` of the
+/// change of its message that brought it or took it away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentRow {
+    pub at: At,
+    pub file: FileId,
+    pub room: RoomId,
+    pub seq: Seq,
+    pub bytes: u64,
+    /// The message was deleted.
+    pub gone: bool,
+}
+
 /// A row of any table, for what treats all alike: state for a lagging replica, copies, comparisons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Row {
@@ -132,6 +258,11 @@ pub enum Row {
     Message(MessageRow),
     Session(SessionRow),
     Outcome(OutcomeRow),
+    Mute(MuteRow),
+    Version(VersionRow),
+    Link(LinkRow),
+    Setting(SettingRow),
+    Attachment(AttachmentRow),
 }
 
 /// What a row is found by. The canonical order of all rows is the order of their keys.
@@ -145,6 +276,11 @@ pub enum RowKey {
     Session(TokenHash),
     /// Whose, and the request's id.
     Outcome(String, String),
+    Mute(RoomId, String),
+    Version(RoomId, Seq, u64),
+    Link(TokenHash),
+    Setting(String),
+    Attachment(FileId, RoomId, Seq),
 }
 
 impl Row {
@@ -157,6 +293,11 @@ impl Row {
             Self::Message(row) => RowKey::Message(row.message.room, row.message.seq),
             Self::Session(row) => RowKey::Session(row.token_hash),
             Self::Outcome(row) => RowKey::Outcome(row.user.clone(), row.id.clone()),
+            Self::Mute(row) => RowKey::Mute(row.room, row.user.clone()),
+            Self::Version(row) => RowKey::Version(row.room, row.seq, row.version),
+            Self::Link(row) => RowKey::Link(row.token_hash),
+            Self::Setting(row) => RowKey::Setting(row.key.clone()),
+            Self::Attachment(row) => RowKey::Attachment(row.file, row.room, row.seq),
         }
     }
 
@@ -169,6 +310,11 @@ impl Row {
             Self::Message(row) => row.message.at,
             Self::Session(row) => row.at,
             Self::Outcome(row) => row.at,
+            Self::Mute(row) => row.at,
+            Self::Version(row) => row.at,
+            Self::Link(row) => row.at,
+            Self::Setting(row) => row.at,
+            Self::Attachment(row) => row.at,
         }
     }
 }
@@ -185,6 +331,8 @@ pub trait Tables {
 
     fn user(&mut self, name: &str) -> Result<Option<UserRow>, Self::Error>;
     fn any_user(&mut self) -> Result<bool, Self::Error>;
+    /// Whether there is an admin who may act besides this one.
+    fn another_admin(&mut self, name: &str) -> Result<bool, Self::Error>;
     fn put_user(&mut self, row: &UserRow) -> Result<(), Self::Error>;
 
     fn room(&mut self, room: RoomId) -> Result<Option<RoomRow>, Self::Error>;
@@ -231,6 +379,35 @@ pub trait Tables {
 
     fn outcome(&mut self, user: &str, id: &str) -> Result<Option<OutcomeRow>, Self::Error>;
     fn put_outcome(&mut self, row: &OutcomeRow) -> Result<(), Self::Error>;
+
+    fn mute(&mut self, room: RoomId, user: &str) -> Result<Option<MuteRow>, Self::Error>;
+    fn put_mute(&mut self, row: &MuteRow) -> Result<(), Self::Error>;
+
+    /// What is kept of a message's versions, by their number, those among them that are gone.
+    fn versions(&mut self, room: RoomId, seq: Seq) -> Result<Vec<VersionRow>, Self::Error>;
+    fn version(&mut self, room: RoomId, seq: Seq, version: u64) -> Result<Option<VersionRow>, Self::Error>;
+    fn put_version(&mut self, row: &VersionRow) -> Result<(), Self::Error>;
+    fn link(&mut self, token_hash: &TokenHash) -> Result<Option<LinkRow>, Self::Error>;
+    /// The youngest link made under this id.
+    fn link_by_id(&mut self, by: &str, id: &str) -> Result<Option<LinkRow>, Self::Error>;
+    /// The links that are known to people by this, by hash.
+    fn links_shown(&mut self, shown: &Shown) -> Result<Vec<LinkRow>, Self::Error>;
+    /// Those for somebody that are neither revoked nor used up, by rising `at`.
+    fn links_for(&mut self, kind: LinkKind, name: &str) -> Result<Vec<LinkRow>, Self::Error>;
+    fn put_link(&mut self, row: &LinkRow) -> Result<(), Self::Error>;
+
+    fn setting(&mut self, key: &str) -> Result<Option<SettingRow>, Self::Error>;
+    fn put_setting(&mut self, row: &SettingRow) -> Result<(), Self::Error>;
+
+    fn attachment(
+        &mut self,
+        file: FileId,
+        room: RoomId,
+        seq: Seq,
+    ) -> Result<Option<AttachmentRow>, Self::Error>;
+    /// How long a file is, if a message holds it that the user may see.
+    fn file_seen_by(&mut self, user: &str, file: FileId) -> Result<Option<u64>, Self::Error>;
+    fn put_attachment(&mut self, row: &AttachmentRow) -> Result<(), Self::Error>;
 }
 
 /// Reactions in the order they are stored and shown.

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
 
+use super::mentions;
 use super::rows::{at, int, number};
 use super::walk;
 use crate::chat::digest::RowsSum;
@@ -346,11 +347,12 @@ fn open(bytes: &[u8]) -> Result<(Header, &[u8]), PageError> {
     Ok((header, body))
 }
 
-/// Brings the derived columns up to date with the rows.
+/// Brings what is derived up to date with the rows, of which those behind `after` are new.
 ///
 /// # Errors
 /// What SQLite says.
-pub fn derive(conn: &Connection) -> rusqlite::Result<()> {
+pub fn derive(conn: &Connection, after: At) -> rusqlite::Result<()> {
+    mentions::derive(conn, after)?;
     conn.execute_batch(
         "WITH found AS (
              SELECT rooms.room AS of_room, coalesce(ends.seq, 0) AS seq, coalesce(ends.time, 0) AS time

@@ -9,14 +9,17 @@ use serde::de::DeserializeOwned;
 
 use crate::chat::command::LoginOp;
 use crate::chat::objects::{File, Message, Role, RoomKind, User};
-use crate::chat::tables::{MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, UserRow};
-use crate::ids::{At, RoomId, Seq};
+use crate::chat::tables::{
+    AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow,
+    SessionRow, SettingRow, UserRow, VersionRow,
+};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 /// The columns of each table in the order in which the functions below read them; macros, so that
 /// they can stand inside a statement.
 macro_rules! columns {
     (user) => {
-        "at, name, display, role, password_hash, deleted, created_by, created_digest"
+        "at, name, display, role, password_hash, deleted, disabled, bot, created_by, created_digest"
     };
     (room) => {
         "at, room, name, kind, topic, creator"
@@ -32,10 +35,25 @@ macro_rules! columns {
          digest, sent_at"
     };
     (session) => {
-        "at, token_hash, user, id, op, first_at, ended"
+        "at, token_hash, user, id, op, first_at, ended, time, agent"
     };
     (outcome) => {
         "at, user, id, digest, outcome"
+    };
+    (mute) => {
+        "at, room, user, muted"
+    };
+    (version) => {
+        "at, room, seq, version, text, time, gone"
+    };
+    (link) => {
+        "at, token_hash, kind, name, made_by, id, until, uses, used, revoked"
+    };
+    (setting) => {
+        "at, key, value"
+    };
+    (attachment) => {
+        "at, file, room, seq, bytes, gone"
     };
 }
 pub(crate) use columns;
@@ -75,6 +93,23 @@ pub fn op_text(op: LoginOp) -> &'static str {
     match op {
         LoginOp::Register => "register",
         LoginOp::Login => "login",
+    }
+}
+
+pub fn link_text(kind: LinkKind) -> &'static str {
+    match kind {
+        LinkKind::Create => "create",
+        LinkKind::Invite => "invite",
+        LinkKind::Reset => "reset",
+    }
+}
+
+fn link_kind(row: &Row<'_>, column: usize) -> Result<LinkKind> {
+    match row.get_ref(column)?.as_str()? {
+        "create" => Ok(LinkKind::Create),
+        "invite" => Ok(LinkKind::Invite),
+        "reset" => Ok(LinkKind::Reset),
+        other => Err(strange(column, other)),
     }
 }
 
@@ -132,7 +167,14 @@ fn parse<T: DeserializeOwned>(text: &str, column: usize) -> Result<T> {
 
 /// What everybody may see of an account, out of `columns!(user)`.
 pub fn profile(row: &Row<'_>) -> Result<(At, User)> {
-    let user = User { name: row.get(1)?, display: row.get(2)?, role: role(row, 3)?, deleted: row.get(5)? };
+    let user = User {
+        name: row.get(1)?,
+        display: row.get(2)?,
+        role: role(row, 3)?,
+        deleted: row.get(5)?,
+        disabled: row.get(6)?,
+        bot: row.get_ref(7)?.as_str_or_null()?.is_some(),
+    };
     Ok((at(row, 0)?, user))
 }
 
@@ -144,8 +186,10 @@ pub fn user(row: &Row<'_>) -> Result<UserRow> {
         role: role(row, 3)?,
         password_hash: row.get(4)?,
         deleted: row.get(5)?,
-        created_by: row.get(6)?,
-        created_digest: row.get(7)?,
+        disabled: row.get(6)?,
+        bot: row.get_ref(7)?.as_str_or_null()?.map(|text| parse(text, 7)).transpose()?,
+        created_by: row.get(8)?,
+        created_digest: row.get(9)?,
     })
 }
 
@@ -205,7 +249,28 @@ pub fn session(row: &Row<'_>) -> Result<SessionRow> {
         op: op(row, 4)?,
         first_at: at(row, 5)?,
         ended: row.get(6)?,
+        time: number(row, 7)?,
+        agent: row.get(8)?,
     })
+}
+
+pub fn link(row: &Row<'_>) -> Result<LinkRow> {
+    Ok(LinkRow {
+        at: at(row, 0)?,
+        token_hash: row.get(1)?,
+        kind: link_kind(row, 2)?,
+        name: row.get(3)?,
+        by: row.get(4)?,
+        id: row.get(5)?,
+        until: number(row, 6)?,
+        uses: number(row, 7)?,
+        used: number(row, 8)?,
+        revoked: row.get(9)?,
+    })
+}
+
+pub fn setting(row: &Row<'_>) -> Result<SettingRow> {
+    Ok(SettingRow { at: at(row, 0)?, key: row.get(1)?, value: row.get(2)? })
 }
 
 pub fn outcome(row: &Row<'_>) -> Result<OutcomeRow> {
@@ -215,5 +280,32 @@ pub fn outcome(row: &Row<'_>) -> Result<OutcomeRow> {
         id: row.get(2)?,
         digest: row.get(3)?,
         outcome: parse(row.get_ref(4)?.as_str()?, 4)?,
+    })
+}
+
+pub fn mute(row: &Row<'_>) -> Result<MuteRow> {
+    Ok(MuteRow { at: at(row, 0)?, room: RoomId(number(row, 1)?), user: row.get(2)?, muted: row.get(3)? })
+}
+
+pub fn version(row: &Row<'_>) -> Result<VersionRow> {
+    Ok(VersionRow {
+        at: at(row, 0)?,
+        room: RoomId(number(row, 1)?),
+        seq: Seq(number(row, 2)?),
+        version: number(row, 3)?,
+        text: row.get(4)?,
+        time: number(row, 5)?,
+        gone: row.get(6)?,
+    })
+}
+
+pub fn attachment(row: &Row<'_>) -> Result<AttachmentRow> {
+    Ok(AttachmentRow {
+        at: at(row, 0)?,
+        file: FileId(row.get(1)?),
+        room: RoomId(number(row, 2)?),
+        seq: Seq(number(row, 3)?),
+        bytes: number(row, 4)?,
+        gone: row.get(5)?,
     })
 }

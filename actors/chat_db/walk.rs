@@ -6,38 +6,59 @@ use super::rows::{self, columns};
 use crate::chat::digest::RowsSum;
 use crate::chat::tables::Row;
 
-/// Shows every row, table by table, each in the order of its keys, as `chat::model` gives them.
+/// What columns of later formats hold in a file that does not have them yet: a table, a column, a value.
+const LATER: &[(&str, &str, &str)] = &[
+    ("users", "disabled", "0"),
+    ("users", "bot", "NULL"),
+    ("sessions", "time", "0"),
+    ("sessions", "agent", "''"),
+];
+
+/// Shows every row, table by table, each in the order of its keys, as `chat::model` gives them. A file of
+/// an earlier format shows the rows that it will have.
 ///
 /// # Errors
 /// What SQLite says.
 pub fn walk(conn: &Connection, mut visit: impl FnMut(Row)) -> Result<()> {
-    let mut table = |sql: &str, read: fn(&rusqlite::Row<'_>) -> Result<Row>| {
-        for row in conn.prepare(sql)?.query_map([], read)? {
+    let mut table = |name: &str, columns: &str, key: &str, read: fn(&rusqlite::Row<'_>) -> Result<Row>| {
+        let Some(columns) = there(conn, name, columns)? else { return Ok(()) };
+        let sql = format!("SELECT {columns} FROM {name} ORDER BY {key}");
+        for row in conn.prepare(&sql)?.query_map([], read)? {
             visit(row?);
         }
         Ok::<_, rusqlite::Error>(())
     };
-    table(concat!("SELECT ", columns!(user), " FROM users ORDER BY name"), |row| {
-        rows::user(row).map(Row::User)
-    })?;
-    table(concat!("SELECT ", columns!(room), " FROM rooms ORDER BY room"), |row| {
-        rows::room(row).map(Row::Room)
-    })?;
-    table(concat!("SELECT ", columns!(member), " FROM members ORDER BY room, user"), |row| {
-        rows::member(row).map(Row::Member)
-    })?;
-    table(concat!("SELECT ", columns!(read), " FROM reads ORDER BY room, user"), |row| {
-        rows::read(row).map(Row::Read)
-    })?;
-    table(concat!("SELECT ", columns!(message), " FROM messages ORDER BY room, seq"), |row| {
-        rows::message_row(row).map(Row::Message)
-    })?;
-    table(concat!("SELECT ", columns!(session), " FROM sessions ORDER BY token_hash"), |row| {
-        rows::session(row).map(Row::Session)
-    })?;
-    table(concat!("SELECT ", columns!(outcome), " FROM outcomes ORDER BY user, id"), |row| {
-        rows::outcome(row).map(Row::Outcome)
+    table("users", columns!(user), "name", |row| rows::user(row).map(Row::User))?;
+    table("rooms", columns!(room), "room", |row| rows::room(row).map(Row::Room))?;
+    table("members", columns!(member), "room, user", |row| rows::member(row).map(Row::Member))?;
+    table("reads", columns!(read), "room, user", |row| rows::read(row).map(Row::Read))?;
+    table("messages", columns!(message), "room, seq", |row| rows::message_row(row).map(Row::Message))?;
+    table("sessions", columns!(session), "token_hash", |row| rows::session(row).map(Row::Session))?;
+    table("outcomes", columns!(outcome), "user, id", |row| rows::outcome(row).map(Row::Outcome))?;
+    table("mutes", columns!(mute), "room, user", |row| rows::mute(row).map(Row::Mute))?;
+    table("versions", columns!(version), "room, seq, version", |row| rows::version(row).map(Row::Version))?;
+    table("links", columns!(link), "token_hash", |row| rows::link(row).map(Row::Link))?;
+    table("settings", columns!(setting), "key", |row| rows::setting(row).map(Row::Setting))?;
+    table("attachments", columns!(attachment), "file, room, seq", |row| {
+        rows::attachment(row).map(Row::Attachment)
     })
+}
+
+/// The columns of a table, with a value for each that is not there yet; `None` when the table is not.
+fn there(conn: &Connection, table: &str, columns: &str) -> Result<Option<String>> {
+    let mut statement = conn.prepare("SELECT name FROM pragma_table_info(?1)")?;
+    let found: Vec<String> = statement.query_map([table], |row| row.get(0))?.collect::<Result<_>>()?;
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let or_later = |column: &str| {
+        let later = LATER.iter().find(|(of, name, _)| *of == table && *name == column);
+        match later.filter(|_| !found.iter().any(|name| name == column)) {
+            Some((_, name, value)) => format!("{value} AS {name}"),
+            None => column.to_owned(),
+        }
+    };
+    Ok(Some(columns.split(", ").map(or_later).collect::<Vec<_>>().join(", ")))
 }
 
 /// What all rows come to, counted anew.

@@ -41,7 +41,9 @@ pub fn notice(notice: &Notice) -> Option<Encoded> {
             let to_one = matches!(notice.audience, Audience::User(_));
             (Some(room.room), to_one.then_some(room.member))
         }
-        Event::Member { room, .. } | Event::Read { room, .. } => (Some(*room), None),
+        Event::Member { room, .. } | Event::Read { room, .. } | Event::Mute { room, .. } => {
+            (Some(*room), None)
+        }
         Event::User(_) => (None, None),
     };
     let frame = event(&notice.event)?;
@@ -104,11 +106,27 @@ mod tests {
         );
         let read = Event::Read { at: At(9), room: RoomId(1), user: "ann".to_owned(), seq: Seq(2) };
         assert_eq!(event(&read).unwrap(), r#"{"ev":"read","at":9,"room":1,"user":"ann","seq":2}"#);
-        let user =
-            User { name: "ann".to_owned(), display: "Ann".to_owned(), role: Role::Admin, deleted: false };
+        let mute = Event::Mute { at: At(9), room: RoomId(1), muted: true };
+        assert_eq!(event(&mute).unwrap(), r#"{"ev":"mute","at":9,"room":1,"muted":true}"#);
+        let user = User {
+            name: "ann".to_owned(),
+            display: "Ann".to_owned(),
+            role: Role::Admin,
+            deleted: false,
+            disabled: false,
+            bot: false,
+        };
+        let told = |user| event(&Event::User(UserEvent { at: At(4), user })).unwrap();
         assert_eq!(
-            event(&Event::User(UserEvent { at: At(4), user })).unwrap(),
+            told(user.clone()),
             r#"{"ev":"user","at":4,"name":"ann","display":"Ann","role":"admin","deleted":false}"#
+        );
+        assert_eq!(
+            told(User { disabled: true, bot: true, ..user }),
+            concat!(
+                r#"{"ev":"user","at":4,"name":"ann","display":"Ann","role":"admin","deleted":false,"#,
+                r#""disabled":true,"bot":true}"#
+            )
         );
     }
 }

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::chat::command::TokenHash;
-use crate::chat::objects::{Event, Message, Room, User};
-use crate::chat::tables::UserRow;
+use crate::chat::objects::{Event, Message, Room, User, Version};
+use crate::chat::tables::{AttachmentRow, LinkRow, Registration, SessionRow, UserRow};
 use crate::chat_db::pages::Position;
-use crate::ids::{At, LogIndex, RoomId, Seq};
+use crate::ids::{At, FileId, LogIndex, RoomId, Seq};
 use crate::post;
 
 /// Reading the tables failed; the text is for the log and for `internal`.
@@ -59,6 +59,9 @@ pub struct HomeRoom {
     pub room: Room,
     pub read_seq: Seq,
     pub unread: u64,
+    /// Of those unread, where somebody else wrote `@` and this user's name.
+    pub mentions: u64,
+    pub muted: bool,
 }
 
 /// The events with `at` > `after` that the user may see, as the rows are now, in the order of `at`;
@@ -113,7 +116,34 @@ pub struct Users {
 pub struct Rooms {
     pub user: String,
     pub pattern: Option<String>,
-    pub reply: Answer<Vec<Room>>,
+    /// Private ones of others as well.
+    pub all: bool,
+    /// `None` inside: that is for admins to see.
+    pub reply: Answer<Option<Vec<Room>>>,
+}
+
+/// A user's sessions that have not ended, the oldest first.
+pub struct Sessions {
+    pub user: String,
+    pub reply: Answer<Vec<SessionRow>>,
+}
+
+/// All invitations; what changed last comes first.
+pub struct Invites {
+    pub user: String,
+    /// `None` inside: that is for admins to see.
+    pub reply: Answer<Option<Vec<LinkRow>>>,
+}
+
+/// The link of that token, good or not.
+pub struct LinkOf {
+    pub token_hash: TokenHash,
+    pub reply: Answer<Option<LinkRow>>,
+}
+
+/// Who may register, if an admin has set it.
+pub struct RegistrationSet {
+    pub reply: Answer<Option<Registration>>,
 }
 
 /// Who is in a room that the user may see.
@@ -129,6 +159,15 @@ pub struct OneMessage {
     pub room: RoomId,
     pub seq: Seq,
     pub reply: Answer<Option<Message>>,
+}
+
+/// What a message said and says, the oldest first; `None`: none that the user may see. Of one that is
+/// deleted nothing is left.
+pub struct Versions {
+    pub user: String,
+    pub room: RoomId,
+    pub seq: Seq,
+    pub reply: Answer<Option<Vec<Version>>>,
 }
 
 /// Log entries that are no longer in memory, for a peer that lags; `[from, to)`, at least one, at
@@ -156,6 +195,42 @@ pub enum StatePageAnswer {
     Behind(At),
 }
 
+/// Which of these files does a message hold that the user may see?
+pub struct FilesSeen {
+    pub user: String,
+    pub files: Vec<FileId>,
+    pub reply: Answer<Vec<bool>>,
+}
+
+/// Has the user sent this file in a message after that?
+pub struct SentSince {
+    pub user: String,
+    pub file: FileId,
+    pub at: At,
+    pub reply: Answer<bool>,
+}
+
+/// Has the user sent a message under this id?
+pub struct SentBefore {
+    pub user: String,
+    pub id: String,
+    pub reply: Answer<bool>,
+}
+
+/// Which messages came to hold which files, or were deleted, behind `after`: at least `limit` of those there
+/// are, so that none of the same `at` is parted.
+pub struct AttachmentsAfter {
+    pub after: At,
+    pub limit: usize,
+    pub reply: Answer<Vec<AttachmentRow>>,
+}
+
+/// How long are these files, if any message holds them? Answered in their order.
+pub struct InMessages {
+    pub files: Vec<FileId>,
+    pub reply: Answer<Vec<Option<u64>>>,
+}
+
 /// Where the tables stand.
 pub struct TablesAt {
     pub reply: Answer<Position>,
@@ -164,6 +239,11 @@ pub struct TablesAt {
 post! {
     StatePage => "state_page",
     TablesAt => "tables_at",
+    FilesSeen => "files_seen",
+    SentSince => "sent_since",
+    SentBefore => "sent_before",
+    AttachmentsAfter => "attachments_after",
+    InMessages => "in_messages",
     SessionOf => "session_of",
     Account => "account",
     Home => "home",
@@ -171,7 +251,12 @@ post! {
     History => "history",
     Users => "users",
     Rooms => "rooms",
+    Sessions => "sessions",
+    Invites => "invites",
+    LinkOf => "link_of",
+    RegistrationSet => "registration_set",
     Members => "members",
     OneMessage => "one_message",
+    Versions => "versions",
     LogEntries => "log_entries",
 }

@@ -10,9 +10,9 @@ use tracing::{error, info};
 use super::actor::{PeerLink, PeerLinkConfig, PeerLinkPorts, Stop};
 use crate::bus::{Envelope, News, Port, Seat};
 use crate::ids::RaftId;
-use crate::membership::{Directory, Retirement, Roll};
+use crate::membership::{Directory, Roll};
 use crate::messages::disk::Members;
-use crate::messages::links::{Dismissal, Dismissed, Gossip, PeerPorts};
+use crate::messages::links::{Gossip, PeerPorts};
 use crate::messages::members::{Links, Stranger};
 use crate::messages::people::Peers;
 use crate::messages::transfer::Sources;
@@ -41,7 +41,7 @@ pub struct RosterPorts {
 }
 
 /// Owns the `PeerLink`s. Is told `Members` by Storage and `Stranger` by the peer port. Tells `RaftNode` and
-/// `Hub` the ports of the links, `StateFetch` whom to ask, the HTTP edges who is there, and whoever subscribed when this node is not.
+/// `Hub` the ports of the links, `StateFetch` whom to ask, and the HTTP edges who is there.
 /// Lives on `RaftNode`'s thread; never waits.
 pub struct Roster {
     config: RosterConfig,
@@ -151,15 +151,10 @@ impl Handler<Envelope<Members>> for Roster {
 
     fn handle(&mut self, envelope: Envelope<Members>, _: &mut Self::Context) {
         let (Members { roll }, _handling) = envelope.open();
-        let removed = roll.was_removed(self.own());
+        // Whether this node was removed, the others say: they have that on their disks then, and never need it again.
         self.ports.roll.send_replace(roll);
         self.tell_directory();
         self.follow();
-        if removed {
-            let why = Dismissal::Retired(Retirement::Removed);
-            let word = "the members agreed to go on without it".to_owned();
-            self.ports.link.dismissed.publish(&Dismissed { by: self.own(), why, word });
-        }
     }
 }
 

@@ -27,6 +27,11 @@ impl Secret {
         self.hash.ct_eq(&presented).into()
     }
 
+    /// The secret itself, to derive keys from.
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+
     /// What goes into the `Authorization` header.
     pub fn bearer(&self) -> String {
         format!("Bearer {}", self.text)

@@ -408,6 +408,7 @@ impl Core {
         match adopted {
             Ok(conf_state) => {
                 self.node.mut_store().set_conf_state(index, &conf_state);
+                self.step_aside(&conf_state);
                 Payload::Conf(conf_state, row)
             }
             Err(error) => {

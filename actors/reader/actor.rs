@@ -15,8 +15,9 @@ use super::view::View;
 use crate::bus::{Envelope, News};
 use crate::messages::audit::Damaged;
 use crate::messages::reading::{
-    Account, Answer, History, Home, LogEntries, Members, OneMessage, Pull, ReadFailed, Rooms, SessionOf,
-    StatePage, TablesAt, Users,
+    Account, Answer, AttachmentsAfter, FilesSeen, History, Home, InMessages, Invites, LinkOf, LogEntries,
+    Members, OneMessage, Pull, ReadFailed, RegistrationSet, Rooms, SentBefore, SentSince, SessionOf,
+    Sessions, StatePage, TablesAt, Users, Versions,
 };
 
 /// One of the threads that answer; they share a mailbox.
@@ -79,12 +80,22 @@ answers! {
     Pull: |view, ask| view.pull(&ask.user, ask.after, ask.limit);
     History: |view, ask| view.history(&ask.user, ask.room, ask.page, ask.limit);
     Users: |view, ask| view.users(ask.pattern.as_deref(), ask.after.as_deref(), ask.limit);
-    Rooms: |view, ask| view.rooms(&ask.user, ask.pattern.as_deref());
+    Rooms: |view, ask| view.rooms(&ask.user, ask.pattern.as_deref(), ask.all);
+    Sessions: |view, ask| view.sessions(&ask.user);
+    Invites: |view, ask| view.invites(&ask.user);
+    LinkOf: |view, ask| view.link_of(&ask.token_hash);
+    RegistrationSet: |view, _ask| view.registration();
     Members: |view, ask| view.members(&ask.user, ask.room);
+    Versions: |view, ask| view.versions(&ask.user, ask.room, ask.seq);
     OneMessage: |view, ask| view.message(&ask.user, ask.room, ask.seq);
     LogEntries: |view, ask| view.log_entries(ask.from, ask.to, ask.bytes_max);
     StatePage: |view, ask| view.state_page(ask.after, ask.horizon, ask.bytes_max);
     TablesAt: |view, _ask| view.position();
+    FilesSeen: |view, ask| view.files_seen(&ask.user, &ask.files);
+    SentSince: |view, ask| view.sent_since(&ask.user, ask.file, ask.at);
+    SentBefore: |view, ask| view.sent_before(&ask.user, &ask.id);
+    AttachmentsAfter: |view, ask| view.attachments_after(ask.after, ask.limit);
+    InMessages: |view, ask| view.in_messages(&ask.files);
 }
 
 #[cfg(test)]

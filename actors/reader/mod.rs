@@ -2,10 +2,14 @@
 //!
 //! - [`pool`]: read-only connections.
 //! - [`view`]: the pure core: what one user may see, as of one moment.
+//! - [`files`]: which messages hold which files.
+//! - [`people`]: the same of sessions, invitations and what admins have set.
 //! - [`pull`]: what changed behind a cursor.
 //! - [`actor`]: the threads that answer.
 
 pub mod actor;
+pub mod files;
+mod people;
 pub mod pool;
 pub mod pull;
 pub mod view;

@@ -5,20 +5,14 @@ use std::time::Duration;
 
 use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
 
 use super::view::View;
 use crate::chat_db::damage::is_damage;
-use crate::chat_db::pragma;
+use crate::chat_db::read_only;
 use crate::messages::reading::ReadFailed;
 
 /// Kibibytes of pages that each connection keeps in memory.
 const CACHE_KIB: i64 = 16 * 1024;
-/// How long a connection waits for the writer while the WAL is recovered.
-const BUSY_MS: i64 = 5_000;
-/// More than the number of statements there are.
-const STATEMENTS_CACHED: usize = 64;
 /// How long a question waits for a connection; there is one for each thread.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -34,8 +28,9 @@ impl ReadPool {
     /// # Errors
     /// When the file cannot be read.
     pub fn open(file: &Path, connections: u32) -> Result<Self, ReadFailed> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let manager = SqliteConnectionManager::file(file).with_flags(flags).with_init(|conn| prepare(conn));
+        let manager = SqliteConnectionManager::file(file)
+            .with_flags(read_only::flags())
+            .with_init(|conn| read_only::prepare(conn, CACHE_KIB));
         // The pool would try for as long as a question may wait, and say nothing of the reason.
         let tried = manager.connect();
         drop(tried.map_err(|error| ReadFailed::of(error.to_string()))?);
@@ -62,24 +57,4 @@ impl ReadPool {
         };
         run().map_err(|error| ReadFailed { why: error.to_string(), damage: is_damage(&error) })
     }
-}
-
-fn prepare(conn: &Connection) -> rusqlite::Result<()> {
-    conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    for (name, value) in [
-        ("query_only", 1),
-        ("busy_timeout", BUSY_MS),
-        ("cache_size", -CACHE_KIB),
-        ("cell_size_check", 1),
-        ("trusted_schema", 0),
-    ] {
-        let value = value.to_string();
-        let found = pragma::set(conn, name, &value)?;
-        if found != value {
-            let message = format!("the setting {name} did not take: it is {found}");
-            return Err(rusqlite::Error::UserFunctionError(message.into()));
-        }
-    }
-    Ok(())
 }

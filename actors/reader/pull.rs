@@ -1,4 +1,4 @@
-//! What changed behind a cursor: the rows of the five tables that people see, merged by `at`.
+//! What changed behind a cursor: the rows of the six tables that people see, merged by `at`.
 //!
 //! Rows are states: what changed twice comes once, as it is now, at the `at` of its last change. So a
 //! page that ends at some `at` and the next one that begins there leave nothing out, whatever
@@ -92,6 +92,14 @@ impl View<'_> {
             seq: row.seq,
         }));
 
+        let mutes = self.all(
+            concat!("SELECT ", columns!(mute), " FROM mutes WHERE user = ?1 AND +at > ?2"),
+            params![user, int(after.0)],
+            rows::mute,
+        )?;
+        let muted = mutes.into_iter().map(|row| Event::Mute { at: row.at, room: row.room, muted: row.muted });
+        page.events.extend(muted);
+
         let (events, up_to) = page.cut();
         Ok(PullPage { events, up_to, end: up_to == self.at(), rooms })
     }
@@ -141,9 +149,13 @@ impl Gathering {
 /// One's own membership row, as the room event that it is.
 fn own_membership(room: Room, at: At) -> Option<Event> {
     if !room.member {
-        // As it was when one left: what happened in it since is not one's own.
-        let last_seq = if room.kind == RoomKind::Public { room.last_seq } else { Seq(0) };
-        return Some(Event::Room(Room { at, last_seq, ..room }));
+        if room.kind == RoomKind::Public {
+            return Some(Event::Room(Room { at, ..room }));
+        }
+        // What happened in it since one left is not one's own.
+        let room =
+            if room.at == at { room } else { Room { name: String::new(), topic: String::new(), ..room } };
+        return Some(Event::Room(Room { at, last_seq: Seq(0), ..room }));
     }
     // A room that changed after that is told with its own row.
     (room.at == at).then_some(Event::Room(room))
@@ -156,7 +168,7 @@ mod tests {
     use super::*;
     use crate::chat::command::Change;
     use crate::chat::script::Script;
-    use crate::chat::tables::Row as TableRow;
+    use crate::chat::tables::{MuteRow, Row as TableRow};
     use crate::reader::ReadPool;
     use crate::storage::Store;
     use crate::storage::testing::{TestDir, batch, command, committed, send, setup, started};
@@ -201,10 +213,16 @@ mod tests {
                         return None;
                     };
                     let mut seen = room.seen(Some(row), last_seq(row.room));
-                    if !row.member && room.kind != RoomKind::Public {
-                        seen.last_seq = Seq(0);
+                    if row.member {
+                        return (room.at < row.at).then_some(Event::Room(seen));
                     }
-                    Some(Event::Room(seen))
+                    if room.kind != RoomKind::Public {
+                        seen.last_seq = Seq(0);
+                        if room.at > row.at {
+                            (seen.name, seen.topic) = (String::new(), String::new());
+                        }
+                    }
+                    Some(Event::Room(Room { at: row.at, ..seen }))
                 }
                 TableRow::Member(row) => inside(row.room).then(|| Event::Member {
                     at: row.at,
@@ -218,9 +236,21 @@ mod tests {
                     user: row.user.clone(),
                     seq: row.seq,
                 }),
+                TableRow::Mute(row) => {
+                    let MuteRow { at, room, muted, .. } = *row;
+                    (row.user == user).then_some(Event::Mute { at, room, muted })
+                }
                 TableRow::User(row) => Some(Event::User(UserEvent { at: row.at, user: row.seen() })),
-                // No room of the script changes after its making: memberships are all later.
-                TableRow::Room(_) | TableRow::Session(_) | TableRow::Outcome(_) => None,
+                TableRow::Room(row) => {
+                    let own = own(row.room).filter(|own| own.member && own.at < row.at)?;
+                    Some(Event::Room(row.seen(Some(own), last_seq(row.room))))
+                }
+                TableRow::Session(_)
+                | TableRow::Outcome(_)
+                | TableRow::Version(_)
+                | TableRow::Link(_)
+                | TableRow::Setting(_)
+                | TableRow::Attachment(_) => None,
             })
             .collect();
         events.sort_by_key(Event::at);
@@ -307,7 +337,7 @@ mod tests {
         assert!(bob.rooms.is_empty());
     }
 
-    /// No op changes a room yet; a row that did is told once, at its own place.
+    /// Told once, at its own place.
     #[test]
     fn a_room_that_changed_after_one_joined_is_told_at_its_own_at() {
         let dir = TestDir::new();

@@ -6,9 +6,10 @@
 use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 
 use crate::chat::command::TokenHash;
-use crate::chat::objects::{Message, Room, RoomKind, User};
+use crate::chat::mentions;
+use crate::chat::objects::{Message, Room, RoomKind, User, Version};
 use crate::chat::rules;
-use crate::chat::tables::{MemberRow, UserRow};
+use crate::chat::tables::{MemberRow, UserRow, VersionRow};
 use crate::chat_db::entries;
 use crate::chat_db::pages::{self, PageError, Position};
 use crate::chat_db::rows::{self, columns, int, number};
@@ -45,9 +46,9 @@ impl<'c> View<'c> {
     /// Whose token this is, unless the session ended.
     pub fn session_of(&self, token_hash: &TokenHash) -> Result<Option<User>> {
         self.one(
-            "SELECT users.at, name, display, role, password_hash, deleted
+            "SELECT users.at, name, display, role, password_hash, deleted, disabled, bot
              FROM sessions JOIN users ON users.name = sessions.user
-             WHERE token_hash = ?1 AND ended = 0 AND deleted = 0",
+             WHERE token_hash = ?1 AND ended = 0 AND deleted = 0 AND disabled = 0",
             [token_hash],
             |row| Ok(rows::profile(row)?.1),
         )
@@ -75,15 +76,68 @@ impl<'c> View<'c> {
             |row| number(row, 0),
         )?;
         let read_seq = Seq(read.unwrap_or(0));
+        let muted = self.one(
+            "SELECT muted FROM mutes WHERE user = ?1 AND room = ?2",
+            params![user, int(room.room.0)],
+            |row| row.get(0),
+        )?;
+        let muted = muted.unwrap_or(false);
         if read_seq >= room.last_seq {
-            return Ok(HomeRoom { room, read_seq, unread: 0 });
+            return Ok(HomeRoom { room, read_seq, unread: 0, mentions: 0, muted });
         }
         let unread = self.one(
             "SELECT count(*) FROM messages WHERE room = ?1 AND seq > ?2 AND author <> ?3 AND deleted = 0",
             params![int(room.room.0), int(read_seq.0), user],
             |row| number(row, 0),
         )?;
-        Ok(HomeRoom { room, read_seq, unread: unread.unwrap_or(0) })
+        let mentions = self.mentions(user, room.room, read_seq)?;
+        Ok(HomeRoom { room, read_seq, unread: unread.unwrap_or(0), mentions, muted })
+    }
+
+    /// How many of a room's messages behind `seq` mention the user.
+    fn mentions(&self, user: &str, room: RoomId, seq: Seq) -> Result<u64> {
+        let by_tail = self.all(
+            "SELECT tail, count(*) FROM mentions WHERE user = ?1 AND room = ?2 AND seq > ?3 GROUP BY tail",
+            params![user, int(room.0), int(seq.0)],
+            |row| Ok((row.get::<_, String>(0)?, number(row, 1)?)),
+        )?;
+        let mut all = 0;
+        for (tail, count) in by_tail {
+            let mut of_another = false;
+            for name in mentions::longer_names(user, &tail) {
+                of_another |=
+                    self.conn.prepare_cached("SELECT 1 FROM users WHERE name = ?1")?.exists([name])?;
+            }
+            if !of_another {
+                all += count;
+            }
+        }
+        Ok(all)
+    }
+
+    /// What a message said and says, the oldest first.
+    pub fn versions(&self, user: &str, room: RoomId, seq: Seq) -> Result<Option<Vec<Version>>> {
+        let Some(message) = self.message(user, room, seq)? else { return Ok(None) };
+        if message.deleted {
+            return Ok(Some(Vec::new()));
+        }
+        let kept = self.all(
+            concat!(
+                "SELECT ",
+                columns!(version),
+                " FROM versions WHERE room = ?1 AND seq = ?2 AND gone = 0 ORDER BY version"
+            ),
+            [int(room.0), int(seq.0)],
+            rows::version,
+        )?;
+        let version = |row: VersionRow| Version { version: row.version, text: row.text, time: row.time };
+        let mut versions: Vec<_> = kept.into_iter().map(version).collect();
+        // Never edited, or while not every node kept what was before.
+        if versions.last().is_none_or(|last| last.version != message.version) {
+            let time = versions.last().map_or(message.time, |last| last.time);
+            versions.push(Version { version: message.version, text: message.text, time });
+        }
+        Ok(Some(versions))
     }
 
     /// A page of a room by rising seq; `None` when the user is not in it.
@@ -151,21 +205,25 @@ impl<'c> View<'c> {
     }
 
     /// Public rooms and the user's own, by name, direct ones last. A direct one has the names of the
-    /// others for a name.
-    pub fn rooms(&self, user: &str, pattern: Option<&str>) -> Result<Vec<Room>> {
+    /// others for a name. `all`: for an admin, private rooms of others as well; else `None`.
+    pub fn rooms(&self, user: &str, pattern: Option<&str>, all: bool) -> Result<Option<Vec<Room>>> {
+        if all && !self.is_admin(user)? {
+            return Ok(None);
+        }
         let mut rooms = self.all(
             concat!(
                 room_and_membership!(),
-                " WHERE kind = 'public' OR mine.member = 1 ORDER BY kind = 'direct', name"
+                " WHERE kind = 'public' OR mine.member = 1 OR (?2 AND kind = 'private')
+                 ORDER BY kind = 'direct', name"
             ),
-            [user],
+            params![user, all],
             |row| room_seen_by(row, user),
         )?;
         rooms.retain(|room| match room.kind {
             RoomKind::Direct => room.users.iter().any(|other| other != user && fits(pattern, other)),
             RoomKind::Public | RoomKind::Private => fits(pattern, &room.name),
         });
-        Ok(rooms)
+        Ok(Some(rooms))
     }
 
     /// Who is in a room, by name; `None` when the user is not.
@@ -174,7 +232,7 @@ impl<'c> View<'c> {
             return Ok(None);
         }
         let users = self.all(
-            "SELECT users.at, name, display, role, password_hash, deleted
+            "SELECT users.at, name, display, role, password_hash, deleted, disabled, bot
              FROM members JOIN users ON users.name = members.user
              WHERE room = ?1 AND member = 1 ORDER BY members.user",
             [int(room.0)],
@@ -230,7 +288,7 @@ impl<'c> View<'c> {
         Ok(self.one(sql, params![int(room.0), user], |row| row.get(0))?.unwrap_or(false))
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         sql: &str,
         key: impl Params,
@@ -339,11 +397,91 @@ mod tests {
     }
 
     #[test]
+    fn home_counts_mentions_and_tells_what_is_muted() {
+        let register = |name: &str, token: u8| {
+            let change = Change::Register {
+                display: name.into(),
+                password_hash: "hash".into(),
+                token_hash: [token; 32],
+                first_is_admin: false,
+                link: None,
+                closed: false,
+                agent: None,
+            };
+            command(name, "register", change)
+        };
+        let texts =
+            ["@bob", "hi @BOB.", "x@bob @bobby", "@bob- and @bob.", "@bob @bob", "no", "@cleo. @bob!"];
+        let mut more: Vec<_> =
+            (1..).zip(texts).map(|(n, text)| send("ann", 1, &n.to_string(), text)).collect();
+        more.push(send("bob", 1, "own", "@bob"));
+        more.push(command("ann", "gone", Change::Delete { room: RoomId(1), seqs: vec![Seq(5)] }));
+        let edit = |id: &str, seq, text: &str| {
+            let change =
+                Change::Edit { room: RoomId(1), seq: Seq(seq), text: text.into(), version: None, keep: true };
+            command("ann", id, change)
+        };
+        more.extend([edit("e1", 6, "oh, @bob"), edit("e2", 7, "nobody")]);
+        more.push(command("bob", "mute", Change::Mute { room: RoomId(2), on: true }));
+        let (_dir, mut store, pool) = people(more);
+        let counted = |user: &str| {
+            let home = pool.read(|view| view.home(user)).unwrap();
+            home.rooms.iter().map(|home| (home.mentions, home.muted)).collect::<Vec<_>>()
+        };
+        assert_eq!(counted("bob"), [(4, false), (0, true), (0, false)]);
+        assert_eq!(counted("cleo"), [(0, false), (0, false), (0, false)]);
+        let mut entry = 2;
+        let mut apply = |commands: &[Command]| {
+            entry += 1;
+            store.apply(&[committed(entry, batch(1, commands))], || false).unwrap();
+        };
+        // Somebody of that very name was meant.
+        apply(&[register("bob.", 8)]);
+        assert_eq!(counted("bob")[0], (3, false));
+        apply(&[command("bob", "read", Change::MarkRead { room: RoomId(1), seq: Seq(2) })]);
+        assert_eq!(counted("bob")[0], (2, false));
+        // Whoever was not there was not called.
+        apply(&[send("ann", 1, "dan", "@dan"), register("dan", 9)]);
+        apply(&[command("dan", "join", Change::Join { room: RoomId(1) })]);
+        assert_eq!(counted("dan"), [(0, false)]);
+    }
+
+    #[test]
+    fn versions_of_a_message() {
+        let edit = |id: &str, text: &str, keep| {
+            let change =
+                Change::Edit { room: RoomId(1), seq: Seq(1), text: text.into(), version: None, keep };
+            command("ann", id, change)
+        };
+        let sends = vec![send("ann", 1, "1", "one"), send("ann", 1, "2", "alone")];
+        let (_dir, mut store, pool) = people(sends);
+        let texts = |user: &str, seq| {
+            let versions = pool.read(|view| view.versions(user, RoomId(1), Seq(seq))).unwrap();
+            let shown = |version: Version| format!("{} {}", version.version, version.text);
+            versions.map(|versions| versions.into_iter().map(shown).collect::<Vec<_>>().join(", "))
+        };
+        assert_eq!(texts("bob", 2).unwrap(), "1 alone");
+        store.apply(&[committed(3, batch(5, &[edit("a", "two", true)]))], || false).unwrap();
+        assert_eq!(texts("bob", 1).unwrap(), "1 one, 2 two");
+        store.apply(&[committed(4, batch(6, &[edit("b", "three", false)]))], || false).unwrap();
+        assert_eq!(texts("bob", 1).unwrap(), "1 one, 2 two, 3 three");
+        store.apply(&[committed(5, batch(7, &[edit("c", "four", true)]))], || false).unwrap();
+        assert_eq!(texts("bob", 1).unwrap(), "1 one, 2 two, 3 three, 4 four");
+        assert_eq!((texts("nobody", 1), texts("bob", 9)), (None, None));
+        let delete = command("ann", "d", Change::Delete { room: RoomId(1), seqs: vec![Seq(1)] });
+        store.apply(&[committed(6, batch(8, &[delete]))], || false).unwrap();
+        assert_eq!(texts("bob", 1).unwrap(), "");
+        let left = "SELECT count(*) FROM versions WHERE text <> ''";
+        let left: i64 = pool.read(|view| view.conn.query_row(left, [], |row| row.get(0))).unwrap();
+        assert_eq!(left, 0);
+    }
+
+    #[test]
     fn lists_show_what_is_public_and_what_is_ones_own() {
         let leave = command("cleo", "leave", Change::Leave { room: RoomId(2) });
         let (_dir, _store, pool) = people(vec![leave]);
         let rooms = |user: &str, pattern: Option<&str>| {
-            let rooms = pool.read(|view| view.rooms(user, pattern)).unwrap();
+            let rooms = pool.read(|view| view.rooms(user, pattern, false)).unwrap().unwrap();
             rooms.iter().map(|room| (room.room.0, room.member)).collect::<Vec<_>>()
         };
         assert_eq!(rooms("ann", None), [(1, true), (2, true), (3, true)]);

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
-use super::executor::{Executor, Who, ask, locked, millis, outcome, within};
+use super::caller::Caller;
+use super::executor::{Executor, Who, ask, locked, millis, not_done, outcome, within};
 use super::limits::Admission;
 use super::reply::{Answer, Problem, Reply, Welcome};
 use super::request::{Op, Resume};
 use crate::bus::Port;
-use crate::chat::command::{Change, Command, LoginOp, TokenHash};
+use crate::chat::command::{Change, Command, LoginOp, RequestDigest, TokenHash};
 use crate::chat::objects::User;
 use crate::chat::outcome::{Code, Done, Outcome};
-use crate::chat::tables::UserRow;
+use crate::chat::tables::{Registration, UserRow};
 use crate::ids::{At, RoomId};
 use crate::messages::consensus::NotDone;
 use crate::messages::hub::Reached;
@@ -56,6 +57,14 @@ pub struct Onward {
     pub rooms_at: At,
 }
 
+/// What `register` asks for.
+struct NewAccount {
+    name: String,
+    password: String,
+    display: String,
+    link: Option<TokenHash>,
+}
+
 impl Admitted {
     pub fn who(&self) -> Who {
         Who { user: self.user.name.clone(), token_hash: self.token_hash }
@@ -67,11 +76,14 @@ impl Executor {
     ///
     /// # Errors
     /// What the contract says of them; `unavailable` when only a majority could tell.
-    pub async fn admit(&self, id: &str, op: Op, from: Option<IpAddr>) -> Result<Admitted, Problem> {
+    pub async fn admit(&self, id: &str, op: Op, from: &Caller) -> Result<Admitted, Problem> {
         within(async {
             match op {
                 Op::Hello { token, .. } => self.session_of(&token).await,
-                Op::Register { name, password, display } => self.register(id, name, password, display).await,
+                Op::Register { name, password, display, invite } => {
+                    let link = invite.map(|token| hash_of(&token));
+                    self.register(id, NewAccount { name, password, display, link }, from).await
+                }
                 Op::Login { name, password, .. } => self.login(id, name, password, from).await,
                 _ => Err(Problem::new(Code::Unauthorized, "begin with hello, register or login")),
             }
@@ -97,16 +109,8 @@ impl Executor {
         Ok(Admitted { user, token_hash, token: None, at: None, duplicate: false })
     }
 
-    async fn register(
-        &self,
-        id: &str,
-        name: String,
-        password: String,
-        display: String,
-    ) -> Result<Admitted, Problem> {
-        if !self.config.registration_open {
-            return Err(Problem::new(Code::Forbidden, "registration is closed: ask an admin for an account"));
-        }
+    async fn register(&self, id: &str, new: NewAccount, from: &Caller) -> Result<Admitted, Problem> {
+        let NewAccount { name, password, display, link } = new;
         let there = self.account(&name).await?;
         let password_hash = match &there {
             Some(row) if row.created_by != id => {
@@ -114,25 +118,45 @@ impl Executor {
             }
             // Apply refuses this in any case, and says whether it is a repeat: no hash is needed.
             Some(_) => String::new(),
-            None => self.hash(password.clone()).await?,
+            None => {
+                self.check_way_in(link, from).await?;
+                self.hash(password.clone()).await?
+            }
         };
         let (token, token_hash) = draw_token()?;
-        let first_is_admin = self.config.first_is_admin;
-        let change = Change::Register { display, password_hash, token_hash, first_is_admin };
-        let command = Command { user: name.clone(), id: id.to_owned(), change };
-        match self.propose(command)?.await {
-            Ok(Ok(done)) => admitted(done, token, token_hash),
-            Ok(Err(NotDone::Refused(refusal))) if refusal.registered_by_this_id => {
+        let change = Change::Register {
+            display,
+            password_hash,
+            token_hash,
+            first_is_admin: self.config.first_is_admin,
+            link,
+            closed: self.config.registration == Registration::Closed,
+            agent: Some(from.agent.clone()),
+        };
+        match self.ask_for_session(Command { user: name.clone(), id: id.to_owned(), change }).await? {
+            Ok(done) => admitted(done, token, token_hash),
+            Err(NotDone::Refused(refusal)) if refusal.registered_by_this_id => {
                 let right = |row: &Option<UserRow>| row.as_ref().map(|row| row.password_hash.clone());
                 let stored = right(&self.account(&name).await?);
                 if !self.verify(password, stored.clone()).await? {
                     return Err(Problem::from(*refusal));
                 }
-                self.open_session(id, name, stored.unwrap_or_default(), LoginOp::Register).await
+                self.open_session(id, name, stored.unwrap_or_default(), LoginOp::Register, from).await
             }
-            Ok(Err(not_done)) => Err(super::executor::not_done(not_done)),
-            Err(_) => Err(Problem::timeout()),
+            Err(why) => Err(not_done(why)),
         }
+    }
+
+    /// Asks for a session. While a member may be of a version that does not read all of it, what is only
+    /// nice to know is left out.
+    async fn ask_for_session(&self, command: Command) -> Result<Result<Outcome, NotDone>, Problem> {
+        let earlier = command.change.in_earlier_words();
+        let Command { user, id, .. } = command.clone();
+        let mut answer = self.propose(command)?.await;
+        if let (Ok(Err(NotDone::TooNew { .. })), Some(change)) = (&answer, earlier) {
+            answer = self.propose(Command { user, id, change })?.await;
+        }
+        answer.map_err(|_| Problem::timeout())
     }
 
     async fn login(
@@ -140,23 +164,28 @@ impl Executor {
         id: &str,
         name: String,
         password: String,
-        from: Option<IpAddr>,
+        from: &Caller,
     ) -> Result<Admitted, Problem> {
-        if let Some(from) = from {
-            locked(&self.failed_by_address).check(&from, Instant::now()).map_err(too_many_failed)?;
+        if let Some(address) = &from.address {
+            locked(&self.failed_by_address).check(address, Instant::now()).map_err(too_many_failed)?;
         }
         self.slow_down(&name).await;
         // An account or a password may have been made elsewhere a moment ago; and without a majority
         // nobody can be let in anyway.
         self.barrier().await?;
-        let guess = self.may_guess(from).await?;
-        let stored = self.account(&name).await?.filter(|row| !row.deleted).map(|row| row.password_hash);
+        let guess = self.may_guess(from.address).await?;
+        let account = self.account(&name).await?.filter(|row| !row.deleted);
+        let disabled = account.as_ref().is_some_and(|row| row.disabled);
+        let stored = account.map(|row| row.password_hash);
         if !self.verify(password, stored.clone()).await? {
             guess.was_wrong(name);
             return Err(Problem::new(Code::Unauthorized, "wrong name or password"));
         }
         drop(guess);
-        self.open_session(id, name, stored.unwrap_or_default(), LoginOp::Login).await
+        if disabled {
+            return Err(Problem::new(Code::Forbidden, "this account is disabled: ask an admin"));
+        }
+        self.open_session(id, name, stored.unwrap_or_default(), LoginOp::Login, from).await
     }
 
     /// The password is right: makes a session.
@@ -166,11 +195,12 @@ impl Executor {
         user: String,
         password_hash: String,
         op: LoginOp,
+        from: &Caller,
     ) -> Result<Admitted, Problem> {
         let (token, token_hash) = draw_token()?;
-        let change = Change::Login { token_hash, password_hash, op };
-        let asked = self.propose(Command { user, id: id.to_owned(), change })?;
-        admitted(outcome(asked).await?, token, token_hash)
+        let change = Change::Login { token_hash, password_hash, op, agent: Some(from.agent.clone()) };
+        let asked = self.ask_for_session(Command { user, id: id.to_owned(), change }).await?;
+        admitted(asked.map_err(not_done)?, token, token_hash)
     }
 
     pub(super) async fn change_password(&self, who: Who, id: String, old: String, new: String) -> Reply {
@@ -179,13 +209,8 @@ impl Executor {
         // knows it by its id. A hash that nobody has lets it look, and refuse what is not a repeat.
         let old_hash = right.unwrap_or_default();
         let new_hash = self.hash(new.clone()).await?;
-        let salt_from = Sha256::digest(format!("{} {id}", who.user));
-        let mut salt = [0; 16];
-        salt.copy_from_slice(&salt_from[..16]);
         let secrets = format!("{}:{old}{new}", old.len());
-        let ask_for = |reply| Fingerprint { salt, secrets, reply };
-        let request = ask(&self.ports.passwords.fingerprint, ask_for).await?;
-        let request = request.ok_or_else(Problem::internal)?;
+        let request = self.fingerprint(&who.user, &id, secrets).await?;
         let change = Change::ChangePassword { old_hash, new_hash, token_hash: who.token_hash, request };
         Ok(outcome(self.propose(Command { user: who.user, id, change })?).await?.into())
     }
@@ -258,7 +283,7 @@ impl Executor {
     }
 
     /// `hello`, `register` or `login` over HTTP: nobody stays to be told events.
-    pub async fn admit_once(&self, id: &str, op: Op, from: Option<IpAddr>) -> Reply {
+    pub async fn admit_once(&self, id: &str, op: Op, from: &Caller) -> Reply {
         let resume = resume_of(&op);
         let admitted = self.admit(id, op, from).await?;
         let (welcome, _) = within(self.welcome(&admitted, &resume, None)).await?;
@@ -275,11 +300,26 @@ impl Executor {
         tokio::time::timeout(BEHIND_WAIT, reached).await.is_ok_and(|reached| reached.is_ok())
     }
 
-    async fn account(&self, name: &str) -> Result<Option<UserRow>, Problem> {
+    pub(super) async fn account(&self, name: &str) -> Result<Option<UserRow>, Problem> {
         self.read(&self.ports.account, |reply| Account { name: name.to_owned(), reply }).await
     }
 
-    async fn hash(&self, password: String) -> Result<String, Problem> {
+    /// What tells a request with these secrets from another under the same id.
+    pub(super) async fn fingerprint(
+        &self,
+        user: &str,
+        id: &str,
+        secrets: String,
+    ) -> Result<RequestDigest, Problem> {
+        let salt_from = Sha256::digest(format!("{user} {id}"));
+        let mut salt = [0; 16];
+        salt.copy_from_slice(&salt_from[..16]);
+        let ask_for = |reply| Fingerprint { salt, secrets, reply };
+        let request = ask(&self.ports.passwords.fingerprint, ask_for).await?;
+        request.ok_or_else(Problem::internal)
+    }
+
+    pub(super) async fn hash(&self, password: String) -> Result<String, Problem> {
         let hash = ask(&self.ports.passwords.hash, |reply| Hash { password, reply }).await?;
         hash.ok_or_else(Problem::internal)
     }
@@ -298,7 +338,7 @@ impl Executor {
 
     /// By address they are refused. Guesses under way count as wrong ones, so that many at once are no
     /// more than one after the other; who is too many waits until one of them has ended.
-    async fn may_guess(&self, from: Option<IpAddr>) -> Result<Guess<'_>, Problem> {
+    pub(super) async fn may_guess(&self, from: Option<IpAddr>) -> Result<Guess<'_>, Problem> {
         loop {
             // Before the look, so that no end is missed.
             let ended = self.attempt_ended.notified();
@@ -314,14 +354,18 @@ impl Executor {
     }
 }
 
-/// A password that is being checked; ends when it is dropped, also by a client that went away.
-struct Guess<'a> {
+/// A password or a link that is being checked; ends when it is dropped, also by a client that went away.
+pub(super) struct Guess<'a> {
     executor: &'a Executor,
     from: Option<IpAddr>,
     wrong: bool,
 }
 
 impl Guess<'_> {
+    pub(super) fn was_no_link(mut self) {
+        self.wrong = true;
+    }
+
     fn was_wrong(mut self, name: String) {
         self.wrong = true;
         locked(&self.executor.failed_by_name).spend(name, Instant::now());
@@ -359,7 +403,7 @@ fn admitted(outcome: Outcome, token: String, token_hash: TokenHash) -> Result<Ad
 }
 
 #[allow(clippy::disallowed_methods, reason = "tokens are drawn here; their hashes go into the core")]
-fn draw_token() -> Result<(String, TokenHash), Problem> {
+pub(super) fn draw_token() -> Result<(String, TokenHash), Problem> {
     let mut bytes = [0_u8; TOKEN_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| {
         tracing::error!(%error, "the system has no random bytes");
@@ -370,6 +414,6 @@ fn draw_token() -> Result<(String, TokenHash), Problem> {
     Ok((token, token_hash))
 }
 
-fn hash_of(token: &str) -> TokenHash {
+pub(super) fn hash_of(token: &str) -> TokenHash {
     Sha256::digest(token.as_bytes()).into()
 }

@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::net::{IpAddr, Shutdown, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +21,7 @@ use actix_http::ws::{CloseCode, CloseReason, Item, ProtocolError};
 use actix_web_actors::ws::{Message, WebsocketContext};
 use bytes::BytesMut;
 
+use super::caller::Caller;
 use super::executor::{Executor, Started, Who};
 use super::pulse::{self, Pulse};
 use super::reply::{self, Problem, Reply};
@@ -78,7 +79,7 @@ pub struct SessionConfig {
 
 /// The connection that was opened.
 pub struct Opened {
-    pub from: Option<IpAddr>,
+    pub caller: Caller,
     /// A duplicate, by which the shard ends a frozen session, and a session its connection.
     pub socket: Option<Arc<TcpStream>>,
     /// Set by the edge when the client announced a frame that is too big, and nothing more is read.
@@ -97,7 +98,7 @@ pub struct Session {
     /// The last event that this session itself read from the tables and sent.
     pub(super) told: At,
     pulse: Pulse,
-    /// The last `hello`, `register` or `login`.
+    /// The last `hello`, `register`, `login` or `set_password`.
     pub(super) tried: Option<Instant>,
     under_way: usize,
     reading: usize,
@@ -117,6 +118,14 @@ pub struct Session {
     farewell: Option<Farewell>,
     /// Our close frame is out: only the client's is waited for.
     pub(super) closing: bool,
+}
+
+/// What a request means for those that follow it.
+#[derive(Clone, Copy, Default)]
+struct Kind {
+    alone: bool,
+    reads: bool,
+    ends: bool,
 }
 
 pub(super) type Ctx = WebsocketContext<Session>;
@@ -292,16 +301,21 @@ impl Session {
             self.enter(id, op, ctx);
             return;
         }
-        let Some(who) = &self.who else {
-            let problem = Problem::new(Code::Unauthorized, "begin with hello, register or login");
-            Self::reply(ctx, &id, &Err(problem));
-            return;
-        };
         if self.under_way + self.to_read.len() >= UNDER_WAY_MAX {
             Self::reply(ctx, &id, &Err(too_many()));
             return;
         }
-        let who = who.clone();
+        if let Op::SetPassword { link, password } = op {
+            self.tried = Some(Instant::now());
+            let started = self.config.executor.start_by_link(&id, link, password, &self.opened.caller);
+            self.started(id, started, Kind { alone: true, ..Kind::default() }, ctx);
+            return;
+        }
+        let Some(who) = self.who.clone() else {
+            let problem = Problem::new(Code::Unauthorized, "begin with hello, register or login");
+            Self::reply(ctx, &id, &Err(problem));
+            return;
+        };
         if op.reads() && self.reading >= READING_MAX {
             self.to_read.push_back((who, id, op));
         } else {
@@ -310,9 +324,18 @@ impl Session {
     }
 
     fn start(&mut self, who: &Who, id: String, op: Op, ctx: &mut Ctx) {
-        let (alone, ends) = (op.goes_alone(), matches!(op, Op::Logout | Op::DeleteAccount { .. }));
-        let reads = op.reads();
-        match self.config.executor.start(who, &id, op) {
+        let kind = Kind {
+            alone: op.goes_alone(),
+            reads: op.reads(),
+            ends: matches!(op, Op::Logout | Op::DeleteAccount { .. }),
+        };
+        let started = self.config.executor.start(who, &id, op);
+        self.started(id, started, kind, ctx);
+    }
+
+    fn started(&mut self, id: String, started: Started, kind: Kind, ctx: &mut Ctx) {
+        let Kind { alone, reads, ends } = kind;
+        match started {
             Started::Now(reply) => Self::reply(ctx, &id, &reply),
             Started::Later(later) => {
                 self.under_way += 1;

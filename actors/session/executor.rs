@@ -11,22 +11,27 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::files::FilePorts;
 use super::limits::{Attempts, Buckets};
+use super::links::for_admins;
 use super::reply::{Answer, Limits, ListedUser, Problem, Reply};
-use super::request::Op;
+use super::request::{Op, Wanted};
 use crate::bus::{NotSent, Port, Post};
 use crate::chat::command::{Change, Command, TokenHash};
 use crate::chat::objects::User;
 use crate::chat::outcome::{Code, Outcome, Refusal};
 use crate::chat::rules;
+use crate::chat::tables::Registration;
 use crate::ids::RoomId;
 use crate::membership::Directory;
 use crate::messages::consensus::{NotDone, Propose, ReadBarrier};
 use crate::messages::passwords::PasswordPorts;
 use crate::messages::people::{Online, Surroundings, Typing};
 use crate::messages::reading::{
-    Account, History, Home, Members, PageOf, Pull, ReadFailed, Rooms, SessionOf, Users,
+    Account, History, Home, Invites, LinkOf, Members, PageOf, Pull, ReadFailed, RegistrationSet, Rooms,
+    SessionOf, Sessions, Users, Versions,
 };
+use crate::messages::search::{Search, Searched};
 
 /// The contract says 5 s; what is left is for the way back.
 const ANSWER_WITHIN: Duration = Duration::from_millis(4500);
@@ -48,16 +53,24 @@ pub struct Ports {
     pub users: Port<Users>,
     pub rooms: Port<Rooms>,
     pub members: Port<Members>,
+    pub sessions: Port<Sessions>,
+    pub invites: Port<Invites>,
+    pub link_of: Port<LinkOf>,
+    pub registration: Port<RegistrationSet>,
+    pub versions: Port<Versions>,
+    pub search: Port<Search>,
     pub passwords: PasswordPorts,
     pub typing: Port<Typing>,
     pub online: Port<Online>,
     pub surroundings: Port<Surroundings>,
+    pub files: FilePorts,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     pub limits: Limits,
-    pub registration_open: bool,
+    /// Who may register, unless an admin has set it.
+    pub registration: Registration,
     /// The cluster listens on loopback only: its first account is its admin.
     pub first_is_admin: bool,
     /// Told to clients.
@@ -116,7 +129,7 @@ impl Executor {
     }
 
     /// Starts a request of somebody who is known. `hello`, `register` and `login` are
-    /// [`Executor::admit`]'s.
+    /// [`Executor::admit`]'s, `set_password` is [`Executor::start_by_link`]'s.
     pub fn start(self: &Arc<Self>, who: &Who, id: &str, op: Op) -> Started {
         match op {
             Op::Change(change) => self.start_change(who, id, change),
@@ -125,6 +138,8 @@ impl Executor {
                 Err(refusal) => Started::Now(Err(refusal.into())),
             },
             Op::Logout => self.start_change(who, id, Change::Logout { token_hash: who.token_hash }),
+            Op::CreateInvite { uses, hours } => self.create_invite(who, id, (uses, hours)),
+            Op::ResetPassword { user } => self.reset_password(who, id, user),
             Op::Ping => Started::Now(Ok(Answer::Pong { time: unix_ms() })),
             op => {
                 let (me, who, id) = (Arc::clone(self), who.clone(), id.to_owned());
@@ -133,14 +148,30 @@ impl Executor {
         }
     }
 
-    fn start_change(&self, who: &Who, id: &str, change: Change) -> Started {
+    fn start_change(self: &Arc<Self>, who: &Who, id: &str, change: Change) -> Started {
         if let Err(problem) = self.count_change(&who.user) {
             return Started::Now(Err(problem));
         }
-        let asked = self.propose(Command { user: who.user.clone(), id: id.to_owned(), change });
-        match asked {
-            Ok(asked) => Started::Later(Box::pin(async move { Ok(within(outcome(asked)).await?.into()) })),
+        let command = |change| Command { user: who.user.clone(), id: id.to_owned(), change };
+        let earlier = change.in_earlier_words().map(command);
+        match self.propose(command(change)) {
+            Ok(asked) => {
+                let me = Arc::clone(self);
+                Started::Later(Box::pin(
+                    async move { Ok(within(me.outcome_of(asked, earlier)).await?.into()) },
+                ))
+            }
             Err(problem) => Started::Now(Err(problem)),
+        }
+    }
+
+    /// Waits for what became of a change. While not every node reads it, it is asked for in words that all do.
+    async fn outcome_of(&self, asked: Asked, earlier: Option<Command>) -> Result<Outcome, Problem> {
+        match (asked.await, earlier) {
+            (Ok(Err(NotDone::TooNew { .. })), Some(earlier)) => outcome(self.propose(earlier)?).await,
+            (Ok(answer), _) => answer.map_err(not_done),
+            // The node stops: the change may be on its way.
+            (Err(_), _) => Err(Problem::timeout()),
         }
     }
 
@@ -149,14 +180,26 @@ impl Executor {
             Op::ChangePassword { old, new } => self.change_password(who, id, old, new).await,
             Op::DeleteAccount { password } => self.delete_account(who, id, password).await,
             Op::ListUsers { pattern, after, limit } => self.list_users(pattern, after, limit).await,
-            Op::ListRooms { pattern } => {
-                let rooms = self.read(&self.ports.rooms, |reply| Rooms { user: who.user, pattern, reply });
-                Ok(Answer::Rooms { rooms: rooms.await? })
+            Op::ListRooms { pattern, all } => {
+                let ask = |reply| Rooms { user: who.user, pattern, all, reply };
+                let rooms = self.read(&self.ports.rooms, ask).await?;
+                Ok(Answer::Rooms { rooms: rooms.ok_or_else(for_admins)? })
             }
+            Op::ListSessions => self.list_sessions(who).await,
+            Op::ListInvites => self.list_invites(who.user).await,
+            Op::Server => self.server().await,
             Op::Members { room } => {
                 let users = self.members(who.user, room).await?;
                 Ok(Answer::Users { users: self.with_presence(users).await, more: None })
             }
+            Op::Versions { room, seq } => {
+                let ask = |reply| Versions { user: who.user, room, seq, reply };
+                let versions = self.read(&self.ports.versions, ask).await?;
+                Ok(Answer::Versions { versions: versions.ok_or_else(no_such_message)? })
+            }
+            Op::Search(wanted) => self.search(who, wanted).await,
+            Op::SendFiles(asked) => self.send_files(who, id, asked).await,
+            Op::FileLink { file, name } => self.file_link(who, file, &name).await,
             Op::History { room, page, limit, local } => self.history(who, room, page, limit, local).await,
             Op::Typing { room } => {
                 self.count_change(&who.user)?;
@@ -165,11 +208,19 @@ impl Executor {
                 let _full = self.ports.typing.offer(Typing { room, user: who.user });
                 Ok(Answer::Heard {})
             }
-            Op::Register { .. } | Op::Login { .. } | Op::Hello { .. } | Op::Change(_) => {
+            Op::Register { .. }
+            | Op::Login { .. }
+            | Op::Hello { .. }
+            | Op::SetPassword { .. }
+            | Op::Change(_) => {
                 tracing::error!("a request was started the wrong way");
                 Err(Problem::internal())
             }
-            Op::OpenDirect { .. } | Op::Logout | Op::Ping => {
+            Op::OpenDirect { .. }
+            | Op::Logout
+            | Op::CreateInvite { .. }
+            | Op::ResetPassword { .. }
+            | Op::Ping => {
                 tracing::error!("a quick request was started slowly");
                 Err(Problem::internal())
             }
@@ -183,6 +234,21 @@ impl Executor {
         let ask = |reply| History { user: who.user, room, page, limit, reply };
         let page = self.read(&self.ports.history, ask).await?.ok_or_else(no_such_room)?;
         Ok(Answer::History { messages: page.messages, more: page.more, at: page.at })
+    }
+
+    async fn search(&self, who: Who, wanted: Wanted) -> Reply {
+        self.count_change(&who.user)?;
+        let Wanted { query, room, from, before, limit } = wanted;
+        let question = |reply| Search { user: who.user, query, room, from, before, limit, reply };
+        match ask(&self.ports.search, question).await? {
+            Searched::Found(page) => Ok(Answer::Found(page)),
+            Searched::NoSuchRoom => Err(no_such_room()),
+            Searched::NoSuchUser => Err(Problem::new(Code::NotFound, "no such user")),
+            Searched::NotNow => Err(Problem::new(
+                Code::Unavailable,
+                "this node cannot search just now: try another, or later",
+            )),
+        }
     }
 
     async fn list_users(&self, pattern: Option<String>, after: Option<String>, limit: usize) -> Reply {
@@ -207,11 +273,11 @@ impl Executor {
         users.into_iter().zip(online).map(|(user, online)| ListedUser { user, online }).collect()
     }
 
-    /// Counts one change against the user's rate.
-    fn count_change(&self, user: &str) -> Result<(), Problem> {
-        locked(&self.changes)
-            .take(user.to_owned(), Instant::now())
-            .map_err(|wait| Problem::rate_limited("too many changes in a short time", millis(wait)))
+    /// Counts one change, or one search, against the user's rate.
+    pub(super) fn count_change(&self, user: &str) -> Result<(), Problem> {
+        locked(&self.changes).take(user.to_owned(), Instant::now()).map_err(|wait| {
+            Problem::rate_limited("too many changes or searches in a short time", millis(wait))
+        })
     }
 
     /// Hands a change to `RaftNode`.
@@ -233,6 +299,10 @@ impl Executor {
     ) -> Result<T, Problem> {
         ask(port, question).await?.map_err(|error| {
             tracing::error!(%error, "a question failed");
+            if error.damage {
+                // This node's trouble alone: it is about to take itself out.
+                return Problem::new(Code::Unavailable, "this node's disk is damaged: go on at another");
+            }
             Problem::internal()
         })
     }
@@ -303,12 +373,19 @@ fn stopping() -> Problem {
     Problem::new(Code::Unavailable, "this node is stopping: try another")
 }
 
+fn no_such_message() -> Problem {
+    Refusal::new(Code::NotFound, "no such message, or not in a room of yours").into()
+}
+
 fn no_such_room() -> Problem {
     Refusal::new(Code::NotFound, "no such room, or not one of yours").into()
 }
 
-#[allow(clippy::disallowed_methods, reason = "a ping is answered with this node's clock")]
-fn unix_ms() -> u64 {
+#[allow(
+    clippy::disallowed_methods,
+    reason = "pings are answered with this node's clock, and links end by it"
+)]
+pub(super) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -11,10 +11,10 @@ enum Kind {
     Switch,
     Numbers,
     Texts,
-    List,
+    Files,
 }
 
-use Kind::{List, Number, Numbers, Switch, Text, Texts, Whole};
+use Kind::{Files, Number, Numbers, Switch, Text, Texts, Whole};
 
 type Field = (&'static str, Kind, bool);
 
@@ -23,7 +23,12 @@ const OPTIONAL: bool = false;
 
 fn fields(op: &str) -> &'static [Field] {
     match op {
-        "register" => &[("name", Text, NEEDED), ("password", Text, NEEDED), ("display", Text, OPTIONAL)],
+        "register" => &[
+            ("name", Text, NEEDED),
+            ("password", Text, NEEDED),
+            ("display", Text, OPTIONAL),
+            ("invite", Text, OPTIONAL),
+        ],
         "login" => &[
             ("name", Text, NEEDED),
             ("password", Text, NEEDED),
@@ -37,7 +42,7 @@ fn fields(op: &str) -> &'static [Field] {
             ("room", Number, NEEDED),
             ("text", Text, NEEDED),
             ("reply_to", Number, OPTIONAL),
-            ("files", List, OPTIONAL),
+            ("files", Files, OPTIONAL),
         ],
         "create_room" => &[("name", Text, NEEDED), ("kind", Text, NEEDED), ("topic", Text, OPTIONAL)],
         "join" | "leave" | "members" | "typing" => &[("room", Number, NEEDED)],
@@ -56,9 +61,11 @@ fn fields(op: &str) -> &'static [Field] {
             ("emoji", Text, NEEDED),
             ("on", Switch, NEEDED),
         ],
-        "mark_read" => &[("room", Number, NEEDED), ("seq", Number, NEEDED)],
+        "mark_read" | "versions" => &[("room", Number, NEEDED), ("seq", Number, NEEDED)],
+        "mute" => &[("room", Number, NEEDED), ("on", Switch, NEEDED)],
         "list_users" => &[("match", Text, OPTIONAL), ("after", Text, OPTIONAL), ("limit", Whole, OPTIONAL)],
-        "list_rooms" => &[("match", Text, OPTIONAL)],
+        "file_link" => &[("file", Text, NEEDED), ("name", Text, OPTIONAL)],
+        "list_rooms" => &[("match", Text, OPTIONAL), ("all", Switch, OPTIONAL)],
         "history" => &[
             ("room", Number, NEEDED),
             ("before", Number, OPTIONAL),
@@ -66,6 +73,23 @@ fn fields(op: &str) -> &'static [Field] {
             ("limit", Whole, OPTIONAL),
             ("read", Text, OPTIONAL),
         ],
+        "search" => &[
+            ("text", Text, NEEDED),
+            ("room", Number, OPTIONAL),
+            ("from", Text, OPTIONAL),
+            ("before", Number, OPTIONAL),
+            ("limit", Whole, OPTIONAL),
+        ],
+        "set_profile" => &[("display", Text, NEEDED)],
+        "end_session" => &[("session", Text, NEEDED)],
+        "set_role" => &[("user", Text, NEEDED), ("role", Text, NEEDED)],
+        "set_disabled" => &[("user", Text, NEEDED), ("disabled", Switch, NEEDED)],
+        "reset_password" => &[("user", Text, NEEDED)],
+        "set_password" => &[("link", Text, NEEDED), ("password", Text, NEEDED)],
+        "create_invite" => &[("uses", Number, OPTIONAL), ("hours", Number, OPTIONAL)],
+        "revoke_invite" => &[("invite", Text, NEEDED)],
+        "set_registration" => &[("mode", Text, NEEDED)],
+        "set_room" => &[("room", Number, NEEDED), ("name", Text, OPTIONAL), ("topic", Text, OPTIONAL)],
         _ => &[],
     }
 }
@@ -79,7 +103,7 @@ impl Kind {
             Switch => value.is_boolean(),
             Numbers => value.as_array().is_some_and(|list| list.iter().all(Value::is_u64)),
             Texts => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
-            List => value.is_array(),
+            Files => value.as_array().is_some_and(|list| list.iter().all(is_file)),
         }
     }
 
@@ -91,9 +115,17 @@ impl Kind {
             Switch => "true or false",
             Numbers => "a list of whole numbers",
             Texts => "a list of strings",
-            List => "a list",
+            Files => "a list of objects with file, a string, and name, another",
         }
     }
+}
+
+fn is_file(value: &Value) -> bool {
+    let is_text_or = |name: &str, needed: bool| match value.get(name) {
+        None | Some(Value::Null) => !needed,
+        Some(value) => value.is_string(),
+    };
+    value.is_object() && is_text_or("file", NEEDED) && is_text_or("name", OPTIONAL)
 }
 
 /// A field of an op, for whoever describes it.
@@ -114,7 +146,7 @@ pub fn described(op: &str) -> impl Iterator<Item = Described> {
             Switch => ("boolean", None),
             Numbers => ("array", Some("integer")),
             Texts => ("array", Some("string")),
-            List => ("array", Some("object")),
+            Files => ("array", Some("object")),
         };
         Described { name, kind, items, needed: *needed }
     })

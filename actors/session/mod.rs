@@ -7,17 +7,24 @@
 //! - [`pulse`]: when a client is pinged, and when it is given up.
 //! - [`executor`]: carries out requests; shared by all sessions and by HTTP.
 //! - [`accounts`]: `hello`, `register`, `login` and the changes that need a password.
+//! - [`files`]: sending files, linking to them, and who may fetch them.
+//! - [`caller`]: from where and by what program somebody comes.
+//! - [`links`]: sessions as their user sees them, and the links that let somebody in.
 //! - [`actor`]: `Session`, one WebSocket.
 
 pub mod accounts;
 pub mod actor;
+pub mod caller;
 pub mod executor;
 pub mod fields;
+pub mod files;
 pub mod limits;
+pub mod links;
 pub mod pulse;
 pub mod reply;
 pub mod request;
 mod stream;
 
 pub use actor::{Opened, Session, SessionConfig};
+pub use caller::Caller;
 pub use executor::{Config, Executor, Ports};

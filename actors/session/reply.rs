@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
-use crate::chat::objects::{Message, Room, User};
+use crate::chat::objects::{Message, Room, User, Version};
 use crate::chat::outcome::{Code, Done, Outcome, Refusal};
+use crate::chat::tables::Registration;
 use crate::ids::{At, Seq};
 use crate::messages::people::Cluster;
 use crate::messages::reading::HomeRoom;
+use crate::messages::search::FoundPage;
 
 pub type Reply = Result<Answer, Problem>;
 
@@ -52,8 +54,43 @@ pub enum Answer {
         more: bool,
         at: At,
     },
+    Found(FoundPage),
+    Versions {
+        versions: Vec<Version>,
+    },
+    User {
+        user: User,
+        at: At,
+        #[serde(skip_serializing_if = "is_false")]
+        duplicate: bool,
+    },
+    Link {
+        /// What `list_invites` names it by.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        invite: Option<String>,
+        /// With its token, which is told here and nowhere else.
+        link: String,
+        until: u64,
+        at: At,
+        #[serde(skip_serializing_if = "is_false")]
+        duplicate: bool,
+    },
+    Sessions {
+        sessions: Vec<ListedSession>,
+    },
+    Invites {
+        invites: Vec<ListedInvite>,
+    },
+    Server {
+        registration: Registration,
+    },
     Pong {
         time: u64,
+    },
+    Link {
+        url: String,
+        /// Unix milliseconds.
+        until: u64,
     },
     Heard {},
 }
@@ -63,6 +100,28 @@ pub struct ListedUser {
     #[serde(flatten)]
     pub user: User,
     pub online: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ListedSession {
+    /// What `end_session` takes.
+    pub session: String,
+    /// `None`: made before this was kept.
+    pub time: Option<u64>,
+    pub agent: String,
+    /// The one that asks.
+    pub current: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ListedInvite {
+    /// What `revoke_invite` takes.
+    pub invite: String,
+    pub by: String,
+    pub uses: u64,
+    pub used: u64,
+    pub until: u64,
+    pub revoked: bool,
 }
 
 /// What `hello` gives; `register` and `login` add their token.
@@ -146,7 +205,11 @@ impl From<Outcome> for Answer {
             Done::Edited { version } => Self::Edited { version, at, duplicate },
             Done::Room(room) => Self::Room { room, at, duplicate },
             // An account's own answer is its welcome; here it is only that it was done.
-            Done::Plain | Done::Account(_) | Done::Marked { .. } => Self::Plain { at, duplicate },
+            // A link's is made where its token was drawn.
+            Done::Plain | Done::Account(_) | Done::Marked { .. } | Done::Link { .. } => {
+                Self::Plain { at, duplicate }
+            }
+            Done::User(user) => Self::User { user, at, duplicate },
         }
     }
 }

@@ -3,6 +3,8 @@
 //! A frame is read twice: first `id` and `op`, then the fields of that op, so that fields which an op
 //! does not know are ignored. Only when that fails is it looked at once more, to say what is wrong.
 
+mod people;
+
 use std::borrow::Cow;
 
 use serde::Deserialize;
@@ -13,8 +15,10 @@ use crate::chat::command::Change;
 use crate::chat::objects::RoomKind;
 use crate::chat::outcome::{Code, Refusal};
 use crate::chat::rules;
-use crate::ids::{At, RoomId, Seq};
+use crate::files::names;
+use crate::ids::{At, FileId, RoomId, Seq};
 use crate::messages::reading::PageOf;
+use crate::words::Query;
 
 /// What a frame turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +43,7 @@ pub enum Op {
         name: String,
         password: String,
         display: String,
+        invite: Option<String>,
     },
     Login {
         name: String,
@@ -62,6 +67,11 @@ pub enum Op {
     OpenDirect {
         users: Vec<String>,
     },
+    SendFiles(SendFiles),
+    FileLink {
+        file: FileId,
+        name: String,
+    },
     ListUsers {
         pattern: Option<String>,
         after: Option<String>,
@@ -69,6 +79,7 @@ pub enum Op {
     },
     ListRooms {
         pattern: Option<String>,
+        all: bool,
     },
     Members {
         room: RoomId,
@@ -79,10 +90,49 @@ pub enum Op {
         limit: usize,
         local: bool,
     },
+    Search(Wanted),
+    Versions {
+        room: RoomId,
+        seq: Seq,
+    },
     Typing {
         room: RoomId,
     },
+    ListSessions,
+    CreateInvite {
+        uses: u64,
+        hours: u64,
+    },
+    ListInvites,
+    ResetPassword {
+        user: String,
+    },
+    /// Who asks is known by the link alone.
+    SetPassword {
+        link: String,
+        password: String,
+    },
+    Server,
     Ping,
+}
+
+/// What somebody looks for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub query: Query,
+    pub room: Option<RoomId>,
+    pub from: Option<String>,
+    pub before: Option<At>,
+    pub limit: usize,
+}
+
+/// A message with files, by hash and name, before it is known where their bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendFiles {
+    pub room: RoomId,
+    pub text: String,
+    pub reply_to: Option<Seq>,
+    pub files: Vec<(FileId, String)>,
 }
 
 /// Where a client wants to go on.
@@ -98,10 +148,17 @@ impl Op {
         matches!(self, Self::Register { .. } | Self::Login { .. } | Self::Hello { .. })
     }
 
-    /// Whether what follows on the connection waits for it: it changes who is asking, or takes a slow
-    /// hash before it is proposed, and changes are proposed in the order of their frames.
+    /// Whether what follows on the connection waits for it: it changes who is asking, or something slow comes
+    /// before it is proposed (a hash, files on their way), and changes are proposed in the order of their frames.
     pub fn goes_alone(&self) -> bool {
-        let slow = matches!(self, Self::Logout | Self::ChangePassword { .. } | Self::DeleteAccount { .. });
+        let slow = matches!(
+            self,
+            Self::Logout
+                | Self::ChangePassword { .. }
+                | Self::DeleteAccount { .. }
+                | Self::SetPassword { .. }
+                | Self::SendFiles(_)
+        );
         slow || self.opens()
     }
 
@@ -109,7 +166,14 @@ impl Op {
     pub fn reads(&self) -> bool {
         matches!(
             self,
-            Self::ListUsers { .. } | Self::ListRooms { .. } | Self::Members { .. } | Self::History { .. }
+            Self::ListUsers { .. }
+                | Self::ListRooms { .. }
+                | Self::Members { .. }
+                | Self::History { .. }
+                | Self::Versions { .. }
+                | Self::Search(_)
+                | Self::ListSessions
+                | Self::ListInvites
         )
     }
 }
@@ -137,17 +201,35 @@ pub const OPS: &[&str] = &[
     "react",
     "history",
     "mark_read",
+    "mute",
+    "versions",
+    "search",
+    "file_link",
     "typing",
+    "set_profile",
+    "list_sessions",
+    "end_session",
+    "set_role",
+    "set_disabled",
+    "reset_password",
+    "set_password",
+    "create_invite",
+    "list_invites",
+    "revoke_invite",
+    "set_registration",
+    "server",
+    "set_room",
     "ping",
 ];
 
-const OPENERS: [&str; 3] = ["register", "login", "hello"];
+/// What needs no session.
+pub const BEFORE_HELLO: [&str; 4] = ["register", "login", "hello", "set_password"];
 
 /// Reads a text frame. `known`: the connection has said who it is.
 pub fn frame(text: &str, known: bool, message_bytes: usize) -> Frame {
     let (id, op) = match head(text) {
         Ok(head) => head,
-        Err(frame) => return frame,
+        Err(why) => return Frame::Junk(why),
     };
     if rules::id(&id).is_err() {
         return Frame::Junk("id must be 1 to 64 printable ascii characters");
@@ -155,7 +237,7 @@ pub fn frame(text: &str, known: bool, message_bytes: usize) -> Frame {
     let Some(op) = op else {
         return Frame::Wrong { id, refusal: bad("op is missing: it must be a string") };
     };
-    if !known && !OPENERS.contains(&op.as_ref()) {
+    if !known && !BEFORE_HELLO.contains(&op.as_ref()) {
         let refusal = Refusal::new(Code::Unauthorized, "begin with hello, register or login");
         return Frame::Wrong { id, refusal };
     }
@@ -173,19 +255,19 @@ struct Head<'a> {
     op: Cow<'a, str>,
 }
 
-/// The id and the op of a frame.
-fn head(text: &str) -> Result<(String, Option<Cow<'_, str>>), Frame> {
+/// The id and the op of a frame; or why it is no request.
+fn head(text: &str) -> Result<(String, Option<Cow<'_, str>>), &'static str> {
     if !is_object(text) {
-        return Err(Frame::Junk("a frame must be one JSON object"));
+        return Err("a frame must be one JSON object");
     }
     if let Ok(Head { id, op }) = serde_json::from_str::<Head>(text) {
         return Ok((id.into_owned(), Some(op)));
     }
     let Ok(serde_json::Value::Object(object)) = serde_json::from_str(text) else {
-        return Err(Frame::Junk("a frame must be one JSON object"));
+        return Err("a frame must be one JSON object");
     };
     let Some(id) = object.get("id").and_then(|id| id.as_str()) else {
-        return Err(Frame::Junk("a frame must have an id, a string"));
+        return Err("a frame must have an id, a string");
     };
     let op = object.get("op").and_then(|op| op.as_str()).map(|op| Cow::Owned(op.to_owned()));
     Ok((id.to_owned(), op))
@@ -197,7 +279,11 @@ fn head(text: &str) -> Result<(String, Option<Cow<'_, str>>), Frame> {
 /// `bad_request` with what is wrong, `too_large` for a text over its limit.
 pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refusal> {
     Ok(match op {
-        "send" => Op::Change(send(read(op, text)?, message_bytes)?),
+        "send" => send(read(op, text)?, message_bytes)?,
+        "file_link" => {
+            let FileRef { file, name } = read(op, text)?;
+            Op::FileLink { file: rules::file(&file)?, name: names::clean(&name.unwrap_or_default()) }
+        }
         "register" => {
             let fields: Register = read(op, text)?;
             rules::password(&fields.password)?;
@@ -205,6 +291,7 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
                 name: rules::name(&fields.name)?,
                 display: rules::display(fields.display.as_deref(), &fields.name)?,
                 password: fields.password,
+                invite: fields.invite,
             }
         }
         "login" => {
@@ -234,21 +321,35 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
         "create_room" | "join" | "leave" | "invite" | "remove" | "members" | "open_direct" | "typing" => {
             rooms(op, text)?
         }
-        "edit" | "delete" | "react" | "mark_read" => Op::Change(messages(op, text, message_bytes)?),
-        "list_users" | "list_rooms" | "history" => lists(op, text)?,
+        "edit" | "delete" | "react" | "mark_read" | "mute" => Op::Change(messages(op, text, message_bytes)?),
+        "list_users" | "list_rooms" | "history" | "search" | "versions" => lists(op, text)?,
+        "set_profile" | "list_sessions" | "end_session" | "set_role" | "set_disabled" | "reset_password"
+        | "set_password" | "create_invite" | "list_invites" | "revoke_invite" | "set_registration"
+        | "server" | "set_room" => people::fields_of(op, text)?,
         _ => return Err(bad(format!("unknown op: {}", shortened(op)))),
     })
 }
 
-fn send(fields: Send, message_bytes: usize) -> Result<Change, Refusal> {
-    rules::text(&fields.text, message_bytes)?;
-    if fields.files.is_some_and(|files| !files.is_empty()) {
-        return Err(bad("files cannot be sent here"));
-    }
-    if fields.reply_to == Some(Seq(0)) {
+fn send(fields: Send, message_bytes: usize) -> Result<Op, Refusal> {
+    let Send { room, text, reply_to, files } = fields;
+    let files = files.unwrap_or_default();
+    if reply_to == Some(Seq(0)) {
         return Err(bad("reply_to must be the seq of a message, from 1"));
     }
-    Ok(Change::Send { room: rules::room(fields.room)?, text: fields.text, reply_to: fields.reply_to })
+    if files.is_empty() {
+        rules::text(&text, message_bytes)?;
+        return Ok(Op::Change(Change::Send { room: rules::room(room)?, text, reply_to }));
+    }
+    rules::caption(&text, message_bytes)?;
+    if files.len() > rules::FILES_MAX {
+        return Err(bad(format!(
+            "files must be at most {}: send the others in another message",
+            rules::FILES_MAX
+        )));
+    }
+    let named = |FileRef { file, name }| Ok((rules::file(&file)?, names::clean(&name.unwrap_or_default())));
+    let files = files.into_iter().map(named).collect::<Result<_, Refusal>>()?;
+    Ok(Op::SendFiles(SendFiles { room: rules::room(room)?, text, reply_to, files }))
 }
 
 fn rooms(op: &str, text: &str) -> Result<Op, Refusal> {
@@ -289,7 +390,7 @@ fn messages(op: &str, text: &str, message_bytes: usize) -> Result<Change, Refusa
         "edit" => {
             let Edit { room, seq, text, version } = read(op, text)?;
             rules::text(&text, message_bytes)?;
-            Change::Edit { room: rules::room(room)?, seq, text, version }
+            Change::Edit { room: rules::room(room)?, seq, text, version, keep: true }
         }
         "delete" => {
             let Delete { room, seqs } = read(op, text)?;
@@ -300,8 +401,12 @@ fn messages(op: &str, text: &str, message_bytes: usize) -> Result<Change, Refusa
             rules::emoji(&emoji)?;
             Change::React { room: rules::room(room)?, seq, emoji, on }
         }
+        "mute" => {
+            let Mute { room, on } = read(op, text)?;
+            Change::Mute { room: rules::room(room)?, on }
+        }
         _ => {
-            let MarkRead { room, seq } = read(op, text)?;
+            let OneMessage { room, seq } = read(op, text)?;
             Change::MarkRead { room: rules::room(room)?, seq }
         }
     })
@@ -317,9 +422,24 @@ fn lists(op: &str, text: &str) -> Result<Op, Refusal> {
             Op::ListUsers { pattern, after, limit: limit.map_or(rules::PAGE_MAX, |l| rules::limit(Some(l))) }
         }
         "list_rooms" => {
-            let ListRooms { pattern } = read(op, text)?;
+            let ListRooms { pattern, all } = read(op, text)?;
             rules::pattern(pattern.as_deref().unwrap_or_default())?;
-            Op::ListRooms { pattern }
+            Op::ListRooms { pattern, all: all.unwrap_or(false) }
+        }
+        "versions" => {
+            let OneMessage { room, seq } = read(op, text)?;
+            Op::Versions { room: rules::room(room)?, seq: rules::seq(seq.0) }
+        }
+        "search" => {
+            let Search { text, room, from, before, limit } = read(op, text)?;
+            rules::sought(&text)?;
+            Op::Search(Wanted {
+                query: Query::read(&text).ok_or_else(|| bad("text holds no word to look for"))?,
+                room: room.map(rules::room).transpose()?,
+                from: from.as_deref().map(named_user).transpose()?,
+                before,
+                limit: rules::search_limit(limit),
+            })
         }
         _ => {
             let History { room, before, after, limit, read } = read(op, text)?;
@@ -370,6 +490,7 @@ struct Register {
     name: String,
     password: String,
     display: Option<String>,
+    invite: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -403,7 +524,13 @@ struct Send {
     room: u64,
     text: String,
     reply_to: Option<Seq>,
-    files: Option<Vec<IgnoredAny>>,
+    files: Option<Vec<FileRef>>,
+}
+
+#[derive(Deserialize)]
+struct FileRef {
+    file: String,
+    name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -452,7 +579,13 @@ struct React {
 }
 
 #[derive(Deserialize)]
-struct MarkRead {
+struct Mute {
+    room: u64,
+    on: bool,
+}
+
+#[derive(Deserialize)]
+struct OneMessage {
     room: u64,
     seq: Seq,
 }
@@ -469,6 +602,16 @@ struct ListUsers {
 struct ListRooms {
     #[serde(rename = "match")]
     pattern: Option<String>,
+    all: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Search {
+    text: String,
+    room: Option<u64>,
+    from: Option<String>,
+    before: Option<At>,
+    limit: Option<i64>,
 }
 
 #[derive(Deserialize)]

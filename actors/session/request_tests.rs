@@ -81,6 +81,14 @@ fn what_is_wrong_is_said() {
         ("history", r#","room":1,"before":2,"after":1"#, "bad_request: before and after exclude each other"),
         ("history", r#","room":1,"read":"fast""#, "bad_request: read must be linearizable or local"),
         ("history", r#","room":1,"limit":"5""#, "bad_request: limit must be a whole number"),
+        ("search", "", "bad_request: text is missing: it must be a string"),
+        ("search", r#","text":" \n""#, "bad_request: text holds no word to look for"),
+        ("search", r#","text":"\"*\" ..""#, "bad_request: text holds no word to look for"),
+        ("search", r#","text":"a","room":"1""#, "bad_request: room must be a whole number from 0"),
+        ("search", r#","text":"a","before":-1"#, "bad_request: before must be a whole number from 0"),
+        ("search", r#","text":"a","from":"no one""#, "not_found: no such user: no one"),
+        ("mute", r#","room":1"#, "bad_request: on is missing: it must be true or false"),
+        ("versions", r#","room":1"#, "bad_request: seq is missing: it must be a whole number from 0"),
         ("open_direct", r#","users":"bob""#, "bad_request: users must be a list of strings"),
         ("invite", r#","room":1,"user":"no one""#, "not_found: no such user: no one"),
         (
@@ -116,6 +124,20 @@ fn what_is_good() {
         good("history", r#","room":3,"limit":-5,"after":0,"read":"local""#),
         Op::History { room: RoomId(3), page: PageOf::After(Seq(0)), limit: 1, local: true }
     );
+    let wanted = Wanted {
+        query: Query::read("two wor*").unwrap(),
+        room: Some(RoomId(3)),
+        from: Some("ann".to_owned()),
+        before: Some(At(9)),
+        limit: 100,
+    };
+    let fields = r#","text":"two wor*","room":3,"from":"Ann","before":9,"limit":101"#;
+    assert_eq!(good("search", fields), Op::Search(wanted));
+    assert_eq!(
+        good("mute", r#","room":3,"on":false"#),
+        Op::Change(Change::Mute { room: RoomId(3), on: false })
+    );
+    assert_eq!(good("versions", r#","room":3,"seq":7"#), Op::Versions { room: RoomId(3), seq: Seq(7) });
     assert_eq!(
         good("login", r#","name":"Ann","password":"x","cursor":5,"epoch":"e""#),
         Op::Login {
@@ -126,7 +148,12 @@ fn what_is_good() {
     );
     assert_eq!(
         good("register", r#","name":"Ann","password":"12345678""#),
-        Op::Register { name: "ann".to_owned(), password: "12345678".to_owned(), display: "Ann".to_owned() }
+        Op::Register {
+            name: "ann".to_owned(),
+            password: "12345678".to_owned(),
+            display: "Ann".to_owned(),
+            invite: None,
+        }
     );
     assert_eq!(good("ping", r#","extra":{"deep":[1]}"#), Op::Ping);
     assert_eq!(good("list_users", ""), Op::ListUsers { pattern: None, after: None, limit: rules::PAGE_MAX });

@@ -69,10 +69,10 @@ impl Session {
         told_shard: Rc<Cell<bool>>,
     ) -> impl Future<Output = Result<(Admitted, Welcome, Onward), Problem>> + 'static {
         let (executor, door) = (Arc::clone(&self.config.executor), self.config.door.clone());
-        let (key, from) = (self.key, self.opened.from);
+        let (key, from) = (self.key, self.opened.caller.clone());
         within(async move {
             let resume = resume_of(&op);
-            let admitted = executor.admit(&id, op, from).await?;
+            let admitted = executor.admit(&id, op, &from).await?;
             let (reply, kept) = oneshot::channel();
             let (user, token_hash) = (admitted.user.name.clone(), admitted.token_hash);
             told_shard.set(true);

@@ -3,7 +3,7 @@
 //! **Owns** the only writing connection, on a thread of its own. **Is told** [`Append`], [`Apply`] and
 //! [`Compact`] and [`Retire`].
 //! **Tells** `RaftNode` what is [`Persisted`] and [`Applied`], and whoever subscribed what
-//! [`Changed`], or that the tables were [`Replaced`]. **Never** reports what is not on the disk, never runs a job before an earlier append,
+//! [`Changed`], or that the tables were [`Replaced`]; and `Indexer` that they have [`Grown`]. **Never** reports what is not on the disk, never runs a job before an earlier append,
 //! never waits for another actor.
 //!
 //! Appends go first: what is to be applied waits in a queue, and is worked off in short pieces with
@@ -31,6 +31,7 @@ use crate::messages::disk::{
     Append, Applied, Apply, Changed, Committed, Compact, Members, Persisted, Retire,
 };
 use crate::messages::people::Replaced;
+use crate::messages::search::Grown;
 use crate::metrics::Metrics;
 
 /// How long an append that comes in may have to wait for what is being applied.
@@ -50,6 +51,7 @@ pub struct StoragePorts {
     pub replaced: News<Replaced>,
     pub counted: News<Counted>,
     pub members: News<Members>,
+    pub grown: Port<Grown>,
 }
 
 /// The one writer of `chat.db`.
@@ -147,6 +149,11 @@ impl Storage {
         cut.0 - before.0
     }
 
+    fn has_grown(&self) {
+        // One that waits already says as much.
+        let _full = self.ports.grown.offer(Grown);
+    }
+
     fn apply(&mut self, entries_max: u64) {
         let waiting = self.waiting.make_contiguous();
         let entries = usize::try_from(entries_max).unwrap_or(usize::MAX).min(waiting.len());
@@ -164,6 +171,7 @@ impl Storage {
         self.ports.applied.tell(piece.applied);
         if let Some(changed) = piece.changed {
             self.ports.changed.publish(&changed);
+            self.has_grown();
         }
         for (index, sum) in piece.counted {
             self.ports.counted.publish(&Counted { index, sum });
@@ -220,6 +228,7 @@ impl Handler<Envelope<Append>> for Storage {
             let roll = insist(&mut self.store, |store| store.roll());
             self.ports.members.publish(&Members { roll: Arc::new(roll) });
             self.ports.replaced.publish(&Replaced { at: self.store.at() });
+            self.has_grown();
         }
         self.ports.persisted.tell(Persisted { number: append.number });
         if append.snapshot.is_some() {
@@ -306,6 +315,7 @@ mod tests {
     hears! {
         Persisted: |news| format!("persisted {}", news.number);
         Applied: |news| format!("applied {} with {} outcomes", news.index, news.outcomes.len());
+        Grown: |_news| "grown".to_owned();
         Changed: |news| format!("changed up to {} with {} notices", news.at, news.notices.len());
     }
 
@@ -323,6 +333,7 @@ mod tests {
             replaced: News::default(),
             counted: News::default(),
             members: News::default(),
+            grown: port(metrics, listener.clone().recipient()),
         }
     }
 
@@ -346,7 +357,7 @@ mod tests {
             asks.0.tell(append(vec![entry(3, 1, &second)], Some((1, 1, 2))));
             let mut expected = vec!["persisted 1", "persisted 1", "applied 2 with 2 outcomes"];
             // ann, her session, the room, her membership: the room's row and the session tell nobody.
-            expected.push("changed up to 7 with 3 notices");
+            expected.extend(["changed up to 7 with 3 notices", "grown"]);
             for expected in expected {
                 assert_eq!(heard.recv().await.unwrap(), expected);
             }

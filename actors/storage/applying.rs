@@ -1,7 +1,7 @@
 //! Committed entries into rows.
 //!
 //! One transaction holds the rows, the applied position and the configuration of as many entries as
-//! the caller has time for. It is not synced: the log is, and it is redone from there.
+//! the caller has time for. It is not synced, unless members change: the log is, and it is redone from there.
 
 use std::sync::Arc;
 
@@ -75,7 +75,13 @@ impl Store {
         let before = self.standing.at;
         let mut gathered = Gathered::default();
         let mut counted = Vec::new();
-        let (done, index, (at, sum)) = self.transaction(Synchronous::Normal, |store| {
+        // Who was removed is told as soon as this is known, and gives up its file: that must not be forgotten, or
+        // its vote would be needed again.
+        let synchronous = match entries.iter().any(of_members) {
+            true => Synchronous::Full,
+            false => Synchronous::Normal,
+        };
+        let (done, index, (at, sum)) = self.transaction(synchronous, |store| {
             let (mut done, mut index) = (0, store.standing.applied);
             for entry in entries {
                 assert_eq!(entry.index, index.next(), "entries are applied in order");
@@ -94,7 +100,6 @@ impl Store {
         (self.standing.at, self.standing.sum) = (at, sum);
         let Gathered { outcomes, notices, ended, level } = gathered;
         let moved = at != before || !ended.is_empty();
-        let of_members = |entry: &Committed| matches!(entry.what, Payload::Conf(..) | Payload::Node(_));
         let members = match entries[..done].iter().any(of_members) {
             true => Some(Members { roll: Arc::new(self.roll()?) }),
             false => None,
@@ -164,6 +169,11 @@ impl Store {
         })?;
         Ok((at, sum))
     }
+}
+
+/// Whether an entry changes who the members are.
+fn of_members(entry: &Committed) -> bool {
+    matches!(entry.what, Payload::Conf(..) | Payload::Node(_))
 }
 
 /// Applies one command so that nothing else is lost with it.

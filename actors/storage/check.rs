@@ -5,6 +5,7 @@
 
 use rusqlite::Connection;
 
+use super::copy::files_of;
 use super::open::OpenError;
 use super::schema;
 use super::start::{StartError, State, read_state};
@@ -12,12 +13,12 @@ use super::store::{Store, StoreError};
 use crate::chat::command::{Batch, Command};
 use crate::chat_db::rows::number;
 use crate::chat_db::{entries, walk};
-use crate::ids::{At, LogIndex};
+use crate::ids::{At, FileId, LogIndex};
 
 /// Damages that SQLite tells before it stops looking.
 const DAMAGES_TOLD_MAX: usize = 5;
-/// A table that only copies have.
-const OF_COPIES: &str = "table copy";
+/// Tables that only copies have.
+const OF_COPIES: [&str; 2] = ["table copy", "table file_parts"];
 /// Bytes of the log that are read at a time.
 const LOG_BYTES: u64 = 1 << 20;
 
@@ -34,6 +35,8 @@ pub struct Whole {
     pub format: i32,
     /// `founded`, or why this node is part of its chat no more.
     pub foundation: String,
+    /// The files that messages hold.
+    pub files: Vec<FileId>,
 }
 
 /// What is wrong with a file.
@@ -74,7 +77,8 @@ impl Store {
         }
         let digest = self.digest()?;
         let State { applied, at, foundation, .. } = state;
-        Ok(Whole { applied, at, last, digest, format, foundation })
+        let files = self.sql(files_of)?;
+        Ok(Whole { applied, at, last, digest, format, foundation, files })
     }
 
     fn none_of(
@@ -105,7 +109,7 @@ pub(super) fn integrity(conn: &Connection) -> rusqlite::Result<Vec<String>> {
 pub(super) fn foreign_shapes(conn: &Connection, format: i32) -> rusqlite::Result<Vec<String>> {
     let expected = schema::shape_of_format(format)?;
     let mut found = schema::shape(conn)?;
-    found.remove(OF_COPIES);
+    found.retain(|name, _| !OF_COPIES.contains(&name.as_str()));
     let missing = expected.iter().filter(|(name, _)| !found.contains_key(*name));
     let mut wrong: Vec<String> = missing.map(|(name, _)| format!("{name} is missing")).collect();
     for (name, sql) in &found {

@@ -3,6 +3,7 @@
 //! A copy is a `chat.db` without a log, and with a table `copy` that says where it comes from and holds
 //! the *seal*: the SHA-256 of the whole file with the seal itself taken as zeros. So every byte counts,
 //! also those that SQLite would not look at. The table is made first: it lies in the file's second page.
+//! The bytes of files lie in the table `file_parts`, a mebibyte at a time: so they are never in memory whole.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -16,13 +17,18 @@ use super::check::{broken_rules, foreign_shapes, integrity};
 use super::schema::{self, APPLICATION_ID, FORMAT, PAGE_BYTES};
 use crate::chat::command::LEVEL;
 use crate::chat_db::pages::{self, Header, Page, PageError};
-use crate::chat_db::rows::{at, int};
-use crate::ids::At;
+use crate::chat_db::rows::{at, int, number};
+use crate::ids::{At, FileId};
 
 const SEAL_BYTES: usize = 32;
 /// Stands where the seal will be.
 const UNSEALED: &[u8; SEAL_BYTES] = b"here will be the seal of a copy.";
 const CHUNK_BYTES: usize = 1 << 20;
+/// Of a file, in one row.
+pub const PART_BYTES: usize = 1 << 20;
+
+/// Only copies have it, like `copy` itself.
+pub(super) const FILE_PARTS: &str = "file_parts";
 
 const TABLE: &str = "
 CREATE TABLE copy (
@@ -34,6 +40,12 @@ CREATE TABLE copy (
     digest    BLOB NOT NULL
 ) STRICT;
 INSERT INTO copy VALUES (1, x'', '', '', 0, x'');
+CREATE TABLE file_parts (
+    file  BLOB NOT NULL,
+    part  INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    UNIQUE (file, part)
+) STRICT;
 ";
 
 /// What a copy holds.
@@ -47,6 +59,10 @@ pub struct Copied {
     pub at: At,
     pub format: i32,
     pub digest: [u8; 32],
+    /// Files whose bytes are in it.
+    pub files: u64,
+    /// Files of messages whose bytes no node could give.
+    pub files_lacking: u64,
 }
 
 /// Why a copy cannot be made or used.
@@ -124,7 +140,34 @@ impl CopyInTheMaking {
         Ok(self.last.insert(header))
     }
 
-    /// After the last page: verifies what is in the file, seals and syncs it.
+    /// After the last page: the files whose bytes belong to it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn files(&self) -> Result<Vec<FileId>, CopyError> {
+        Ok(files_of(&self.conn)?)
+    }
+
+    /// Adds a part of a file, from part 0 on. An empty file has one that is empty.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn add_part(&mut self, file: FileId, part: u64, bytes: &[u8]) -> Result<(), CopyError> {
+        let sql = "INSERT INTO file_parts (file, part, bytes) VALUES (?1, ?2, ?3)";
+        self.conn.prepare_cached(sql)?.execute(params![file.0, int(part), bytes])?;
+        Ok(())
+    }
+
+    /// Takes back the parts of a file that did not come whole.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn without(&mut self, file: FileId) -> Result<(), CopyError> {
+        self.conn.execute("DELETE FROM file_parts WHERE file = ?1", [file.0])?;
+        Ok(())
+    }
+
+    /// After the last page and file: verifies what is in the file, seals and syncs it.
     ///
     /// # Errors
     /// When it is not as the node's own rows must be, or the disk fails.
@@ -133,7 +176,7 @@ impl CopyInTheMaking {
         let Some(Header { end: true, position, .. }) = last else {
             return Err(CopyError::Pages("it ended in the middle".to_owned()));
         };
-        pages::derive(&conn)?;
+        pages::derive(&conn, At(0))?;
         conn.execute(
             "INSERT INTO raft_state (one, node, foundation, cluster, epoch, term, commit_index, cut_index,
                  cut_term, applied_index, applied_at, level, conf_state)
@@ -173,9 +216,9 @@ pub fn verify(path: &Path) -> Result<Copied, CopyError> {
         return Err(damaged("its seal is broken".to_owned()));
     }
     let conn = open(path)?;
-    let number = |pragma| conn.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
-    let format = number("user_version")?;
-    if number("application_id")? != APPLICATION_ID || format <= 0 {
+    let setting = |pragma| conn.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let format = setting("user_version")?;
+    if setting("application_id")? != APPLICATION_ID || format <= 0 {
         return Err(CopyError::NotACopy { path: path.to_owned() });
     }
     let newer = |what: String| CopyError::Newer { path: path.to_owned(), what };
@@ -188,11 +231,12 @@ pub fn verify(path: &Path) -> Result<Copied, CopyError> {
         [],
         |row| {
             let (cluster, epoch, node) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let copied = Copied { cluster, epoch, node, at: at(row, 3)?, format, digest: row.get(4)? };
+            let (at, digest) = (at(row, 3)?, row.get(4)?);
+            let copied = Copied { cluster, epoch, node, at, format, digest, files: 0, files_lacking: 0 };
             Ok((copied, row.get::<_, i64>(5)?))
         },
     );
-    let (copied, level) = copied.map_err(|error| damaged(error.to_string()))?;
+    let (mut copied, level) = copied.map_err(|error| damaged(error.to_string()))?;
     if level > i64::from(LEVEL) {
         return Err(newer(format!("changes of level {level}, this one knows up to {LEVEL}")));
     }
@@ -204,10 +248,54 @@ pub fn verify(path: &Path) -> Result<Copied, CopyError> {
         }
     }
     match digest_of(&conn) {
-        Ok(digest) if digest == copied.digest => Ok(copied),
-        Ok(_) => Err(damaged("its rows are not those that were copied".to_owned())),
-        Err(error) => Err(damaged(error.to_string())),
+        Ok(digest) if digest == copied.digest => {}
+        Ok(_) => return Err(damaged("its rows are not those that were copied".to_owned())),
+        Err(error) => return Err(damaged(error.to_string())),
     }
+    // A copy of an earlier version has no files.
+    if conn.table_exists(None, FILE_PARTS)? {
+        let count = |sql| conn.query_row(sql, [], |row| number(row, 0));
+        copied.files = count("SELECT count(*) FROM file_parts WHERE part = 0")?;
+        copied.files_lacking = count(
+            "SELECT count(DISTINCT file) FROM attachments
+             WHERE gone = 0 AND file NOT IN (SELECT file FROM file_parts)",
+        )?;
+    }
+    Ok(copied)
+}
+
+/// Shows the files of a copy, part by part in their order.
+///
+/// # Errors
+/// What SQLite says, and what `take` says.
+pub fn each_part<E: From<CopyError>>(
+    path: &Path,
+    mut take: impl FnMut(FileId, u64, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let conn = open(path)?;
+    let failed = |error: rusqlite::Error| E::from(CopyError::Sqlite(error));
+    if !conn.table_exists(None, FILE_PARTS).map_err(failed)? {
+        return Ok(());
+    }
+    let sql = "SELECT file, part, bytes FROM file_parts ORDER BY file, part";
+    let mut statement = conn.prepare(sql).map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let file = FileId(row.get(0).map_err(failed)?);
+        let part = number(row, 1).map_err(failed)?;
+        let bytes = row.get_ref(2).map_err(failed)?;
+        take(file, part, bytes.as_blob().map_err(|error| failed(error.into()))?)?;
+    }
+    Ok(())
+}
+
+/// The files that messages hold, by hash.
+pub(super) fn files_of(conn: &Connection) -> rusqlite::Result<Vec<FileId>> {
+    if !conn.table_exists(None, "attachments")? {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT DISTINCT file FROM attachments WHERE gone = 0 ORDER BY file";
+    conn.prepare(sql)?.query_map([], |row| row.get(0).map(FileId))?.collect()
 }
 
 /// Opens a file that nobody changes, to read it.

@@ -39,9 +39,9 @@ impl Store {
                 other => StoreError::Incoming(other.to_string()),
             })?;
         }
-        let position = &install.position;
+        let (position, before) = (&install.position, self.standing.at);
         self.sql(|conn| {
-            pages::derive(conn)?;
+            pages::derive(conn, before)?;
             conn.execute("DELETE FROM raft_log", [])?;
             conn.execute(
                 "UPDATE raft_state SET applied_index = ?1, cut_index = ?1, cut_term = ?2, applied_at = ?3, rows_sum = ?6,

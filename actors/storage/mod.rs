@@ -11,6 +11,7 @@
 //!   - [`install`]: the state of another replica in the place of this one's.
 //!   - [`applying`]: committed entries into rows.
 //!   - [`tables`]: the rows, as `chat::tables` wants them.
+//!   - [`people`]: those of links and of what admins set.
 //!   - [`canon`]: all rows in their canonical order.
 //!   - [`check`]: whether the file of a stopped node is whole.
 //!   - [`copy`]: one file with everything replicated, sealed.
@@ -30,6 +31,7 @@ pub mod install;
 pub mod log;
 pub mod members;
 pub mod open;
+mod people;
 pub mod rebirth;
 pub mod restore;
 pub mod retirement;

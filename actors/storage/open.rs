@@ -139,7 +139,8 @@ pub(super) fn take_directory(dir: &Path) -> Result<File, OpenError> {
     take_lock(dir)
 }
 
-fn make_directory(dir: &Path) -> Result<(), OpenError> {
+/// Makes the directory of a node when it is not there, for its owner alone.
+pub(super) fn make_directory(dir: &Path) -> Result<(), OpenError> {
     let unwritable = |source| OpenError::Unwritable { path: dir.to_owned(), source };
     if dir.is_dir() {
         return Ok(());

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 
-use super::copy::{self, Copied, CopyError};
+use super::copy::{self, Copied, CopyError, FILE_PARTS};
 use super::founding::FoundingError;
 use super::open::{self, FILE, OpenError, OpenFile};
 use super::rebirth::{NewCluster, RebirthError};
@@ -64,8 +64,16 @@ pub fn is_empty(data_dir: &Path, node: &str) -> Result<(), RestoreError> {
     }
 }
 
+/// Makes the directory of a node when it is not there.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_directory(data_dir: &Path) -> Result<(), RestoreError> {
+    Ok(open::make_directory(data_dir)?)
+}
+
 /// Makes the copy the file of this node, a cluster of its own; `disk` was drawn for it. The copy's
-/// sessions end. Gives the `at` that it then has.
+/// sessions and links end. Gives the `at` that it then has.
 ///
 /// # Errors
 /// Says why not; `data_dir` then holds no chat.
@@ -107,11 +115,16 @@ fn make(
     let Copied { format, .. } = copy::verify(path)?;
     let mut conn = Connection::open(path)?;
     conn.execute_batch("PRAGMA synchronous = FULL; DROP TABLE copy")?;
+    if conn.table_exists(None, FILE_PARTS)? {
+        // Their bytes lie beside the chat's file from now on: it is made as small as it was.
+        conn.execute_batch("DROP TABLE file_parts; VACUUM")?;
+    }
     schema::migrate(&mut conn, format)?;
     conn.execute("UPDATE raft_state SET node = ?1, disk = ?2", params![node, disk])?;
     let mut store = Store::on(OpenFile { conn, path: path.to_owned(), lock }, node);
     let at = store.transaction(Synchronous::Full, |store| {
         store.sql(end_sessions)?;
+        store.sql(revoke_links)?;
         let state = store.sql(read_state)?;
         store.begin_anew(new, (state.applied, state.cut.1), RaftId(0))
     })?;
@@ -130,6 +143,19 @@ fn end_sessions(conn: &Connection) -> rusqlite::Result<()> {
             "UPDATE sessions SET ended = 1, at = ?1 WHERE token_hash = ?2",
             params![int(at), token],
         )?;
+    }
+    conn.execute("UPDATE raft_state SET applied_at = ?1", [int(at)]).map(|_| ())
+}
+
+/// What was used after the copy was made would be good once more; each that ends takes the next `at`.
+fn revoke_links(conn: &Connection) -> rusqlite::Result<()> {
+    let mut at = conn.query_row("SELECT applied_at FROM raft_state", [], |row| number(row, 0))?;
+    let mut statement =
+        conn.prepare("SELECT token_hash FROM links WHERE NOT revoked AND used < uses ORDER BY at")?;
+    let tokens: Vec<Vec<u8>> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for token in tokens {
+        at += 1;
+        conn.execute("UPDATE links SET revoked = 1, at = ?1 WHERE token_hash = ?2", params![int(at), token])?;
     }
     conn.execute("UPDATE raft_state SET applied_at = ?1", [int(at)]).map(|_| ())
 }
@@ -165,9 +191,10 @@ fn unwritable(path: &Path) -> impl Fn(io::Error) -> RestoreError + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::command::Change;
     use crate::chat_db::pages;
     use crate::storage::copy::CopyInTheMaking;
-    use crate::storage::testing::{TestDir, append, batch, committed, entry, send, setup, started};
+    use crate::storage::testing::{TestDir, append, batch, command, committed, entry, send, setup, started};
 
     fn new_cluster() -> NewCluster {
         NewCluster {
@@ -178,12 +205,20 @@ mod tests {
         }
     }
 
-    /// A copy of a chat with three sessions, in pages of one row, and the chat's store.
+    /// A copy of a chat with three sessions and a link, in pages of one row, and the chat's store.
     fn copied(dir: &TestDir) -> (Store, PathBuf, Copied) {
         let (mut store, _) = started(dir);
         let first = batch(1, &setup(&["ann", "bob", "cleo"], 2));
-        let second =
-            batch(2, &[send("ann", 1, "1", "one"), send("bob", 1, "2", "two"), send("ann", 2, "3", "x")]);
+        let invite = Change::CreateInvite { uses: 1, hours: 1, link: [9; 32] };
+        let second = batch(
+            2,
+            &[
+                send("ann", 1, "1", "one"),
+                send("bob", 1, "2", "two"),
+                send("ann", 2, "3", "x"),
+                command("ann", "4", invite),
+            ],
+        );
         store.append(&append(vec![entry(2, 1, &first), entry(3, 1, &second)], Some((1, 1, 3)))).unwrap();
         store.apply(&[committed(2, first), committed(3, second)], || false).unwrap();
         let path = dir.path().join("a.copy");
@@ -212,8 +247,8 @@ mod tests {
 
         let data = dir.path().join("node9");
         let at = restore(&path, &data, "node9", "disk", &new_cluster()).unwrap();
-        // Three sessions, three old nodes and the new one.
-        assert_eq!(at.0, copied.at.0 + 7);
+        // Three sessions, a link, three old nodes and the new one.
+        assert_eq!(at.0, copied.at.0 + 8);
         assert!(matches!(
             restore(&path, &data, "node9", "disk", &new_cluster()),
             Err(RestoreError::NotEmpty { .. })
@@ -229,6 +264,11 @@ mod tests {
             .query_row("SELECT count(*) FROM sessions WHERE NOT ended", [], |row| row.get(0))
             .unwrap();
         assert_eq!(open, 0);
+        let good: i64 = store
+            .conn()
+            .query_row("SELECT count(*) FROM links WHERE NOT revoked", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(good, 0);
         store.append(&append(vec![entry(4, 2, b"")], Some((2, 4, 3)))).unwrap();
     }
 

@@ -1,13 +1,15 @@
 //! The tables of `chat.db`, and how a file comes from one format to the next.
 //!
 //! A table is either *replicated*: the same rows on every node, each with the `at` of its last
-//! change, nothing ever deleted; or *local*: this node's own share of Raft. A test reads the schema
-//! and tells which is which. Derived columns (`rooms.last_seq`, `rooms.last_time`) follow from other
+//! change, nothing ever deleted; or *local*: this node's own share of Raft; or *derived*: it follows from
+//! replicated rows. A test reads the schema and tells which is which. Derived columns (`rooms.last_seq`, `rooms.last_time`) follow from other
 //! replicated rows and do not move an `at`.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::chat_db::mentions;
 
 /// `RCHT`: what `file` and a node on starting know a chat by.
 pub const APPLICATION_ID: i32 = 0x5243_4854;
@@ -18,12 +20,14 @@ pub const FORMAT: i32 = MIGRATIONS.len() as i32;
 /// Bytes of a page; fixed when a file is made.
 pub const PAGE_BYTES: i64 = 4096;
 
-/// Tables that are this node's own. Every other one is replicated.
+/// Tables that are this node's own. Every other one is replicated or derived.
 pub const LOCAL: &[&str] = &["raft_state", "raft_log"];
+/// Tables that follow from replicated rows, and are made from them (`pages::derive`).
+pub const DERIVED: &[&str] = &["mentions"];
 
-/// In order; each brings a file from the format of its position to the next. What was released is
-/// never changed.
-const MIGRATIONS: &[&str] = &[V1, V2];
+/// In order; each brings a file from the format of its position to the next, part by part in one
+/// transaction. What was released is never changed.
+const MIGRATIONS: &[&[&str]] = &[&[V1], &[V2], &[V3_MESSAGES, V3_PEOPLE, V3_FILES]];
 
 // Clustering: messages lie in the order of `at`, so that new ones are appended and only two compact
 // indexes are touched; an edit moves a row to the end. The other tables are small or rarely written
@@ -196,6 +200,104 @@ ALTER TABLE new_raft_state RENAME TO raft_state;
 ALTER TABLE raft_log ADD COLUMN checksum INTEGER;   -- NULL: written by format 1
 ";
 
+// What messages said before they were edited; which rooms somebody does not want to hear of; and, derived,
+// whom messages mention (`chat_db::mentions`).
+const V3_MESSAGES: &str = "
+CREATE TABLE mutes (
+    user  TEXT NOT NULL,
+    room  INTEGER NOT NULL,
+    at    INTEGER NOT NULL UNIQUE,
+    muted INTEGER NOT NULL,
+    PRIMARY KEY (user, room)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE versions (
+    room    INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    text    TEXT NOT NULL,
+    time    INTEGER NOT NULL,
+    gone    INTEGER NOT NULL,
+    PRIMARY KEY (room, seq, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX versions_by_at ON versions (at);
+
+CREATE TABLE mentions (
+    room INTEGER NOT NULL,
+    seq  INTEGER NOT NULL,
+    user TEXT NOT NULL,
+    tail TEXT NOT NULL,                         -- with what of it the name could go on
+    PRIMARY KEY (room, seq, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mentions_by_user ON mentions (user, room, seq, tail);
+INSERT INTO mentions (room, seq, user, tail)
+    SELECT messages.room, messages.seq, members.user, found.value
+    FROM messages, json_each(mentions(messages.text)) AS found
+        JOIN members ON members.room = messages.room AND members.user = found.key AND member = 1
+    WHERE deleted = 0 AND instr(text, '@') > 0 AND members.user <> author;
+";
+
+// What admins do: accounts shut out, links that let people in, settings for all nodes. A session says when
+// it began and by what program.
+const V3_PEOPLE: &str = "
+ALTER TABLE users ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN bot TEXT;              -- NULL: a person's
+CREATE INDEX users_admins ON users (name) WHERE role = 'admin';
+
+CREATE TABLE new_sessions (
+    token_hash BLOB PRIMARY KEY,
+    at         INTEGER NOT NULL UNIQUE,
+    user       TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    op         TEXT NOT NULL CHECK (op IN ('register', 'login', 'bot')),
+    first_at   INTEGER NOT NULL,
+    ended      INTEGER NOT NULL,
+    time       INTEGER NOT NULL DEFAULT 0,          -- 0: made before this was kept
+    agent      TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+INSERT INTO new_sessions (token_hash, at, user, id, op, first_at, ended)
+    SELECT token_hash, at, user, id, op, first_at, ended FROM sessions;
+DROP TABLE sessions;
+ALTER TABLE new_sessions RENAME TO sessions;
+CREATE INDEX sessions_by_user ON sessions (user, id);
+
+CREATE TABLE links (
+    token_hash BLOB PRIMARY KEY,
+    at         INTEGER NOT NULL UNIQUE,
+    kind       TEXT NOT NULL CHECK (kind IN ('create', 'invite', 'reset')),
+    name       TEXT NOT NULL,                       -- for whom; '' for an invitation
+    made_by    TEXT NOT NULL,
+    id         TEXT NOT NULL,                       -- of the request that made it
+    until      INTEGER NOT NULL,
+    uses       INTEGER NOT NULL,
+    used       INTEGER NOT NULL,
+    revoked    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX links_by_id ON links (made_by, id);
+CREATE INDEX links_by_name ON links (name, kind);
+
+CREATE TABLE settings (
+    key   TEXT PRIMARY KEY,
+    at    INTEGER NOT NULL UNIQUE,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+// Which messages hold which files: the bytes lie beside the database, under their hash.
+const V3_FILES: &str = "
+CREATE TABLE attachments (
+    file  BLOB NOT NULL,
+    room  INTEGER NOT NULL,
+    seq   INTEGER NOT NULL,
+    at    INTEGER NOT NULL,                     -- of its message's change
+    bytes INTEGER NOT NULL,
+    gone  INTEGER NOT NULL,
+    PRIMARY KEY (file, room, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attachments_by_at ON attachments (at);
+";
+
 /// Brings a file of format `from` to [`FORMAT`], one transaction a step. A new file gets its
 /// [`APPLICATION_ID`] with its first tables.
 ///
@@ -238,10 +340,13 @@ pub fn replicated(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-fn migrate_to(conn: &mut Connection, from: i32, steps: &[&str]) -> rusqlite::Result<()> {
+fn migrate_to(conn: &mut Connection, from: i32, steps: &[&[&str]]) -> rusqlite::Result<()> {
+    mentions::make_function(conn)?;
     for (format, step) in (1..).zip(steps).skip_while(|(format, _)| *format <= from) {
         let transaction = Transaction::new(conn, TransactionBehavior::Immediate)?;
-        transaction.execute_batch(step)?;
+        for part in *step {
+            transaction.execute_batch(part)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", format)?;
         transaction.commit()?;
@@ -273,14 +378,29 @@ mod tests {
         for table in &tables {
             let columns = strings(&conn, "SELECT name FROM pragma_table_info(?1)", table);
             let has_at = columns.iter().any(|column| column == "at");
-            assert_ne!(has_at, LOCAL.contains(&table.as_str()), "{table} is neither replicated nor local");
+            let of_rows = LOCAL.contains(&table.as_str()) || DERIVED.contains(&table.as_str());
+            assert_ne!(has_at, of_rows, "{table} is neither replicated nor local nor derived");
             if has_at {
                 replicated.push(table.as_str());
             }
         }
-        let expected = ["members", "messages", "nodes", "outcomes", "reads", "rooms", "sessions", "users"];
+        let expected = [
+            "attachments",
+            "links",
+            "members",
+            "messages",
+            "mutes",
+            "nodes",
+            "outcomes",
+            "reads",
+            "rooms",
+            "sessions",
+            "settings",
+            "users",
+            "versions",
+        ];
         assert_eq!(replicated, expected);
-        assert_eq!(tables.len(), expected.len() + LOCAL.len());
+        assert_eq!(tables.len(), expected.len() + LOCAL.len() + DERIVED.len());
     }
 
     #[test]
@@ -291,7 +411,7 @@ mod tests {
                 .query_row("SELECT strict FROM pragma_table_list WHERE name = ?1", [&table], |row| row.get(0))
                 .unwrap();
             assert_eq!(strict, 1, "{table} is not strict");
-            if LOCAL.contains(&table.as_str()) {
+            if LOCAL.contains(&table.as_str()) || DERIVED.contains(&table.as_str()) {
                 continue;
             }
             let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE at > 1 ORDER BY at");
@@ -306,14 +426,35 @@ mod tests {
         }
     }
 
+    /// While nodes are upgraded one after the other, a new one may be sent the rows of an older file.
+    #[test]
+    fn rows_of_an_earlier_format_fit_into_the_newest() {
+        let newest = fresh();
+        // State is sent between files since format 2.
+        for format in 2..MIGRATIONS.len() {
+            let mut old = Connection::open_in_memory().unwrap();
+            migrate_to(&mut old, 0, &MIGRATIONS[..format]).unwrap();
+            for table in replicated(&old).unwrap() {
+                let had = strings(&old, "SELECT name FROM pragma_table_info(?1)", &table);
+                let must = "SELECT name FROM pragma_table_info(?1) WHERE \"notnull\" AND dflt_value IS NULL";
+                for column in strings(&newest, must, &table) {
+                    assert!(
+                        had.contains(&column),
+                        "{table}.{column} has no default for rows of format {format}"
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_step_that_fails_halfway_leaves_the_file_as_it_was() {
         let mut conn = Connection::open_in_memory().unwrap();
-        migrate_to(&mut conn, 0, &[V1]).unwrap();
+        migrate_to(&mut conn, 0, &[&[V1]]).unwrap();
         conn.execute("INSERT INTO raft_state (one, node) VALUES (1, 'node1')", []).unwrap();
         let before = shape(&conn).unwrap();
-        let failing = format!("{V2} UPDATE raft_state SET node = NULL;");
-        migrate_to(&mut conn, 1, &[V1, &failing]).unwrap_err();
+        let failing = "UPDATE raft_state SET node = NULL;";
+        migrate_to(&mut conn, 1, &[&[V1], &[V2, failing]]).unwrap_err();
         let format: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!((format, shape(&conn).unwrap()), (1, before));
         migrate(&mut conn, 1).unwrap();

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 
 use rusqlite::{self, Connection, OptionalExtension, Params, Result, params};
 
-use crate::chat::command::TokenHash;
+use crate::chat::command::{Shown, TokenHash};
 use crate::chat::digest::RowsSum;
 use crate::chat::tables::{
-    MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, Row, SessionRow, Tables, UserRow,
+    AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row,
+    SessionRow, SettingRow, Tables, UserRow, VersionRow,
 };
+use crate::chat_db::mentions;
 use crate::chat_db::rows::{self, columns, int, json};
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq};
 
 /// Rooms whose end is kept in memory; beyond that all are forgotten and read again.
 const ENDS_KEPT_MAX: usize = 10_000;
@@ -54,7 +56,7 @@ impl SqlTables {
     }
 
     /// The sum follows a row that changes from what it was to what it is.
-    fn sum_up(&mut self, before: Option<Row>, now: Row) {
+    pub(super) fn sum_up(&mut self, before: Option<Row>, now: Row) {
         if let Some(before) = before {
             self.sum.take(&before);
         }
@@ -76,7 +78,7 @@ impl SqlTables {
         Ok(())
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         sql: &str,
         key: impl Params,
@@ -85,7 +87,7 @@ impl SqlTables {
         self.conn.prepare_cached(sql)?.query_row(key, read).optional()
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         key: impl Params,
@@ -94,7 +96,7 @@ impl SqlTables {
         self.conn.prepare_cached(sql)?.query_map(key, read)?.collect()
     }
 
-    fn put(&self, sql: &str, values: impl Params) -> Result<usize> {
+    pub(super) fn put(&self, sql: &str, values: impl Params) -> Result<usize> {
         self.conn.prepare_cached(sql)?.execute(values)
     }
 
@@ -125,6 +127,7 @@ impl SqlTables {
                 int(row.sent_at.0),
             ],
         )?;
+        mentions::note(&self.conn, message)?;
         let end = End { seq: message.seq, time: message.time, moved: true };
         let before = self.ends.insert(message.room, end);
         if !before.is_some_and(|end| end.moved) {
@@ -135,8 +138,12 @@ impl SqlTables {
 
     fn replace_message(&mut self, row: &MessageRow) -> Result<()> {
         let message = &row.message;
-        let before = self.message(message.room, message.seq)?.map(Row::Message);
-        self.sum_up(before, Row::Message(row.clone()));
+        let before = self.message(message.room, message.seq)?;
+        if before.as_ref().is_none_or(|before| before.message.text != message.text) {
+            mentions::forget(&self.conn, message.room, message.seq)?;
+            mentions::note(&self.conn, message)?;
+        }
+        self.sum_up(before.map(Row::Message), Row::Message(row.clone()));
         let changed = self.put(
             "UPDATE messages SET at = ?1, text = ?4, version = ?5, edited = ?6, deleted = ?7, reply_to = ?8,
                  reactions = ?9, files = ?10, digest = ?11
@@ -180,6 +187,12 @@ impl Tables for SqlTables {
         self.conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM users)")?.query_row([], |row| row.get(0))
     }
 
+    fn another_admin(&mut self, name: &str) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM users
+                       WHERE role = 'admin' AND deleted = 0 AND disabled = 0 AND name <> ?1)";
+        self.conn.prepare_cached(sql)?.query_row([name], |row| row.get(0))
+    }
+
     fn put_user(&mut self, row: &UserRow) -> Result<()> {
         let before = self.user(&row.name)?.map(Row::User);
         self.sum_up(before, Row::User(row.clone()));
@@ -187,9 +200,9 @@ impl Tables for SqlTables {
             concat!(
                 "INSERT INTO users (",
                 columns!(user),
-                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (name) DO UPDATE SET at = ?1, display = ?3, role = ?4, password_hash = ?5,
-                     deleted = ?6, created_by = ?7, created_digest = ?8"
+                     deleted = ?6, disabled = ?7, bot = ?8, created_by = ?9, created_digest = ?10"
             ),
             params![
                 int(row.at.0),
@@ -198,6 +211,8 @@ impl Tables for SqlTables {
                 rows::role_text(row.role),
                 row.password_hash,
                 row.deleted,
+                row.disabled,
+                json(&row.bot, row.bot.is_none())?,
                 row.created_by,
                 row.created_digest,
             ],
@@ -371,9 +386,9 @@ impl Tables for SqlTables {
             concat!(
                 "INSERT INTO sessions (",
                 columns!(session),
-                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                  ON CONFLICT (token_hash) DO UPDATE SET at = ?1, user = ?3, id = ?4, op = ?5, first_at = ?6,
-                     ended = ?7"
+                     ended = ?7, time = ?8, agent = ?9"
             ),
             params![
                 int(row.at.0),
@@ -383,6 +398,8 @@ impl Tables for SqlTables {
                 rows::op_text(row.op),
                 int(row.first_at.0),
                 row.ended,
+                int(row.time),
+                row.agent,
             ],
         )?;
         Ok(())
@@ -407,6 +424,139 @@ impl Tables for SqlTables {
                  ON CONFLICT (id, user) DO UPDATE SET at = ?1, digest = ?4, outcome = ?5"
             ),
             params![int(row.at.0), row.user, row.id, row.digest, json(&row.outcome, false)?],
+        )?;
+        Ok(())
+    }
+
+    fn mute(&mut self, room: RoomId, user: &str) -> Result<Option<MuteRow>> {
+        self.one(
+            concat!("SELECT ", columns!(mute), " FROM mutes WHERE user = ?2 AND room = ?1"),
+            params![int(room.0), user],
+            rows::mute,
+        )
+    }
+
+    fn put_mute(&mut self, row: &MuteRow) -> Result<()> {
+        let before = self.mute(row.room, &row.user)?.map(Row::Mute);
+        self.sum_up(before, Row::Mute(row.clone()));
+        self.put(
+            concat!(
+                "INSERT INTO mutes (",
+                columns!(mute),
+                ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (user, room) DO UPDATE SET at = ?1, muted = ?4"
+            ),
+            params![int(row.at.0), int(row.room.0), row.user, row.muted],
+        )?;
+        Ok(())
+    }
+
+    fn versions(&mut self, room: RoomId, seq: Seq) -> Result<Vec<VersionRow>> {
+        self.all(
+            concat!(
+                "SELECT ",
+                columns!(version),
+                " FROM versions WHERE room = ?1 AND seq = ?2 ORDER BY version"
+            ),
+            [int(room.0), int(seq.0)],
+            rows::version,
+        )
+    }
+
+    fn version(&mut self, room: RoomId, seq: Seq, version: u64) -> Result<Option<VersionRow>> {
+        self.one(
+            concat!(
+                "SELECT ",
+                columns!(version),
+                " FROM versions WHERE room = ?1 AND seq = ?2 AND version = ?3"
+            ),
+            [int(room.0), int(seq.0), int(version)],
+            rows::version,
+        )
+    }
+
+    fn put_version(&mut self, row: &VersionRow) -> Result<()> {
+        let before = self.version(row.room, row.seq, row.version)?.map(Row::Version);
+        self.sum_up(before, Row::Version(row.clone()));
+        self.put(
+            concat!(
+                "INSERT INTO versions (",
+                columns!(version),
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (room, seq, version) DO UPDATE SET at = ?1, text = ?5, time = ?6, gone = ?7"
+            ),
+            params![
+                int(row.at.0),
+                int(row.room.0),
+                int(row.seq.0),
+                int(row.version),
+                row.text,
+                int(row.time),
+                row.gone,
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn link(&mut self, token_hash: &TokenHash) -> Result<Option<LinkRow>> {
+        self.find_link(token_hash)
+    }
+
+    fn link_by_id(&mut self, by: &str, id: &str) -> Result<Option<LinkRow>> {
+        self.find_link_by_id(by, id)
+    }
+
+    fn links_shown(&mut self, by: &Shown) -> Result<Vec<LinkRow>> {
+        self.find_links_shown(by)
+    }
+
+    fn links_for(&mut self, kind: LinkKind, name: &str) -> Result<Vec<LinkRow>> {
+        self.find_links_for(kind, name)
+    }
+
+    fn put_link(&mut self, row: &LinkRow) -> Result<()> {
+        self.write_link(row)
+    }
+
+    fn setting(&mut self, key: &str) -> Result<Option<SettingRow>> {
+        self.find_setting(key)
+    }
+
+    fn put_setting(&mut self, row: &SettingRow) -> Result<()> {
+        self.write_setting(row)
+    }
+
+    fn attachment(&mut self, file: FileId, room: RoomId, seq: Seq) -> Result<Option<AttachmentRow>> {
+        self.one(
+            concat!(
+                "SELECT ",
+                columns!(attachment),
+                " FROM attachments WHERE file = ?1 AND room = ?2 AND seq = ?3"
+            ),
+            params![file.0, int(room.0), int(seq.0)],
+            rows::attachment,
+        )
+    }
+
+    fn file_seen_by(&mut self, user: &str, file: FileId) -> Result<Option<u64>> {
+        self.one(
+            "SELECT bytes FROM attachments JOIN members ON members.room = attachments.room
+             WHERE file = ?1 AND gone = 0 AND user = ?2 AND member = 1 LIMIT 1",
+            params![file.0, user],
+            |row| rows::number(row, 0),
+        )
+    }
+
+    fn put_attachment(&mut self, row: &AttachmentRow) -> Result<()> {
+        let before = self.attachment(row.file, row.room, row.seq)?.map(Row::Attachment);
+        self.sum_up(before, Row::Attachment(row.clone()));
+        self.put(
+            concat!(
+                "INSERT INTO attachments (",
+                columns!(attachment),
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (file, room, seq) DO UPDATE SET at = ?1, bytes = ?5, gone = ?6"
+            ),
+            params![int(row.at.0), row.file.0, int(row.room.0), int(row.seq.0), int(row.bytes), row.gone],
         )?;
         Ok(())
     }

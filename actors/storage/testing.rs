@@ -109,6 +109,9 @@ pub fn setup(people: &[&str], rooms: u64) -> Vec<Command> {
             password_hash: "hash".into(),
             token_hash: [number; 32],
             first_is_admin: true,
+            link: None,
+            closed: false,
+            agent: None,
         };
         commands.push(command(user, "register", change));
     }

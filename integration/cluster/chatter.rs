@@ -168,6 +168,10 @@ impl Chat {
     async fn connect(&mut self, url: &str) -> Option<Client> {
         let hello = json!({"token": self.plan.token, "cursor": self.cursor, "epoch": self.plan.epoch});
         let (client, reply) = route::connect(url, hello).await?;
+        if reply["error"]["code"] == "unavailable" {
+            // A node that cannot read its disk any more.
+            return None;
+        }
         if reply["ok"] != true || reply["resumed"] != true || reply["cursor"] != self.cursor {
             self.wrong(format!("hello with cursor {} at {url}: {reply}", self.cursor));
         }

@@ -7,6 +7,7 @@
 //! - [`nodes`]: a cluster of them.
 //! - [`clock`]: wall clocks that are wrong.
 //! - [`network`]: nodes in network namespaces, and what is cut between them.
+//! - [`files`]: bytes to send, and the requests that carry them.
 //! - [`http`]: requests to a node.
 //! - [`client`]: one connection to `/ws`, and who is on it.
 //! - [`replies`]: what a reply must look like.
@@ -25,6 +26,7 @@
 pub mod chatter;
 pub mod client;
 pub mod clock;
+pub mod files;
 pub mod folder;
 pub mod http;
 pub mod network;

@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 
-use chat_actors::chat::command::TokenHash;
+use chat_actors::chat::command::{Shown, TokenHash};
 use chat_actors::chat::model::Model;
 use chat_actors::chat::tables::{
-    MemberRow, MessageRow, OutcomeRow, ReadRow, RoomRow, SessionRow, Tables, UserRow,
+    AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow,
+    SessionRow, SettingRow, Tables, UserRow, VersionRow,
 };
-use chat_actors::ids::{At, RoomId, Seq};
+use chat_actors::ids::{At, FileId, RoomId, Seq};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -90,5 +91,21 @@ impl Tables for Forgetful<'_> {
         sessions(user: &str) -> Vec<SessionRow>;
         put_session(row: &SessionRow) -> ();
         put_outcome(row: &OutcomeRow) -> ();
+        mute(room: RoomId, user: &str) -> Option<MuteRow>;
+        put_mute(row: &MuteRow) -> ();
+        versions(room: RoomId, seq: Seq) -> Vec<VersionRow>;
+        version(room: RoomId, seq: Seq, version: u64) -> Option<VersionRow>;
+        put_version(row: &VersionRow) -> ();
+        another_admin(name: &str) -> bool;
+        link(token_hash: &TokenHash) -> Option<LinkRow>;
+        link_by_id(by: &str, id: &str) -> Option<LinkRow>;
+        links_shown(shown: &Shown) -> Vec<LinkRow>;
+        links_for(kind: LinkKind, name: &str) -> Vec<LinkRow>;
+        put_link(row: &LinkRow) -> ();
+        setting(key: &str) -> Option<SettingRow>;
+        put_setting(row: &SettingRow) -> ();
+        attachment(file: FileId, room: RoomId, seq: Seq) -> Option<AttachmentRow>;
+        file_seen_by(user: &str, file: FileId) -> Option<u64>;
+        put_attachment(row: &AttachmentRow) -> ();
     }
 }

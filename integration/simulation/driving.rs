@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chat_actors::chat::command::Item;
+use chat_actors::chat::command::{Item, LEVEL};
 use chat_actors::ids::{LogIndex, RaftId, Term};
 use chat_actors::messages::disk::{Append, Committed, Payload};
 use chat_actors::messages::news::{DiskReport, DiskRoom};
@@ -56,6 +56,8 @@ impl World {
         let mut node =
             Node::new(&config, boot, self.knobs.patience, start).expect("the configuration is good");
         node.members(Arc::new(at.disk.roll()));
+        // All run the same program, also those who are yet to come.
+        node.reached(LEVEL);
         at.process = Some(Process::new(node, boot, self.now, self.knobs.bounds));
         let life = at.life;
         self.trace(|world| {
@@ -368,7 +370,7 @@ impl World {
             self.truth.check_applied(id, index, effects)?;
         }
         self.publish(host, &notices);
-        if self.dice.per_mille(50) {
+        if members || self.dice.per_mille(50) {
             // A checkpoint, or whoever else syncs.
             self.hosts[host].disk.sync();
         }

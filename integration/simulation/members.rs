@@ -19,7 +19,7 @@ const ON_ITS_WAY_US: u64 = 1_000_000;
 /// Between two tries to be let in.
 const ASKS_AGAIN_US: (u64, u64) = (100_000, 400_000);
 /// How often, in a thousand ticks, a node hears from another one whether it was removed.
-const HEARS_PER_MILLE: u64 = 50;
+const HEARS_PER_MILLE: u64 = 200;
 
 fn name(host: usize) -> String {
     format!("node{}", host + 1)
@@ -71,17 +71,13 @@ impl World {
         if self.hosts[host].id != id || self.hosts[host].joining.is_some() {
             return;
         }
-        assert!(self.latest().was_removed(id), "only who was removed is told so");
         self.trace(|_| format!("{} was removed", host + 1));
         self.empty(host);
     }
 
     /// Rows of members were written, or came with the state of another replica.
     pub fn members_changed(&mut self, host: usize) {
-        let (id, roll) = (self.hosts[host].id, Arc::new(self.hosts[host].disk.roll()));
-        if roll.was_removed(id) {
-            self.soon((1, 20_000), Event::Dismissed { host, id });
-        }
+        let roll = Arc::new(self.hosts[host].disk.roll());
         self.input(host, |node| node.members(roll));
     }
 
@@ -116,7 +112,11 @@ impl World {
             4 => Wish::Promote { name },
             _ => Wish::Add { name, peer, public, learner: self.dice.per_mille(500) },
         };
-        if let Some(leader) = self.leader_for(None) {
+        // Whoever removes a node just after another one lost its disk takes two at once: nobody knows yet.
+        let complete = self.hosts.iter().all(|host| host.joining.is_none());
+        if (complete || !matches!(wish, Wish::Remove { .. }))
+            && let Some(leader) = self.leader_for(None)
+        {
             self.wish(leader, &wish, None);
         }
     }
@@ -215,8 +215,17 @@ impl World {
         }
         let goes =
             |place: Option<usize>| place.is_none_or(|place| place == host || self.away.contains(&place));
-        let gone = roll.conf.voters.iter().filter(|&&id| goes(self.place_of(RaftId(id)))).count();
-        gone * 2 < roll.conf.voters.len()
+        // A learner may become a voter before anybody knows that it is gone.
+        let own = self.hosts[host].id.0;
+        let votes = roll
+            .conf
+            .voters
+            .iter()
+            .copied()
+            .chain(roll.conf.learners.iter().copied().filter(|&id| id == own));
+        let votes: Vec<u64> = votes.collect();
+        let gone = votes.iter().filter(|&&id| goes(self.place_of(RaftId(id)))).count();
+        gone * 2 < votes.len()
     }
 }
 

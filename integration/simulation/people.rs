@@ -84,6 +84,9 @@ impl World {
             password_hash: String::new(),
             token_hash: [host as u8 + 1; 32],
             first_is_admin: false,
+            link: None,
+            closed: false,
+            agent: None,
         };
         self.people.push(Person::new(&user, host, true, self.bug));
         let person = self.people.len() - 1;

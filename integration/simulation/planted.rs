@@ -27,7 +27,7 @@ macro_rules! planted {
 planted! {
     persisted_before_sync: PersistedBeforeSync in 2000 by "leader completeness" | "logs equal" | "one leader a term";
     vote_not_persisted: VoteNotPersisted in 2000 by "one leader a term" | "logs equal" | "leader completeness";
-    start_without_boot_commit: StartWithoutBootCommit in 6000 by "leader completeness" | "progress of all";
+    start_without_boot_commit: StartWithoutBootCommit in 6000 by "leader completeness" | "progress of all" | "one leader a term";
     outcomes_forgotten: OutcomesForgotten in 100 by "nothing twice" | "first outcome again";
     resume_off_by_one: ResumeOffByOne in 100 by "no hole in a stream";
     buffer_drops_one_too_many: BufferDropsOneTooMany in 100 by "no hole in a stream";

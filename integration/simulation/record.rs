@@ -123,7 +123,7 @@ impl Write {
                 };
                 (room, Op::Send { id: format!("{user}/{id}"), text, end })
             }
-            Change::Edit { room, seq, text, version } => {
+            Change::Edit { room, seq, text, version, .. } => {
                 let op = match (done, self.missed, version) {
                     (Some(Done::Edited { version: new }), ..) => {
                         Op::Edit { seq: seq.0, expects: version, text, end: End::Done((*new, at)) }

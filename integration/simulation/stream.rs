@@ -22,6 +22,7 @@ pub enum Key {
     User(String),
     Member(RoomId, String),
     Read(RoomId),
+    Mute(RoomId),
     Message(RoomId, Seq),
 }
 
@@ -206,6 +207,7 @@ impl Stream {
             }
             Some("user") => self.learn_at(at, Key::User(text("name")))?,
             Some("read") => self.learn_at(at, Key::Read(room))?,
+            Some("mute") => self.learn_at(at, Key::Mute(room))?,
             Some("message") => self.learn_at(at, Key::Message(room, Seq(number("seq"))))?,
             Some("member") => self.member(at, Key::Member(room, text("user")), value["member"] == true)?,
             Some("room") => self.room(at, room, value["member"] == true, model)?,
@@ -219,6 +221,7 @@ impl Stream {
         match event {
             Event::User(event) => self.learn_at(at, Key::User(event.user.name.clone())),
             Event::Read { room, .. } => self.learn_at(at, Key::Read(*room)),
+            Event::Mute { room, .. } => self.learn_at(at, Key::Mute(*room)),
             Event::Message(message) => self.learn_at(at, Key::Message(message.room, message.seq)),
             Event::Member { room, user, member, .. } => {
                 self.member(at, Key::Member(*room, user.clone()), *member)
@@ -283,7 +286,7 @@ impl Stream {
     fn forget(&mut self, room: RoomId) {
         self.view.retain(|key, _| match key {
             Key::Member(of, _) | Key::Message(of, _) => *of != room,
-            Key::User(_) | Key::Read(_) => true,
+            Key::User(_) | Key::Read(_) | Key::Mute(_) => true,
         });
     }
 
@@ -300,6 +303,8 @@ impl Stream {
             (Event::Member { room, user, .. }, _) => Key::Member(*room, user.clone()),
             (Event::Room(room), Audience::User(user)) => Key::Member(room.room, user.clone()),
             (Event::Room(room), _) => Key::Member(room.room, String::new()),
+            (Event::Mute { room, .. }, Audience::User(user)) if *user == self.user => Key::Mute(*room),
+            (Event::Mute { room, .. }, _) => Key::User(format!("somebody mutes {room}")),
             (Event::Read { room, user, .. }, _) if *user == self.user => Key::Read(*room),
             // Another's mark: any key that is nobody's here.
             (Event::Read { room, user, .. }, _) => Key::User(format!("{user} reads {room}")),
@@ -313,6 +318,7 @@ impl Stream {
             (Audience::User(user), _) => *user == self.user,
             (Audience::RoomWithout(user), Event::Member { room, .. }) => *user != self.user && is_in(*room),
             (Audience::Room, Event::Message(message)) => is_in(message.room),
+            (Audience::Room, Event::Room(room)) => is_in(room.room),
             (Audience::Room | Audience::RoomWithout(_), event) => {
                 unreachable!("no such audience for {event:?}")
             }
@@ -326,6 +332,7 @@ impl Stream {
             match row {
                 Row::User(row) => expected.insert(Key::User(row.name), row.at),
                 Row::Read(row) if row.user == self.user => expected.insert(Key::Read(row.room), row.at),
+                Row::Mute(row) if row.user == self.user => expected.insert(Key::Mute(row.room), row.at),
                 Row::Member(row) if row.member && self.is_in(row.room, model) => {
                     expected.insert(Key::Member(row.room, row.user), row.at)
                 }

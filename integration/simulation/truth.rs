@@ -355,6 +355,10 @@ fn is_remembered(change: &Change) -> bool {
             | Change::Login { .. }
             | Change::DeleteAccount { .. }
             | Change::MarkRead { .. }
+            // Repeats of these give another secret.
+            | Change::CreateInvite { .. }
+            | Change::ResetPassword { .. }
+            | Change::Appoint { .. }
     )
 }
 

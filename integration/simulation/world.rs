@@ -363,7 +363,9 @@ impl World {
     ) -> Result<u64, Failure> {
         let began = self.now;
         while let Some(what) = waits(self) {
-            if self.now - began > PROGRESS_US {
+            // Who lost a disk must first be let in, one after the other.
+            let patience = if self.knobs.members_every_us > 0 { 2 * PROGRESS_US } else { PROGRESS_US };
+            if self.now - began > patience {
                 let views: Vec<_> = self.hosts.iter().map(Host::describe).collect();
                 return Err(Failure { checker, what: format!("{what}\n  {}", views.join("\n  ")) });
             }

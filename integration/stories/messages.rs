@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::client::new_id;
 use crate::cluster::replies::{done, each, refused};
-use crate::cluster::{Client, Cluster, assert_like, number};
+use crate::cluster::{Client, Cluster, assert_like, number, tables};
 
 async fn unread(client: &mut Client, room: u64) -> (u64, u64) {
     let mut again = Client::open(&client.url).await;
@@ -369,4 +369,85 @@ async fn twins_are_one() {
     }
     let history = ann.ok("history", json!({"room": room})).await;
     assert_eq!(each(&history["messages"], "id"), ids.iter().collect::<Vec<_>>());
+}
+
+#[actix::test]
+async fn mentions_are_counted_and_rooms_are_muted() {
+    let mut cluster = Cluster::start(3).await;
+    let (mut ann, mut bob, room) = cluster.ann_and_bob([0, 1]).await;
+    for text in ["@bob", "mail ann@bob.example", "hi @Bob, and @bob.", "@ann", "nobody"] {
+        ann.send(room, text).await;
+    }
+    ann.ok("edit", json!({"room": room, "seq": 5, "text": "but @bob-"})).await;
+    bob.send(room, "@bob myself").await;
+    bob.event(json!({"ev": "message", "seq": 6})).await;
+    let seen = async |client: &mut Client| {
+        let mut again = Client::open(&client.url).await;
+        again.hello_as(client).await;
+        let room = again.welcome["rooms"][0].clone();
+        (room["unread"].clone(), room["mentions"].clone(), room["muted"].clone())
+    };
+    assert_eq!(seen(&mut bob).await, (json!(5), json!(3), json!(false)));
+
+    let id = new_id();
+    let muted = bob.ask_as(&id, "mute", json!({"room": room, "on": true})).await;
+    done("mute", &muted);
+    let expected = json!({"ev": "mute", "at": muted["at"], "room": room, "muted": true});
+    assert_eq!(bob.event(json!({"ev": "mute"})).await, expected);
+    let again = bob.ask_as(&id, "mute", json!({"room": room, "on": true})).await;
+    assert_eq!((&again["at"], &again["duplicate"]), (&muted["at"], &json!(true)));
+    bob.ok("mark_read", json!({"room": room, "seq": 1})).await;
+    assert_eq!(seen(&mut bob).await, (json!(4), json!(2), json!(true)));
+
+    // Whoever comes back elsewhere is told what was missed, and nobody else hears of it.
+    cluster.wait_until_equal().await;
+    let position = bob.position();
+    bob.ok("mute", json!({"room": room, "on": false})).await;
+    let mut elsewhere = cluster.client(2).await;
+    elsewhere.hello(&bob.token, position).await;
+    assert_eq!(elsewhere.event(json!({"ev": "mute"})).await["muted"], false);
+    ann.send(room, "the last").await;
+    ann.event(json!({"ev": "message", "text": "the last"})).await;
+    assert!(ann.take_events().iter().all(|event| event["ev"] != "mute"));
+    for (fields, code) in [
+        (json!({"room": room}), "bad_request"),
+        (json!({"room": room, "on": 1}), "bad_request"),
+        (json!({"room": 4711, "on": true}), "not_found"),
+    ] {
+        bob.refused("mute", fields, code).await;
+    }
+}
+
+#[actix::test]
+async fn what_a_message_said_before() {
+    let mut cluster = Cluster::start(3).await;
+    let (mut ann, mut bob, room) = cluster.ann_and_bob([0, 1]).await;
+    ann.send(room, "one").await;
+    ann.send(room, "alone").await;
+    for text in ["two", "three"] {
+        ann.ok("edit", json!({"room": room, "seq": 1, "text": text})).await;
+    }
+    cluster.wait_until_equal().await;
+    let versions = async |client: &mut Client, seq: u64| {
+        client.ok("versions", json!({"room": room, "seq": seq})).await["versions"].clone()
+    };
+    let kept = versions(&mut bob, 1).await;
+    assert_eq!(json!(each(&kept, "text")), json!(["one", "two", "three"]));
+    assert_eq!(json!(each(&kept, "version")), json!([1, 2, 3]));
+    let times: Vec<_> = each(&kept, "time").into_iter().map(|time| time.as_u64().unwrap()).collect();
+    assert!(times.is_sorted() && times[0] > 1_600_000_000_000, "{times:?}");
+    assert_eq!(json!(each(&versions(&mut bob, 2).await, "text")), json!(["alone"]));
+    bob.refused("versions", json!({"room": room, "seq": 9}), "not_found").await;
+    bob.refused("versions", json!({"room": room}), "bad_request").await;
+    ann.ok("delete", json!({"room": room, "seqs": [1]})).await;
+    assert_eq!(versions(&mut ann, 1).await, json!([]));
+    bob.ok("leave", json!({"room": room})).await;
+    bob.refused("versions", json!({"room": room, "seq": 2}), "not_found").await;
+    cluster.wait_until_equal().await;
+    for node in &cluster.nodes {
+        let left: i64 = tables::open(&node.data_dir())
+            .query_row("SELECT count(*) FROM versions WHERE text <> ''", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(left, 0);
+    }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod accounts;
+mod admins;
 mod away;
 mod bench;
 mod catching_up;
@@ -18,6 +19,8 @@ mod demo;
 mod disk;
 mod disk_trouble;
 mod edges;
+mod files;
+mod files_last;
 mod first_message;
 mod founding;
 mod http;
@@ -34,6 +37,7 @@ mod power;
 mod reading;
 mod resume;
 mod rooms;
+mod search;
 mod starting;
 mod status;
 mod stopping;

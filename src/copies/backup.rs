@@ -5,13 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use awc::Client;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use chat_actors::ids::FileId;
 use chat_actors::peer_link::wire::Refused;
-use chat_actors::storage::copy::{Copied, CopyInTheMaking};
+use chat_actors::storage::copy::{Copied, CopyInTheMaking, PART_BYTES};
+use futures_util::StreamExt as _;
+use sha2::{Digest, Sha256};
 
 use crate::edge::copies::{self, Barrier};
+use crate::edge::peer_files::COPY_FILES_PATH;
 use crate::node_client;
 use crate::settings::Settings;
 use crate::signals::StopSignals;
@@ -19,6 +23,9 @@ use crate::terminal;
 
 /// How long the node has for each answer; whoever asks must know within five seconds that there is none.
 const ANSWER_MAX: Duration = Duration::from_millis(4_500);
+/// How long the node may take to have a file, which it may have to fetch, and each piece of it to come.
+const FILE_MAX: Duration = Duration::from_secs(70);
+const PIECE_MAX: Duration = Duration::from_secs(10);
 /// Between two words about how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
@@ -59,8 +66,13 @@ pub fn run(arguments: &BackupArguments) -> anyhow::Result<()> {
         true => String::new(),
         false => format!(" (no majority: this is what {} has)", settings.node.name),
     };
+    let files = match (copied.files, copied.files_lacking) {
+        (0, 0) => String::new(),
+        (files, 0) => format!(", {files} files"),
+        (files, lacking) => format!(", {files} files and {lacking} not to be had"),
+    };
     terminal::say(&format!(
-        "{}: cluster {} as of at {}{unsure}, format {}, digest {}",
+        "{}: cluster {} as of at {}{unsure}, format {}{files}, digest {}",
         file.display(),
         copied.cluster,
         copied.at,
@@ -102,6 +114,12 @@ async fn copy(settings: &Settings, beside: &Path) -> anyhow::Result<(Copied, boo
             terminal::complain(&format!("copied up to at {} of {}", page.up_to, page.position.at));
         }
     }
+    for file in copy.files()? {
+        if let Err(why) = source.bring(file, &mut copy).await {
+            copy.without(file)?;
+            terminal::complain(&format!("file {file} is not in the copy: {why:#}"));
+        }
+    }
     Ok((copy.finish(&settings.node.name, made_by)?, barrier.majority))
 }
 
@@ -131,6 +149,35 @@ struct Source<'s> {
 }
 
 impl Source<'_> {
+    /// Brings the bytes of a file into the copy, a part at a time.
+    async fn bring(&self, file: FileId, copy: &mut CopyInTheMaking) -> anyhow::Result<()> {
+        let url = format!("{}{COPY_FILES_PATH}/{file}", self.settings.peer.url);
+        let request = self.client.get(url).bearer_auth(self.settings.peer.secret.reveal());
+        let answer = tokio::time::timeout(FILE_MAX, request.send()).await;
+        let mut answer = answer.context("no answer in time")?.map_err(|error| anyhow!("{error}"))?;
+        ensure!(answer.status().as_u16() == 200, "no node that can be reached has its bytes");
+        let (mut hash, mut part, mut number) = (Sha256::new(), BytesMut::new(), 0);
+        loop {
+            let piece =
+                tokio::time::timeout(PIECE_MAX, answer.next()).await.context("its bytes stand still")?;
+            let ended = piece.is_none();
+            if let Some(piece) = piece {
+                part.extend_from_slice(&piece.map_err(|error| anyhow!("{error}"))?);
+            }
+            while part.len() >= PART_BYTES || (ended && (number == 0 || !part.is_empty())) {
+                let bytes = part.split_to(PART_BYTES.min(part.len()));
+                hash.update(&bytes);
+                copy.add_part(file, number, &bytes)?;
+                number += 1;
+            }
+            if ended {
+                break;
+            }
+        }
+        ensure!(FileId(hash.finalize().into()) == file, "its bytes did not come whole");
+        Ok(())
+    }
+
     /// What the node answers, when it is a good answer.
     async fn ask(&self, path: &str) -> anyhow::Result<Bytes> {
         let (name, url) = (&self.settings.node.name, &self.settings.peer.url);

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context as _, bail};
+use chat_actors::files::look::look;
 use chat_actors::storage::Store;
 
 use crate::settings::Settings;
@@ -14,20 +16,35 @@ pub struct CheckArguments {
     settings: PathBuf,
 }
 
-/// Looks through the node's file and prints where it stands, in one line. Changes nothing.
+/// Looks through the node's file, and the files that messages hold, and prints where it stands, in one line. Changes nothing.
 ///
 /// # Errors
 /// When the settings are wrong, the node runs, or something is wrong with its file.
 pub fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
     let settings = Settings::load(&arguments.settings)?;
     let name = &settings.node.name;
-    let whole = Store::open_to_look(&settings.node.data_dir, name)?.check()?;
+    let data_dir = &settings.node.data_dir;
+    let whole = Store::open_to_look(data_dir, name)?.check()?;
+    let stand =
+        look(data_dir, &whole.files).with_context(|| format!("cannot read {}/files", data_dir.display()))?;
+    if let Some(first) = stand.damaged.first() {
+        bail!(
+            "{} of the files of {name} are damaged, such as {}: remove them, and it fetches them from other nodes",
+            stand.damaged.len(),
+            first.display()
+        );
+    }
+    let files = match (stand.whole, stand.lacking) {
+        (0, 0) => String::new(),
+        (whole, 0) => format!(", {whole} files"),
+        (whole, lacking) => format!(", {whole} files and {lacking} not here"),
+    };
     let standing = match whole.foundation.as_str() {
         "founded" => String::new(),
         other => format!(", {other}"),
     };
     terminal::say(&format!(
-        "{name} is whole{standing}: entry {}, at {}, log up to {}, format {}, digest {}",
+        "{name} is whole{standing}: entry {}, at {}, log up to {}, format {}{files}, digest {}",
         whole.applied,
         whole.at,
         whole.last,

@@ -10,13 +10,14 @@ use chat_actors::chat::outcome::Code;
 use chat_actors::chat::rules;
 use chat_actors::session::executor::Started;
 use chat_actors::session::reply::{self, Problem, Reply};
-use chat_actors::session::request::{OPS, fields_of};
+use chat_actors::session::request::{OPS, Op, fields_of};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::gate::{Gate, Inside, json, problem};
 use super::origin::{self, Origin};
+use super::ws::caller;
 
 /// A body that is too large is read so far and dropped: an answer that overtakes it is lost when the
 /// connection is reset.
@@ -32,13 +33,18 @@ pub async fn op(request: HttpRequest, body: web::Payload, gate: web::Data<Gate>)
     };
     let from = origin::of(&request, &inside.directory.borrow());
     if from == Origin::Foreign {
-        return problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"));
+        return problem(&foreign());
     }
     // As it came: no op has a character that is escaped.
     let path = request.path().strip_prefix("/api/v1/").unwrap_or_default();
     let mut response = answer(&request, body, &gate, inside, path).await;
     allow(&mut response, &from);
     response
+}
+
+/// The answer to a page from somewhere else.
+pub fn foreign() -> Problem {
+    Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes")
 }
 
 /// Lets a member's page read the answer.
@@ -50,8 +56,15 @@ pub fn allow(response: &mut HttpResponse, from: &Origin) {
     }
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     for (name, value) in [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, Idempotency-Key, Range"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PATCH, OPTIONS"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Type, Idempotency-Key, Range, If-None-Match, If-Range, Upload-Offset",
+        ),
+        (
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag",
+        ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -92,10 +105,14 @@ async fn answer(
 
 /// 405, with the JSON that every error under `/api/v1/` has.
 pub fn wrong_method(allowed: &'static str) -> HttpResponse {
-    let text = format!("wrong method: use {allowed}");
-    let mut response = json(405, reply::encode(None, &Err(Problem::new(Code::BadRequest, text))));
+    let mut response = error(405, format!("wrong method: use {allowed}"));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
+}
+
+/// A status that is none of the codes' own, with the JSON that every error has.
+pub fn error(status: u16, message: String) -> HttpResponse {
+    json(status, reply::encode(None, &Err(Problem::new(Code::BadRequest, message))))
 }
 
 async fn carry_out(request: &HttpRequest, inside: &Inside, op: &str, text: String) -> Reply {
@@ -105,12 +122,18 @@ async fn carry_out(request: &HttpRequest, inside: &Inside, op: &str, text: Strin
     let executor = &inside.executor;
     let asked = fields_of(op, &text, executor.limits().message_bytes)?;
     if asked.opens() {
-        let from = request.peer_addr().map(|address| address.ip());
-        return executor.admit_once(&id, asked, from).await;
+        return executor.admit_once(&id, asked, &caller(request)).await;
+    }
+    if let Op::SetPassword { link, password } = asked {
+        return answered(executor.start_by_link(&id, link, password, &caller(request))).await;
     }
     let missing = || Problem::new(Code::Unauthorized, "no token: send Authorization: Bearer TOKEN");
     let who = executor.session_of(&token.ok_or_else(missing)?).await?.who();
-    match executor.start(&who, &id, asked) {
+    answered(executor.start(&who, &id, asked)).await
+}
+
+async fn answered(started: Started) -> Reply {
+    match started {
         Started::Now(reply) => reply,
         Started::Later(later) => later.await,
     }
@@ -131,7 +154,7 @@ fn draw_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-fn token(request: &HttpRequest) -> Option<String> {
+pub(super) fn token(request: &HttpRequest) -> Option<String> {
     let shown = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = shown.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())

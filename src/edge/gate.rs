@@ -17,6 +17,8 @@ use chat_actors::session::Executor;
 use chat_actors::session::reply::{self, Problem};
 use tokio::sync::watch;
 
+use super::downloads::FilePorts;
+
 /// How often to look whether what is under way has been answered.
 const CLOSE_LOOK: Duration = Duration::from_millis(10);
 
@@ -51,6 +53,7 @@ pub struct Inside {
     pub hub: HubPorts,
     pub directory: watch::Receiver<Arc<Directory>>,
     pub ping_every: Duration,
+    pub files: FilePorts,
 }
 
 impl Gate {

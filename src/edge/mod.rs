@@ -6,16 +6,22 @@
 //! - `ws`: WebSockets.
 //! - `frames`: what a client announces is not waited for when it is too big.
 //! - `api`: the same ops, one request at a time.
+//! - `uploads`: files on their way in.
+//! - `downloads`: files on their way out, and `ranges`: which part of one.
 //! - `openapi`: the description of those for programs.
 //! - `origin`: which pages may talk to us.
 //! - `members`: changes of members, carried to the leader.
+//! - `admin`: admins made by operators, behind that door.
 //! - `operators`: cluster, health, metrics.
 //! - `page`: the page itself, built into the program.
 //! - `peer`: the other nodes' door.
+//! - `peer_files`: files between nodes, behind that door.
 //! - `copies`: what a copy of the chat is made of, behind that door.
 
+pub mod admin;
 mod api;
 pub mod copies;
+pub mod downloads;
 mod frames;
 pub mod gate;
 pub mod members;
@@ -24,7 +30,10 @@ mod operators;
 mod origin;
 mod page;
 pub mod peer;
+pub mod peer_files;
 pub mod people;
+mod ranges;
+mod uploads;
 mod ws;
 
 pub use operators::cluster_answer;

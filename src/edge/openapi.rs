@@ -5,16 +5,13 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::chat::outcome::Code;
 use chat_actors::session::fields::{Described, described};
-use chat_actors::session::reply::Problem;
-use chat_actors::session::request::OPS;
+use chat_actors::session::request::{BEFORE_HELLO, OPS};
 use serde_json::{Map, Value, json};
 
-use super::api::{allow, wrong_method};
+use super::api::{allow, foreign, wrong_method};
 use super::gate::{self, Gate, problem};
 use super::origin::{self, Origin};
 
-/// Ops that need no token.
-const OPENERS: [&str; 3] = ["register", "login", "hello"];
 const CODES: [Code; 10] = [
     Code::BadRequest,
     Code::Unauthorized,
@@ -35,9 +32,7 @@ pub async fn describe(request: HttpRequest, gate: web::Data<Gate>) -> HttpRespon
     };
     let from = origin::of(&request, &inside.directory.borrow());
     let mut response = match *request.method() {
-        _ if from == Origin::Foreign => {
-            problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"))
-        }
+        _ if from == Origin::Foreign => problem(&foreign()),
         Method::OPTIONS => HttpResponse::NoContent().finish(),
         Method::GET | Method::HEAD => gate::json(200, description().to_string()),
         _ => wrong_method("GET"),
@@ -58,6 +53,7 @@ fn description() -> Value {
             "responses": {"200": {"description": "Who leads, and every node"}},
         }}),
     );
+    paths.extend(files());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -72,6 +68,59 @@ fn description() -> Value {
             "schemas": {"Error": error_schema()},
         },
     })
+}
+
+/// Files travel as they are, not as JSON.
+fn files() -> impl Iterator<Item = (String, Value)> {
+    let parameter = |place: &str, name: &str, kind: &str| json!({"name": name, "in": place, "required": true, "schema": {"type": kind}});
+    let bytes = json!({"content": {"application/octet-stream": {}}});
+    let named = parameter("query", "name", "string");
+    let id = parameter("path", "id", "string");
+    [
+        (
+            "/api/v1/files",
+            json!({"post": {
+                "operationId": "upload",
+                "parameters": [named],
+                "requestBody": bytes,
+                "responses": {"200": {"description": "`file`, `name`, `bytes`, `type`"}},
+            }}),
+        ),
+        (
+            "/api/v1/files/{file}/{name}",
+            json!({"get": {
+                "operationId": "download",
+                "parameters": [parameter("path", "file", "string"), parameter("path", "name", "string")],
+                "responses": {"200": {"description": "The bytes"}, "206": {"description": "A range of them"}},
+            }}),
+        ),
+        (
+            "/api/v1/uploads",
+            json!({"post": {
+                "operationId": "begin_upload",
+                "parameters": [named, parameter("query", "bytes", "integer")],
+                "responses": {"200": {"description": "`upload`, `offset`"}},
+            }}),
+        ),
+        (
+            "/api/v1/uploads/{id}",
+            json!({
+                "get": {
+                    "operationId": "upload_offset",
+                    "parameters": [id],
+                    "responses": {"200": {"description": "`offset`"}},
+                },
+                "patch": {
+                    "operationId": "go_on_with_upload",
+                    "parameters": [id, parameter("header", "Upload-Offset", "integer")],
+                    "requestBody": bytes,
+                    "responses": {"200": {"description": "`offset`, or what an upload gives"}},
+                },
+            }),
+        ),
+    ]
+    .into_iter()
+    .map(|(path, described)| (path.to_owned(), described))
 }
 
 fn operation(op: &str) -> Value {
@@ -111,7 +160,7 @@ fn operation(op: &str) -> Value {
         }}}},
         "responses": responses,
     });
-    if OPENERS.contains(&op) && op != "hello" {
+    if BEFORE_HELLO.contains(&op) && op != "hello" {
         operation["security"] = json!([]);
     }
     operation

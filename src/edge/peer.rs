@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use chat_actors::bus::{NotSent, Port, Post};
 use chat_actors::chat::command::LEVEL;
 use chat_actors::chat_db::pages::PAGE_BYTES;
+use chat_actors::files::wire as files;
 use chat_actors::founding::{Answer, Listed, Request};
 use chat_actors::ids::{At, RaftId};
 use chat_actors::membership::{Directory, Foundation, Roll};
@@ -30,11 +31,14 @@ use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use tokio::sync::{oneshot, watch};
 
-use super::members;
-
+use super::admin::{self, Appoint};
 use super::copies::{self, CopyPorts};
+use super::members;
+use super::peer_files::{self, PeerFilePorts};
 
 pub const FOUNDING_PATH: &str = "/peer/founding";
+/// One file, between nodes.
+const FILE_PATH: &str = "/peer/files/{file}";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const FOUNDING_BYTES_MAX: usize = 1024 * 1024;
 
@@ -84,7 +88,9 @@ pub struct Inside {
     pub copies: CopyPorts,
     pub disk_report: Port<DiskReport>,
     pub state_page: Port<StatePage>,
+    pub files: PeerFilePorts,
     pub cluster_answer: ClusterAnswer,
+    pub appoint: Appoint,
 }
 
 /// The peer port's state, shared by its workers.
@@ -142,7 +148,7 @@ impl PeerEdge {
     }
 
     /// Checks who asks and whom; gives the sender.
-    fn admit_peer(&self, request: &HttpRequest) -> Result<(&Inside, RaftId), Turned> {
+    pub(super) fn admit_peer(&self, request: &HttpRequest) -> Result<(&Inside, RaftId), Turned> {
         self.admit(request)?;
         let inside = self.inside()?;
         let cluster = text(request, wire::CLUSTER);
@@ -216,9 +222,14 @@ pub fn configure(edge: &Arc<PeerEdge>) -> impl FnOnce(&mut web::ServiceConfig) +
             .route(FOUNDING_PATH, web::post().to(found))
             .route(members::PATH, web::post().to(members::change))
             .route(members::FOUND_PATH, web::post().to(members::found))
+            .route(admin::PATH, web::post().to(admin::appoint))
             .route("/api/v1/cluster", web::get().to(cluster))
             .route(copies::BARRIER_PATH, web::get().to(copies::barrier))
             .route(copies::PAGE_PATH, web::get().to(copies::page))
+            .route(files::HOLD_PATH, web::post().to(peer_files::hold))
+            .route(FILE_PATH, web::put().to(peer_files::take))
+            .route(FILE_PATH, web::get().to(peer_files::give))
+            .route(&format!("{}/{{file}}", peer_files::COPY_FILES_PATH), web::get().to(peer_files::copy))
             .default_service(web::to(nowhere));
     }
 }
@@ -423,7 +434,7 @@ fn number(request: &HttpRequest, name: &str) -> Option<u64> {
     text(request, name)?.parse().ok()
 }
 
-fn queue<M: Post>(port: &Port<M>, message: M) -> Result<(), Turned> {
+pub(super) fn queue<M: Post>(port: &Port<M>, message: M) -> Result<(), Turned> {
     port.offer(message).map_err(|error| match error {
         NotSent::Full(_) => Turned::Busy,
         NotSent::Closed(_) => Turned::Stopping,

@@ -12,7 +12,7 @@ use chat_actors::metrics::Metrics;
 use chat_actors::session::request::OPS;
 
 use super::gate::{Gate, Worker};
-use super::{api, openapi, operators, page, ws};
+use super::{api, downloads, openapi, operators, page, uploads, ws};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const CONNECTIONS_MAX: usize = 25_000;
@@ -51,6 +51,10 @@ pub fn serve(gate: &Arc<Gate>, listener: TcpListener, workers: usize) -> anyhow:
             .route("/metrics", web::head().to(operators::metrics))
             .route("/api/v1/cluster", web::to(operators::cluster))
             .route("/api/v1/openapi.json", web::to(openapi::describe))
+            .route("/api/v1/files", web::to(uploads::whole))
+            .route("/api/v1/files/{path:.*}", web::to(downloads::serve))
+            .route("/api/v1/uploads", web::to(uploads::begin))
+            .route("/api/v1/uploads/{id}", web::to(uploads::go_on))
             .route("/api/v1/{op:.*}", web::to(api::op))
             .default_service(web::to(page::serve))
     })
@@ -78,6 +82,8 @@ fn label(path: &str) -> &'static str {
         "/health/ready" => "/health/ready",
         "/api/v1/cluster" => "/api/v1/cluster",
         "/api/v1/openapi.json" => "/api/v1/openapi.json",
+        path if path == "/api/v1/files" || path.starts_with("/api/v1/files/") => "files",
+        path if path == "/api/v1/uploads" || path.starts_with("/api/v1/uploads/") => "uploads",
         path => match path.strip_prefix("/api/v1/") {
             Some(op) => OPS.iter().find(|known| **known == op).copied().unwrap_or("other"),
             None => "page",

@@ -8,11 +8,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::dev::Extensions;
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws::WsResponseBuilder;
 use chat_actors::chat::outcome::Code;
 use chat_actors::session::reply::Problem;
-use chat_actors::session::{Opened, Session, SessionConfig};
+use chat_actors::session::{Caller, Opened, Session, SessionConfig};
 
 use super::frames;
 use super::gate::{Gate, Worker, problem};
@@ -28,6 +29,12 @@ pub fn on_connect(connection: &dyn Any, extensions: &mut Extensions) {
     if let Ok(duplicate) = socket.as_fd().try_clone_to_owned() {
         extensions.insert(Duplicate(Arc::new(TcpStream::from(duplicate))));
     }
+}
+
+/// From where and by what program a request comes.
+pub fn caller(request: &HttpRequest) -> Caller {
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Caller::new(request.peer_addr().map(|address| address.ip()), agent)
 }
 
 pub async fn open(
@@ -50,7 +57,7 @@ pub async fn open(
         ping_every: inside.ping_every,
     };
     let opened = Opened {
-        from: request.peer_addr().map(|address| address.ip()),
+        caller: caller(&request),
         socket: request.conn_data::<Duplicate>().map(|Duplicate(socket)| Arc::clone(socket)),
         too_big: Rc::new(Cell::new(false)),
     };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use chat_actors::chat::tables::Registration;
 use config::ValueKind;
 
 use super::address::{BindAddress, HttpUrl};
@@ -12,7 +13,7 @@ use super::layers::{Layer, Layers};
 use super::raw::{DEVELOPMENT_SECRET, RawCluster, RawHttp, RawPeer, RawSettings};
 use super::typed::{
     AccountSettings, ClusterSettings, DiskSettings, HttpSettings, LimitSettings, LogFormat, LogLevel,
-    LogSettings, Member, NodeSettings, PeerSettings, RaftSettings, Registration, Secret, Settings,
+    LogSettings, Member, NodeSettings, PeerSettings, RaftSettings, Secret, Settings,
 };
 
 /// Makes settings of what the layers say, or tells what is wrong with it.
@@ -73,6 +74,8 @@ pub fn check(layers: &Layers, raw: RawSettings) -> Result<Settings, SettingsErro
             message_bytes: raw.limits.message_bytes,
             frame_bytes: raw.limits.frame_bytes,
             file_bytes: raw.limits.file_bytes,
+            files_total_mb: raw.limits.files_total_mb,
+            files_unsent_s: raw.limits.files_unsent_s,
             messages_per_second: raw.limits.messages_per_second,
             logins_per_minute: raw.limits.logins_per_minute,
         },

@@ -68,6 +68,9 @@ pub static KEYS: &[Key] = &[
     Key { path: "limits.message_bytes", rule: Rule::Number(1, 1 << 20) },
     Key { path: "limits.frame_bytes", rule: Rule::Number(1, 16 << 20) },
     Key { path: "limits.file_bytes", rule: Rule::Number(0, 10 << 30) },
+    Key { path: "limits.files_total_mb", rule: Rule::Number(0, 1_000_000_000) },
+    // Less would not last from an upload to its message.
+    Key { path: "limits.files_unsent_s", rule: Rule::Number(10, 31_536_000) },
     Key { path: "limits.messages_per_second", rule: Rule::Number(0, 1_000_000) },
     Key { path: "limits.logins_per_minute", rule: Rule::Number(0, 1_000_000) },
     Key { path: "disk.reserve_mb", rule: Rule::Number(0, 1_000_000_000) },

@@ -19,4 +19,4 @@ mod typed;
 pub use address::{BindAddress, HttpUrl};
 pub use error::SettingsError;
 pub use keys::is_name;
-pub use typed::{LogFormat, LogLevel, LogSettings, RaftSettings, Registration, Settings};
+pub use typed::{LogFormat, LogLevel, LogSettings, RaftSettings, Settings};

@@ -75,6 +75,8 @@ pub struct RawLimits {
     pub message_bytes: usize,
     pub frame_bytes: usize,
     pub file_bytes: u64,
+    pub files_total_mb: u64,
+    pub files_unsent_s: u64,
     pub messages_per_second: u32,
     pub logins_per_minute: u32,
 }
@@ -130,6 +132,8 @@ impl Default for RawLimits {
             message_bytes: 8192,
             frame_bytes: 65_536,
             file_bytes: 26_214_400,
+            files_total_mb: 0,
+            files_unsent_s: 86_400,
             messages_per_second: 20,
             logins_per_minute: 10,
         }

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use chat_actors::chat::tables::Registration;
+
 use super::address::{BindAddress, HttpUrl};
 use super::check;
 use super::error::SettingsError;
@@ -75,18 +77,15 @@ pub struct AccountSettings {
     pub registration: Registration,
 }
 
-/// Who may make an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Registration {
-    Open,
-    Closed,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitSettings {
     pub message_bytes: usize,
     pub frame_bytes: usize,
     pub file_bytes: u64,
+    /// Of all files on one node; 0 is no limit.
+    pub files_total_mb: u64,
+    /// How long an upload stays that no message holds.
+    pub files_unsent_s: u64,
     /// 0 is no limit.
     pub messages_per_second: u32,
     /// 0 is no limit.

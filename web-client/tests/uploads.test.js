@@ -127,3 +127,26 @@ test("a file that no node knows any more is sent again, and one that was let go 
   uploads.forget([local]);
   await assert.rejects(uploads.finished(local), /not_found/);
 });
+
+test("while there is no room it goes on trying, and says why", async () => {
+  const state = nodes();
+  const uploads = begin(state);
+  const seen = /** @type {Set<string | undefined>} */ (new Set());
+  uploads.addEventListener("change", () => seen.add(uploads.state(local.id)?.problem?.code));
+  let times = 0;
+  state.fails = () => (++times === 1 ? refuse(503, "unavailable", true) : undefined);
+  const local = uploads.add(made(10));
+  assert.match(await uploads.finished(local), /^[0-9a-f]{64}$/);
+  assert.ok(seen.has("unavailable"));
+  assert.equal(uploads.state(local.id)?.problem, null);
+});
+
+test("what cannot be read is given up, not tried for ever", async () => {
+  const state = nodes();
+  const uploads = begin(state);
+  const folder = made(0);
+  folder.slice = () => /** @type {any} */ ({ arrayBuffer: () => Promise.reject(new DOMException("gone", "NotFoundError")) });
+  const local = uploads.add(folder);
+  await assert.rejects(uploads.finished(local), /not_found/);
+  assert.deepEqual(state.log, []);
+});

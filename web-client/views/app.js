@@ -3,11 +3,11 @@
 import { recall, remember } from "../db.js";
 import { h, soon } from "../dom.js";
 import { placeLink, readPlace } from "../jump.js";
-import { words } from "../words.js";
+import { problemOf } from "../refusal.js";
+import { problemWords, words } from "../words.js";
 import { conversationView } from "./conversation.js";
-import { askNewRoom } from "./dialogs.js";
-import { openSettings, openSwitcher, searchModule } from "./lazy.js";
-import { peopleView } from "./people.js";
+import { askNewRoom, tell } from "./dialogs.js";
+import { openSettings, openSwitcher, peopleModule, searchModule } from "./lazy.js";
 import { sidebarView } from "./sidebar.js";
 
 /**
@@ -89,6 +89,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
 
   /** @param {HTMLElement} next */
   function swap(next) {
+    next.inert = document.body.classList.contains("nav-open");
     main.replaceWith(next);
     main = next;
   }
@@ -98,7 +99,10 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     const element = h("main", { class: "conversation nothing", id: "conversation" });
     if (store.epoch === null) return element;
     const box = h("div", { class: "empty" });
-    if (store.current !== null) box.append(h("h1", {}, text.gone), h("p", {}, text.goneText));
+    const open_ = store.joinable.find(({ room }) => room === store.current);
+    if (open_) {
+      box.append(h("h1", { dir: "auto" }, open_.name), h("p", {}, text.joinText), h("button", { type: "button", class: "button main", onclick: () => void join(open_.room) }, text.join));
+    } else if (store.current !== null) box.append(h("h1", {}, text.gone), h("p", {}, text.goneText));
     else if (store.rooms.size === 0) {
       const first = h("button", { type: "button", class: "button main", onclick: () => askNewRoom(chat, go) }, text.first);
       box.append(h("h1", {}, text.noRooms), h("p", {}, text.noRoomsText), first);
@@ -107,10 +111,21 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     return element;
   }
 
-  function togglePanel() {
+  /** A link has led to a room that is open to all. @param {number} room */
+  async function join(room) {
+    try {
+      await chat.change("join", { room });
+    } catch (error) {
+      tell(words.empty.join, problemWords(problemOf(error)), words.people.close);
+    }
+  }
+
+  async function togglePanel() {
     if (panel && !results) return closePanel(true);
-    if (shown === null) return;
-    openPanel(peopleView({ chat, store, number: shown, close: () => closePanel(true), announce }));
+    const of = shown;
+    const module = await peopleModule();
+    if (!module || shown === null || shown !== of) return;
+    openPanel(module.peopleView({ chat, store, number: shown, close: () => closePanel(true), announce }));
     panel?.focus();
   }
 
@@ -165,6 +180,8 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     const was = document.body.classList.contains("nav-open");
     document.body.classList.toggle("nav-open", visible);
     roomsButton.setAttribute("aria-expanded", String(visible));
+    // What lies under the navigation is out of reach meanwhile.
+    for (const part of [main, notice.element, panel?.element]) if (part) part.inert = visible;
     if (visible && !was && matchMedia("(pointer: fine)").matches) sidebar.searchBox.focus();
     if (!visible && was && sidebar.element.contains(document.activeElement)) roomsButton.focus();
   }
@@ -194,6 +211,10 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   }
 
   const toggleNav = () => showNav(true);
+  // On a wide page it lies over nothing.
+  const wide = matchMedia("(min-width: 56.25em)");
+  const onWide = () => wide.matches && showNav(false);
+  wide.addEventListener("change", onWide);
   const onPop = () => route(false);
   roomsButton.addEventListener("click", toggleNav);
   window.addEventListener("popstate", onPop);
@@ -218,6 +239,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       sidebar.stop();
       notice.stop();
       showNav(false);
+      wide.removeEventListener("change", onWide);
       roomsButton.removeEventListener("click", toggleNav);
       window.removeEventListener("popstate", onPop);
       window.removeEventListener("keydown", keys);
@@ -233,7 +255,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
  */
 function noticeView(chat, store) {
   const NOTICE_MS = 3000;
-  const element = h("div", { class: "notice", hidden: true });
+  const element = h("section", { class: "notice", "aria-label": words.notice.label, hidden: true });
   let since = 0;
   const update = () => {
     const { phase, quorum } = store.status;

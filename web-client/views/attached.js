@@ -14,10 +14,11 @@ const FILES_MAX = 20;
  * @param {import("../uploads.js").Uploads} context.uploads
  * @param {() => number} context.limit bytes for a file
  * @param {() => void} context.changed
+ * @param {() => void} context.removed what was wrong may be right now
  * @param {(problem: string) => void} context.complain
  * @param {() => void} context.focus back to the text
  */
-export function attachedView({ uploads, limit, changed, complain, focus }) {
+export function attachedView({ uploads, limit, changed, removed, complain, focus }) {
   const text = words.composer;
   /** @type {Local[]} */
   let files = [];
@@ -52,6 +53,7 @@ export function attachedView({ uploads, limit, changed, complain, focus }) {
     uploads.forget([file]);
     show();
     changed();
+    removed();
     focus();
   }
 

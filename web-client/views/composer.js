@@ -43,7 +43,7 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
   );
   const reply = h("div", { class: "replying", hidden: true });
   const complete = completion(box, sources(people));
-  const attached = attachedView({ uploads, limit: () => limits().file_bytes, changed: () => keep(), complain, focus: () => box.focus() });
+  const attached = attachedView({ uploads, limit: () => limits().file_bytes, changed: () => keep(), removed: () => check(), complain, focus: () => box.focus() });
   /** @type {{ seq: number, name: string, text: string } | null} */
   let replying = null;
 

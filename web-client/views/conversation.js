@@ -1,17 +1,15 @@
 /** One room, open: its head, the conversation, who types, and the composer. */
 
-import { h, soon, unseen } from "../dom.js";
+import { h, soon } from "../dom.js";
 import { draftKey } from "../draft.js";
-import { icon } from "../icons.js";
 import { placeLink } from "../jump.js";
 import { conversation } from "../pending.js";
-import { problemOf } from "../refusal.js";
 import { bound, firstUnread } from "../rooms.js";
-import { problemWords, words } from "../words.js";
+import { words } from "../words.js";
 import { messageActions } from "./actions.js";
 import { composerView } from "./composer.js";
-import { tell } from "./dialogs.js";
 import { editMessage } from "./editor.js";
+import { headView } from "./head.js";
 import { openVersions } from "./lazy.js";
 import { messageList } from "./list.js";
 
@@ -30,11 +28,7 @@ const LOADING_MS = 300;
  */
 export function conversationView({ chat, store, number, seq: first, people, announce }) {
   const me = () => store.me?.name ?? "";
-  const heading = h("h1", { dir: "auto", id: "room-heading" });
-  const kind = h("span", { class: "room-kind" });
-  const topic = h("p", { class: "topic", dir: "auto" });
-  const peopleButton = h("button", { type: "button", class: "button quiet", id: "people-button", onclick: people }, icon("people"), h("span", {}, words.room.people));
-  const muteButton = h("button", { type: "button", class: "icon-button mute", onclick: () => void mute() });
+  const head = headView({ mute: (on) => chat.mute(number, on), people, announce });
   const typing = h("p", { class: "typing", dir: "auto" });
   const empty = h("div", { class: "empty", hidden: true });
   /** @type {ReturnType<typeof editMessage> | null} */
@@ -108,7 +102,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
   const element = h(
     "main",
     { class: "conversation", id: "conversation" },
-    h("div", { class: "room-head" }, h("div", { class: "room-name" }, h("div", { class: "heading-row" }, kind, heading), topic), muteButton, peopleButton),
+    head.element,
     h("div", { class: "log-area" }, list.element, empty),
     typing,
     composer.element,
@@ -152,20 +146,6 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     if (!list.reveal(seq)) announce(came ? words.message.notThere : words.empty.failed);
   }
 
-  /** Its new messages make no noise, or make it again. */
-  async function mute() {
-    const state = store.rooms.get(number);
-    if (!state) return;
-    const wanted = !state.muted;
-    try {
-      await chat.mute(number, wanted);
-      announce(wanted ? words.room.muted : words.room.unmuted);
-    } catch (error) {
-      const problem = problemOf(error);
-      tell(words.room.mute, problem.code === "bad_request" ? words.room.noMute : problemWords(problem), words.people.close);
-    }
-  }
-
   /** What has been before the eyes of someone who is there has been read. */
   function attend() {
     const state = store.rooms.get(number);
@@ -193,21 +173,8 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     const state = store.rooms.get(number);
     if (!state || !store.me) return;
     const title = store.title(state);
-    if (heading.textContent !== title) {
-      heading.textContent = title;
-      list.log.setAttribute("aria-label", words.room.log(title));
-    }
-    if (kind.dataset.kind !== state.kind) {
-      kind.dataset.kind = state.kind;
-      kind.replaceChildren(icon(state.kind === "direct" ? "people" : state.kind === "private" ? "lock" : "hash"), unseen(words.room[state.kind]));
-    }
-    if (muteButton.dataset.muted !== String(state.muted)) {
-      muteButton.dataset.muted = muteButton.ariaPressed = String(state.muted);
-      muteButton.title = words.room.mute;
-      muteButton.replaceChildren(icon(state.muted ? "bellOff" : "bell"), unseen(words.room.mute));
-    }
-    topic.textContent = state.topic;
-    topic.hidden = state.topic === "";
+    head.update(state, title);
+    list.log.setAttribute("aria-label", words.room.log(title));
     composer.setPlaceholder(title);
     if (list.seen > 0) bound(state, list.atEnd ? null : list.seen);
     const shown = shownNow();

@@ -46,6 +46,7 @@ export async function editRoom(...what) {
   (await loaded(() => import("./edit_room.js")))?.editRoom(...what);
 }
 
+export const peopleModule = () => loaded(() => import("./people.js"));
 export const searchModule = () => loaded(() => import("./search.js"));
 
 /**

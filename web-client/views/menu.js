@@ -64,7 +64,8 @@ export function openMenu(at, opener, label, items, row = [], note = "") {
     event.preventDefault();
     event.stopPropagation();
   });
-  document.body.append(element);
+  // Where its opener is: a dialog's own menu works beside it, and no landmark lacks what belongs to it.
+  (opener?.closest("dialog, main, nav, aside") ?? document.body).append(element);
   // The top layer, where there is one; else the last element of the page, which is as good.
   if ("showPopover" in element) element.showPopover();
   place(element, at);

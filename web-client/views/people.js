@@ -136,7 +136,7 @@ export function peopleView({ chat, store, number, close, announce }) {
     change.hidden = state.kind === "direct" || !(store.me?.role === "admin" || (state.creator !== undefined && state.creator === store.me?.name));
     leave.hidden = state.kind === "direct";
     count.textContent = text.count(members.length);
-    const rows = members.map((user) => ({ ...user, ...(store.users.get(user.name) ?? {}) }));
+    const rows = members.map((user) => ({ ...user, ...(store.users.get(user.name) ?? {}), online: store.isOnline(user.name) }));
     rows.sort((a, b) => Number(b.online ?? false) - Number(a.online ?? false) || (a.name < b.name ? -1 : 1));
     keyed(people, rows, {
       key: (user) => `${user.name} ${user.online} ${user.display} ${user.role} ${mayRemove(user)}`,

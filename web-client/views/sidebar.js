@@ -233,13 +233,13 @@ function updateEntry(entry, room, title, store) {
   link.dataset.room = String(room.room);
   const failed = store.outbox.filter((item) => item.room === room.room && item.state === "failed").length;
   const others = room.users.filter((user) => user !== store.me?.name);
-  const online = room.kind === "direct" && others.some((user) => store.users.get(user)?.online);
+  const online = room.kind === "direct" && others.some((user) => store.isOnline(user));
   set(link, {
     href: placeLink(room.room),
     "aria-current": store.current === room.room ? "page" : null,
     "aria-description": room.kind === "direct" ? (online ? words.nav.online : words.nav.offline) : room.kind === "private" ? words.room.private : null,
-    "data-unread": room.unread > 0 && !room.muted,
-    "data-muted": room.muted,
+    "data-unread": String(room.unread > 0 && !room.muted),
+    "data-muted": String(room.muted),
   });
   const look = `${room.kind} ${online} ${others[0] ?? ""} ${title}`;
   if (mark.dataset.look !== look) {

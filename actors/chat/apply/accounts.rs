@@ -7,39 +7,43 @@
 use super::super::command::{LoginOp, TokenHash};
 use super::super::objects::{Role, RoomKind};
 use super::super::outcome::{Code, Done, Outcome, Refusal};
-use super::super::tables::{Tables, UserRow};
-use super::{Step, Stop, Work, id_in_use, refuse};
+use super::super::tables::{LinkKind, Tables, UserRow};
+use super::{DISABLED, NewAccount, NewSession, Step, Stop, Work, id_in_use, refuse};
 use crate::ids::At;
 
 /// What a deleted account is called from then on; its `name` stays taken.
 pub const DELETED_DISPLAY: &str = "deleted";
 
 impl<T: Tables> Work<'_, T> {
-    pub(super) fn register(
-        &mut self,
-        display: &str,
-        password_hash: &str,
-        token_hash: &TokenHash,
-        first_is_admin: bool,
-    ) -> Step<Outcome, T> {
+    pub(super) fn register(&mut self, new: &NewAccount<'_>, session: NewSession<'_>) -> Step<Outcome, T> {
         let name = &self.command.user;
         if let Some(row) = self.tables.user(name)? {
-            return self.registered_before(&row, token_hash);
+            return self.registered_before(&row, session.token_hash);
         }
-        self.check_token_is_new(token_hash)?;
+        self.check_token_is_new(session.token_hash)?;
+        let link = self.way_in(new)?;
         let first = !self.tables.any_user()?;
+        let is_admin = match &link {
+            Some(link) if link.kind == LinkKind::Create => true,
+            _ => first && new.first_is_admin,
+        };
 
         let user = self.put_user(UserRow {
             at: At(0),
             name: name.clone(),
-            display: display.to_owned(),
-            role: if first && first_is_admin { Role::Admin } else { Role::Member },
-            password_hash: password_hash.to_owned(),
+            display: new.display.to_owned(),
+            role: if is_admin { Role::Admin } else { Role::Member },
+            password_hash: new.password_hash.to_owned(),
             deleted: false,
+            disabled: false,
+            bot: None,
             created_by: self.command.id.clone(),
             created_digest: self.digest,
         })?;
-        self.open_session(token_hash, LoginOp::Register, None)?;
+        if let Some(link) = link {
+            self.use_link(link)?;
+        }
+        self.open_session(session, LoginOp::Register, None)?;
         self.unremembered(Done::Account(user))
     }
 
@@ -57,10 +61,14 @@ impl<T: Tables> Work<'_, T> {
         }))
     }
 
-    pub(super) fn login(&mut self, token_hash: &TokenHash, hash: &str, op: LoginOp) -> Step<Outcome, T> {
+    pub(super) fn login(&mut self, new: NewSession<'_>, hash: &str, op: LoginOp) -> Step<Outcome, T> {
+        let token_hash = new.token_hash;
         let Some(row) = self.tables.user(&self.command.user)? else { return Err(wrong_login()) };
         if row.deleted || row.password_hash != hash {
             return Err(wrong_login());
+        }
+        if row.disabled {
+            return Err(refuse(Code::Forbidden, DISABLED));
         }
         let earlier = self.tables.session_by_id(&row.name, &self.command.id)?;
         match &earlier {
@@ -79,7 +87,7 @@ impl<T: Tables> Work<'_, T> {
         if let Some(alive) = earlier.filter(|session| !session.ended) {
             self.end_session(alive)?;
         }
-        self.open_session(token_hash, op, first_at)?;
+        self.open_session(new, op, first_at)?;
         let outcome = self.unremembered(Done::Account(row.seen()))?;
         Ok(match first_at {
             Some(at) => Outcome { at, duplicate: true, ..outcome },

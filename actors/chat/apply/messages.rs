@@ -2,23 +2,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::command::Attached;
 use super::super::objects::{Event, Message, Role};
 use super::super::outcome::{Audience, Code, Done, Outcome, Refusal};
-use super::super::tables::{MessageRow, Tables};
+use super::super::tables::{MessageRow, MuteRow, Tables, VersionRow};
 use super::{Step, Stop, Work, id_in_use, refuse};
 use crate::ids::{At, RoomId, Seq};
 
 /// How many different emoji one message may gather.
 pub const EMOJI_MAX: usize = 64;
+/// How many versions of one message are kept, the present one among them.
+pub const VERSIONS_MAX: u64 = 100;
 
 impl<T: Tables> Work<'_, T> {
     /// A reply may name a deleted message: it has its place still, and whoever answers it may not know yet.
-    pub(super) fn send(&mut self, room: RoomId, text: &str, reply_to: Option<Seq>) -> Step<Outcome, T> {
+    pub(super) fn send(
+        &mut self,
+        room: RoomId,
+        text: &str,
+        reply_to: Option<Seq>,
+        files: &[Attached],
+    ) -> Step<Outcome, T> {
         let me = self.asker()?;
         self.my_room(room, &me)?;
         if let Some(seq) = reply_to {
             self.message(room, seq)?;
         }
+        let files = files.iter().map(|file| self.attachable(&me.name, file)).collect::<Result<_, _>>()?;
         let (end, last_time) = self.tables.end(room)?;
 
         let message = Message {
@@ -35,20 +45,22 @@ impl<T: Tables> Work<'_, T> {
             deleted: false,
             reply_to,
             reactions: BTreeMap::new(),
-            files: Vec::new(),
+            files,
         };
         let done = Done::Sent { seq: message.seq, time: message.time };
         let at = self.take_at()?;
+        self.put_attachments(at, &message, false)?;
         self.put_message(at, MessageRow { message, digest: self.digest, sent_at: at })?;
         self.unremembered(done)
     }
 
+    /// `keep`: also what it said before.
     pub(super) fn edit(
         &mut self,
-        room: RoomId,
-        seq: Seq,
+        (room, seq): (RoomId, Seq),
         text: &str,
         version: Option<u64>,
+        keep: bool,
     ) -> Step<Outcome, T> {
         let me = self.asker()?;
         self.my_room(room, &me)?;
@@ -64,11 +76,15 @@ impl<T: Tables> Work<'_, T> {
         }
 
         if row.message.text != text {
+            let before = row.message.clone();
             row.message.text = text.to_owned();
             row.message.version += 1;
             row.message.edited = true;
             let version = row.message.version;
             let at = self.take_at()?;
+            if keep {
+                self.keep_versions(at, before, text)?;
+            }
             self.put_message(at, row)?;
             return self.done(Done::Edited { version });
         }
@@ -88,12 +104,16 @@ impl<T: Tables> Work<'_, T> {
         }
 
         for mut row in rows.into_iter().filter(|row| !row.message.deleted) {
+            let at = self.take_at()?;
+            self.put_attachments(at, &row.message, true)?;
             row.message.text.clear();
             row.message.reactions.clear();
             row.message.files.clear();
             row.message.version += 1;
             row.message.deleted = true;
-            let at = self.take_at()?;
+            for kept in self.tables.versions(row.message.room, row.message.seq)? {
+                self.forget_version(at, kept)?;
+            }
             self.put_message(at, row)?;
         }
         self.done(Done::Plain)
@@ -158,6 +178,46 @@ impl<T: Tables> Work<'_, T> {
         Done::Marked { id: self.command.id.clone() }
     }
 
+    pub(super) fn mute(&mut self, room: RoomId, on: bool) -> Step<Outcome, T> {
+        let me = self.asker()?;
+        self.my_room(room, &me)?;
+        let muted = self.tables.mute(room, &me.name)?.is_some_and(|row| row.muted);
+
+        if muted != on {
+            let at = self.take_at()?;
+            self.tables.put_mute(&MuteRow { at, room, user: me.name.clone(), muted: on })?;
+            self.tell(Audience::User(me.name), Event::Mute { at, room, muted: on });
+        }
+        self.done(Done::Plain)
+    }
+
+    /// Writes down what a message said, and what it says from now on. Both: of the last version only this
+    /// tells when it was written.
+    fn keep_versions(&mut self, at: At, before: Message, text: &str) -> Result<(), T::Error> {
+        let Message { room, seq, version, text: old, time, .. } = before;
+        let (text, gone) = (text.to_owned(), false);
+        let kept = self.tables.version(room, seq, version)?;
+        let time = kept.as_ref().map_or(time, |kept| kept.time);
+        if kept.is_none() {
+            self.tables.put_version(&VersionRow { at, room, seq, version, text: old, time, gone })?;
+        }
+        let (version, time) = (version + 1, self.time_ms.max(time));
+        self.tables.put_version(&VersionRow { at, room, seq, version, text, time, gone })?;
+        if let Some(oldest) = version.checked_sub(VERSIONS_MAX)
+            && let Some(kept) = self.tables.version(room, seq, oldest)?
+        {
+            self.forget_version(at, kept)?;
+        }
+        Ok(())
+    }
+
+    fn forget_version(&mut self, at: At, kept: VersionRow) -> Result<(), T::Error> {
+        if kept.gone {
+            return Ok(());
+        }
+        self.tables.put_version(&VersionRow { at, text: String::new(), gone: true, ..kept })
+    }
+
     fn message(&mut self, room: RoomId, seq: Seq) -> Step<MessageRow, T> {
         let row = self.tables.message(room, seq)?;
         row.ok_or_else(|| refuse(Code::NotFound, format!("no message {seq} in this room")))
@@ -188,7 +248,7 @@ mod tests {
     }
 
     fn edit(room: RoomId, seq: u64, text: &str, version: Option<u64>) -> Change {
-        Change::Edit { room, seq: Seq(seq), text: text.into(), version }
+        Change::Edit { room, seq: Seq(seq), text: text.into(), version, keep: true }
     }
 
     fn delete(room: RoomId, seqs: &[u64]) -> Change {
@@ -302,6 +362,68 @@ mod tests {
         story.ok("admin", Change::Join { room });
         story.ok("admin", delete(room, &[1, 2]));
         assert!(message(&mut story, room, 2).deleted);
+    }
+
+    fn said(story: &mut Story, room: RoomId, seq: u64) -> Vec<(u64, String, bool)> {
+        let rows = story.model.versions(room, Seq(seq)).unwrap();
+        rows.into_iter().map(|row| (row.version, row.text, row.gone)).collect()
+    }
+
+    fn kept(versions: &[(u64, &str)]) -> Vec<(u64, String, bool)> {
+        versions.iter().map(|(version, text)| (*version, (*text).to_owned(), false)).collect()
+    }
+
+    #[test]
+    fn what_a_message_said_is_kept_until_it_is_deleted() {
+        let mut story = Story::new(&["ann"]);
+        let room = story.room("ann", "public");
+        story.send("ann", room, "one");
+        story.ok("ann", edit(room, 1, "one", None));
+        assert_eq!(said(&mut story, room, 1), []);
+        story.ok("ann", edit(room, 1, "two", None));
+        story.ok("ann", edit(room, 1, "three", None));
+        assert_eq!(said(&mut story, room, 1), kept(&[(1, "one"), (2, "two"), (3, "three")]));
+        let rows = story.model.versions(room, Seq(1)).unwrap();
+        assert_eq!(rows[0].time, message(&mut story, room, 1).time);
+        assert!(rows.windows(2).all(|pair| pair[0].time <= pair[1].time));
+        // One of an older program in between keeps nothing, and a later one goes on from there.
+        let plain = edit(room, 1, "four", None).in_earlier_words().unwrap();
+        story.ok("ann", plain);
+        story.ok("ann", edit(room, 1, "five", None));
+        let all = kept(&[(1, "one"), (2, "two"), (3, "three"), (4, "four"), (5, "five")]);
+        assert_eq!(said(&mut story, room, 1), all);
+        story.ok("ann", delete(room, &[1]));
+        assert!(said(&mut story, room, 1).iter().all(|(_, text, gone)| text.is_empty() && *gone));
+    }
+
+    #[test]
+    fn so_many_versions_are_kept() {
+        let mut story = Story::new(&["ann"]);
+        let room = story.room("ann", "public");
+        story.send("ann", room, "0");
+        for number in 1..=VERSIONS_MAX + 5 {
+            story.ok("ann", edit(room, 1, &number.to_string(), None));
+        }
+        let left: Vec<_> = said(&mut story, room, 1).into_iter().filter(|(.., gone)| !gone).collect();
+        assert_eq!((left.len() as u64, left[0].0), (VERSIONS_MAX, 7));
+    }
+
+    #[test]
+    fn a_room_is_muted_for_oneself() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let room = story.room("ann", "public");
+        let mute = |on| Change::Mute { room, on };
+        let muted = |story: &mut Story| story.model.mute(room, "ann").unwrap().is_some_and(|row| row.muted);
+        assert_eq!(story.code("bob", mute(true)), Code::NotFound);
+        let before = story.model.present();
+        assert_eq!(story.ok("ann", mute(false)).at, before);
+        // That nothing changed is remembered.
+        let before = story.model.present();
+        assert_eq!(story.ok("ann", mute(true)).at, before.next());
+        assert!(muted(&mut story));
+        assert_eq!(story.ok("ann", mute(true)).at, before.next());
+        story.ok("ann", mute(false));
+        assert!(!muted(&mut story));
     }
 
     #[test]

@@ -2,18 +2,25 @@
 //!
 //! Authorization is here, once. Each handler does all its checks first and all its writes after them,
 //! so a refusal writes nothing. Each row that changes takes the next `at`; the row that remembers an
-//! outcome shares the last one. No settings, clock, dice or Unicode tables.
+//! outcome shares the last one, and those that keep what a message said share the message's. No settings, clock, dice or Unicode tables.
 //!
 //! - [`accounts`]: accounts and their sessions.
+//! - [`people`]: profiles, and what admins do with accounts and for all nodes.
+//! - [`links`]: the secrets that let somebody in: invitations, create and reset links.
 //! - [`rooms`]: rooms and who is in them.
 //! - [`messages`]: messages, reactions and read marks.
+//! - [`files`]: the files of messages.
 
 mod accounts;
+mod files;
+mod links;
 mod messages;
+mod people;
 mod rooms;
-use super::command::{Change, Command, LoginOp, RequestDigest};
+
+use super::command::{Change, Command, LoginOp, RequestDigest, TokenHash};
 use super::digest;
-use super::objects::{Event, User, UserEvent};
+use super::objects::{Event, Role, User, UserEvent};
 use super::outcome::{Audience, Code, Done, Effect, Notice, Outcome, Refusal, SessionEnded};
 use super::tables::{OutcomeRow, SessionRow, Tables, UserRow};
 use crate::ids::At;
@@ -71,6 +78,23 @@ impl<E> From<E> for Stop<E> {
     }
 }
 
+/// What `register` asks for.
+struct NewAccount<'c> {
+    display: &'c str,
+    password_hash: &'c str,
+    link: Option<&'c TokenHash>,
+    /// The node that asks lets nobody register by its own settings.
+    closed: bool,
+    first_is_admin: bool,
+}
+
+/// A session that is to be opened.
+#[derive(Clone, Copy)]
+struct NewSession<'c> {
+    token_hash: &'c TokenHash,
+    agent: Option<&'c str>,
+}
+
 type Step<O, T> = Result<O, Stop<<T as Tables>::Error>>;
 
 fn refuse<E>(code: Code, message: impl Into<String>) -> Stop<E> {
@@ -80,10 +104,19 @@ fn refuse<E>(code: Code, message: impl Into<String>) -> Stop<E> {
 impl<T: Tables> Work<'_, T> {
     fn run(&mut self) -> Step<Outcome, T> {
         match &self.command.change {
-            Change::Register { display, password_hash, token_hash, first_is_admin } => {
-                self.register(display, password_hash, token_hash, *first_is_admin)
+            Change::Register { display, password_hash, token_hash, first_is_admin, link, closed, agent } => {
+                let new = NewAccount {
+                    display,
+                    password_hash,
+                    link: link.as_ref(),
+                    closed: *closed,
+                    first_is_admin: *first_is_admin,
+                };
+                self.register(&new, NewSession { token_hash, agent: agent.as_deref() })
             }
-            Change::Login { token_hash, password_hash, op } => self.login(token_hash, password_hash, *op),
+            Change::Login { token_hash, password_hash, op, agent } => {
+                self.login(NewSession { token_hash, agent: agent.as_deref() }, password_hash, *op)
+            }
             Change::Logout { token_hash } => self.logout(token_hash),
             Change::ChangePassword { old_hash, new_hash, token_hash, .. } => {
                 self.change_password(old_hash, new_hash, token_hash)
@@ -95,27 +128,53 @@ impl<T: Tables> Work<'_, T> {
             Change::Invite { room, user } => self.invite(*room, user),
             Change::Remove { room, user } => self.remove(*room, user),
             Change::OpenDirect { users } => self.open_direct(users),
-            Change::Send { room, text, reply_to } => self.send(*room, text, *reply_to),
-            Change::Edit { room, seq, text, version } => self.edit(*room, *seq, text, *version),
+            Change::Send { room, text, reply_to } => self.send(*room, text, *reply_to, &[]),
+            Change::SendFiles { room, text, reply_to, files } => self.send(*room, text, *reply_to, files),
+            Change::Edit { room, seq, text, version, keep } => {
+                self.edit((*room, *seq), text, *version, *keep)
+            }
             Change::Delete { room, seqs } => self.delete(*room, seqs),
             Change::React { room, seq, emoji, on } => self.react(*room, *seq, emoji, *on),
             Change::MarkRead { room, seq } => self.mark_read(*room, *seq),
+            Change::Mute { room, on } => self.mute(*room, *on),
+            Change::SetProfile { display } => self.set_profile(display),
+            Change::EndSession { session } => self.end_session_shown(session),
+            Change::SetRole { user, role } => self.set_role(user, *role),
+            Change::SetDisabled { user, disabled } => self.set_disabled(user, *disabled),
+            Change::SetRegistration { mode } => self.set_registration(*mode),
+            Change::SetRoom { room, name, topic } => self.set_room(*room, name.as_deref(), topic.as_deref()),
+            Change::CreateInvite { uses, hours, link } => self.create_invite(*uses, *hours, link),
+            Change::RevokeInvite { invite } => self.revoke_invite(invite),
+            Change::ResetPassword { user, link } => self.reset_password(user, link),
+            Change::SetPassword { link, new_hash, .. } => self.set_password(link, new_hash),
+            Change::Appoint { link } => self.appoint(link),
         }
     }
 
-    /// Every handler's first line, but for `register` and `login`: the account that asks, unless the
+    /// Every handler's first line, but for those that let somebody in: the account that asks, unless the
     /// request is a repeat. A repeat is answered before any other check, so its answer is the first one
     /// whatever has become of the room since.
     fn asker(&mut self) -> Step<UserRow, T> {
-        let Some(row) = self.tables.user(&self.command.user)?.filter(|row| !row.deleted) else {
-            return Err(refuse(
-                Code::Unauthorized,
-                "this account does not exist any more: log in with another",
-            ));
-        };
+        let row = self.account()?;
         match self.done_before()? {
             Some(first) => Err(Stop::Repeated(first)),
             None => Ok(row),
+        }
+    }
+
+    /// The same for what only admins may do.
+    fn admin(&mut self) -> Step<UserRow, T> {
+        let row = self.asker()?;
+        check_admin(&row)?;
+        Ok(row)
+    }
+
+    /// The account that asks.
+    fn account(&mut self) -> Step<UserRow, T> {
+        match self.tables.user(&self.command.user)? {
+            Some(row) if row.is_active() => Ok(row),
+            Some(row) if !row.deleted => Err(refuse(Code::Unauthorized, DISABLED)),
+            _ => Err(refuse(Code::Unauthorized, "this account does not exist any more: log in with another")),
         }
     }
 
@@ -192,16 +251,24 @@ impl<T: Tables> Work<'_, T> {
     }
 
     /// Opens a session; `first_at` is what the first reply under this id told, when this is a repeat.
-    fn open_session(&mut self, token: &[u8; 32], op: LoginOp, first_at: Option<At>) -> Result<(), T::Error> {
+    fn open_session(
+        &mut self,
+        new: NewSession<'_>,
+        op: LoginOp,
+        first_at: Option<At>,
+    ) -> Result<(), T::Error> {
         let at = self.take_at()?;
         self.tables.put_session(&SessionRow {
             at,
-            token_hash: *token,
+            token_hash: *new.token_hash,
             user: self.command.user.clone(),
             id: self.command.id.clone(),
             op,
             first_at: first_at.unwrap_or(at),
             ended: false,
+            // Without an agent the command is one that earlier programs read, and theirs is the row.
+            time: new.agent.map_or(0, |_| self.time_ms),
+            agent: new.agent.unwrap_or_default().to_owned(),
         })
     }
 
@@ -211,6 +278,16 @@ impl<T: Tables> Work<'_, T> {
         self.tables.put_session(&row)?;
         self.ended.push(SessionEnded { token_hash: row.token_hash });
         Ok(())
+    }
+}
+
+/// Said to an account that an admin shut out.
+const DISABLED: &str = "this account is disabled: ask an admin";
+
+fn check_admin<E>(row: &UserRow) -> Result<(), Stop<E>> {
+    match row.role {
+        Role::Admin => Ok(()),
+        Role::Member => Err(refuse(Code::Forbidden, "only an admin may do this")),
     }
 }
 
@@ -271,7 +348,7 @@ mod tests {
                         members.remove(user)
                     };
                 }
-                Event::User(_) | Event::Read { .. } => {}
+                Event::User(_) | Event::Read { .. } | Event::Mute { .. } => {}
             }
         }
     }
@@ -289,7 +366,9 @@ mod tests {
                     let room = match &notice.event {
                         Event::Message(message) => message.room,
                         Event::Room(room) => room.room,
-                        Event::Member { room, .. } | Event::Read { room, .. } => *room,
+                        Event::Member { room, .. } | Event::Read { room, .. } | Event::Mute { room, .. } => {
+                            *room
+                        }
                         Event::User(event) => {
                             clients.entry(event.user.name.clone()).or_default();
                             RoomId(0)
@@ -412,7 +491,7 @@ mod tests {
         for change in [
             Change::Join { room },
             Change::Invite { room, user: "ann".into() },
-            Change::Edit { room, seq: Seq(1), text: "hi".into(), version: Some(1) },
+            Change::Edit { room, seq: Seq(1), text: "hi".into(), version: Some(1), keep: true },
             Change::React { room, seq: Seq(1), emoji: "+".into(), on: false },
             Change::MarkRead { room, seq: Seq(0) },
         ] {

@@ -1,7 +1,7 @@
 //! Rooms and who is in them.
 //!
-//! A room's own row changes only at its making, when nobody is in it yet: so all that people are told
-//! here are memberships. Who comes or goes is told of the room, those in it of the member, under one `at`.
+//! Who comes or goes is told of the room, those in it of the member, under one `at`. A room's own row is told
+//! to those in it: nobody yet at its making.
 
 use super::super::objects::{Event, Role, Room, RoomKind};
 use super::super::outcome::{Audience, Code, Done, Outcome};
@@ -98,6 +98,44 @@ impl<T: Tables> Work<'_, T> {
         if there {
             self.put_member(&row, user, false)?;
         }
+        self.done_room(&row, &me)
+    }
+
+    /// Another name or topic, by who made the room or by an admin.
+    pub(super) fn set_room(
+        &mut self,
+        room: RoomId,
+        name: Option<&str>,
+        topic: Option<&str>,
+    ) -> Step<Outcome, T> {
+        let me = self.asker()?;
+        let (row, member) = self.room_and_membership(room, &me)?;
+        let admin = me.role == Role::Admin && row.kind != RoomKind::Direct;
+        match row.kind {
+            RoomKind::Private | RoomKind::Direct if !member && !admin => return Err(no_such_room()),
+            RoomKind::Direct => {
+                return Err(refuse(Code::Forbidden, "a direct conversation has neither name nor topic"));
+            }
+            RoomKind::Public | RoomKind::Private => {}
+        }
+        if !admin && row.creator != me.name {
+            return Err(refuse(Code::Forbidden, "only the room's creator or an admin changes it"));
+        }
+        let (name, topic) = (name.unwrap_or(&row.name), topic.unwrap_or(&row.topic));
+        if name != row.name && self.tables.room_by_name(name, false)?.is_some() {
+            return Err(refuse(Code::Conflict, "a room of this name exists: choose another name"));
+        }
+        let new = RoomRow { name: name.to_owned(), topic: topic.to_owned(), ..row.clone() };
+
+        if new == row {
+            return self.done_room(&row, &me);
+        }
+        let row = RoomRow { at: self.take_at()?, ..new };
+        self.tables.put_room(&row)?;
+        let (last_seq, _) = self.tables.end(room)?;
+        // Later than any membership, so that it looks the same to all of them.
+        let seen = Room { member: true, ..row.seen(None, last_seq) };
+        self.tell(Audience::Room, Event::Room(seen));
         self.done_room(&row, &me)
     }
 
@@ -341,6 +379,33 @@ mod tests {
         for user in ["admin", "ann", "bob"] {
             assert_eq!(story.code(user, remove(room, "bob")), Code::Forbidden);
         }
+    }
+
+    #[test]
+    fn the_creator_or_an_admin_changes_a_room() {
+        let mut story = Story::new(&["admin", "ann", "bob"]);
+        let (public, private) = (story.room("ann", "public"), story.room("ann", "private"));
+        let direct = story.direct(&["admin", "ann"]);
+        let set = |room, name: Option<&str>, topic: Option<&str>| Change::SetRoom {
+            room,
+            name: name.map(str::to_owned),
+            topic: topic.map(str::to_owned),
+        };
+        let outcome = story.ok("ann", set(private, Some("a"), None));
+        let (at, room) = (outcome.at, seen(outcome));
+        assert_eq!((room.name.as_str(), room.topic.as_str(), room.member, room.at), ("a", "", true, at));
+        assert_eq!(story.code("bob", set(private, Some("b"), None)), Code::NotFound);
+        assert_eq!(story.code("bob", set(public, Some("b"), None)), Code::Forbidden);
+        assert_eq!(story.code("ann", set(public, Some("a"), None)), Code::Conflict);
+        assert_eq!(story.code("ann", set(direct, Some("b"), None)), Code::Forbidden);
+        assert_eq!(story.code("bob", set(direct, Some("b"), None)), Code::NotFound);
+        assert!(!seen(story.ok("admin", set(private, None, Some("t")))).member);
+        let present = story.model.present();
+        assert_eq!(story.ok("ann", set(private, Some("a"), Some("t"))).at, present, "nothing changed");
+        // A name that was given up is free.
+        story.ok("ann", set(private, Some("c"), None));
+        story.ok("ann", set(public, Some("a"), None));
+        assert_eq!(story.code("ann", create("a", RoomKind::Public)), Code::Conflict);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::super::command::{Change, Command, LoginOp};
 use super::super::model::Model;
 use super::super::objects::{Event, RoomKind};
 use super::super::outcome::{Audience, Code, Done, Effect, Outcome, Refusal};
-use super::super::tables::{Row, Tables};
+use super::super::tables::{Row, RowKey, Tables};
 use super::apply;
 use crate::ids::{RoomId, Seq};
 
@@ -83,16 +83,24 @@ impl Story {
 }
 
 pub fn registration(name: &str) -> Change {
+    registration_by(name, None)
+}
+
+/// The same with the link of this [`token`].
+pub fn registration_by(name: &str, link: Option<&str>) -> Change {
     Change::Register {
         display: name.to_uppercase(),
         password_hash: format!("{name}'s"),
         token_hash: token(name),
         first_is_admin: true,
+        link: link.map(token),
+        closed: false,
+        agent: None,
     }
 }
 
 pub fn login(name: &str, token_name: &str, op: LoginOp) -> Change {
-    Change::Login { token_hash: token(token_name), password_hash: format!("{name}'s"), op }
+    Change::Login { token_hash: token(token_name), password_hash: format!("{name}'s"), op, agent: None }
 }
 
 pub fn token(name: &str) -> [u8; 32] {
@@ -106,9 +114,16 @@ pub fn token(name: &str) -> [u8; 32] {
 pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
     let before = model.clone();
     let effect = apply(model, time_ms, command).unwrap();
-    let is_login = matches!(command.change, Change::Login { .. });
+    // A repeat of these gives another secret.
+    let renews = matches!(
+        command.change,
+        Change::Login { .. }
+            | Change::CreateInvite { .. }
+            | Change::ResetPassword { .. }
+            | Change::Appoint { .. }
+    );
     let outcome = match &effect.outcome {
-        Ok(outcome) if !outcome.duplicate || is_login => outcome,
+        Ok(outcome) if !outcome.duplicate || renews => outcome,
         _ => {
             assert!(*model == before, "a refusal or repeat wrote something: {command:?}");
             assert!(effect.notices.is_empty() && effect.ended.is_empty());
@@ -125,13 +140,32 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
         let told = if only_remembered { before.present() } else { model.present() };
         assert_eq!(outcome.at, told, "{command:?}");
     }
+    let (files, changed): (Vec<_>, Vec<_>) =
+        changed.into_iter().partition(|row| matches!(row, Row::Attachment(_)));
     let (memories, rows): (Vec<_>, Vec<_>) =
         changed.into_iter().partition(|row| matches!(row, Row::Outcome(_)));
+    for file in files {
+        let theirs = |row: &Row| match (row, &file) {
+            (Row::Message(message), Row::Attachment(file)) => {
+                let message = &message.message;
+                let there = message.files.iter().any(|held| held.file == file.file);
+                (message.at, message.room, message.seq, there) == (file.at, file.room, file.seq, !file.gone)
+            }
+            _ => false,
+        };
+        assert!(rows.iter().any(theirs), "a file comes and goes with its message: {command:?}");
+    }
     assert!(memories.len() <= 1, "one memory, of what was done: {command:?}");
     let is_mark = matches!(command.change, Change::MarkRead { .. });
     for row in &memories {
         assert_eq!(row.at(), model.present());
         assert!(is_mark || !old.contains_key(&row.key()), "of marks alone the last is kept: {command:?}");
+    }
+    let (versions, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| matches!(row, Row::Version(_)));
+    for row in versions {
+        let RowKey::Version(room, seq, _) = row.key() else { unreachable!() };
+        let message = rows.iter().find(|of| of.key() == RowKey::Message(room, seq));
+        assert_eq!(message.map(Row::at), Some(row.at()), "it is part of its message's change: {command:?}");
     }
     let of_its_own = if rows.is_empty() { &memories } else { &rows };
     let ats: Vec<_> = of_its_own.iter().map(|row| row.at().0).collect();
@@ -173,14 +207,32 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
                 }
                 other => panic!("{other:?}"),
             },
+            Row::Mute(row) => match next() {
+                (Audience::User(to), Event::Mute { room, muted, .. }) => {
+                    assert_eq!((to, *room, *muted), (&row.user, row.room, row.muted));
+                }
+                other => panic!("{other:?}"),
+            },
             Row::Message(row) => match next() {
                 (Audience::Room, Event::Message(message)) => assert_eq!(*message, row.message),
                 other => panic!("{other:?}"),
             },
-            // Nobody is in a room yet when its row is written.
-            Row::Room(row) => assert!(!old.contains_key(&Row::Room(row.clone()).key())),
+            // Nobody is in a room yet when it is made.
+            Row::Room(row) if old.contains_key(&RowKey::Room(row.room)) => match next() {
+                (Audience::Room, Event::Room(room)) => {
+                    assert_eq!((room.room, room.member, room.at), (row.room, true, row.at));
+                    assert_eq!((&room.name, &room.topic), (&row.name, &row.topic));
+                }
+                other => panic!("{other:?}"),
+            },
             Row::Session(row) if row.ended => ended.push(row.token_hash),
-            Row::Session(_) | Row::Outcome(_) => {}
+            Row::Room(_)
+            | Row::Session(_)
+            | Row::Outcome(_)
+            | Row::Version(_)
+            | Row::Link(_)
+            | Row::Setting(_)
+            | Row::Attachment(_) => {}
         }
     }
     assert!(notices.next().is_none(), "no notice without its row");

@@ -1,6 +1,6 @@
 //! Changes of members and of leadership, as the core proposes them.
 
-use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2};
+use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState};
 
 use super::{Core, NotTaken};
 use crate::ids::RaftId;
@@ -49,8 +49,96 @@ impl Core {
             || !self.has_applied_in_term()
     }
 
+    /// A leader that is part of the configuration no more leads no longer: it was elected while it was on the way
+    /// out. raft-rs leaves it in office, and panics when more of its log is written.
+    pub(super) fn step_aside(&mut self, conf_state: &ConfState) {
+        let own = self.node.raft.id;
+        let ConfState { voters, voters_outgoing, learners, learners_next, .. } = conf_state;
+        let is_here = [voters, voters_outgoing, learners, learners_next].iter().any(|ids| ids.contains(&own));
+        if self.leadership().leads && !is_here {
+            // That they are rid of it.
+            self.node.raft.bcast_append();
+            self.forget_leader();
+        }
+    }
+
     /// Hands leadership to that voter.
     pub fn transfer_to(&mut self, peer: RaftId) {
         self.node.transfer_leader(peer.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft::eraftpb::{HardState, Message, MessageType};
+
+    use super::*;
+    use crate::raft::core::{Config, Outputs};
+    use crate::raft::log_view::LogStart;
+
+    /// What the other voter answers, who has everything and agrees to all.
+    fn answer(asked: &Message) -> Option<Message> {
+        let (kind, index) = match asked.get_msg_type() {
+            MessageType::MsgRequestPreVote => (MessageType::MsgRequestPreVoteResponse, 0),
+            MessageType::MsgRequestVote => (MessageType::MsgRequestVoteResponse, 0),
+            MessageType::MsgAppend => {
+                let last = asked.entries.last().map_or(asked.index, |entry| entry.index);
+                (MessageType::MsgAppendResponse, last)
+            }
+            _ => return None,
+        };
+        let mut said = Message { from: 2, to: 1, term: asked.term, index, ..Message::default() };
+        said.set_msg_type(kind);
+        Some(said)
+    }
+
+    /// Until nothing more comes of it.
+    fn settle(core: &mut Core) {
+        loop {
+            let mut out = Outputs::default();
+            core.drive(&mut out);
+            if let Some(append) = &out.append {
+                core.persisted(append.number, &mut out);
+            }
+            if let Some(last) = out.apply.last() {
+                core.applied(last.index);
+            }
+            let said: Vec<_> = out.messages.iter().filter_map(answer).collect();
+            if said.is_empty() && out.append.is_none() && out.apply.is_empty() {
+                return;
+            }
+            said.into_iter().for_each(|said| core.step(said, &mut Outputs::default()));
+        }
+    }
+
+    /// It was elected while it was on the way out: whoever removes the leader moves leadership first.
+    #[test]
+    fn a_leader_that_is_gone_leads_no_longer() {
+        let config = Config {
+            id: RaftId(1),
+            election_ticks: 10,
+            heartbeat_ticks: 2,
+            fixed_election_tick: None,
+            log_keep_entries: 10,
+        };
+        let start = LogStart {
+            hard_state: HardState { term: 1, commit: 1, ..HardState::default() },
+            conf_state: ConfState { voters: vec![1, 2], ..ConfState::default() },
+            applied: 1,
+            cut: (1, 1),
+            last: 1,
+            ..LogStart::default()
+        };
+        let mut core = Core::new(&config, start).unwrap();
+        for _ in 0..2 {
+            core.tick();
+            settle(&mut core);
+        }
+        assert!(core.leadership().leads);
+        core.propose_members(&[Turn::Gone(RaftId(1))], b"row".to_vec()).unwrap();
+        settle(&mut core);
+        assert_eq!(core.voters(), [RaftId(2)]);
+        assert!(!core.leadership().leads);
+        assert_eq!(core.propose(b"more".to_vec()), Err(NotTaken));
     }
 }

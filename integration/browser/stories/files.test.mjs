@@ -52,6 +52,17 @@ test("files are sent with a message and read by the others", async () => {
   const chips = ann.page.getByRole("list", { name: "Attached files" });
   assert.equal(await chips.getByRole("listitem").count(), 3);
   await chips.getByRole("button", { name: "Remove not this one.txt" }).click();
+  // One that is pasted, or dropped, comes beside them.
+  for (const kind of ["paste", "drop"]) {
+    await ann.box.evaluate((box, how) => {
+      const data = new DataTransfer();
+      data.items.add(new File([how], `by ${how}.txt`, { type: "text/plain" }));
+      const options = { bubbles: true, cancelable: true };
+      box.dispatchEvent(how === "paste" ? new ClipboardEvent("paste", { ...options, clipboardData: data }) : new DragEvent("drop", { ...options, dataTransfer: data }));
+    }, kind);
+    await chips.getByText(`by ${kind}.txt`, { exact: true }).waitFor();
+    await chips.getByRole("button", { name: `Remove by ${kind}.txt` }).click();
+  }
   await ann.say("two files");
   await bob.sees("two files");
   const message = bob.message("two files");
@@ -74,11 +85,11 @@ test("a file written without a majority is sent after a reload, once", async () 
   for (const node of gone) await kill(node);
   await ann.status.filter({ hasText: "No majority" }).waitFor();
   await attach(ann, [{ name: "kept.txt", mimeType: "text/plain", buffer: Buffer.from("kept all the same") }]);
-  await ann.page.getByRole("list", { name: "Attached files" }).getByText("kept.txt").waitFor();
+  await ann.page.getByRole("list", { name: "Attached files" }).getByText("kept.txt", { exact: true }).waitFor();
   await ann.say("with a file");
   await ann.message("with a file").filter({ hasText: "sending" }).waitFor();
   await ann.page.reload();
-  await ann.message("with a file").filter({ hasText: "sending" }).getByText("kept.txt").waitFor();
+  await ann.message("with a file").filter({ hasText: "sending" }).getByText("kept.txt", { exact: true }).waitFor();
   for (const node of gone) await start(node);
   await ann.sees("with a file");
   assert.equal(String(await downloaded(ann, "kept.txt")), "kept all the same");

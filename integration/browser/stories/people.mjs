@@ -114,18 +114,38 @@ export class Person {
   /** What went wrong inside the page. @type {string[]} */
   faults = [];
 
+  /**
+   * Asks a node as a program of this person's would.
+   * @param {string} op
+   * @param {Record<string, unknown>} fields
+   */
+  async ask(op, fields) {
+    const token = await this.page.evaluate(() => JSON.parse(localStorage.getItem("session") ?? "{}").token);
+    const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+    const answer = await fetch(`${new URL(this.page.url()).origin}/api/v1/${op}`, { method: "POST", headers, body: JSON.stringify(fields) });
+    const reply = await answer.json();
+    if (!reply.ok) throw new Error(`${op}: ${JSON.stringify(reply.error)}`);
+    return reply;
+  }
+
   /** @param {string} room */
   async createRoom(room) {
     await this.page.getByRole("button", { name: "New room" }).click();
     const dialog = this.page.getByRole("dialog");
     await dialog.getByRole("textbox", { name: "Room name" }).fill(room);
     await dialog.getByRole("button", { name: "Create" }).click();
-    await this.box.waitFor();
+    await this.isIn(room);
   }
 
   /** Opens a room from the list; a public one that one is not in yet is joined by that. @param {string} room */
   async open(room) {
     await this.rooms.getByRole("link", { name: room }).or(this.rooms.getByRole("button", { name: room })).click();
+    await this.isIn(room);
+  }
+
+  /** Waits until a room is the one that is open: another's composer may be there before. @param {string} room */
+  async isIn(room) {
+    await this.page.getByRole("heading", { name: room, level: 1 }).waitFor();
     await this.box.waitFor();
   }
 

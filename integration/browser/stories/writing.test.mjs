@@ -97,10 +97,10 @@ test("the cluster shows its nodes and its actors at work", async () => {
   const nodes = settings.getByRole("table", { name: "Nodes" });
   for (let number = 1; number <= urls.length; number++) await nodes.getByRole("row", { name: new RegExp(`node${number}.*(leader|follower)`) }).waitFor();
   const actors = settings.getByRole("table", { name: "Actors" });
-  await actors.getByRole("row", { name: /^hub/ }).waitFor();
+  await actors.getByRole("row", { name: /^raft node/ }).waitFor();
   // Another node's figures, though the page is not its own.
   await settings.getByRole("combobox", { name: "of" }).selectOption({ label: `node${urls.length}` });
-  await actors.getByRole("row", { name: /^hub .* µs/ }).waitFor();
+  await actors.getByRole("row", { name: /^raft node .* µs/ }).waitFor();
   await ann.page.keyboard.press("Escape");
   await settings.waitFor({ state: "hidden" });
   assert.equal(await ann.page.getByRole("button", { name: "Settings" }).evaluate((button) => button === document.activeElement), true, "the focus is back");

@@ -14,11 +14,13 @@ use chat_actors::ids::{At, Boot, Origin, Term};
 use chat_actors::membership::{Foundation, NodeRow};
 use chat_actors::messages::audit::PeerCounted;
 use chat_actors::messages::consensus::{Died, ReadBarrier, Unreachable};
+use chat_actors::messages::files::{BeginCopy, Discredit, Fetch, Finish, Held, Hold, OpenFile};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
 use chat_actors::messages::reading::{StatePage, StatePageAnswer, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::lane::LaneLimits;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts};
+use chat_actors::session::links::Appointed;
 use raft::eraftpb::{Message, MessageType};
 
 use super::*;
@@ -73,6 +75,19 @@ notes! {
     Unreachable => |news| format!("unreachable {}", news.peer),
     ReadBarrier => |_| "read barrier".to_owned(),
     TablesAt => |_| "tables at".to_owned(),
+    Hold => |ask| {
+        let words = format!("hold {} for {:?}", ask.files.len(), ask.user);
+        ask.reply.send(ask.files.iter().map(|_| Held::default()).collect()).ok();
+        words
+    },
+    BeginCopy => |begin| format!("copy of {} bytes", begin.bytes),
+    Finish => |_| "finish".to_owned(),
+    OpenFile => |ask| {
+        ask.reply.send(None).ok();
+        format!("open {}", ask.file)
+    },
+    Discredit => |news| format!("discredit {}", news.file),
+    Fetch => |ask| format!("fetch {}", ask.file),
     Died => |news| format!("died {}", news.peer),
     LinkState => |state| format!("{} {}", state.peer, if state.up { "up" } else { "down" }),
     ChangeMembers => |change| format!("wants {:?}", change.wish),
@@ -165,8 +180,17 @@ fn serve(room: usize) -> Served {
             tables_at: seat.port(inside.clone().recipient()),
         },
         disk_report: seat.port(inside.clone().recipient()),
+        files: PeerFilePorts {
+            hold: seat.port(inside.clone().recipient()),
+            begin_copy: seat.port(inside.clone().recipient()),
+            finish: seat.port(inside.clone().recipient()),
+            open_file: seat.port(inside.clone().recipient()),
+            discredit: seat.port(inside.clone().recipient()),
+            fetch: seat.port(inside.clone().recipient()),
+        },
         state_page: Seat::new(&metrics, "reader", 10).port(inside.recipient()),
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
+        appoint: Arc::new(|_name| Box::pin(async { Ok(Appointed::Admin) })),
     });
     Served { at, server: handle, notes }
 }

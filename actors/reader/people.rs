@@ -1,0 +1,125 @@
+//! What may be seen of sessions, invitations and what admins have set.
+
+use rusqlite::Result;
+
+use super::view::View;
+use crate::chat::command::TokenHash;
+use crate::chat::tables::{LinkRow, REGISTRATION, Registration, SessionRow};
+use crate::chat_db::rows::{self, columns};
+
+/// The most invitations that are shown.
+const INVITES_MAX: i64 = 1_000;
+
+impl View<'_> {
+    pub(super) fn is_admin(&self, user: &str) -> Result<bool> {
+        let sql = "SELECT role = 'admin' AND deleted = 0 AND disabled = 0 FROM users WHERE name = ?1";
+        Ok(self.one(sql, [user], |row| row.get(0))?.unwrap_or(false))
+    }
+
+    /// A user's sessions that have not ended, the oldest first.
+    pub fn sessions(&self, user: &str) -> Result<Vec<SessionRow>> {
+        self.all(
+            concat!("SELECT ", columns!(session), " FROM sessions WHERE user = ?1 AND ended = 0 ORDER BY at"),
+            [user],
+            rows::session,
+        )
+    }
+
+    /// The invitations, for an admin; what changed last comes first.
+    pub fn invites(&self, user: &str) -> Result<Option<Vec<LinkRow>>> {
+        if !self.is_admin(user)? {
+            return Ok(None);
+        }
+        let sql = concat!(
+            "SELECT ",
+            columns!(link),
+            " FROM links WHERE name = '' AND kind = 'invite' ORDER BY at DESC LIMIT ?1"
+        );
+        self.all(sql, [INVITES_MAX], rows::link).map(Some)
+    }
+
+    pub fn link_of(&self, token_hash: &TokenHash) -> Result<Option<LinkRow>> {
+        self.one(
+            concat!("SELECT ", columns!(link), " FROM links WHERE token_hash = ?1"),
+            [token_hash],
+            rows::link,
+        )
+    }
+
+    /// Who may register, if an admin has set it.
+    pub fn registration(&self) -> Result<Option<Registration>> {
+        let sql = "SELECT value FROM settings WHERE key = ?1";
+        let set = self.one(sql, [REGISTRATION], |row| row.get::<_, String>(0))?;
+        Ok(set.and_then(|mode| Registration::of_name(&mode)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::command::{Change, Command, shown};
+    use crate::chat::objects::{Role, RoomKind};
+    use crate::chat::tables::LinkKind;
+    use crate::reader::ReadPool;
+    use crate::storage::testing::{TestDir, batch, command, committed, setup, started};
+
+    fn link(user: &str, id: u8) -> Command {
+        command(user, &format!("link {id}"), Change::CreateInvite { uses: 2, hours: 1, link: [id; 32] })
+    }
+
+    /// ann is the admin.
+    #[test]
+    fn admins_see_invitations_and_all_rooms_but_direct_ones() {
+        let dir = TestDir::new();
+        let (mut store, _) = started(&dir);
+        let mut commands = setup(&["ann", "bob", "cleo"], 1);
+        let room = |name: &str| Change::CreateRoom {
+            name: name.into(),
+            kind: RoomKind::Private,
+            topic: String::new(),
+        };
+        commands.push(command("bob", "secret", room("secret")));
+        let users = vec!["bob".to_owned(), "cleo".to_owned()];
+        commands.push(command("bob", "direct", Change::OpenDirect { users }));
+        commands.extend([link("ann", 1), link("ann", 2)]);
+        commands.push(command("ann", "revoke", Change::RevokeInvite { invite: shown(&[1; 32]) }));
+        commands.push(command("ann", "reset", Change::ResetPassword { user: "bob".into(), link: [3; 32] }));
+        commands.push(command("ann", "mode", Change::SetRegistration { mode: Registration::Closed }));
+        let piece = store.apply(&[committed(2, batch(7, &commands))], || false).unwrap();
+        assert!(piece.applied.outcomes.iter().all(|(_, outcome)| outcome.is_ok()));
+        let pool = ReadPool::open(store.path(), 1).unwrap();
+
+        let invites = pool.read(|view| view.invites("ann")).unwrap().unwrap();
+        // The one that changed last comes first.
+        let seen: Vec<_> = invites.iter().map(|row| (row.token_hash[0], row.revoked, row.until)).collect();
+        assert_eq!(seen, [(1, true, 3_600_007), (2, false, 3_600_007)]);
+        assert!(pool.read(|view| view.invites("bob")).unwrap().is_none());
+        let names = |user: &str, all| {
+            let rooms = pool.read(|view| view.rooms(user, None, all)).unwrap();
+            rooms.map(|rooms| rooms.into_iter().map(|room| room.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names("ann", true).unwrap(), ["room1", "secret"]);
+        assert_eq!(names("ann", false).unwrap(), ["room1"]);
+        assert_eq!(names("bob", true), None);
+        let reset = pool.read(|view| view.link_of(&[3; 32])).unwrap().unwrap();
+        assert_eq!((reset.kind, reset.name.as_str(), reset.by.as_str()), (LinkKind::Reset, "bob", "ann"));
+        assert!(pool.read(|view| view.link_of(&[4; 32])).unwrap().is_none());
+        assert_eq!(pool.read(|view| view.registration()).unwrap(), Some(Registration::Closed));
+    }
+
+    #[test]
+    fn who_is_shut_out_has_no_session_and_no_say() {
+        let dir = TestDir::new();
+        let (mut store, _) = started(&dir);
+        let mut commands = setup(&["ann", "bob"], 0);
+        commands.push(command("ann", "role", Change::SetRole { user: "bob".into(), role: Role::Admin }));
+        commands.push(command("ann", "out", Change::SetDisabled { user: "bob".into(), disabled: true }));
+        store.apply(&[committed(2, batch(1, &commands))], || false).unwrap();
+        let pool = ReadPool::open(store.path(), 1).unwrap();
+        assert!(pool.read(|view| view.invites("bob")).unwrap().is_none());
+        assert!(pool.read(|view| view.session_of(&[1; 32])).unwrap().is_none());
+        assert!(pool.read(|view| view.sessions("bob")).unwrap().is_empty());
+        let sessions = pool.read(|view| view.sessions("ann")).unwrap();
+        assert_eq!((sessions.len(), sessions[0].time, sessions[0].agent.as_str()), (1, 0, ""));
+    }
+}

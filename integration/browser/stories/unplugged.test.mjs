@@ -1,0 +1,76 @@
+/** With no server at all the page opens, shows what it had, and takes what one writes. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { fresh, kill, nameOf, openBrowser, Person, start, until, urls } from "./people.mjs";
+
+/** @type {import("playwright-core").Browser} */
+let browser;
+before(async () => {
+  browser = await openBrowser();
+});
+after(() => browser?.close());
+
+/**
+ * What the page keeps of its rooms. To look must not make what is not there.
+ * @param {import("playwright-core").Page} page
+ * @returns {Promise<unknown[]>}
+ */
+const shelf = (page) =>
+  page.evaluate(async () => {
+    if (!(await indexedDB.databases()).some(({ name }) => name === "chat-shelf")) return [];
+    return new Promise((resolve, reject) => {
+      const opening = indexedDB.open("chat-shelf");
+      opening.onerror = () => reject(opening.error);
+      opening.onsuccess = () => {
+        const reading = opening.result.transaction("rooms").objectStore("rooms").getAll();
+        opening.result.close();
+        reading.onerror = () => reject(reading.error);
+        reading.onsuccess = () => resolve(reading.result);
+      };
+    });
+  });
+
+test("a page without any server shows what it had, and sends later what was written", async () => {
+  const ann = await Person.arrive(browser, urls[0], fresh("ann"));
+  const room = fresh("cellar");
+  await ann.createRoom(room);
+  await ann.say("the last thing said above ground");
+  await ann.sees("the last thing said above ground");
+  await until("the page is kept", () =>
+    ann.page.evaluate(async () => {
+      const worker = await navigator.serviceWorker.getRegistration();
+      return worker?.active?.state === "activated" && (await caches.match("/shell.json")) !== undefined;
+    }),
+  );
+  await until("the message is kept", async () => JSON.stringify(await shelf(ann.page)).includes("above ground"));
+
+  for (const url of urls) await kill(nameOf(url));
+  await ann.page.reload();
+  await ann.message("the last thing said above ground").waitFor();
+  await ann.status.filter({ hasText: "Reconnecting…" }).waitFor();
+  await ann.say("written in the cellar");
+  await ann.message("written in the cellar").filter({ hasText: "sending" }).waitFor();
+  await ann.page.reload();
+  await ann.message("written in the cellar").filter({ hasText: "sending" }).waitFor();
+
+  for (const url of urls) await start(nameOf(url));
+  await ann.sees("written in the cellar");
+  await ann.sees("the last thing said above ground");
+  assert.equal(await ann.message("written in the cellar").count(), 1);
+  await ann.status.filter({ hasText: "Connected to" }).waitFor();
+  assert.deepEqual(ann.faults, []);
+});
+
+test("nothing of a chat is left behind by who logs out", async () => {
+  const ann = await Person.arrive(browser, urls[0], fresh("ann"));
+  await ann.createRoom(fresh("secrets"));
+  await ann.say("for nobody else");
+  await ann.sees("for nobody else");
+  await until("the message is kept", async () => (await shelf(ann.page)).length > 0);
+  await ann.page.getByRole("button", { name: "Log out" }).click();
+  await ann.page.getByRole("button", { name: "Create account" }).waitFor();
+  await until("the browser holds nothing", async () => (await shelf(ann.page)).length === 0);
+  assert.doesNotMatch(await ann.page.evaluate(() => JSON.stringify({ ...localStorage })), /secrets/);
+  assert.deepEqual(ann.faults, []);
+});
