@@ -119,17 +119,10 @@ fn talk(
     handshake: Handshake,
     account: Option<Account>,
 ) -> anyhow::Result<()> {
-    // The given ones first: the person may know better which are near.
-    let mut nodes = urls.to_vec();
-    for node in account.iter().flat_map(|account| &account.nodes) {
-        if !nodes.contains(node) {
-            nodes.push(node.clone());
-        }
-    }
     let place =
         arguments.room.as_deref().map(|room| Where { room: Place::parse(room), joins: arguments.join });
     actix::System::new().block_on(async {
-        let mut talk = Talk::start(keep, nodes, handshake, account);
+        let mut talk = Talk::start(keep, urls.to_vec(), handshake, account);
         match (text, &place) {
             (Some(text), Some(place)) => {
                 script::send(&mut talk, place, text, Duration::from_secs(arguments.timeout)).await

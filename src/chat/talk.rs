@@ -14,6 +14,8 @@ use super::queue::Queue;
 
 /// How often the file is looked at for what other clients wrote there.
 const FOLLOW_PERIOD_MS: u64 = 2000;
+/// Addresses that are remembered of one chat.
+const ADDRESSES_MAX: usize = 64;
 
 pub struct Talk {
     line: Line,
@@ -22,6 +24,8 @@ pub struct Talk {
     /// Known once a node let us in, if not from before.
     account: Option<Account>,
     followed: u64,
+    /// Addresses under which nodes of this chat were reached; the cluster may call them otherwise.
+    addresses: Vec<String>,
     /// What is told before anything else is heard.
     ready: VecDeque<Heard>,
 }
@@ -55,10 +59,16 @@ pub enum Heard {
 }
 
 impl Talk {
-    /// Begins to connect.
-    pub fn start(keep: Keep, nodes: Vec<String>, handshake: Handshake, account: Option<Account>) -> Self {
-        let (line, queue) = (Line::start(nodes, handshake), Queue::default());
-        Self { line, keep, queue, account, followed: 0, ready: VecDeque::new() }
+    /// Begins to connect, with these nodes first.
+    pub fn start(
+        keep: Keep,
+        mut addresses: Vec<String>,
+        handshake: Handshake,
+        account: Option<Account>,
+    ) -> Self {
+        add(&mut addresses, account.iter().flat_map(|account| &account.nodes));
+        let (line, queue) = (Line::start(addresses.clone(), handshake), Queue::default());
+        Self { line, keep, queue, account, followed: 0, addresses, ready: VecDeque::new() }
     }
 
     /// Everything that waits to be acknowledged, and what was refused.
@@ -172,11 +182,12 @@ impl Talk {
 
     fn welcomed(&mut self, welcome: &Welcome) -> anyhow::Result<()> {
         let name = &welcome.user.name;
+        let mut nodes = self.line.nodes().to_vec();
+        add(&mut nodes, &self.addresses);
         let known = match &self.account {
             Some(account) if account.name == *name => Some(account.account),
-            _ => self.keep.find(self.line.nodes(), Some(name))?.map(|account| account.account),
+            _ => self.keep.find(&nodes, Some(name))?.map(|account| account.account),
         };
-        let nodes = self.line.nodes().to_vec();
         let account = self.keep.note_account(known, name, welcome.token.as_deref(), &nodes, unix_ms())?;
         self.keep.note_rooms(account, &welcome.rooms)?;
         self.account = Some(Account { account, name: name.clone(), token: welcome.token.clone(), nodes });
@@ -240,6 +251,15 @@ impl Talk {
             self.line.ask(&item.id, &item.op, item.fields, None);
         }
         Ok(self.queue.items().count() != before)
+    }
+}
+
+/// Adds those that are not there, up to a number that no cluster reaches.
+fn add<'a>(nodes: &mut Vec<String>, more: impl IntoIterator<Item = &'a String>) {
+    for node in more {
+        if nodes.len() < ADDRESSES_MAX && !nodes.contains(node) {
+            nodes.push(node.clone());
+        }
     }
 }
 
