@@ -37,6 +37,15 @@ const CORES: &[&str] = &[
     "actors/indexer/searching.rs",
     "actors/state_fetch/collected.rs",
     "actors/words/",
+    "src/chat/client.rs",
+    "src/chat/commands.rs",
+    "src/chat/feed.rs",
+    "src/chat/input.rs",
+    "src/chat/pauses.rs",
+    "src/chat/places.rs",
+    "src/chat/queue.rs",
+    "src/chat/screen/desk",
+    "src/chat/state.rs",
 ];
 const NOT_IN_CORES: &[&str] =
     &["actix", "tokio", "std::net", "std::thread", "SystemTime", "Instant::now", "getrandom", "rand::"];

@@ -13,8 +13,9 @@
 //! - `admin`: makes somebody an admin.
 //! - `status`: the cluster as one node sees it.
 //! - `bench`: load over the real WebSocket endpoint.
+//! - `chat`: the terminal client.
 //! - `children`, `local_cluster`: the child processes of `demo` and `bench`, their files and ports.
-//! - `node_client`: HTTP to a node, for the commands that ask one.
+//! - `node_client`, `web_socket`: HTTP and WebSockets to a node, for the commands that speak to one.
 //! - `logs`, `signals`, `terminal`, `open_files`, `failure`: small matters between us and the system.
 
 #![allow(
@@ -24,6 +25,7 @@
 
 mod admin;
 mod bench;
+mod chat;
 mod children;
 mod copies;
 mod demo;
@@ -42,6 +44,7 @@ mod signals;
 mod status;
 mod succession;
 mod terminal;
+mod web_socket;
 mod wiring;
 
 use std::path::PathBuf;
@@ -93,6 +96,8 @@ enum Command {
     Recover(copies::RecoverArguments),
     /// Measure a cluster under load
     Bench(bench::BenchArguments),
+    /// Talk, in the terminal or from a script
+    Chat(chat::ChatArguments),
 }
 
 fn main() -> ExitCode {
@@ -137,6 +142,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Check(arguments) => copies::check(&arguments),
         Command::Recover(arguments) => copies::recover(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Chat(arguments) => chat::run(&arguments),
     }
 }
 
@@ -185,6 +191,7 @@ mod tests {
             &["check"],
             &["recover"],
             &["bench"],
+            &["chat"],
         ] {
             for flag in ["--help", "--version"] {
                 let error =

@@ -44,4 +44,5 @@ mod search;
 mod starting;
 mod status;
 mod stopping;
+mod terminal;
 mod upgrades;

@@ -1,26 +1,19 @@
-//! One WebSocket to a node.
+//! A connection that asks one thing after the other, each within a time.
 
 use std::time::Duration;
 
-use actix_codec::Framed;
-use awc::http::Version;
-use awc::ws::{self, Codec, Message};
-use awc::{BoxedSocket, Client, Connector};
+use awc::Client;
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 
 use super::frames::{self, Frame};
+use crate::web_socket::{Lost, WebSocket};
 
 /// How long a node has to take a connection, and to answer a request before the load starts.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// More than the largest frame that a node can be set to send.
-const FRAME_BYTES_MAX: usize = 32 << 20;
-
-/// A connection that answers pings by itself.
 pub struct Connection {
-    framed: Framed<BoxedSocket, Codec>,
+    socket: WebSocket,
 }
 
 /// Why a connection is of no more use, or a request was not granted.
@@ -36,14 +29,10 @@ pub enum Trouble {
     Refused { op: String, code: String, message: String },
 }
 
-/// A client for any number of connections.
-pub fn client() -> Client {
-    Client::builder()
-        .connector(Connector::new().limit(0))
-        .max_http_version(Version::HTTP_11)
-        .disable_redirects()
-        .disable_timeout()
-        .finish()
+impl From<Lost> for Trouble {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost.to_string())
+    }
 }
 
 impl Connection {
@@ -53,10 +42,9 @@ impl Connection {
     /// When there is no node, or it does not take the connection.
     pub async fn open(client: &Client, public_url: &str) -> Result<Self, Trouble> {
         let trouble = |reason: String| Trouble::Connect { url: public_url.to_owned(), reason };
-        let connecting = client.ws(format!("{public_url}/ws")).max_frame_size(FRAME_BYTES_MAX).connect();
-        match tokio::time::timeout(ANSWER_TIMEOUT, connecting).await {
-            Ok(Ok((_, framed))) => Ok(Self { framed }),
-            Ok(Err(error)) => Err(trouble(error.to_string())),
+        match tokio::time::timeout(ANSWER_TIMEOUT, WebSocket::open(client, public_url)).await {
+            Ok(Ok(socket)) => Ok(Self { socket }),
+            Ok(Err(reason)) => Err(trouble(reason)),
             Err(_) => Err(trouble(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
         }
     }
@@ -66,7 +54,7 @@ impl Connection {
     /// # Errors
     /// When the connection is lost.
     pub async fn send(&mut self, text: String) -> Result<(), Trouble> {
-        self.framed.send(Message::Text(text.into())).await.map_err(|error| Trouble::Lost(error.to_string()))
+        Ok(self.socket.send(text).await?)
     }
 
     /// The next frame with text in it.
@@ -74,26 +62,7 @@ impl Connection {
     /// # Errors
     /// When the connection is lost or closed.
     pub async fn next(&mut self) -> Result<Bytes, Trouble> {
-        loop {
-            let lost = |reason: String| Err(Trouble::Lost(reason));
-            match self.framed.next().await {
-                Some(Ok(ws::Frame::Text(text))) => return Ok(text),
-                Some(Ok(ws::Frame::Ping(payload))) => {
-                    let pong = self.framed.send(Message::Pong(payload)).await;
-                    pong.map_err(|error| Trouble::Lost(error.to_string()))?;
-                }
-                Some(Ok(ws::Frame::Close(reason))) => {
-                    let reason = reason.map_or("closed".into(), |reason| {
-                        let said = reason.description.unwrap_or_default();
-                        format!("closed with {} {said}", u16::from(reason.code))
-                    });
-                    return lost(reason);
-                }
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return lost(error.to_string()),
-                None => return lost("ended".into()),
-            }
-        }
+        Ok(self.socket.next().await?)
     }
 
     /// Asks for one thing and waits for the reply, passing over everything else.

@@ -7,13 +7,13 @@ use awc::Client;
 
 use super::accounts::Accounts;
 use super::arguments::BenchArguments;
-use super::connection::{self, Trouble};
+use super::connection::Trouble;
 use super::disk;
 use super::load::Load;
 use super::own_cluster::{Folder, OwnCluster};
 use super::report::{Latency, Report, rounded};
 use crate::signals::StopSignals;
-use crate::{node_client, open_files, terminal};
+use crate::{node_client, open_files, terminal, web_socket};
 
 /// How long the last requests may take after the time is over.
 const GRACE: Duration = Duration::from_secs(15);
@@ -45,7 +45,7 @@ pub fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
 
 async fn run_to_the_end(arguments: &BenchArguments) -> anyhow::Result<()> {
     let mut signals = StopSignals::new()?;
-    let client = connection::client();
+    let client = web_socket::client();
     let accounts = Accounts::new()?;
     let outcome = tokio::select! {
         outcome = measure(arguments, &client, &accounts) => outcome,
