@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cluster::client::password_of;
 use crate::cluster::folder::Folder;
 use crate::cluster::program::{self, Process, Run};
-use crate::cluster::wait::until;
+use crate::cluster::wait::{PATIENCE, until};
 use crate::cluster::{Client, Cluster};
 
 /// Somebody at a terminal: a state directory of their own.
@@ -48,6 +48,20 @@ impl Person {
     }
 }
 
+impl Person {
+    /// Until so much waits on this person's disk.
+    async fn wait_for_outbox(&self, count: i64) {
+        let file = self.state.path().join("replicated-chat/terminal.db");
+        until("the outbox", async || {
+            let file = rusqlite::Connection::open(&file).unwrap();
+            let waiting = file.query_row("SELECT count(*) FROM outbox", [], |row| row.get::<_, i64>(0));
+            (waiting == Ok(count)).then_some(())
+        })
+        .await;
+    }
+}
+
+/// A client that was left running.
 struct Running {
     process: Process,
     output: String,
@@ -133,17 +147,19 @@ async fn what_is_sent_while_nodes_are_killed_arrives_once() {
     let first = ann.chat(&urls[..1], &["--room", "general", "--send", "m0"]).await;
     assert_eq!(first.code, Some(0), "{}", first.stderr);
     for round in 1..=3 {
+        // Its node has taken the message and cannot finish it: then that node is gone.
         let text = format!("m{round}");
-        // Its node stands still with what it was sent, and then it is gone.
-        cluster.nodes[0].pause();
-        let running = ann.start(&urls[..1], &["--room", "general", "--send", &text]);
-        let sending = async {
-            let mut running = running;
-            let status = running.process.ended(std::time::Duration::from_secs(30)).await;
-            (status.and_then(|status| status.code()), running.lines())
-        };
+        cluster.nodes[1].pause();
+        cluster.nodes[2].pause();
+        let mut sending = ann.start(&urls[..1], &["--room", "general", "--send", &text]);
+        ann.wait_for_outbox(1).await;
         cluster.nodes[0].kill();
-        assert_eq!(sending.await, (Some(0), vec![(round + 1).to_string()]));
+        cluster.nodes[1].resume();
+        cluster.nodes[2].resume();
+        let status = sending.process.ended(PATIENCE).await;
+        assert_eq!(status.and_then(|status| status.code()), Some(0), "{}", cluster.log_tails());
+        assert_eq!(sending.lines(), [(round + 1).to_string()]);
+        ann.wait_for_outbox(0).await;
         cluster.nodes[0].start();
         cluster.wait_until_ready().await;
     }
@@ -164,13 +180,7 @@ async fn without_a_majority_a_message_waits_and_leaves_with_the_next_command() {
     assert!(late.stderr.contains("waits in the outbox"), "{}", late.stderr);
     // And a client that is killed while it waits.
     let mut killed = ann.start(&urls, &["--room", "general", "--send", "three"]);
-    let outbox = ann.state.path().join("replicated-chat/terminal.db");
-    until("three to be kept", async || {
-        let file = rusqlite::Connection::open(&outbox).unwrap();
-        let count = file.query_row("SELECT count(*) FROM outbox", [], |row| row.get::<_, i64>(0));
-        (count == Ok(2)).then_some(())
-    })
-    .await;
+    ann.wait_for_outbox(2).await;
     killed.process.0.kill().unwrap();
     killed.process.0.wait().unwrap();
     assert_eq!(killed.lines(), Vec::<String>::new());
