@@ -1,6 +1,6 @@
 //! All commands of one Raft entry, in order, on the tables.
 
-use super::apply::apply;
+use super::apply::{Stamp, apply_as};
 use super::command::{Batch, Command, FormatError, Item};
 use super::outcome::{Code, Effect, Notice, Outcome, Refusal, SessionEnded};
 use super::tables::Tables;
@@ -64,13 +64,14 @@ pub fn apply_batch_with<T, F>(
 ) -> Result<(), BatchFailed<T::Error>>
 where
     T: Tables,
-    F: FnMut(&mut T, u64, &Item, &Command) -> Result<Effect, T::Error>,
+    F: FnMut(&mut T, Stamp, &Item, &Command) -> Result<Effect, T::Error>,
 {
     let batch = Batch::decode(data)?;
     let commands = batch.items.iter().map(|item| Command::decode(&item.command));
     let commands: Vec<Command> = commands.collect::<Result<_, _>>()?;
+    let stamp = Stamp { level: batch.level, time_ms: batch.time_ms };
     for (item, command) in batch.items.iter().zip(&commands) {
-        let effect = one(tables, batch.time_ms, item, command).map_err(BatchFailed::Tables)?;
+        let effect = one(tables, stamp, item, command).map_err(BatchFailed::Tables)?;
         gathered.add(here, item.origin, effect);
     }
     gathered.level = gathered.level.max(batch.level);
@@ -83,11 +84,11 @@ where
 /// When the tables fail.
 pub fn apply_item<T: Tables>(
     tables: &mut T,
-    time_ms: u64,
+    stamp: Stamp,
     _: &Item,
     command: &Command,
 ) -> Result<Effect, T::Error> {
-    apply(tables, time_ms, command)
+    apply_as(tables, stamp, command)
 }
 
 /// The effect of a command that failed in a way that no rule foresees.
@@ -110,6 +111,7 @@ mod tests {
     use serde_bytes::ByteBuf;
 
     use super::*;
+    use crate::chat::apply::apply;
     use crate::chat::command::LEVEL;
     use crate::chat::model::Model;
     use crate::chat::script::Script;

@@ -16,6 +16,8 @@ use crate::ids::{FileId, Origin, RoomId, Seq};
 pub const LEVEL: u8 = 2;
 /// The level that every program reads.
 pub const LEVEL_FIRST: u8 = 1;
+/// From this level of a batch on, what changed nothing and a user's last read mark are remembered for repeats as well.
+pub const LEVEL_REMEMBERS_ALL: u8 = 2;
 
 /// A change that somebody asks for. Idempotent by (`user`, `id`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,7 +250,7 @@ pub type RequestDigest = [u8; 16];
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
-    /// The highest format level of what is in it.
+    /// The format level that a replica must know to read it, and by whose rules it is applied.
     pub level: u8,
     /// The leader's clock when it proposed this, in Unix milliseconds.
     pub time_ms: u64,

@@ -38,6 +38,11 @@ impl Levels {
         (self.reached > level).then_some(self.reached)
     }
 
+    /// The highest level that all of these members are known to read.
+    pub fn common(&self, own: RaftId, members: impl IntoIterator<Item = RaftId>) -> u8 {
+        if self.obstacle(LEVEL, own, members).is_none() { LEVEL } else { self.reached }
+    }
+
     /// Why no command of this level may be proposed: the member that is not known to read it.
     pub fn obstacle(
         &self,

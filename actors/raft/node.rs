@@ -290,7 +290,8 @@ impl Node {
         self.core.drive(&mut self.out);
         // First, so that the next question can leave at once for those who waited behind this one.
         self.answer_reads();
-        if let Some((to, items)) = self.proposals.pump(&mut self.core, time_ms, self.ticks) {
+        let level = self.levels.common(self.core.id(), self.core.members());
+        if let Some((to, items)) = self.proposals.pump(&mut self.core, level, time_ms, self.ticks) {
             todo.forward = Some(Handed { to, term: self.core.leadership().term, items });
         }
         self.reads.pump(&mut self.core, self.ticks);

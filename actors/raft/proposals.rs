@@ -154,8 +154,15 @@ impl Proposals {
         self.lost = true;
     }
 
-    /// Proposes or hands on what waits; to whom and what, when another node leads.
-    pub fn pump(&mut self, core: &mut Core, time_ms: u64, tick: u64) -> Option<(RaftId, Vec<Item>)> {
+    /// Proposes or hands on what waits; to whom and what, when another node leads. All members read `level`, so
+    /// that what is proposed is meant as that level says.
+    pub fn pump(
+        &mut self,
+        core: &mut Core,
+        level: u8,
+        time_ms: u64,
+        tick: u64,
+    ) -> Option<(RaftId, Vec<Item>)> {
         let Leadership { term, leader, leads } = core.leadership();
         self.enter(term);
         if self.handed_for != (term, leader) {
@@ -167,7 +174,7 @@ impl Proposals {
         }
         self.unsettled = self.unsettled && !core.has_applied_in_term();
         if leads {
-            self.propose(core, time_ms, tick);
+            self.propose(core, level, time_ms, tick);
             return None;
         }
         let (items, _) = self.take_own(tick, BATCH_BYTES_MAX);
@@ -215,7 +222,7 @@ impl Proposals {
         self.unsettled |= self.own.values().any(|waiting| waiting.handed_tick.is_some());
     }
 
-    fn propose(&mut self, core: &mut Core, time_ms: u64, tick: u64) {
+    fn propose(&mut self, core: &mut Core, common: u8, time_ms: u64, tick: u64) {
         let backlog = core.commit().0 - core.applied_index().0;
         if core.is_transferring() || core.is_disk_behind() || backlog > APPLY_BACKLOG_MAX {
             return;
@@ -237,7 +244,7 @@ impl Proposals {
             if items.is_empty() {
                 return;
             }
-            let batch = Batch { level, time_ms, items };
+            let batch = Batch { level: level.max(common), time_ms, items };
             let data = batch.encode().expect("a batch in memory can always be encoded");
             if core.propose(data).is_err() {
                 // Not taken: all stay where they were, in order.

@@ -10,6 +10,7 @@ use rusqlite::params;
 use super::founding;
 use super::store::{Store, StoreError, Synchronous, is_surprise};
 use super::tables::SqlTables;
+use crate::chat::apply::Stamp;
 use crate::chat::batch::{BatchFailed, Gathered, Here, apply_batch_with, apply_item, internal};
 use crate::chat::command::{Command, Item};
 use crate::chat::digest::RowsSum;
@@ -179,13 +180,13 @@ fn of_members(entry: &Committed) -> bool {
 /// Applies one command so that nothing else is lost with it.
 fn apply_alone(
     tables: &mut SqlTables,
-    time_ms: u64,
+    stamp: Stamp,
     item: &Item,
     command: &Command,
 ) -> rusqlite::Result<Effect> {
     let before = tables.position();
     tables.conn.execute_batch("SAVEPOINT command")?;
-    let done = apply_item(tables, time_ms, item, command).and_then(|effect| tables.settle().map(|()| effect));
+    let done = apply_item(tables, stamp, item, command).and_then(|effect| tables.settle().map(|()| effect));
     let effect = match done {
         Err(error) if is_surprise(&error) => {
             tracing::error!(%error, origin = ?item.origin, "a command failed that cannot fail");

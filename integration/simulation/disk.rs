@@ -316,20 +316,14 @@ impl Disk {
             // Whose they are is looked at by whoever sees the effects.
             let nobody = Here { node: RaftId(0), boot: Boot(0) };
             let mut gathered = Gathered::default();
-            apply_batch_with(
-                &mut self.model,
-                &data,
-                nobody,
-                &mut gathered,
-                |model, time_ms, item, command| {
-                    let Ok(effect) = match forgetful {
-                        false => apply_item(model, time_ms, item, command),
-                        true => apply_item(&mut Forgetful(model), time_ms, item, command),
-                    };
-                    seen(entry.index, item, &effect, model);
-                    Ok::<Effect, Infallible>(Effect::only(effect.outcome))
-                },
-            )
+            apply_batch_with(&mut self.model, &data, nobody, &mut gathered, |model, stamp, item, command| {
+                let Ok(effect) = match forgetful {
+                    false => apply_item(model, stamp, item, command),
+                    true => apply_item(&mut Forgetful(model), stamp, item, command),
+                };
+                seen(entry.index, item, &effect, model);
+                Ok::<Effect, Infallible>(Effect::only(effect.outcome))
+            })
             .expect("what a leader encoded can be read");
         }
     }

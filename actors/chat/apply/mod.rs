@@ -20,7 +20,7 @@ mod messages;
 mod people;
 mod rooms;
 
-use super::command::{Change, Command, LoginOp, RequestDigest, TokenHash};
+use super::command::{Change, Command, LEVEL, LEVEL_REMEMBERS_ALL, LoginOp, RequestDigest, TokenHash};
 use super::digest;
 use super::objects::{Event, Role, User, UserEvent};
 use super::outcome::{Audience, Code, Done, Effect, Notice, Outcome, Refusal, SessionEnded};
@@ -33,9 +33,27 @@ use crate::ids::At;
 /// Only when the tables cannot be read or written: the caller rolls back. What the rules of the chat
 /// forbid is a refusal inside the effect.
 pub fn apply<T: Tables>(tables: &mut T, time_ms: u64, command: &Command) -> Result<Effect, T::Error> {
+    apply_as(tables, Stamp { level: LEVEL, time_ms }, command)
+}
+
+/// What a batch says of all its commands.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    /// Every replica that reads the batch knows this level, and applies all of it as that level says.
+    pub level: u8,
+    /// The leader's clock, in Unix milliseconds.
+    pub time_ms: u64,
+}
+
+/// Does so as the command was meant in a batch with this stamp.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_as<T: Tables>(tables: &mut T, stamp: Stamp, command: &Command) -> Result<Effect, T::Error> {
     let mut work = Work {
         tables,
-        time_ms,
+        time_ms: stamp.time_ms,
+        remembers_all: stamp.level >= LEVEL_REMEMBERS_ALL,
         command,
         digest: digest::of_request(command),
         last: None,
@@ -57,6 +75,8 @@ pub fn apply<T: Tables>(tables: &mut T, time_ms: u64, command: &Command) -> Resu
 struct Work<'a, T: Tables> {
     tables: &'a mut T,
     time_ms: u64,
+    /// Also what changed nothing, and the last read mark.
+    remembers_all: bool,
     command: &'a Command,
     digest: RequestDigest,
     /// The last `at` that this command took.
@@ -225,6 +245,9 @@ impl<T: Tables> Work<'_, T> {
     /// The end of a handler: remembered for repeats. So is what changed nothing, in a row that takes an
     /// `at` of its own: a copy of the request that arrives late must not find something to change.
     fn done(&mut self, done: Done) -> Step<Outcome, T> {
+        if self.last.is_none() && !self.remembers_all {
+            return self.unremembered(done);
+        }
         self.remembered_as(self.command.id.clone(), done)
     }
 
