@@ -368,7 +368,11 @@ mod tests {
                     .filter_map(|row| match row {
                         Row::Message(row) if !row.message.deleted && inside(row.message.room) => {
                             let text = &row.message.text;
-                            let all = alone.iter().all(|query| !query.hits(text).is_empty());
+                            let said = |query: &Query| {
+                                let names = row.message.files.iter().map(|file| &file.name);
+                                [text].into_iter().chain(names).any(|text| !query.hits(text).is_empty())
+                            };
+                            let all = alone.iter().all(said);
                             all.then(|| (row.message.at, query.hits(text)))
                         }
                         _ => None,

@@ -1,6 +1,7 @@
 //! One client, and the requests that WebSocket and HTTP share.
 //!
 //! - [`request`]: frames and bodies → typed requests, with exact error texts.
+//! - `forms`: the fields of each op, as they come.
 //! - [`fields`]: which field of which op is wrong, in words.
 //! - [`reply`]: answers and problems as the JSON of the contract.
 //! - [`limits`]: who may ask how often.
@@ -21,6 +22,7 @@ pub mod caller;
 pub mod executor;
 pub mod fields;
 pub mod files;
+mod forms;
 pub mod limits;
 pub mod links;
 pub mod listener;

@@ -11,6 +11,10 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::fields;
+use super::forms::{
+    ChangePassword, CreateRoom, Delete, DeleteAccount, Edit, FileRef, Hello, History, ListRooms, ListUsers,
+    Login, Mute, OneMessage, OpenDirect, React, Register, RoomOnly, RoomUser, Search, Send,
+};
 use crate::chat::command::Change;
 use crate::chat::objects::RoomKind;
 use crate::chat::outcome::{Code, Refusal};
@@ -510,144 +514,6 @@ fn bad(message: impl Into<String>) -> Refusal {
 /// What a client sent, short enough to be told back.
 fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
-}
-
-#[derive(Deserialize)]
-struct Register {
-    name: String,
-    password: String,
-    display: Option<String>,
-    invite: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Login {
-    name: String,
-    password: String,
-    cursor: Option<At>,
-    epoch: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Hello {
-    token: String,
-    cursor: Option<At>,
-    epoch: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ChangePassword {
-    old: String,
-    new: String,
-}
-
-#[derive(Deserialize)]
-struct DeleteAccount {
-    password: String,
-}
-
-#[derive(Deserialize)]
-struct Send {
-    room: u64,
-    text: String,
-    reply_to: Option<Seq>,
-    files: Option<Vec<FileRef>>,
-}
-
-#[derive(Deserialize)]
-struct FileRef {
-    file: String,
-    name: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct CreateRoom {
-    name: String,
-    kind: String,
-    topic: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct RoomUser {
-    room: u64,
-    user: String,
-}
-
-#[derive(Deserialize)]
-struct RoomOnly {
-    room: u64,
-}
-
-#[derive(Deserialize)]
-struct OpenDirect {
-    users: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Edit {
-    room: u64,
-    seq: Seq,
-    text: String,
-    version: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Delete {
-    room: u64,
-    seqs: Vec<u64>,
-}
-
-#[derive(Deserialize)]
-struct React {
-    room: u64,
-    seq: Seq,
-    emoji: String,
-    on: bool,
-}
-
-#[derive(Deserialize)]
-struct Mute {
-    room: u64,
-    on: bool,
-}
-
-#[derive(Deserialize)]
-struct OneMessage {
-    room: u64,
-    seq: Seq,
-}
-
-#[derive(Deserialize)]
-struct ListUsers {
-    #[serde(rename = "match")]
-    pattern: Option<String>,
-    after: Option<String>,
-    limit: Option<i64>,
-}
-
-#[derive(Deserialize)]
-struct ListRooms {
-    #[serde(rename = "match")]
-    pattern: Option<String>,
-    all: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct Search {
-    text: String,
-    room: Option<u64>,
-    from: Option<String>,
-    before: Option<At>,
-    limit: Option<i64>,
-}
-
-#[derive(Deserialize)]
-struct History {
-    room: u64,
-    before: Option<Seq>,
-    after: Option<Seq>,
-    limit: Option<i64>,
-    read: Option<String>,
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ struct Write {
 impl Record {
     /// A node took this.
     pub fn asked(&mut self, command: &Command, now: u64) {
-        if !matches!(command.change, Change::Send { .. } | Change::Edit { .. }) {
+        if !matches!(command.change, Change::Send { .. } | Change::SendFiles { .. } | Change::Edit { .. }) {
             return;
         }
         let writes = self.writes.entry((command.user.clone(), command.id.clone())).or_default();
@@ -116,7 +116,7 @@ impl Write {
         let at = self.done.as_ref().map_or(0, |(_, outcome)| outcome.at.0);
         let done = self.done.as_ref().map(|(_, outcome)| &outcome.done);
         let (room, op) = match self.change {
-            Change::Send { room, text, .. } => {
+            Change::Send { room, text, .. } | Change::SendFiles { room, text, .. } => {
                 let end = match done {
                     Some(Done::Sent { seq, .. }) => End::Done((seq.0, at)),
                     _ => not_done(),

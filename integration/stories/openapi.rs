@@ -136,6 +136,8 @@ async fn every_op_is_as_it_is_described() {
         (bob, "leave", json!({"room": room})),
         (ann, "invite", json!({"room": room, "user": "bob"})),
         (ann, "remove", json!({"room": room, "user": "bob"})),
+        (ann, "invite", json!({"room": room, "user": "bob"})),
+        (ann, "remove", json!({"room": room, "user": "bob"})),
         (ann, "set_profile", json!({"display": "Ann"})),
         (ann, "set_role", json!({"user": "bob", "role": "admin"})),
         (ann, "set_disabled", json!({"user": "bob", "disabled": true})),

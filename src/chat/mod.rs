@@ -76,7 +76,7 @@ pub struct ChatArguments {
     #[arg(long)]
     follow: bool,
     /// Print each event as one line of JSON
-    #[arg(long, requires = "follow")]
+    #[arg(long, requires = "follow", conflicts_with = "send")]
     json: bool,
     /// Begin behind this message of the room, not with what comes
     #[arg(long, value_name = "SEQ", requires_all = ["follow", "room"])]

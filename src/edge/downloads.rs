@@ -24,7 +24,7 @@ use chat_actors::messages::reading::TablesAt;
 use chat_actors::session::bots::READ;
 use chat_actors::session::executor::Who;
 use chat_actors::session::reply::Problem;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::oneshot;
 
 use super::api::{self, allow, wrong_method};
@@ -110,8 +110,16 @@ async fn answer(request: &HttpRequest, inside: &Inside) -> Result<HttpResponse, 
     if request.method() == Method::HEAD {
         return Ok(sized(response, bytes, stream::empty()));
     }
-    let body = reading::stream(file, opened, range, length, inside.files.discredit.clone());
-    Ok(sized(response, bytes, body))
+    let mut body = Box::pin(reading::stream(file, opened, range, length, inside.files.discredit.clone()));
+    // The head is not sent before there is something to send: a small file is whole by then.
+    let first = body.next().await.transpose().map_err(|error| {
+        tracing::warn!(%file, %error, "cannot read the bytes of a file");
+        Problem::new(
+            Code::Unavailable,
+            "the bytes of this file are damaged here, and are fetched again: try again",
+        )
+    })?;
+    Ok(sized(response, bytes, stream::iter(first.map(Ok)).chain(body)))
 }
 
 fn describe(response: &mut HttpResponseBuilder, name: &str, tag: String) {

@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_page_is_in_the_program_and_its_tools_are_not() {
-        assert!(PAGE.contains_key("index.html") && PAGE.contains_key("views/app.js"));
+        assert!(PAGE.contains_key("index.html") && PAGE.contains_key("main.js"));
         let strays: Vec<_> = FILES
             .iter()
             .map(|(path, _)| *path)

@@ -121,6 +121,8 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
             | Change::CreateInvite { .. }
             | Change::ResetPassword { .. }
             | Change::Appoint { .. }
+            | Change::CreateBot { .. }
+            | Change::CreateHook { .. }
     );
     let outcome = match &effect.outcome {
         Ok(outcome) if !outcome.duplicate || renews => outcome,
