@@ -359,6 +359,9 @@ fn is_remembered(change: &Change) -> bool {
             | Change::CreateInvite { .. }
             | Change::ResetPassword { .. }
             | Change::Appoint { .. }
+            | Change::CreateBot { .. }
+            | Change::CreateHook { .. }
+            | Change::RenewBotToken { .. }
     )
 }
 

@@ -87,6 +87,9 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     if (wanted || document.activeElement === document.body) open?.composer.box.focus({ preventScroll: true });
   }
 
+  // In its place the page says where one is, for who hears it.
+  const covered = h("main", { class: "unseen" }, h("h1", {}, words.nav.label));
+
   /** @param {HTMLElement} next */
   function swap(next) {
     next.inert = document.body.classList.contains("nav-open");
@@ -182,6 +185,8 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     roomsButton.setAttribute("aria-expanded", String(visible));
     // What lies under the navigation is out of reach meanwhile.
     for (const part of [main, notice.element, panel?.element]) if (part) part.inert = visible;
+    if (visible) sidebar.element.before(covered);
+    else covered.remove();
     if (visible && !was && matchMedia("(pointer: fine)").matches) sidebar.searchBox.focus();
     if (!visible && was && sidebar.element.contains(document.activeElement)) roomsButton.focus();
   }
