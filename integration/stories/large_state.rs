@@ -81,12 +81,12 @@ async fn a_part_and_the_whole_of_a_large_chat_are_sent_while_people_write() {
     let mut ann = cluster.register(leader, "ann").await;
     let room = ann.create_room("general", "public").await;
     fill(&mut ann, room, messages - missed).await;
-    cluster.wait_until_equal().await;
-    cluster.nodes[goes].kill();
-    fill(&mut ann, room, missed).await;
     let begun = Instant::now();
     let quiet = timed_writes(&mut ann, room, async || begun.elapsed() > BEFORE).await;
     eprintln!("large: writes with {messages} messages in the chat: {}", shown(&quiet));
+    cluster.wait_until_equal().await;
+    cluster.nodes[goes].kill();
+    fill(&mut ann, room, missed).await;
 
     let mut moved = Vec::new();
     for (what, begins_empty) in [("a tenth", false), ("the whole", true)] {
