@@ -14,17 +14,18 @@ use super::chaos::from_environment;
 const MESSAGES_DEFAULT: u64 = 4_000;
 /// Few, so that a node that missed a tenth of the chat is sent state and not the log.
 const SETTINGS: &str = "[raft]\nlog_keep_entries = 40\n[limits]\nmessages_per_second = 0";
-/// On their way at once while the chat is filled.
-const PIPELINED: u64 = 100;
+/// On their way at once while the chat is filled, and while somebody misses it: those are to be many entries.
+const AT_ONCE: u64 = 100;
+const AT_ONCE_MISSED: u64 = 4;
 const TEXT_BYTES: usize = 128;
 /// How long the leader's writes are timed when nothing else is going on.
 const BEFORE: Duration = Duration::from_secs(2);
 
 /// Random letters: little to compress.
-async fn fill(client: &mut Client, room: u64, messages: u64) {
+async fn fill(client: &mut Client, room: u64, messages: u64, at_once: u64) {
     let mut left = messages;
     while left > 0 {
-        let ids: Vec<String> = (0..left.min(PIPELINED)).map(|_| new_id()).collect();
+        let ids: Vec<String> = (0..left.min(at_once)).map(|_| new_id()).collect();
         for id in &ids {
             let text: String = (0..TEXT_BYTES).map(|_| rand::random_range('a'..='z')).collect();
             client.post(id, "send", json!({"room": room, "text": text})).await;
@@ -80,13 +81,13 @@ async fn a_part_and_the_whole_of_a_large_chat_are_sent_while_people_write() {
     let goes = (leader + 1) % 3;
     let mut ann = cluster.register(leader, "ann").await;
     let room = ann.create_room("general", "public").await;
-    fill(&mut ann, room, messages - missed).await;
+    fill(&mut ann, room, messages - missed, AT_ONCE).await;
     let begun = Instant::now();
     let quiet = timed_writes(&mut ann, room, async || begun.elapsed() > BEFORE).await;
     eprintln!("large: writes with {messages} messages in the chat: {}", shown(&quiet));
     cluster.wait_until_equal().await;
     cluster.nodes[goes].kill();
-    fill(&mut ann, room, missed).await;
+    fill(&mut ann, room, missed, AT_ONCE_MISSED).await;
 
     let mut moved = Vec::new();
     for (what, begins_empty) in [("a tenth", false), ("the whole", true)] {
