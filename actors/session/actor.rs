@@ -50,7 +50,7 @@ pub(super) const MAILBOX: usize = 64;
 /// How long somebody with too much under way is asked to wait.
 const BUSY_RETRY_MS: u64 = 100;
 
-/// How long a node that stops waits for what is under way.
+/// How long a node that stops, or a token that ended, waits for what is under way.
 const FAREWELL_WITHIN: Duration = Duration::from_millis(400);
 /// After our close frame the client has so long to answer it. Ending at once would reset a connection on
 /// which it still sends, and the reset could overtake the close frame.
@@ -98,7 +98,7 @@ pub struct Session {
     to_read: VecDeque<(Who, String, Op)>,
     /// A request is under way that what follows waits for.
     pub(super) alone: bool,
-    /// It was a logout, and is answered: the connection ends with the last answer.
+    /// Its token has ended: the connection ends with the last answer.
     ending: bool,
     /// A token that ended meanwhile: perhaps the one that the request puts another in place of.
     ended: Option<TokenHash>,
@@ -219,7 +219,7 @@ impl Handler<Envelope<Deliver>> for Session {
             // Also when it is void here: the shard waits for it.
             self.config.door.delivered.tell(Delivered { key: self.place.key, pass });
         }
-        if pass != self.place.pass || self.closing {
+        if pass != self.place.pass || self.ending || self.closing {
             return;
         }
         for frame in frames {
@@ -242,12 +242,7 @@ impl Handler<Envelope<Summon>> for Session {
             Summon::Farewell(farewell) => {
                 self.farewell = Some(farewell);
                 self.leave_when_answered(ctx);
-                ctx.run_later(FAREWELL_WITHIN, |session, ctx| {
-                    session.under_way = 0;
-                    session.to_read.clear();
-                    session.alone = false;
-                    session.leave_when_answered(ctx);
-                });
+                ctx.run_later(FAREWELL_WITHIN, Self::leave);
             }
         }
     }
@@ -354,6 +349,9 @@ impl Session {
 
     /// What waited behind a request that went alone.
     pub(super) fn go_on(&mut self, ctx: &mut Ctx) {
+        if self.ending {
+            return;
+        }
         self.alone = false;
         let ended = self.ended.take();
         self.end(ctx, ended);
@@ -375,10 +373,22 @@ impl Session {
         }
     }
 
+    /// Nothing more is begun. What is under way may be the request that ended it, and is answered first.
     fn end(&mut self, ctx: &mut Ctx, ended: Option<TokenHash>) {
         if ended.is_some() && ended == self.who.as_ref().map(|who| who.token_hash) {
-            self.close(ctx, TOKEN_ENDED, "the session has ended");
+            self.ending = true;
+            self.alone = true;
+            self.to_read.clear();
+            self.leave_when_answered(ctx);
+            ctx.run_later(FAREWELL_WITHIN, Self::leave);
         }
+    }
+
+    fn leave(&mut self, ctx: &mut Ctx) {
+        self.under_way = 0;
+        self.to_read.clear();
+        self.alone = false;
+        self.leave_when_answered(ctx);
     }
 
     pub(super) fn leave_when_answered(&mut self, ctx: &mut Ctx) {
