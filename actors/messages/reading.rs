@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::chat::command::TokenHash;
 use crate::chat::objects::{Event, Message, Room, User, Version};
+use crate::chat::portable::{Line, Place};
 use crate::chat::tables::{AttachmentRow, LinkRow, Registration, SessionRow, UserRow};
 use crate::chat_db::pages::Position;
 use crate::ids::{At, FileId, LogIndex, RoomId, Seq};
@@ -241,6 +242,23 @@ pub struct AttachmentsAfter {
     pub reply: Answer<Vec<AttachmentRow>>,
 }
 
+/// The next lines of an export, of everything or of what one user may see; of messages only those sent up to
+/// an `at`. The lines of a page come to about `bytes_max` bytes.
+pub struct ExportPage {
+    pub user: Option<String>,
+    pub after: Place,
+    pub up_to: At,
+    pub bytes_max: usize,
+    /// `None` inside: there is no such user.
+    pub reply: Answer<Option<ExportedPage>>,
+}
+
+pub struct ExportedPage {
+    pub lines: Vec<Line>,
+    /// Where to go on; none: that was all.
+    pub next: Option<Place>,
+}
+
 /// How long are these files, if any message holds them? Answered in their order.
 pub struct InMessages {
     pub files: Vec<FileId>,
@@ -260,6 +278,7 @@ post! {
     SentBefore => "sent_before",
     AttachmentsAfter => "attachments_after",
     InMessages => "in_messages",
+    ExportPage => "export_page",
     SessionOf => "session_of",
     Account => "account",
     Home => "home",
