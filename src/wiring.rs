@@ -50,6 +50,7 @@ use tracing::warn;
 use crate::departure::{Departure, Parting};
 use crate::edge::cluster_answer;
 use crate::edge::copies::CopyPorts;
+use crate::edge::export::{ExportPorts, Exports};
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
 use crate::founding::digits;
@@ -258,6 +259,12 @@ pub async fn start_node(
         directory: directory.clone(),
         ping_every: PING_EVERY,
         files: files.people,
+        export: ExportPorts {
+            barrier: consensus.read_barrier.clone(),
+            tables_at: readers.port(reader.clone().recipient()),
+            page: readers.port(reader.clone().recipient()),
+        },
+        exports: Exports::default(),
     };
     let inside = Arc::new(inside);
     gate.open(Arc::clone(&inside));
@@ -280,6 +287,12 @@ pub async fn start_node(
             tables_at: state_readers.port(state_reader.clone().recipient()),
         },
         files: files.peers,
+        export: ExportPorts {
+            barrier: consensus.read_barrier.clone(),
+            tables_at: state_readers.port(state_reader.clone().recipient()),
+            page: state_readers.port(state_reader.clone().recipient()),
+        },
+        exports: Exports::default(),
         state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);

@@ -22,10 +22,20 @@ pub enum Line {
     Header(Header),
     User(User),
     Room(PortableRoom),
-    Member { room: RoomId, user: String },
+    Member {
+        room: RoomId,
+        user: String,
+    },
     Message(Box<PortableMessage>),
-    Read { room: RoomId, user: String, seq: Seq },
+    Read {
+        room: RoomId,
+        user: String,
+        seq: Seq,
+    },
     End(End),
+    /// Of a type that a later program writes.
+    #[serde(other)]
+    Unknown,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,12 +158,18 @@ impl PortableMessage {
 }
 
 impl End {
+    pub fn add(&mut self, more: Self) {
+        self.users += more.users;
+        self.rooms += more.rooms;
+        self.messages += more.messages;
+    }
+
     pub fn count(&mut self, line: &Line) {
         match line {
             Line::User(_) => self.users += 1,
             Line::Room(_) => self.rooms += 1,
             Line::Message(_) => self.messages += 1,
-            Line::Header(_) | Line::Member { .. } | Line::Read { .. } | Line::End(_) => {}
+            Line::Header(_) | Line::Member { .. } | Line::Read { .. } | Line::End(_) | Line::Unknown => {}
         }
     }
 }
@@ -179,6 +195,7 @@ mod tests {
         let Line::Message(message) = serde_json::from_str(short).unwrap() else { panic!("{short}") };
         assert_eq!((message.version, message.deleted, message.reply_to), (1, false, None));
         assert!(serde_json::from_str::<Line>(r#"{"type":"member","room":1}"#).is_err());
+        assert_eq!(serde_json::from_str::<Line>(r#"{"type":"later","x":1}"#).unwrap(), Line::Unknown);
     }
 
     #[test]

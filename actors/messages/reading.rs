@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::chat::command::TokenHash;
 use crate::chat::objects::{Event, Message, Room, User, Version};
-use crate::chat::portable::{Line, Place};
+use crate::chat::portable::{End, Place};
 use crate::chat::tables::{AttachmentRow, LinkRow, Registration, SessionRow, UserRow};
 use crate::chat_db::pages::Position;
 use crate::ids::{At, FileId, LogIndex, RoomId, Seq};
@@ -254,7 +254,9 @@ pub struct ExportPage {
 }
 
 pub struct ExportedPage {
-    pub lines: Vec<Line>,
+    /// Lines of JSON (`chat::portable`).
+    pub text: Bytes,
+    pub counted: End,
     /// Where to go on; none: that was all.
     pub next: Option<Place>,
 }

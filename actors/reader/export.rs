@@ -4,13 +4,15 @@
 use rusqlite::{Params, Result, Row, params};
 
 use super::view::View;
-use crate::chat::portable::{Line, Place, PortableMessage, PortableRoom};
+use crate::chat::portable::{End, Line, Place, PortableMessage, PortableRoom};
 use crate::chat_db::rows::{self, columns, int, number};
 use crate::ids::{At, RoomId, Seq};
 use crate::messages::reading::ExportedPage;
 
 /// The rooms of which one page looks at messages, at most: many may hold none.
 const ROOMS_MAX: usize = 200;
+/// Bytes of a page that are set aside before its lines are written.
+const PAGE_BYTES: usize = 64 * 1024;
 /// What a line takes besides its texts, about.
 const LINE_BYTES: usize = 150;
 
@@ -64,7 +66,15 @@ impl View<'_> {
                 break;
             }
         }
-        Ok(Some(ExportedPage { lines: page.lines, next }))
+        let mut counted = End::default();
+        let mut text = Vec::with_capacity(bytes_max.min(PAGE_BYTES));
+        for line in &page.lines {
+            counted.count(line);
+            serde_json::to_writer(&mut text, line)
+                .map_err(|error| rusqlite::Error::UserFunctionError(error.into()))?;
+            text.push(b'\n');
+        }
+        Ok(Some(ExportedPage { text: text.into(), counted, next }))
     }
 
     /// Adds what is behind a place in its table, as far as it fits.
@@ -218,12 +228,17 @@ mod tests {
 
     const LATE: At = At(u64::MAX >> 1);
 
+    fn read(page: &ExportedPage) -> Vec<Line> {
+        let text = std::str::from_utf8(&page.text).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// All lines, so many bytes a page.
     fn lines(pool: &ReadPool, user: Option<&str>, up_to: At, bytes_max: usize) -> Vec<Line> {
         let (mut lines, mut next) = (Vec::new(), Some(Place::start()));
         while let Some(place) = next {
             let page = pool.read(|view| view.export_page(user, &place, up_to, bytes_max)).unwrap().unwrap();
-            lines.extend(page.lines);
+            lines.extend(read(&page));
             next = page.next;
         }
         lines
@@ -239,7 +254,7 @@ mod tests {
             Line::Room(room) => Some(room.room.0),
             Line::Member { room, .. } | Line::Read { room, .. } => Some(room.0),
             Line::Message(message) => Some(message.room.0),
-            Line::Header(_) | Line::User(_) | Line::End(_) => None,
+            Line::Header(_) | Line::User(_) | Line::End(_) | Line::Unknown => None,
         }
     }
 
@@ -313,7 +328,7 @@ mod tests {
         // A place that somebody made up leads nowhere.
         for place in [Place::Messages(RoomId(3), Seq(0)), Place::Messages(RoomId(4), Seq(0))] {
             let page = pool.read(|view| view.export_page(Some("ann"), &place, LATE, 1 << 20)).unwrap();
-            assert!(page.unwrap().lines.iter().filter_map(room_of).all(|room| room <= 2));
+            assert!(read(&page.unwrap()).iter().filter_map(room_of).all(|room| room <= 2));
         }
     }
 
@@ -330,7 +345,7 @@ mod tests {
         store.apply(&[committed(3, batch(2, &more))], || false).unwrap();
         let place = Place::Messages(RoomId(2), Seq(0));
         let page = pool.read(|view| view.export_page(Some("ann"), &place, LATE, 1 << 20)).unwrap().unwrap();
-        assert!(page.lines.iter().filter_map(room_of).all(|room| room != 2));
+        assert!(read(&page).iter().filter_map(room_of).all(|room| room != 2));
         let text = serde_json::to_string(&lines(&pool, None, at, 1 << 20)).unwrap();
         assert!(!text.contains("too late") && text.contains("bob in 1"));
     }

@@ -20,6 +20,7 @@ mod demo;
 mod disk;
 mod disk_trouble;
 mod edges;
+mod export;
 mod files;
 mod files_last;
 mod first_message;

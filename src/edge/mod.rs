@@ -9,6 +9,7 @@
 //! - `uploads`: files on their way in.
 //! - `downloads`: files on their way out, and `ranges`: which part of one.
 //! - `events`: the events of a WebSocket as a stream over HTTP.
+//! - `export`: what one may see, as lines of JSON.
 //! - `hooks`: messages from other programs.
 //! - `openapi`: the description of those for programs.
 //! - `origin`: which pages may talk to us.
@@ -25,6 +26,7 @@ mod api;
 pub mod copies;
 pub mod downloads;
 mod events;
+pub mod export;
 mod frames;
 pub mod gate;
 mod hooks;

@@ -33,6 +33,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::admin::{self, Appoint};
 use super::copies::{self, CopyPorts};
+use super::export::{self, ExportPorts, Exports};
 use super::members;
 use super::peer_files::{self, PeerFilePorts};
 
@@ -89,6 +90,8 @@ pub struct Inside {
     pub disk_report: Port<DiskReport>,
     pub state_page: Port<StatePage>,
     pub files: PeerFilePorts,
+    pub export: ExportPorts,
+    pub exports: Exports,
     pub cluster_answer: ClusterAnswer,
     pub appoint: Appoint,
 }
@@ -226,6 +229,7 @@ pub fn configure(edge: &Arc<PeerEdge>) -> impl FnOnce(&mut web::ServiceConfig) +
             .route("/api/v1/cluster", web::get().to(cluster))
             .route(copies::BARRIER_PATH, web::get().to(copies::barrier))
             .route(copies::PAGE_PATH, web::get().to(copies::page))
+            .route(export::PATH, web::get().to(export::for_operators))
             .route(files::HOLD_PATH, web::post().to(peer_files::hold))
             .route(FILE_PATH, web::put().to(peer_files::take))
             .route(FILE_PATH, web::get().to(peer_files::give))
