@@ -88,6 +88,8 @@ enum Command {
     Restore(copies::RestoreArguments),
     /// Write what is in the chat, or what one user may see, as lines of JSON
     Export(portable::ExportArguments),
+    /// Bring such lines, or Mattermost's bulk export, into a running cluster
+    Import(portable::ImportArguments),
     /// Change who is in the cluster
     Members(members::MembersArguments),
     /// Move leadership to another node
@@ -140,6 +142,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Status(arguments) => status::run(&arguments),
         Command::Backup(arguments) => copies::backup(&arguments),
         Command::Export(arguments) => portable::export(&arguments),
+        Command::Import(arguments) => portable::import(&arguments),
         Command::Restore(arguments) => copies::restore(&arguments),
         Command::Members(arguments) => members::run(&arguments),
         Command::TransferLeader(arguments) => members::transfer(&arguments),
@@ -191,6 +194,7 @@ mod tests {
             &["backup"],
             &["restore"],
             &["export"],
+            &["import"],
             &["members"],
             &["transfer-leader"],
             &["admin"],

@@ -250,7 +250,7 @@ pub async fn start_node(
         files: files.sessions,
     };
     let executor = Executor::new(ports, session_settings(settings), directory.clone());
-    let appointing = Arc::clone(&executor);
+    let (appointing, importing) = (Arc::clone(&executor), Arc::clone(&executor));
     let inside = gate::Inside {
         executor,
         standing: consensus.standing.clone(),
@@ -301,6 +301,10 @@ pub async fn start_node(
         appoint: Arc::new(move |name| {
             let executor = Arc::clone(&appointing);
             Box::pin(async move { executor.appoint(&name).await })
+        }),
+        import: Arc::new(move |asked| {
+            let executor = Arc::clone(&importing);
+            Box::pin(async move { executor.import(asked.items, asked.into_existing).await })
         }),
     });
     let Consensus { step_down, retire, .. } = consensus;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::objects::{Role, RoomKind};
+use super::portable::Imported;
 use super::tables::Registration;
 use crate::ids::{FileId, Origin, RoomId, Seq};
 
@@ -211,6 +212,12 @@ pub enum Change {
     Appoint {
         link: TokenHash,
     },
+    /// By whoever runs the cluster: what was elsewhere comes here, each item once. The command's user is nobody.
+    Import {
+        items: Vec<Imported>,
+        /// Also into rooms that no import made.
+        into_existing: bool,
+    },
 }
 
 /// The level of changes that came after the first version.
@@ -328,7 +335,8 @@ impl Change {
             | Self::DeleteBot { .. }
             | Self::ResetPassword { .. }
             | Self::SetPassword { .. }
-            | Self::Appoint { .. } => LEVEL_SECOND,
+            | Self::Appoint { .. }
+            | Self::Import { .. } => LEVEL_SECOND,
         }
     }
 
@@ -389,7 +397,8 @@ impl Change {
             | Self::RenewBotToken { .. }
             | Self::ResetPassword { .. }
             | Self::SetPassword { .. }
-            | Self::Appoint { .. } => true,
+            | Self::Appoint { .. }
+            | Self::Import { .. } => true,
         }
     }
 }

@@ -254,6 +254,10 @@ pub fn of_request(command: &Command) -> RequestDigest {
         Change::Appoint { .. } => {
             canon.text("appoint");
         }
+        // Its items are what finds repeats.
+        Change::Import { items, .. } => {
+            canon.text("import").number(items.len() as u64);
+        }
     }
     half(canon)
 }
@@ -380,6 +384,7 @@ impl Canon {
             }
             Done::Link { until } => self.text("link").number(*until),
             Done::Marked { id } => self.text("marked").text(id),
+            Done::Imported(landed) => self.text("imported").number(landed.len() as u64),
         }
     }
 

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::objects::{File, Message, RoomKind, User, Version};
+use super::outcome::{Code, Refusal};
+use super::rules::{self, Checked};
 use super::tables::RoomRow;
 use crate::ids::{At, RoomId, Seq};
 
@@ -93,6 +95,109 @@ pub struct PortableMessage {
     /// What it said before it was edited and says now, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<Version>,
+}
+
+/// What an import brings, an item each; rooms are named by the numbers of the chat that it is brought to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Imported {
+    User(User),
+    /// `key`: by what the same room is found again by a later import, whatever it is called by then. The
+    /// room's own number says nothing.
+    Room {
+        key: String,
+        room: PortableRoom,
+    },
+    Member {
+        room: RoomId,
+        user: String,
+    },
+    Message(Box<ImportedMessage>),
+    Read {
+        room: RoomId,
+        user: String,
+        seq: Seq,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportedMessage {
+    /// Its `seq` says nothing, and its `reply_to` only without `answers`.
+    pub message: PortableMessage,
+    /// The id when the author used the message's own for something else here.
+    pub other_id: String,
+    /// It is a reply to this item of the same import.
+    #[serde(default)]
+    pub answers: Option<usize>,
+}
+
+/// What became of an item. The number is that of the room, or the place of the message; else 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Landed {
+    New(u64),
+    /// Brought before, or there of itself.
+    There(u64),
+    Skipped(String),
+}
+
+impl Imported {
+    /// Whether its form is one that the chat takes.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self, message_bytes: usize) -> Checked<()> {
+        let wrong = |what: &str| Err(Refusal::new(Code::BadRequest, what));
+        let name = |name: &str| match rules::name(name)? == name {
+            true => Ok(()),
+            false => wrong("names are written in lower case"),
+        };
+        match self {
+            Self::User(user) => {
+                name(&user.name)?;
+                rules::display(Some(&user.display), &user.name).map(drop)
+            }
+            Self::Room { key, room } => {
+                rules::id(key)?;
+                rules::topic(&room.topic)?;
+                room.creator.iter().filter(|creator| !creator.is_empty()).try_for_each(|it| name(it))?;
+                if room.kind != RoomKind::Direct {
+                    return rules::room_name(&room.name).map(drop);
+                }
+                room.users.iter().try_for_each(|user| name(user))?;
+                let in_order = room.users.windows(2).all(|pair| pair[0] < pair[1]);
+                match in_order && (2..=9).contains(&room.users.len()) {
+                    true => Ok(()),
+                    false => wrong("users of a direct conversation must be 2 to 9 names, sorted, each once"),
+                }
+            }
+            Self::Member { room, user } | Self::Read { room, user, .. } => {
+                rules::room(room.0)?;
+                name(user)
+            }
+            Self::Message(item) => {
+                let message = &item.message;
+                rules::room(message.room.0)?;
+                rules::id(&message.id)?;
+                rules::id(&item.other_id)?;
+                name(&message.from)?;
+                match (message.deleted, message.files.is_empty()) {
+                    (true, _) => {}
+                    (false, true) => rules::text(&message.text, message_bytes)?,
+                    (false, false) => rules::caption(&message.text, message_bytes)?,
+                }
+                if message.version == 0 || message.files.len() > rules::FILES_MAX {
+                    return wrong("version must be from 1 on, and files at most 20");
+                }
+                for (emoji, users) in &message.reactions {
+                    rules::emoji(emoji)?;
+                    users.iter().try_for_each(|user| name(user))?;
+                }
+                message.versions.iter().try_for_each(|one| rules::caption(&one.text, message_bytes))
+            }
+        }
+    }
 }
 
 /// How many lines there were of what matters most.

@@ -11,6 +11,7 @@
 //! - [`files`]: sending files, linking to them, and who may fetch them.
 //! - [`bots`]: the tokens of bots, and what their rights let them do.
 //! - [`caller`]: from where and by what program somebody comes.
+//! - [`import`]: what operators bring from elsewhere.
 //! - [`links`]: sessions as their user sees them, and the links that let somebody in.
 //! - [`actor`]: `Session`, one WebSocket.
 //! - [`listener`]: `Listener`, who is told events over HTTP.
@@ -23,6 +24,7 @@ pub mod executor;
 pub mod fields;
 pub mod files;
 mod forms;
+pub mod import;
 pub mod limits;
 pub mod links;
 pub mod listener;

@@ -246,7 +246,8 @@ impl From<Outcome> for Answer {
             Done::Room(room) => Self::Room { room, at, duplicate },
             // An account's own answer is its welcome; here it is only that it was done.
             // A link's is made where its token was drawn.
-            Done::Plain | Done::Account(_) | Done::Marked { .. } | Done::Link { .. } => {
+            // An import's is the operators' door's to tell.
+            Done::Plain | Done::Account(_) | Done::Marked { .. } | Done::Link { .. } | Done::Imported(_) => {
                 Self::Plain { at, duplicate }
             }
             Done::User(user) => Self::User { user, at, duplicate },

@@ -26,6 +26,7 @@ mod files_last;
 mod first_message;
 mod founding;
 mod http;
+mod import;
 mod joining;
 mod large_state;
 mod listening;

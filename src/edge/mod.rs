@@ -15,6 +15,7 @@
 //! - `origin`: which pages may talk to us.
 //! - `members`: changes of members, carried to the leader.
 //! - `admin`: admins made by operators, behind that door.
+//! - `import`: what operators bring from elsewhere, behind that door.
 //! - `operators`: cluster, health, metrics.
 //! - `page`: the page itself, built into the program.
 //! - `peer`: the other nodes' door.
@@ -30,6 +31,7 @@ pub mod export;
 mod frames;
 pub mod gate;
 mod hooks;
+pub mod import;
 pub mod members;
 mod openapi;
 mod operators;

@@ -198,6 +198,7 @@ fn serve(room: usize) -> Served {
         state_page: Seat::new(&metrics, "reader", 10).port(inside.recipient()),
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
         appoint: Arc::new(|_name| Box::pin(async { Ok(Appointed::Admin) })),
+        import: Arc::new(|_asked| Box::pin(async { Ok(Vec::new()) })),
     });
     Served { at, server: handle, notes }
 }
