@@ -24,7 +24,7 @@ use uuid::Builder;
 use self::feeder::Feeder;
 use crate::settings::Settings;
 use crate::signals::StopSignals;
-use crate::{status, terminal};
+use crate::status;
 
 /// A line can be no longer.
 const LINE_BYTES_MAX: u64 = 64 << 20;

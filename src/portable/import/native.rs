@@ -17,7 +17,7 @@ use super::{Brought, Lines, Local, TextLine, fitting, id_of};
 pub fn read(
     file: &Path,
     message_bytes: usize,
-) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Brought>>> {
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Brought>> + use<>> {
     let mut lines = Lines::open(file)?;
     let Some(first) = lines.next().transpose()? else { bail!("{} is empty", file.display()) };
     let header = match parse(&first)? {
