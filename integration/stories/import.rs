@@ -64,7 +64,7 @@ async fn what_was_written_comes_into_another_chat_once() {
     let reply = boss.ask("register", account).await;
     assert_eq!(reply["ok"], true, "{reply}");
     let mut closed = to.client(1).await;
-    closed.refused("login", json!({"name": "ann", "password": ""}), "bad_request").await;
+    closed.refused("login", json!({"name": "ann", "password": ""}), "unauthorized").await;
     closed.refused("login", json!({"name": "ann", "password": "anything at all"}), "unauthorized").await;
     let reset = boss.ok("reset_password", json!({"user": "ann"})).await;
     let token = reset["link"].as_str().unwrap().split_once("#reset=").unwrap().1.to_owned();
