@@ -5,9 +5,11 @@
 //!
 //! - [`native`]: the lines that `export` writes.
 //! - [`mattermost`]: those of Mattermost's bulk export.
+//! - [`fitted`]: names of elsewhere, made to fit.
 //! - [`feeder`]: brings items to the node and keeps count.
 
 mod feeder;
+mod fitted;
 mod mattermost;
 mod native;
 
