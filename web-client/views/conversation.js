@@ -65,7 +65,12 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     acts,
     loadOlder: () => reader.loadOlder(number),
     loadNewer: () => reader.loadNewer(number),
-    loadNewest: () => reader.loadNewest(number),
+    // Shown at once: to be at the end means the end of what has come.
+    loadNewest: async () => {
+      const came = await reader.loadNewest(number);
+      if (element.isConnected) update();
+      return came;
+    },
     moved: attend,
     announce,
   });
