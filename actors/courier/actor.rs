@@ -40,6 +40,8 @@ use crate::metrics::Metrics;
 
 /// Changes gather for so long before it is looked what is to be posted.
 const GATHER: Duration = Duration::from_millis(10);
+/// While nobody subscribes.
+const GATHER_IDLE: Duration = Duration::from_millis(200);
 /// Before what failed on this node is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Kibibytes of pages of `chat.db` kept in memory.
@@ -75,7 +77,8 @@ pub struct Courier {
     rounds: Rounds,
     chat: Option<Connection>,
     client: Option<Client>,
-    /// Kept until its work begins, so that no second one is sent meanwhile.
+    /// Kept until its work begins, on a node that does not lead for good: no second one is sent meanwhile, which would
+    /// cost the writer something.
     grown: Option<Envelope<Grown>>,
     /// When the next piece of work begins by itself.
     timer: Option<(SpawnHandle, Instant)>,
@@ -345,9 +348,9 @@ impl Handler<Envelope<Grown>> for Courier {
     type Result = ();
 
     fn handle(&mut self, letter: Envelope<Grown>, ctx: &mut Self::Context) {
+        self.grown = Some(letter);
         if self.serves.is_some() {
-            self.grown = Some(letter);
-            self.go_on_in(GATHER, ctx);
+            self.go_on_in(if self.rounds.is_empty() { GATHER_IDLE } else { GATHER }, ctx);
         }
     }
 }
@@ -357,8 +360,8 @@ impl Handler<GoOn> for Courier {
 
     fn handle(&mut self, _: GoOn, ctx: &mut Self::Context) {
         self.timer = None;
-        let _handling = self.grown.take().map(|letter| letter.open().1);
         let Some(term) = self.serves else { return };
+        let _handling = self.grown.take().map(|letter| letter.open().1);
         // A panic would take the thread along: it costs a pause only.
         match catch_unwind(AssertUnwindSafe(|| self.work())) {
             Ok(Ok(posts)) => {

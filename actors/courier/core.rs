@@ -192,6 +192,10 @@ impl Rounds {
         waiting.chain(report).min()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+
     /// How many messages are still to be posted.
     pub fn behind(&self) -> u64 {
         let of_one = |route: &Route| route.listed.last_seq.0.saturating_sub(route.standing.delivered.0);
