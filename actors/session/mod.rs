@@ -12,6 +12,7 @@
 //! - [`bots`]: the tokens of bots, and what their rights let them do.
 //! - [`caller`]: from where and by what program somebody comes.
 //! - [`links`]: sessions as their user sees them, and the links that let somebody in.
+//! - [`subscriptions`]: where the messages of a room are posted.
 //! - [`actor`]: `Session`, one WebSocket.
 //! - [`listener`]: `Listener`, who is told events over HTTP.
 
@@ -31,6 +32,7 @@ pub mod pulse;
 pub mod reply;
 pub mod request;
 mod stream;
+pub mod subscriptions;
 
 pub use actor::{Opened, Session, SessionConfig};
 pub use caller::Caller;
