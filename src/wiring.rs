@@ -288,7 +288,8 @@ pub async fn start_node(
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
         disk_report: consensus.disk_report.clone(),
-        peer_counted: audit.port(auditor.recipient()),
+        peer_counted: audit.port(auditor.clone().recipient()),
+        vouch: audit.port(auditor.recipient()),
         copies: CopyPorts {
             barrier: consensus.read_barrier.clone(),
             tables_at: state_readers.port(state_reader.clone().recipient()),

@@ -16,6 +16,8 @@ pub enum Bug {
     PersistedBeforeSync,
     /// A term and a vote without entries are kept in memory only.
     VoteNotPersisted,
+    /// A sync that failed is tried again, and its success believed.
+    FailedSyncRepeated,
     /// A start believes what is written and does not sync it by committing its boot.
     StartWithoutBootCommit,
     /// Apply does not find what was done before under the same id.
