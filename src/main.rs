@@ -7,6 +7,7 @@
 //! - `succession`: whether another cluster came in the place of this node's.
 //! - `departure`: how a running node hears that it is part of its chat no more.
 //! - `copies`: `backup`, `restore`, `recover`, `check`: the commands on a node's file.
+//! - `portable`: `export`, `import`: the chat as lines of JSON.
 //! - `edge`: the doors: HTTP for people and for the other nodes.
 //! - `demo`: a cluster on this machine, as child processes.
 //! - `members`: who is in the cluster, and who leads it.
@@ -38,6 +39,7 @@ mod logs;
 mod members;
 mod node_client;
 mod open_files;
+mod portable;
 mod serve;
 mod settings;
 mod signals;
@@ -84,6 +86,10 @@ enum Command {
     Backup(copies::BackupArguments),
     /// Make a new chat from a copy, on a stopped node with an empty data_dir
     Restore(copies::RestoreArguments),
+    /// Write what is in the chat, or what one user may see, as lines of JSON
+    Export(portable::ExportArguments),
+    /// Bring such lines, or Mattermost's bulk export, into a running cluster
+    Import(portable::ImportArguments),
     /// Change who is in the cluster
     Members(members::MembersArguments),
     /// Move leadership to another node
@@ -135,6 +141,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Status(arguments) => status::run(&arguments),
         Command::Backup(arguments) => copies::backup(&arguments),
+        Command::Export(arguments) => portable::export(&arguments),
+        Command::Import(arguments) => portable::import(&arguments),
         Command::Restore(arguments) => copies::restore(&arguments),
         Command::Members(arguments) => members::run(&arguments),
         Command::TransferLeader(arguments) => members::transfer(&arguments),
@@ -185,6 +193,8 @@ mod tests {
             &["status"],
             &["backup"],
             &["restore"],
+            &["export"],
+            &["import"],
             &["members"],
             &["transfer-leader"],
             &["admin"],

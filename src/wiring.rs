@@ -51,6 +51,7 @@ use tracing::warn;
 use crate::departure::{Departure, Parting};
 use crate::edge::cluster_answer;
 use crate::edge::copies::CopyPorts;
+use crate::edge::export::{ExportPorts, Exports};
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
 use crate::founding::digits;
@@ -263,7 +264,7 @@ pub async fn start_node(
         files: files.sessions,
     };
     let executor = Executor::new(ports, session_settings(settings), directory.clone());
-    let appointing = Arc::clone(&executor);
+    let (appointing, importing) = (Arc::clone(&executor), Arc::clone(&executor));
     let inside = gate::Inside {
         executor,
         standing: consensus.standing.clone(),
@@ -272,6 +273,12 @@ pub async fn start_node(
         directory: directory.clone(),
         ping_every: PING_EVERY,
         files: files.people,
+        export: ExportPorts {
+            barrier: consensus.read_barrier.clone(),
+            tables_at: readers.port(reader.clone().recipient()),
+            page: readers.port(reader.clone().recipient()),
+        },
+        exports: Exports::default(),
     };
     let inside = Arc::new(inside);
     gate.open(Arc::clone(&inside));
@@ -295,6 +302,12 @@ pub async fn start_node(
             tables_at: state_readers.port(state_reader.clone().recipient()),
         },
         files: files.peers,
+        export: ExportPorts {
+            barrier: consensus.read_barrier.clone(),
+            tables_at: state_readers.port(state_reader.clone().recipient()),
+            page: state_readers.port(state_reader.clone().recipient()),
+        },
+        exports: Exports::default(),
         state_page: state_readers.port(state_reader.recipient()),
         cluster_answer: Arc::new(move || {
             let inside = Arc::clone(&inside);
@@ -303,6 +316,10 @@ pub async fn start_node(
         appoint: Arc::new(move |name| {
             let executor = Arc::clone(&appointing);
             Box::pin(async move { executor.appoint(&name).await })
+        }),
+        import: Arc::new(move |asked| {
+            let executor = Arc::clone(&importing);
+            Box::pin(async move { executor.import(asked.items, asked.into_existing).await })
         }),
     });
     let Consensus { step_down, retire, .. } = consensus;

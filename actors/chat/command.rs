@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::objects::{Role, RoomKind};
+use super::portable::Imported;
 use super::tables::Registration;
 use crate::ids::{FileId, Origin, RoomId, Seq, SubscriptionId};
 
@@ -225,6 +226,12 @@ pub enum Change {
     Appoint {
         link: TokenHash,
     },
+    /// By whoever runs the cluster: what was elsewhere comes here, each item once. The command's user is nobody.
+    Import {
+        items: Vec<Imported>,
+        /// Also into rooms that no import made.
+        into_existing: bool,
+    },
 }
 
 /// The level of changes that came after the first version.
@@ -360,7 +367,8 @@ impl Change {
             | Self::Delivered { .. }
             | Self::ResetPassword { .. }
             | Self::SetPassword { .. }
-            | Self::Appoint { .. } => LEVEL_SECOND,
+            | Self::Appoint { .. }
+            | Self::Import { .. } => LEVEL_SECOND,
         }
     }
 
@@ -424,7 +432,8 @@ impl Change {
             | Self::CreateSubscription { .. }
             | Self::ResetPassword { .. }
             | Self::SetPassword { .. }
-            | Self::Appoint { .. } => true,
+            | Self::Appoint { .. }
+            | Self::Import { .. } => true,
         }
     }
 }

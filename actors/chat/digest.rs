@@ -271,6 +271,10 @@ pub fn of_request(command: &Command) -> RequestDigest {
         Change::Appoint { .. } => {
             canon.text("appoint");
         }
+        // Its items are what finds repeats.
+        Change::Import { items, .. } => {
+            canon.text("import").number(items.len() as u64);
+        }
     }
     half(canon)
 }
@@ -405,6 +409,7 @@ impl Canon {
                 self.text("subscribed").number(subscription.0).text(secret)
             }
             Done::Marked { id } => self.text("marked").text(id),
+            Done::Imported(landed) => self.text("imported").number(landed.len() as u64),
         }
     }
 

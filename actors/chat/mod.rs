@@ -10,6 +10,7 @@
 //! - [`rules`]: the form of names, texts and ids.
 //! - [`mentions`]: whom a text mentions.
 //! - [`model`]: the tables in memory, for the simulation and as the measure of the SQL store.
+//! - [`portable`]: the chat as lines of JSON, to take it elsewhere.
 //! - [`script`]: random but meaningful commands from a seed.
 
 pub mod apply;
@@ -20,6 +21,7 @@ pub mod mentions;
 pub mod model;
 pub mod objects;
 pub mod outcome;
+pub mod portable;
 pub mod rules;
 pub mod script;
 pub mod tables;

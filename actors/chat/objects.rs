@@ -78,7 +78,7 @@ pub struct Message {
 }
 
 /// What a message said once, or says now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     pub version: u64,
     pub text: String,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::TokenHash;
 use super::objects::{Event, Message, Room, User};
+use super::portable::Landed;
 use crate::ids::{At, Seq, SubscriptionId};
 
 /// A change that was done, or was done before under the same id.
@@ -48,6 +49,8 @@ pub enum Done {
     Marked {
         id: String,
     },
+    /// `import`: what became of each item.
+    Imported(Vec<Landed>),
 }
 
 /// A change that was not done. Nothing of it stays, and it is not remembered.

@@ -4,7 +4,8 @@
 use super::apply::apply;
 use super::command::{Attached, Change, Command, LoginOp, Report, TokenHash, shown};
 use super::model::Model;
-use super::objects::{Role, RoomKind};
+use super::objects::{Role, RoomKind, User};
+use super::portable::{Imported, ImportedMessage, PortableMessage, PortableRoom};
 use super::tables::{LinkKind, LinkRow, Registration, Row, Tables};
 use crate::ids::{FileId, RoomId, Seq, SubscriptionId};
 
@@ -249,13 +250,53 @@ impl Script {
             }
             78..82 => Change::RevokeInvite { invite: shown(&self.link_token(user, LinkKind::Invite)) },
             82..88 => Change::ResetPassword { user: other, link: self.token() },
-            88..95 => {
+            88..91 => self.import(&other, room),
+            91..95 => {
                 let new_hash = format!("hash-{}", self.dice.next_u64());
                 let link = self.link_token(user, LinkKind::Reset);
                 Change::SetPassword { link, new_hash, request: [self.dice.below(3) as u8; 16] }
             }
             _ => Change::Appoint { link: self.token() },
         }
+    }
+
+    /// Some of it may be here already; a message may name nobody who is.
+    fn import(&mut self, other: &str, room: RoomId) -> Change {
+        let user = User {
+            name: other.to_owned(),
+            display: other.to_uppercase(),
+            role: Role::Member,
+            deleted: false,
+            disabled: false,
+            bot: self.dice.percent(10),
+        };
+        let (key, name) = (self.dice.below(3).to_string(), (*self.dice.pick(&ROOMS)).to_owned());
+        let (kind, topic) = (RoomKind::Public, String::new());
+        let brought = PortableRoom { room, name, kind, topic, users: Vec::new(), creator: None };
+        let number = self.dice.below(20);
+        let message = PortableMessage {
+            room,
+            seq: Seq(1),
+            id: format!("import {number}"),
+            from: other.to_owned(),
+            text: format!("brought {number}"),
+            time: self.time_ms - self.dice.below(1_000),
+            version: 1,
+            edited: false,
+            deleted: self.dice.percent(10),
+            reply_to: self.dice.percent(30).then(|| self.seq(room)),
+            reactions: [("+1".to_owned(), vec![other.to_owned()])].into(),
+            files: Vec::new(),
+            versions: Vec::new(),
+        };
+        let (other_id, answers) = (format!("other {number}"), self.dice.percent(20).then_some(0));
+        let items = vec![
+            Imported::User(user),
+            Imported::Room { key, room: brought },
+            Imported::Member { room, user: other.to_owned() },
+            Imported::Message(Box::new(ImportedMessage { message, other_id, answers })),
+        ];
+        Change::Import { items, into_existing: self.dice.percent(30) }
     }
 
     /// There are few names, and each is given once.

@@ -188,6 +188,11 @@ pub struct SettingRow {
 /// Under this key lies the [`Registration`] that an admin has set; it wins over the nodes' settings files.
 pub const REGISTRATION: &str = "registration";
 
+/// The setting that holds the number of a room that an import made or filled.
+pub fn imported_room(key: &str) -> String {
+    format!("import {key}")
+}
+
 /// Who may make an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::chat::command::TokenHash;
 use crate::chat::objects::{Event, Message, Room, User, Version};
+use crate::chat::portable::{End, Place};
 use crate::chat::tables::{AttachmentRow, LinkRow, Registration, SessionRow, SubscriptionRow, UserRow};
 use crate::chat_db::pages::Position;
 use crate::ids::{At, FileId, LogIndex, RoomId, Seq};
@@ -256,6 +257,25 @@ pub struct AttachmentsAfter {
     pub reply: Answer<Vec<AttachmentRow>>,
 }
 
+/// The next lines of an export, of everything or of what one user may see; of messages only those sent up to
+/// an `at`. The lines of a page come to about `bytes_max` bytes.
+pub struct ExportPage {
+    pub user: Option<String>,
+    pub after: Place,
+    pub up_to: At,
+    pub bytes_max: usize,
+    /// `None` inside: there is no such user.
+    pub reply: Answer<Option<ExportedPage>>,
+}
+
+pub struct ExportedPage {
+    /// Lines of JSON (`chat::portable`).
+    pub text: Bytes,
+    pub counted: End,
+    /// Where to go on; none: that was all.
+    pub next: Option<Place>,
+}
+
 /// How long are these files, if any message holds them? Answered in their order.
 pub struct InMessages {
     pub files: Vec<FileId>,
@@ -275,6 +295,7 @@ post! {
     SentBefore => "sent_before",
     AttachmentsAfter => "attachments_after",
     InMessages => "in_messages",
+    ExportPage => "export_page",
     SessionOf => "session_of",
     Account => "account",
     Home => "home",

@@ -2,12 +2,14 @@
 //!
 //! - [`pool`]: read-only connections.
 //! - [`view`]: the pure core: what one user may see, as of one moment.
+//! - [`export`]: all that one may see, or all there is, to take it elsewhere.
 //! - [`files`]: which messages hold which files.
 //! - [`people`]: the same of sessions, invitations and what admins have set.
 //! - [`pull`]: what changed behind a cursor.
 //! - [`actor`]: the threads that answer.
 
 pub mod actor;
+mod export;
 pub mod files;
 mod people;
 pub mod pool;

@@ -121,6 +121,17 @@ impl<'c> View<'c> {
         if message.deleted {
             return Ok(Some(Vec::new()));
         }
+        let mut versions = self.kept_versions(room, seq)?;
+        // Never edited, or while not every node kept what was before.
+        if versions.last().is_none_or(|last| last.version != message.version) {
+            let time = versions.last().map_or(message.time, |last| last.time);
+            versions.push(Version { version: message.version, text: message.text, time });
+        }
+        Ok(Some(versions))
+    }
+
+    /// What is kept of the versions of a message, the oldest first.
+    pub(super) fn kept_versions(&self, room: RoomId, seq: Seq) -> Result<Vec<Version>> {
         let kept = self.all(
             concat!(
                 "SELECT ",
@@ -131,13 +142,7 @@ impl<'c> View<'c> {
             rows::version,
         )?;
         let version = |row: VersionRow| Version { version: row.version, text: row.text, time: row.time };
-        let mut versions: Vec<_> = kept.into_iter().map(version).collect();
-        // Never edited, or while not every node kept what was before.
-        if versions.last().is_none_or(|last| last.version != message.version) {
-            let time = versions.last().map_or(message.time, |last| last.time);
-            versions.push(Version { version: message.version, text: message.text, time });
-        }
-        Ok(Some(versions))
+        Ok(kept.into_iter().map(version).collect())
     }
 
     /// A page of a room by rising seq; `None` when the user is not in it.

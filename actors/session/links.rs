@@ -3,21 +3,15 @@
 //! A link's token is drawn here and told once; its hash goes into the core.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::accounts::{draw_token, hash_of};
 use super::caller::Caller;
-use super::executor::{Executor, Started, Who, not_done, outcome, within};
+use super::executor::{Executor, Started, Who, outcome, within};
 use super::reply::{Answer, ListedInvite, ListedSession, Problem, Reply};
 use crate::chat::command::{Change, Command, TokenHash, shown};
 use crate::chat::outcome::{Code, Done, Outcome};
 use crate::chat::tables::{LinkKind, LinkRow, Registration};
-use crate::messages::consensus::NotDone;
 use crate::messages::reading::{Invites, LinkOf, RegistrationSet, Sessions};
-
-/// How long an operator waits for all members to be known to read such a change: they say so soon after a start.
-const LEVEL_WAIT: Duration = Duration::from_secs(2);
-const LEVEL_PAUSE: Duration = Duration::from_millis(50);
 
 /// What became of an operator's wish for an admin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,19 +34,7 @@ impl Executor {
             id: format!("appoint-{}", hex::encode(&link[..16])),
             change: Change::Appoint { link },
         };
-        let until = Instant::now() + LEVEL_WAIT;
-        let answer = within(async {
-            loop {
-                match self.propose(command.clone())?.await {
-                    Ok(Err(NotDone::TooNew { .. })) if Instant::now() < until => {
-                        tokio::time::sleep(LEVEL_PAUSE).await;
-                    }
-                    Ok(answer) => return answer.map_err(not_done),
-                    Err(_) => return Err(Problem::timeout()),
-                }
-            }
-        });
-        match answer.await?.done {
+        match within(self.propose_when_read(command)).await?.done {
             Done::User(_) => Ok(Appointed::Admin),
             Done::Link { .. } => Ok(Appointed::ByLink(self.url("create", &token)?)),
             other => {

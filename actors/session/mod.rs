@@ -11,6 +11,7 @@
 //! - [`files`]: sending files, linking to them, and who may fetch them.
 //! - [`bots`]: the tokens of bots, and what their rights let them do.
 //! - [`caller`]: from where and by what program somebody comes.
+//! - [`import`]: what operators bring from elsewhere.
 //! - [`links`]: sessions as their user sees them, and the links that let somebody in.
 //! - [`subscriptions`]: where the messages of a room are posted.
 //! - [`actor`]: `Session`, one WebSocket.
@@ -24,6 +25,7 @@ pub mod executor;
 pub mod fields;
 pub mod files;
 mod forms;
+pub mod import;
 pub mod limits;
 pub mod links;
 pub mod listener;

@@ -281,12 +281,13 @@ impl From<Outcome> for Answer {
             Done::Room(room) => Self::Room { room, at, duplicate },
             // An account's own answer is its welcome; here it is only that it was done.
             // A link's is made where its token was drawn.
-            // A subscription's too, which has its address.
+            // A subscription's too, which has its address; an import's is the operators' door's to tell.
             Done::Plain
             | Done::Account(_)
             | Done::Marked { .. }
             | Done::Link { .. }
-            | Done::Subscribed { .. } => Self::Plain { at, duplicate },
+            | Done::Subscribed { .. }
+            | Done::Imported(_) => Self::Plain { at, duplicate },
             Done::User(user) => Self::User { user, at, duplicate },
         }
     }

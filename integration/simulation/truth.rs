@@ -359,6 +359,8 @@ fn is_remembered(change: &Change) -> bool {
             | Change::CreateInvite { .. }
             | Change::ResetPassword { .. }
             | Change::Appoint { .. }
+            // Each item of it is its own memory.
+            | Change::Import { .. }
             | Change::CreateBot { .. }
             | Change::CreateHook { .. }
             | Change::RenewBotToken { .. }

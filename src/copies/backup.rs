@@ -123,12 +123,15 @@ async fn copy(settings: &Settings, beside: &Path) -> anyhow::Result<(Copied, boo
     Ok((copy.finish(&settings.node.name, made_by)?, barrier.majority))
 }
 
-/// Gives the file its name, which nobody may have taken meanwhile, for good.
-fn publish(beside: &Path, file: &Path) -> anyhow::Result<()> {
+/// Gives a file its name, which nobody may have taken meanwhile, for good.
+///
+/// # Errors
+/// When the name is taken, or the disk refuses.
+pub fn publish(beside: &Path, file: &Path) -> anyhow::Result<()> {
     match fs::hard_link(beside, file) {
         Ok(()) => fs::remove_file(beside).with_context(|| format!("cannot remove {}", beside.display()))?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("{} is there already: choose another name for the copy", file.display())
+            bail!("{} is there already: choose another name", file.display())
         }
         // Not every file system has links.
         Err(_) => fs::rename(beside, file).with_context(|| format!("cannot write {}", file.display()))?,

@@ -11,7 +11,7 @@ mod recover;
 mod restore;
 
 pub use backup::BackupArguments;
-pub use backup::run as backup;
+pub use backup::{publish, run as backup};
 pub use check::CheckArguments;
 pub use check::run as check;
 pub use recover::RecoverArguments;

@@ -18,6 +18,7 @@ use chat_actors::session::reply::{self, Problem};
 use tokio::sync::watch;
 
 use super::downloads::FilePorts;
+use super::export::{ExportPorts, Exports};
 
 /// How often to look whether what is under way has been answered.
 const CLOSE_LOOK: Duration = Duration::from_millis(10);
@@ -54,6 +55,8 @@ pub struct Inside {
     pub directory: watch::Receiver<Arc<Directory>>,
     pub ping_every: Duration,
     pub files: FilePorts,
+    pub export: ExportPorts,
+    pub exports: Exports,
 }
 
 impl Gate {

@@ -9,11 +9,13 @@
 //! - `uploads`: files on their way in.
 //! - `downloads`: files on their way out, and `ranges`: which part of one.
 //! - `events`: the events of a WebSocket as a stream over HTTP.
+//! - `export`: what one may see, as lines of JSON.
 //! - `hooks`: messages from other programs.
 //! - `openapi`: the description of those for programs.
 //! - `origin`: which pages may talk to us.
 //! - `members`: changes of members, carried to the leader.
 //! - `admin`: admins made by operators, behind that door.
+//! - `import`: what operators bring from elsewhere, behind that door.
 //! - `operators`: cluster, health, metrics.
 //! - `page`: the page itself, built into the program.
 //! - `peer`: the other nodes' door.
@@ -25,9 +27,11 @@ mod api;
 pub mod copies;
 pub mod downloads;
 mod events;
+pub mod export;
 mod frames;
 pub mod gate;
 mod hooks;
+pub mod import;
 pub mod members;
 mod openapi;
 mod operators;

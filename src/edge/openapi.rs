@@ -87,6 +87,23 @@ fn description() -> Value {
             },
         }}),
     );
+    paths.insert(
+        "/api/v1/export".to_owned(),
+        json!({"get": {
+            "operationId": "export",
+            "summary": "Everything that the asker may see, as lines of JSON",
+            "responses": {
+                "200": {
+                    "description": "A header, then users, rooms, members, messages, read marks, and an end",
+                    "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+                },
+                "401": {
+                    "description": "unauthorized",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+                },
+            },
+        }}),
+    );
     let refused = json!({
         "description": "Refused, with the reason",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},

@@ -33,6 +33,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::admin::{self, Appoint};
 use super::copies::{self, CopyPorts};
+use super::export::{self, ExportPorts, Exports};
+use super::import::{self, Import};
 use super::members;
 use super::peer_files::{self, PeerFilePorts};
 
@@ -90,8 +92,11 @@ pub struct Inside {
     pub disk_report: Port<DiskReport>,
     pub state_page: Port<StatePage>,
     pub files: PeerFilePorts,
+    pub export: ExportPorts,
+    pub exports: Exports,
     pub cluster_answer: ClusterAnswer,
     pub appoint: Appoint,
+    pub import: Import,
 }
 
 /// The peer port's state, shared by its workers.
@@ -227,6 +232,10 @@ pub fn configure(edge: &Arc<PeerEdge>) -> impl FnOnce(&mut web::ServiceConfig) +
             .route("/api/v1/cluster", web::get().to(cluster))
             .route(copies::BARRIER_PATH, web::get().to(copies::barrier))
             .route(copies::PAGE_PATH, web::get().to(copies::page))
+            .route(import::PATH, web::post().to(import::bring))
+            .route(&format!("{}/{{file}}", import::FILES_PATH), web::get().to(import::has_file))
+            .route(&format!("{}/{{file}}", import::FILES_PATH), web::put().to(import::take_file))
+            .route(export::PATH, web::get().to(export::for_operators))
             .route(files::HOLD_PATH, web::post().to(peer_files::hold))
             .route(FILE_PATH, web::put().to(peer_files::take))
             .route(FILE_PATH, web::get().to(peer_files::give))

@@ -58,7 +58,24 @@ pub(super) async fn take(
     let file: FileId = file.parse().map_err(bad)?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let bytes = length.ok_or_else(|| bad("a request without Content-Length"))?;
-    let began = ask(&inside.files.begin_copy, |reply| BeginCopy { file, bytes, reply }).await?;
+    take_bytes(&inside.files, file, bytes, body).await
+}
+
+/// Whether the bytes of a file are here; then they stay for a while.
+pub(super) async fn is_here(ports: &PeerFilePorts, file: FileId) -> Result<bool, Turned> {
+    let hold = |reply| Hold { user: String::new(), files: vec![file], hold: true, reply };
+    let held = ask(&ports.hold, hold).await?;
+    Ok(held.first().is_some_and(|held| held.bytes.is_some()))
+}
+
+/// Takes the bytes of a file, which must be those of its hash.
+pub(super) async fn take_bytes(
+    ports: &PeerFilePorts,
+    file: FileId,
+    bytes: u64,
+    body: web::Payload,
+) -> Result<HttpResponse, Turned> {
+    let began = ask(&ports.begin_copy, |reply| BeginCopy { file, bytes, reply }).await?;
     let partial = shared(began.map_err(not_taken)?);
     take_in(&partial, 0, body, PAUSE_MAX).await.map_err(|cut| match cut {
         Cut::NotTaken(why) => not_taken(why),
@@ -68,7 +85,7 @@ pub(super) async fn take(
     let partial = Arc::into_inner(partial).and_then(|partial| partial.into_inner().ok());
     let partial = partial.ok_or_else(|| Turned::Failed("its bytes are still being written".to_owned()))?;
     let finish = |reply| Finish { partial, at: At(0), reply };
-    ask(&inside.files.finish, finish).await?.map_err(not_taken)?;
+    ask(&ports.finish, finish).await?.map_err(not_taken)?;
     Ok(HttpResponse::NoContent().finish())
 }
 

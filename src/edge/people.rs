@@ -12,7 +12,7 @@ use chat_actors::metrics::Metrics;
 use chat_actors::session::request::OPS;
 
 use super::gate::{Gate, Worker};
-use super::{api, downloads, events, hooks, openapi, operators, page, uploads, ws};
+use super::{api, downloads, events, export, hooks, openapi, operators, page, uploads, ws};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const CONNECTIONS_MAX: usize = 25_000;
@@ -53,6 +53,7 @@ pub fn serve(gate: &Arc<Gate>, listener: TcpListener, workers: usize) -> anyhow:
             .route("/api/v1/events", web::to(events::open))
             .route("/api/v1/hooks/{token}", web::to(hooks::post))
             .route("/api/v1/openapi.json", web::to(openapi::describe))
+            .route("/api/v1/export", web::to(export::for_people))
             .route("/api/v1/files", web::to(uploads::whole))
             .route("/api/v1/files/{path:.*}", web::to(downloads::serve))
             .route("/api/v1/uploads", web::to(uploads::begin))
@@ -84,6 +85,7 @@ fn label(path: &str) -> &'static str {
         "/health/ready" => "/health/ready",
         "/api/v1/cluster" => "/api/v1/cluster",
         "/api/v1/events" => "/api/v1/events",
+        "/api/v1/export" => "/api/v1/export",
         "/api/v1/openapi.json" => "/api/v1/openapi.json",
         path if path == "/api/v1/files" || path.starts_with("/api/v1/files/") => "files",
         path if path == "/api/v1/uploads" || path.starts_with("/api/v1/uploads/") => "uploads",

@@ -228,7 +228,7 @@ impl<T: Tables> Work<'_, T> {
     }
 
     /// Writes a message as of `at` and tells the room.
-    fn put_message(&mut self, at: At, mut row: MessageRow) -> Result<(), T::Error> {
+    pub(super) fn put_message(&mut self, at: At, mut row: MessageRow) -> Result<(), T::Error> {
         row.message.at = at;
         self.tables.put_message(&row)?;
         self.tell(Audience::Room, Event::Message(row.message));

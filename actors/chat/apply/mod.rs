@@ -12,10 +12,12 @@
 //! - [`messages`]: messages, reactions and read marks.
 //! - [`files`]: the files of messages.
 //! - [`subscriptions`]: where the messages of a room are posted.
+//! - [`import`]: what was elsewhere.
 
 mod accounts;
 mod bots;
 mod files;
+mod import;
 mod links;
 mod messages;
 mod people;
@@ -184,6 +186,7 @@ impl<T: Tables> Work<'_, T> {
             Change::ResetPassword { user, link } => self.reset_password(user, link),
             Change::SetPassword { link, new_hash, .. } => self.set_password(link, new_hash),
             Change::Appoint { link } => self.appoint(link),
+            Change::Import { items, into_existing } => self.import(items, *into_existing),
         }
     }
 

@@ -16,7 +16,7 @@ use chat_actors::messages::audit::{PeerCounted, Vouch};
 use chat_actors::messages::consensus::{Died, ReadBarrier, Unreachable};
 use chat_actors::messages::files::{BeginCopy, Discredit, Fetch, Finish, Held, Hold, OpenFile};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
-use chat_actors::messages::reading::{StatePage, StatePageAnswer, TablesAt};
+use chat_actors::messages::reading::{ExportPage, StatePage, StatePageAnswer, TablesAt};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::lane::LaneLimits;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts};
@@ -79,6 +79,7 @@ notes! {
     Unreachable => |news| format!("unreachable {}", news.peer),
     ReadBarrier => |_| "read barrier".to_owned(),
     TablesAt => |_| "tables at".to_owned(),
+    ExportPage => |_| "export page".to_owned(),
     Hold => |ask| {
         let words = format!("hold {} for {:?}", ask.files.len(), ask.user);
         ask.reply.send(ask.files.iter().map(|_| Held::default()).collect()).ok();
@@ -193,9 +194,16 @@ fn serve(room: usize) -> Served {
             discredit: seat.port(inside.clone().recipient()),
             fetch: seat.port(inside.clone().recipient()),
         },
+        export: ExportPorts {
+            barrier: seat.port(inside.clone().recipient()),
+            tables_at: seat.port(inside.clone().recipient()),
+            page: seat.port(inside.clone().recipient()),
+        },
+        exports: Exports::default(),
         state_page: Seat::new(&metrics, "reader", 10).port(inside.recipient()),
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
         appoint: Arc::new(|_name| Box::pin(async { Ok(Appointed::Admin) })),
+        import: Arc::new(|_asked| Box::pin(async { Ok(Vec::new()) })),
     });
     Served { at, server: handle, notes }
 }

@@ -1,0 +1,321 @@
+//! The chat as lines of JSON: what is written by `export` and read by `import`.
+//!
+//! A file is a header, then users, rooms, members, messages by room and place, read marks, and an end, by which
+//! a reader knows that nothing is missing. Whoever reads ignores fields it does not know, and passes over
+//! lines of a type it does not know. A row's `at` is no part of it: that belongs to one chat.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::objects::{File, Message, RoomKind, User, Version};
+use super::outcome::{Code, Refusal};
+use super::rules::{self, Checked};
+use super::tables::RoomRow;
+use crate::ids::{At, RoomId, Seq};
+
+/// What the header calls the format, and the version that is written.
+pub const FORMAT: &str = "replicated-chat";
+pub const VERSION: u32 = 1;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Line {
+    Header(Header),
+    User(User),
+    Room(PortableRoom),
+    Member {
+        room: RoomId,
+        user: String,
+    },
+    Message(Box<PortableMessage>),
+    Read {
+        room: RoomId,
+        user: String,
+        seq: Seq,
+    },
+    End(End),
+    /// Of a type that a later program writes.
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    pub format: String,
+    pub version: u32,
+    pub epoch: String,
+    /// Messages that were sent later are left out; everything else is as it was when it was read.
+    pub at: At,
+    /// Whose view this is; none: everything.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Everything acknowledged before is in it; else it is what one node had.
+    #[serde(default)]
+    pub majority: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortableRoom {
+    pub room: RoomId,
+    /// Empty for a direct conversation.
+    pub name: String,
+    pub kind: RoomKind,
+    #[serde(default)]
+    pub topic: String,
+    /// The people of a direct conversation, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
+    /// Not told to one user of a room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creator: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortableMessage {
+    pub room: RoomId,
+    pub seq: Seq,
+    pub id: String,
+    pub from: String,
+    pub text: String,
+    /// Unix milliseconds.
+    pub time: u64,
+    #[serde(default = "first")]
+    pub version: u64,
+    #[serde(default)]
+    pub edited: bool,
+    #[serde(default)]
+    pub deleted: bool,
+    #[serde(default)]
+    pub reply_to: Option<Seq>,
+    #[serde(default)]
+    pub reactions: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    pub files: Vec<File>,
+    /// What it said before it was edited and says now, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<Version>,
+}
+
+/// What an import brings, an item each; rooms are named by the numbers of the chat that it is brought to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Imported {
+    User(User),
+    /// `key`: by what the same room is found again by a later import, whatever it is called by then. The
+    /// room's own number says nothing.
+    Room {
+        key: String,
+        room: PortableRoom,
+    },
+    Member {
+        room: RoomId,
+        user: String,
+    },
+    Message(Box<ImportedMessage>),
+    Read {
+        room: RoomId,
+        user: String,
+        seq: Seq,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportedMessage {
+    /// Its `seq` says nothing, and its `reply_to` only without `answers`.
+    pub message: PortableMessage,
+    /// The id when the author used the message's own for something else here.
+    pub other_id: String,
+    /// It is a reply to this item of the same import.
+    #[serde(default)]
+    pub answers: Option<usize>,
+}
+
+/// What became of an item. The number is that of the room, or the place of the message; else 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Landed {
+    New(u64),
+    /// Brought before, or there of itself.
+    There(u64),
+    Skipped(String),
+}
+
+impl Imported {
+    /// Whether its form is one that the chat takes.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self, message_bytes: usize) -> Checked<()> {
+        let wrong = |what: &str| Err(Refusal::new(Code::BadRequest, what));
+        let name = |name: &str| match rules::name(name)? == name {
+            true => Ok(()),
+            false => wrong("names are written in lower case"),
+        };
+        match self {
+            Self::User(user) => {
+                name(&user.name)?;
+                rules::display(Some(&user.display), &user.name).map(drop)
+            }
+            Self::Room { key, room } => {
+                rules::id(key)?;
+                rules::topic(&room.topic)?;
+                room.creator.iter().filter(|creator| !creator.is_empty()).try_for_each(|it| name(it))?;
+                if room.kind != RoomKind::Direct {
+                    return rules::room_name(&room.name).map(drop);
+                }
+                room.users.iter().try_for_each(|user| name(user))?;
+                let in_order = room.users.windows(2).all(|pair| pair[0] < pair[1]);
+                match in_order && (2..=9).contains(&room.users.len()) {
+                    true => Ok(()),
+                    false => wrong("users of a direct conversation must be 2 to 9 names, sorted, each once"),
+                }
+            }
+            Self::Member { room, user } | Self::Read { room, user, .. } => {
+                rules::room(room.0)?;
+                name(user)
+            }
+            Self::Message(item) => {
+                let message = &item.message;
+                rules::room(message.room.0)?;
+                rules::id(&message.id)?;
+                rules::id(&item.other_id)?;
+                name(&message.from)?;
+                match (message.deleted, message.files.is_empty()) {
+                    (true, _) => {}
+                    (false, true) => rules::text(&message.text, message_bytes)?,
+                    (false, false) => rules::caption(&message.text, message_bytes)?,
+                }
+                if message.version == 0 || message.files.len() > rules::FILES_MAX {
+                    return wrong("version must be from 1 on, and files at most 20");
+                }
+                for (emoji, users) in &message.reactions {
+                    rules::emoji(emoji)?;
+                    users.iter().try_for_each(|user| name(user))?;
+                }
+                message.versions.iter().try_for_each(|one| rules::caption(&one.text, message_bytes))
+            }
+        }
+    }
+}
+
+/// How many lines there were of what matters most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    pub users: u64,
+    pub rooms: u64,
+    pub messages: u64,
+}
+
+fn first() -> u64 {
+    1
+}
+
+/// Where an export goes on: behind what is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Users(String),
+    Rooms(RoomId),
+    Members(RoomId, String),
+    Messages(RoomId, Seq),
+    Reads(String, RoomId),
+}
+
+impl Place {
+    pub fn start() -> Self {
+        Self::Users(String::new())
+    }
+}
+
+impl PortableRoom {
+    /// `creator`: whether whoever reads it may know who made the room.
+    pub fn of(row: RoomRow, creator: bool) -> Self {
+        let RoomRow { room, name, kind, topic, creator: made_by, .. } = row;
+        let (name, users) = match kind {
+            RoomKind::Direct => (String::new(), name.split('\n').map(str::to_owned).collect()),
+            RoomKind::Public | RoomKind::Private => (name, Vec::new()),
+        };
+        Self { room, name, kind, topic, users, creator: creator.then_some(made_by) }
+    }
+}
+
+impl PortableMessage {
+    pub fn of(message: Message, versions: Vec<Version>) -> Self {
+        let Message { room, seq, id, from, text, time, version, edited, deleted, .. } = message;
+        let Message { reply_to, reactions, files, .. } = message;
+        Self {
+            room,
+            seq,
+            id,
+            from,
+            text,
+            time,
+            version,
+            edited,
+            deleted,
+            reply_to,
+            reactions,
+            files,
+            versions,
+        }
+    }
+}
+
+impl End {
+    pub fn add(&mut self, more: Self) {
+        self.users += more.users;
+        self.rooms += more.rooms;
+        self.messages += more.messages;
+    }
+
+    pub fn count(&mut self, line: &Line) {
+        match line {
+            Line::User(_) => self.users += 1,
+            Line::Room(_) => self.rooms += 1,
+            Line::Message(_) => self.messages += 1,
+            Line::Header(_) | Line::Member { .. } | Line::Read { .. } | Line::End(_) | Line::Unknown => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_as_it_was_written() {
+        let message = r#"{"type":"message","room":1,"seq":2,"id":"x","from":"ann","text":"hi","time":3,"version":1,"edited":false,"deleted":false,"reply_to":null,"reactions":{"+":["bob"]},"files":[]}"#;
+        let line: Line = serde_json::from_str(message).unwrap();
+        assert_eq!(serde_json::to_string(&line).unwrap(), message);
+        let room = r#"{"type":"room","room":1,"name":"","kind":"direct","topic":"","users":["ann","bob"]}"#;
+        let line: Line = serde_json::from_str(room).unwrap();
+        assert_eq!(serde_json::to_string(&line).unwrap(), room);
+    }
+
+    #[test]
+    fn what_is_not_said_is_the_usual() {
+        let short =
+            r#"{"type":"message","room":1,"seq":2,"id":"x","from":"ann","text":"hi","time":3,"new":1}"#;
+        let Line::Message(message) = serde_json::from_str(short).unwrap() else { panic!("{short}") };
+        assert_eq!((message.version, message.deleted, message.reply_to), (1, false, None));
+        assert!(serde_json::from_str::<Line>(r#"{"type":"member","room":1}"#).is_err());
+        assert_eq!(serde_json::from_str::<Line>(r#"{"type":"later","x":1}"#).unwrap(), Line::Unknown);
+    }
+
+    #[test]
+    fn a_direct_conversation_has_people_and_no_name() {
+        let row = RoomRow {
+            at: At(1),
+            room: RoomId(1),
+            name: "ann\nbob".into(),
+            kind: RoomKind::Direct,
+            topic: String::new(),
+            creator: "ann".into(),
+        };
+        let room = PortableRoom::of(row.clone(), true);
+        assert_eq!((room.name.as_str(), room.users.len()), ("", 2));
+        assert_eq!(room.creator.as_deref(), Some("ann"));
+        assert_eq!(PortableRoom::of(row, false).creator, None);
+    }
+}

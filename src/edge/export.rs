@@ -1,0 +1,232 @@
+//! `GET /api/v1/export`: what somebody may see, as lines of JSON to take elsewhere; behind the peer port the
+//! same for operators, of everybody or of one user.
+//!
+//! The lines are read a page at a time, as whoever asks takes them. An answer that was cut off lacks its last
+//! line, of the type `end`.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::{Method, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use chat_actors::bus::{Port, Post};
+use chat_actors::chat::outcome::Code;
+use chat_actors::chat::portable::{End, FORMAT, Header, Line, Place, VERSION};
+use chat_actors::ids::At;
+use chat_actors::messages::consensus::ReadBarrier;
+use chat_actors::messages::reading::{ExportPage, ExportedPage, ReadFailed, TablesAt};
+use chat_actors::session::Executor;
+use chat_actors::session::bots::READ;
+use chat_actors::session::reply::Problem;
+use futures_util::{Stream, stream};
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::api::{allow, foreign, token, wrong_method};
+use super::downloads::bearer;
+use super::gate::{Gate, Inside, problem};
+use super::origin::{self, Origin};
+use super::peer::{PeerEdge, Turned};
+
+/// Where operators ask.
+pub const PATH: &str = "/peer/export";
+
+/// How many are given out at the same time through one door.
+const EXPORTS_MAX: usize = 4;
+const PAGE_BYTES: usize = 64 * 1024;
+/// How long a majority may take to say how far it is, and the tables to say anything.
+const BARRIER_MAX: Duration = Duration::from_secs(3);
+const PAGE_MAX: Duration = Duration::from_secs(10);
+
+/// Whom an export asks.
+#[derive(Clone)]
+pub struct ExportPorts {
+    pub barrier: Port<ReadBarrier>,
+    pub tables_at: Port<TablesAt>,
+    pub page: Port<ExportPage>,
+}
+
+/// Turns for those who want one.
+pub struct Exports(Arc<Semaphore>);
+
+impl Default for Exports {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(EXPORTS_MAX)))
+    }
+}
+
+impl Exports {
+    fn take(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let busy = |_| Problem::rate_limited("too many exports are under way on this node", 5_000);
+        Arc::clone(&self.0).try_acquire_owned().map_err(busy)
+    }
+}
+
+pub(super) async fn for_people(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
+    let inside = match gate.inside() {
+        Ok(inside) => inside,
+        Err(shut) => return shut,
+    };
+    let from = origin::of(&request, &inside.directory.borrow());
+    let mut response = match *request.method() {
+        _ if from == Origin::Foreign => problem(&foreign()),
+        Method::OPTIONS => HttpResponse::NoContent().finish(),
+        Method::GET => match of_oneself(&request, inside).await {
+            Ok(response) => response,
+            Err(refused) => problem(&refused),
+        },
+        _ => wrong_method("GET"),
+    };
+    allow(&mut response, &from);
+    response
+}
+
+async fn of_oneself(request: &HttpRequest, inside: &Inside) -> Result<HttpResponse, Problem> {
+    let user = bearer(request, inside, READ).await?.user;
+    let asker = token(request).map(|token| (Arc::clone(&inside.executor), token));
+    let epoch = inside.directory.borrow().epoch.clone();
+    let export = Export::begin(&inside.export, &inside.exports, epoch, Some(user), asker).await?;
+    Ok(answer(export))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Whose {
+    user: Option<String>,
+}
+
+pub(super) async fn for_operators(
+    edge: web::Data<PeerEdge>,
+    request: HttpRequest,
+    whose: web::Query<Whose>,
+) -> Result<HttpResponse, Turned> {
+    edge.admit(&request)?;
+    let inside = edge.inside()?;
+    let epoch = inside.directory.borrow().epoch.clone();
+    let user = whose.into_inner().user;
+    let export = Export::begin(&inside.export, &inside.exports, epoch, user, None).await;
+    export.map(answer).map_err(|why| match why.code {
+        Code::NotFound => Turned::Conflict(why.message),
+        Code::Internal => Turned::Failed(why.message),
+        _ => Turned::Unavailable(why.message),
+    })
+}
+
+fn answer(export: Export) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/x-ndjson")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"export.jsonl\""))
+        .streaming(export.lines())
+}
+
+/// One on its way.
+struct Export {
+    page: Port<ExportPage>,
+    user: Option<String>,
+    /// Asked before each page whether the session is still good.
+    asker: Option<(Arc<Executor>, String)>,
+    up_to: At,
+    counted: End,
+    /// What was read and is to be sent next.
+    read: Option<Bytes>,
+    next: Option<Place>,
+    ended: bool,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Export {
+    /// Finds out up to where it goes, and reads the first page: what is wrong must be known before the
+    /// answer begins.
+    async fn begin(
+        ports: &ExportPorts,
+        exports: &Exports,
+        epoch: String,
+        user: Option<String>,
+        asker: Option<(Arc<Executor>, String)>,
+    ) -> Result<Self, Problem> {
+        let turn = exports.take()?;
+        let (reply, passed) = oneshot::channel();
+        ports.barrier.tell(ReadBarrier { reply });
+        let majority = matches!(tokio::time::timeout(BARRIER_MAX, passed).await, Ok(Ok(Ok(()))));
+        let at = read(&ports.tables_at, |reply| TablesAt { reply }).await?.at;
+        let (format, version) = (FORMAT.to_owned(), VERSION);
+        let header = Header { format, version, epoch, at, user: user.clone(), majority };
+        let mut export = Self {
+            page: ports.page.clone(),
+            user,
+            asker,
+            up_to: at,
+            counted: End::default(),
+            read: None,
+            next: Some(Place::start()),
+            ended: false,
+            _turn: turn,
+        };
+        let first = export.more().await?.unwrap_or_default();
+        export.read = Some([written(&Line::Header(header))?, first].concat().into());
+        Ok(export)
+    }
+
+    fn lines(self) -> impl Stream<Item = io::Result<Bytes>> + 'static {
+        stream::unfold(self, |mut export| async move {
+            let lines = match export.read.take() {
+                Some(lines) => Ok(lines),
+                None => export.more().await.transpose()?,
+            };
+            if let Err(why) = &lines {
+                tracing::warn!(why = %why.message, "an export is cut off");
+            }
+            Some((lines.map_err(|why| io::Error::other(why.message)), export))
+        })
+    }
+
+    /// The next lines; none when all were told.
+    async fn more(&mut self) -> Result<Option<Bytes>, Problem> {
+        while let Some(after) = self.next.take() {
+            if let Some((executor, token)) = &self.asker {
+                executor.session_of(token).await?;
+            }
+            let (user, up_to) = (self.user.clone(), self.up_to);
+            let page = |reply| ExportPage { user, after, up_to, bytes_max: PAGE_BYTES, reply };
+            let no_such_user = || Problem::new(Code::NotFound, "no such user");
+            let ExportedPage { text, counted, next } =
+                read(&self.page, page).await?.ok_or_else(no_such_user)?;
+            self.counted.add(counted);
+            self.next = next;
+            if !text.is_empty() {
+                return Ok(Some(text));
+            }
+        }
+        match std::mem::replace(&mut self.ended, true) {
+            true => Ok(None),
+            false => Ok(Some(written(&Line::End(self.counted))?)),
+        }
+    }
+}
+
+fn written(line: &Line) -> Result<Bytes, Problem> {
+    let mut text = serde_json::to_vec(line).map_err(|error| {
+        tracing::error!(%error, "a line cannot be written");
+        Problem::internal()
+    })?;
+    text.push(b'\n');
+    Ok(text.into())
+}
+
+async fn read<M: Post, T>(
+    port: &Port<M>,
+    question: impl FnOnce(oneshot::Sender<Result<T, ReadFailed>>) -> M,
+) -> Result<T, Problem> {
+    let (reply, answer) = oneshot::channel();
+    let busy = |_| Problem::rate_limited("this node has too much to do just now", 200);
+    port.offer(question(reply)).map_err(busy)?;
+    match tokio::time::timeout(PAGE_MAX, answer).await {
+        Ok(Ok(Ok(found))) => Ok(found),
+        Ok(Ok(Err(_failed))) => Err(Problem::internal()),
+        Ok(Err(_gone)) => Err(Problem::new(Code::Unavailable, "this node is stopping: try another")),
+        Err(_late) => Err(Problem::timeout()),
+    }
+}

@@ -1,0 +1,12 @@
+//! The chat as lines of JSON, to keep or to take elsewhere.
+//!
+//! - [`export`]: writes them, through a running node.
+//! - [`import`]: brings them into a running cluster.
+
+mod export;
+mod import;
+
+pub use export::ExportArguments;
+pub use export::run as export;
+pub use import::ImportArguments;
+pub use import::run as import;
