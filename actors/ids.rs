@@ -53,6 +53,10 @@ number! {
     RoomId
 }
 number! {
+    /// A subscription's number: 1, 2, 3 …
+    SubscriptionId
+}
+number! {
     /// Counts the starts of a node's process on one disk.
     Boot
 }

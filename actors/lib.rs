@@ -7,6 +7,7 @@
 //! - [`messages`]: what actors say to each other, a file a conversation.
 //! - [`chat`]: the pure core of the chat: command + tables → outcome + events.
 //! - [`chat_db`]: what the writer and the readers of `chat.db` share: rows, entries.
+//! - [`courier`]: posts the messages of rooms to other programs.
 //! - [`disk_watch`]: how much room there is on the disk.
 //! - [`essential`]: threads whose panic ends the process.
 //! - [`files`]: the bytes of files, on this disk and on the others'.
@@ -28,6 +29,7 @@ pub mod audit;
 pub mod bus;
 pub mod chat;
 pub mod chat_db;
+pub mod courier;
 pub mod disk_watch;
 pub mod essential;
 pub mod files;

@@ -49,6 +49,9 @@ pub struct Metrics {
     pub events_delivered: IntCounter,
     pub proposal_seconds: Histogram,
     pub http_request_seconds: HistogramVec,
+    pub courier_posts: IntCounterVec,
+    pub courier_behind: IntGauge,
+    pub courier_post_seconds: Histogram,
     pub search_lag: IntGauge,
     pub search_indexed: IntCounter,
     pub search_seconds: Histogram,
@@ -117,6 +120,20 @@ impl Metrics {
                 "HTTP requests.",
                 &["path", "status"],
             ),
+            courier_posts: counters(
+                "chat_courier_posts_total",
+                "Messages posted to subscribed URLs: taken, refused (and skipped), or failed (and tried again).",
+                &["became"],
+            ),
+            courier_behind: gauge(
+                "chat_courier_behind_messages",
+                "Messages that are to be posted to subscribed URLs yet; on the node that leads.",
+            ),
+            courier_post_seconds: histogram(
+                "chat_courier_post_seconds",
+                "From a message posted to answered.",
+                SECONDS,
+            ),
             search_lag: gauge(
                 "chat_search_lag_changes",
                 "Changes of the chat (`at`) that the index for search lacks.",
@@ -125,6 +142,9 @@ impl Metrics {
             search_seconds: histogram("chat_search_seconds", "From a search asked for to answered.", SECONDS),
             registry,
         };
+        for became in ["taken", "refused", "failed"] {
+            let _none_yet = made.courier_posts.with_label_values(&[became]);
+        }
         made.register_all();
         made
     }
@@ -194,6 +214,9 @@ impl Metrics {
             Box::new(self.events_delivered.clone()),
             Box::new(self.proposal_seconds.clone()),
             Box::new(self.http_request_seconds.clone()),
+            Box::new(self.courier_posts.clone()),
+            Box::new(self.courier_behind.clone()),
+            Box::new(self.courier_post_seconds.clone()),
             Box::new(self.search_lag.clone()),
             Box::new(self.search_indexed.clone()),
             Box::new(self.search_seconds.clone()),

@@ -12,6 +12,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Mutex;
+
 use crate::cluster::Cluster;
 use crate::cluster::client::password_of;
 
@@ -27,9 +29,26 @@ note="$(dirname "$0")/notes/$1 $2 $$"
 while [ -e "$note" ]; do sleep 0.02; done
 "#;
 
+/// On three nodes, which are killed one after the other; all other stories are told on five.
+const WHOLE_DAY: &str = "day.test.mjs";
+
 #[actix::test]
 async fn the_page_in_a_real_browser() {
-    let mut cluster = Cluster::start(5).await;
+    listen(5, |story| story != WHOLE_DAY).await;
+}
+
+#[actix::test]
+async fn two_peoples_whole_day_on_three_nodes() {
+    listen(3, |story| story == WHOLE_DAY).await;
+}
+
+/// One browser at a time: two with their nodes would wait for one another.
+static BROWSER: Mutex<()> = Mutex::const_new(());
+
+/// Has some of the stories told on so many nodes.
+async fn listen(nodes: usize, wanted: fn(&str) -> bool) {
+    let _alone = BROWSER.lock().await;
+    let mut cluster = Cluster::start(nodes).await;
     let folder = cluster.folder.path().to_owned();
     let (notes, ask) = (folder.join("notes"), folder.join("ask"));
     fs::create_dir(&notes).unwrap();
@@ -40,7 +59,7 @@ async fn the_page_in_a_real_browser() {
     drop(cluster.register(0, ADMIN).await);
 
     let said = folder.join("stories.log");
-    let mut stories = tell(&cluster, &ask, &said);
+    let mut stories = tell(&cluster, wanted, &ask, &said);
     let deadline = Instant::now() + STORIES_MAX;
     let status = loop {
         if let Some(status) = stories.try_wait().unwrap() {
@@ -58,21 +77,22 @@ async fn the_page_in_a_real_browser() {
     assert!(status.is_some_and(|status| status.success()), "{text}\n{}", cluster.log_tails());
 }
 
-/// Starts the stories. They need what `integration/run` installs.
-fn tell(cluster: &Cluster, ask: &Path, said: &Path) -> Child {
+/// Starts the wanted stories. They need what `integration/run` installs.
+fn tell(cluster: &Cluster, wanted: fn(&str) -> bool, ask: &Path, said: &Path) -> Child {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/browser");
     assert!(
         here.join("node_modules/playwright-core").exists(),
         "the browser's driver is missing: run ./integration/run once, which installs it"
     );
     let log = File::create(said).unwrap();
-    let stories = fs::read_dir(here.join("stories")).unwrap().map(|entry| entry.unwrap().path());
-    let mut stories: Vec<_> = stories.filter(|path| path.to_string_lossy().ends_with(".test.mjs")).collect();
+    let files = fs::read_dir(here.join("stories")).unwrap();
+    let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut stories: Vec<_> = names.filter(|name| name.ends_with(".test.mjs") && wanted(name)).collect();
     stories.sort();
     assert!(!stories.is_empty(), "there are stories to tell");
     Command::new("node")
         .args(["--test", "--test-concurrency=1"])
-        .args(stories)
+        .args(stories.iter().map(|name| format!("stories/{name}")))
         .current_dir(&here)
         .env("CHAT_URLS", cluster.urls().join(","))
         .env("CHAT_ADMIN", format!("{ADMIN}:{}", password_of(ADMIN)))

@@ -6,19 +6,31 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders and files of each actor: none may name another's.
-const ACTORS: &[&str] =
-    &["raft", "storage", "reader", "peer_link", "hub", "session", "state_fetch", "indexer", "files"];
-/// What actors share: HTTP between nodes, and what is pure about files.
+const ACTORS: &[&str] = &[
+    "raft",
+    "storage",
+    "reader",
+    "peer_link",
+    "hub",
+    "session",
+    "state_fetch",
+    "indexer",
+    "files",
+    "courier",
+];
+/// What actors share: HTTP between nodes, which addresses are public, and what is pure about files.
 const SHARED: &[&str] = &[
     "crate::peer_link::client",
     "crate::peer_link::secret",
     "crate::peer_link::wire",
+    "crate::courier::addresses",
     "crate::files::links",
     "crate::files::names",
 ];
 /// Pure cores: no actor framework, no runtime, no clock, no dice, no sockets.
 const CORES: &[&str] = &[
     "actors/chat/",
+    "actors/courier/core.rs",
     "actors/files/links.rs",
     "actors/files/majorities.rs",
     "actors/files/names.rs",

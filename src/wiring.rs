@@ -11,6 +11,7 @@ use actix::{Actor, ArbiterHandle, AsyncContext as _, Context};
 use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
+use chat_actors::courier::{Courier, CourierConfig, CourierPorts};
 use chat_actors::disk_watch::{DiskWatch, DiskWatchConfig};
 use chat_actors::files::nodes::Asking;
 use chat_actors::hub::Hub;
@@ -68,6 +69,7 @@ const STATE_MAILBOX: usize = 64;
 const SEARCH_MAILBOX: usize = 1_024;
 /// One says as much as many.
 const GROWN_MAILBOX: usize = 1;
+const COURIER_MAILBOX: usize = 64;
 const FETCH_MAILBOX: usize = 64;
 const WATCH_MAILBOX: usize = 64;
 const HASHERS: usize = 2;
@@ -186,6 +188,12 @@ pub async fn start_node(
     let state_reader = Reader::start(store.path(), 1, damaged.clone())?;
     let state_readers = Seat::new(metrics, "state_reader", STATE_MAILBOX);
     let config = IndexerConfig { data_dir: settings.node.data_dir.clone(), chat: store.path().to_owned() };
+    let courier =
+        CourierConfig { chat: store.path().to_owned(), allow_private: settings.hooks.allow_private };
+    let courier = Courier::start_on_own_thread(courier, damaged.clone(), metrics);
+    listeners
+        .role
+        .subscribe(Seat::new(metrics, "courier", COURIER_MAILBOX).port(courier.clone().recipient()));
     let indexer = Indexer::new(config, damaged, metrics).start_on_own_thread();
     let hub = Hub::new(opened.at, directory.clone()).start();
     let hub = Hub::ports(&hub, metrics);
@@ -205,13 +213,18 @@ pub async fn start_node(
         tables_at: state_readers.port(state_reader.clone().recipient()),
         data_dir: settings.node.data_dir.clone(),
         reserve_mb: settings.disk.reserve_mb,
-        grown: Seat::new(metrics, "indexer", GROWN_MAILBOX).port(indexer.clone().recipient()),
+        grown: vec![
+            Seat::new(metrics, "indexer", GROWN_MAILBOX).port(indexer.clone().recipient()),
+            Seat::new(metrics, "courier", GROWN_MAILBOX).port(courier.clone().recipient()),
+        ],
         listeners,
         directory: tell_directory,
         roll: tell_roll,
         metrics: metrics.clone(),
     };
     let consensus = start_consensus(parts, peer_thread).await?;
+    let ports = CourierPorts { propose: consensus.propose.clone(), barrier: consensus.read_barrier.clone() };
+    Courier::begin(&courier, ports);
 
     let files = files::start(files::Parts {
         settings,
@@ -241,6 +254,7 @@ pub async fn start_node(
         sessions: readers.port(reader.clone().recipient()),
         invites: readers.port(reader.clone().recipient()),
         bots: readers.port(reader.clone().recipient()),
+        subscriptions: readers.port(reader.clone().recipient()),
         link_of: readers.port(reader.clone().recipient()),
         registration: readers.port(reader.clone().recipient()),
         passwords: Passwords::open(HASHERS, metrics),
@@ -281,7 +295,8 @@ pub async fn start_node(
         forwarded: consensus.forwarded.clone(),
         heard: hub.heard.clone(),
         disk_report: consensus.disk_report.clone(),
-        peer_counted: audit.port(auditor.recipient()),
+        peer_counted: audit.port(auditor.clone().recipient()),
+        vouch: audit.port(auditor.recipient()),
         copies: CopyPorts {
             barrier: consensus.read_barrier.clone(),
             tables_at: state_readers.port(state_reader.clone().recipient()),
@@ -349,6 +364,7 @@ fn session_settings(settings: &Settings) -> SessionSettings {
         },
         registration: settings.accounts.registration,
         first_is_admin: settings.is_loopback_only(),
+        allow_private: settings.hooks.allow_private,
         heartbeat_ms: u64::try_from(PING_EVERY.as_millis()).unwrap_or(u64::MAX),
     }
 }
@@ -393,7 +409,7 @@ pub struct Parts {
     pub tables_at: Port<TablesAt>,
     pub data_dir: PathBuf,
     pub reserve_mb: u64,
-    pub grown: Port<Grown>,
+    pub grown: Vec<Port<Grown>>,
     pub listeners: Listeners,
     pub directory: watch::Sender<Arc<Directory>>,
     pub roll: watch::Sender<Arc<Roll>>,

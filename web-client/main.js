@@ -89,6 +89,8 @@ const wake = () => {
 };
 document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && chat.rest());
 window.addEventListener("online", wake);
+// A node may still be within reach, on this machine or in this house: it is asked.
+window.addEventListener("offline", () => chat.wake());
 window.addEventListener("pageshow", wake);
 document.addEventListener("visibilitychange", wake);
 

@@ -1,14 +1,15 @@
 //! The actor that finds damage before people do.
 //!
 //! **Owns** what the replicas last said of their rows, and the thread that counts the file anew. **Is
-//! told** `Counted` and `Replaced` by `Storage`, `Damaged` by readers, `PeerCounted`, `Members`, `Peers` and `LinkState`. **Tells**
+//! told** `Counted` and `Replaced` by `Storage`, `Damaged` by readers, `PeerCounted`, `Members`, `Peers` and `LinkState`. **Is
+//! asked** to `Vouch` for the rows before any of them go to another node: damage must not spread. **Tells**
 //! the peers what the rows here came to, and the program, once, that this node cannot go on as the replica
 //! that it is. **Never** mends anything: a node that is damaged leaves its file aside and gets the chat
 //! anew from the others.
 //!
 //! Only ever a minority does that. Who differs from a majority is one. Who finds by itself that its file is
-//! damaged cannot know how the others are: it goes on until all of them are there, and they go one after
-//! the other.
+//! damaged cannot know how the others are: it goes on until all of them are there and vote, and they go one
+//! after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use crate::chat_db::damage::{is_damage, wrong_checksum};
 use crate::chat_db::{entries, walk};
 use crate::ids::RaftId;
 use crate::membership::Roll;
-use crate::messages::audit::{Counted, Damaged, PeerCounted};
+use crate::messages::audit::{Counted, Damaged, PeerCounted, Unsound, Vouch};
 use crate::messages::disk::Members;
 use crate::messages::links::{Dismissal, Dismissed, Gossip, LinkState, Word};
 use crate::messages::people::{Peers, Replaced};
@@ -51,13 +52,24 @@ pub struct Auditor {
     up: BTreeSet<RaftId>,
     dismissed: News<Dismissed>,
     counting: bool,
+    /// What is being counted was replaced meanwhile.
+    anew: bool,
+    /// The rows were what they are to be, since this process began or they were replaced.
+    sound: bool,
     /// Why the file is damaged, and since when nothing stands against leaving it.
     damaged: Option<(String, Option<Instant>)>,
     said: bool,
 }
 
 /// The file was counted anew.
-struct CountedAnew(Result<(), String>);
+struct CountedAnew(Result<Found, String>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Sound,
+    /// It could not be read, for a reason that is no damage.
+    Nothing,
+}
 
 impl Message for CountedAnew {
     type Result = ();
@@ -75,6 +87,8 @@ impl Auditor {
             up: BTreeSet::new(),
             dismissed,
             counting: false,
+            anew: false,
+            sound: false,
             damaged: None,
             said: false,
         };
@@ -115,7 +129,10 @@ impl Auditor {
     /// Leaves a file that was found damaged by itself, when every voter is there and it is this one's turn.
     fn look(&mut self) {
         let others = || voters(&self.roll).filter(|&voter| voter != self.own);
-        let complete = others().count() > 1 && others().all(|voter| self.up.contains(&voter));
+        // Who lost its file before this one has to vote again first: else few are left to decide.
+        let all_vote = self.roll.rows.iter().filter(|row| !row.removed && !row.learner);
+        let all_vote = all_vote.filter_map(|row| row.raft_id).all(|id| self.roll.conf.voters.contains(&id.0));
+        let complete = all_vote && others().count() > 1 && others().all(|voter| self.up.contains(&voter));
         let place = others().filter(|&voter| voter < self.own).count();
         let Some((word, since)) = &mut self.damaged else { return };
         if !complete {
@@ -126,6 +143,15 @@ impl Auditor {
         if waited >= PLACE_WAITS.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)) {
             let word = word.clone();
             self.leave(word);
+        }
+    }
+
+    /// Where the rows stand, for whoever would take them.
+    fn vouch(&self) -> Result<(), Unsound> {
+        match (&self.damaged, self.sound) {
+            (Some(_), _) => Err(Unsound::Damaged),
+            (None, true) => Ok(()),
+            (None, false) => Err(Unsound::NotCounted),
         }
     }
 
@@ -204,7 +230,22 @@ impl Handler<Envelope<Replaced>> for Auditor {
     /// The state of another replica came in: is it what was promised?
     fn handle(&mut self, envelope: Envelope<Replaced>, ctx: &mut Self::Context) {
         let (_replaced, _handling) = envelope.open();
+        self.sound = false;
+        self.anew = self.counting;
         self.count_anew(ctx.address());
+    }
+}
+
+impl Handler<Envelope<Vouch>> for Auditor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Vouch>, ctx: &mut Self::Context) {
+        let (Vouch { reply }, _handling) = envelope.open();
+        let word = self.vouch();
+        if word == Err(Unsound::NotCounted) {
+            self.count_anew(ctx.address());
+        }
+        let _nobody_waits = reply.send(word);
     }
 }
 
@@ -229,10 +270,18 @@ impl Handler<Envelope<Peers>> for Auditor {
 impl Handler<CountedAnew> for Auditor {
     type Result = ();
 
-    fn handle(&mut self, CountedAnew(found): CountedAnew, _: &mut Self::Context) {
+    fn handle(&mut self, CountedAnew(found): CountedAnew, ctx: &mut Self::Context) {
         self.counting = false;
+        if std::mem::take(&mut self.anew) {
+            // Of rows that are gone.
+            return self.count_anew(ctx.address());
+        }
         match found {
-            Ok(()) => debug!("the rows were counted anew: all is well"),
+            Ok(Found::Sound) => {
+                debug!("the rows were counted anew: all is well");
+                self.sound = true;
+            }
+            Ok(Found::Nothing) => {}
             Err(why) => self.found(why),
         }
     }
@@ -246,7 +295,7 @@ fn voters(roll: &Roll) -> impl Iterator<Item = RaftId> {
 ///
 /// # Errors
 /// A sentence that says in what it is damaged.
-fn check(file: &Path) -> Result<(), String> {
+fn check(file: &Path) -> Result<Found, String> {
     let read = || -> rusqlite::Result<Result<(), String>> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(file, flags)?;
@@ -259,14 +308,14 @@ fn check(file: &Path) -> Result<(), String> {
         Ok(walk::difference(&transaction)?.map_or(Ok(()), Err))
     };
     match read() {
-        Ok(found) => found,
+        Ok(found) => found.map(|()| Found::Sound),
         Err(error) if is_damage(&error) => Err(match wrong_checksum(&error) {
             Some(wrong) => wrong.to_string(),
             None => format!("it cannot be read: {error}"),
         }),
         Err(error) => {
             warn!(%error, "the rows could not be counted anew: later");
-            Ok(())
+            Ok(Found::Nothing)
         }
     }
 }
@@ -274,7 +323,46 @@ fn check(file: &Path) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::membership::NodeRow;
     use crate::storage::testing::{TestDir, batch, committed, send, setup, started};
+
+    fn auditor(file: &Path, roll: Roll) -> Auditor {
+        Auditor::new(file, RaftId(1), Arc::new(roll), News::default())
+    }
+
+    #[test]
+    fn nobody_vouches_for_what_was_not_counted_or_is_damaged() {
+        let mut auditor = auditor(Path::new("chat.db"), Roll::default());
+        assert_eq!(auditor.vouch(), Err(Unsound::NotCounted));
+        auditor.sound = true;
+        assert_eq!(auditor.vouch(), Ok(()));
+        auditor.found("a row went bad".to_owned());
+        assert_eq!(auditor.vouch(), Err(Unsound::Damaged));
+    }
+
+    #[test]
+    fn a_damaged_file_is_left_only_when_all_members_vote() {
+        let row = |id| NodeRow {
+            name: format!("node{id}"),
+            raft_id: Some(RaftId(id)),
+            disk: None,
+            peer: String::new(),
+            public: String::new(),
+            learner: false,
+            removed: false,
+        };
+        let mut roll = Roll { rows: vec![row(1), row(2), row(3), row(4)], ..Roll::default() };
+        roll.conf.voters = vec![1, 2, 3];
+        let mut auditor = auditor(Path::new("chat.db"), roll.clone());
+        auditor.up.extend([2, 3, 4].map(RaftId));
+        auditor.found("a row went bad".to_owned());
+        auditor.look();
+        assert!(!auditor.said, "node4 came back with an empty disk, and learns");
+        roll.conf.voters.push(4);
+        auditor.follow(Arc::new(roll));
+        auditor.look();
+        assert!(auditor.said);
+    }
 
     #[test]
     fn a_row_that_went_bad_is_found() {
@@ -283,14 +371,14 @@ mod tests {
         let mut commands = setup(&["ann"], 1);
         commands.extend((0..50).map(|number| send("ann", 1, &number.to_string(), "what was said")));
         store.apply(&[committed(2, batch(1, &commands))], || false).unwrap();
-        assert_eq!(check(store.path()), Ok(()));
+        assert_eq!(check(store.path()), Ok(Found::Sound));
 
         let other = Connection::open(store.path()).unwrap();
         other.execute("UPDATE messages SET text = 'what was sajd' WHERE seq = 17", []).unwrap();
         let why = check(store.path()).unwrap_err();
         assert!(why.contains("its rows come to"), "{why}");
         other.execute("UPDATE messages SET text = 'what was said' WHERE seq = 17", []).unwrap();
-        assert_eq!(check(store.path()), Ok(()));
+        assert_eq!(check(store.path()), Ok(Found::Sound));
     }
 
     #[test]
@@ -306,6 +394,6 @@ mod tests {
         std::fs::write(&file, bytes).unwrap();
         std::fs::remove_file(file.with_extension("db-wal")).unwrap();
         assert!(check(&file).is_err());
-        assert_eq!(check(&dir.path().join("gone.db")), Ok(()));
+        assert_eq!(check(&dir.path().join("gone.db")), Ok(Found::Nothing));
     }
 }

@@ -11,7 +11,7 @@ use serde_bytes::ByteBuf;
 use super::objects::{Role, RoomKind};
 use super::portable::Imported;
 use super::tables::Registration;
-use crate::ids::{FileId, Origin, RoomId, Seq};
+use crate::ids::{FileId, Origin, RoomId, Seq, SubscriptionId};
 
 /// The highest format level that this program reads and writes.
 pub const LEVEL: u8 = 2;
@@ -196,6 +196,20 @@ pub enum Change {
     DeleteBot {
         bot: String,
     },
+    /// The room's messages are to be posted to a URL.
+    CreateSubscription {
+        room: RoomId,
+        url: String,
+        /// What is posted is signed with it.
+        secret: String,
+    },
+    DeleteSubscription {
+        subscription: SubscriptionId,
+    },
+    /// By whoever posts messages, for nobody: how far each subscription is.
+    Delivered {
+        reports: Vec<Report>,
+    },
     ResetPassword {
         user: String,
         link: TokenHash,
@@ -235,6 +249,21 @@ pub struct Attached {
     pub kind: String,
     /// The sender uploaded it: some node has the record. If not, it must be one that the sender can see.
     pub uploaded: bool,
+}
+
+/// How a subscription stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    pub subscription: SubscriptionId,
+    /// The last message that was dealt with.
+    pub delivered: Seq,
+    /// Since when nothing was taken, in Unix milliseconds; 0: the last one was.
+    pub failing_since: u64,
+    /// Why not.
+    pub error: String,
+    /// It is given up.
+    pub off: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -333,6 +362,9 @@ impl Change {
             | Self::DeleteHook { .. }
             | Self::RenewBotToken { .. }
             | Self::DeleteBot { .. }
+            | Self::CreateSubscription { .. }
+            | Self::DeleteSubscription { .. }
+            | Self::Delivered { .. }
             | Self::ResetPassword { .. }
             | Self::SetPassword { .. }
             | Self::Appoint { .. }
@@ -374,6 +406,8 @@ impl Change {
             | Self::SetDisabled { .. }
             | Self::DeleteBot { .. }
             | Self::DeleteHook { .. }
+            | Self::DeleteSubscription { .. }
+            | Self::Delivered { .. }
             | Self::RevokeInvite { .. } => false,
             Self::Register { .. }
             | Self::Login { .. }
@@ -395,6 +429,7 @@ impl Change {
             | Self::CreateBot { .. }
             | Self::CreateHook { .. }
             | Self::RenewBotToken { .. }
+            | Self::CreateSubscription { .. }
             | Self::ResetPassword { .. }
             | Self::SetPassword { .. }
             | Self::Appoint { .. }

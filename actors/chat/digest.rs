@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::command::{Change, Command, LoginOp, RequestDigest};
+use super::command::{Change, Command, LoginOp, Report, RequestDigest};
 use super::objects::{Message, Role, Room, RoomKind, User};
 use super::outcome::{Done, Outcome};
 use super::tables::{Bot, LinkKind, OutcomeRow, Row};
@@ -245,6 +245,23 @@ pub fn of_request(command: &Command) -> RequestDigest {
         Change::DeleteBot { bot } => {
             canon.text("delete_bot").text(bot);
         }
+        Change::CreateSubscription { room, url, .. } => {
+            canon.text("create_subscription").number(room.0).text(url);
+        }
+        Change::DeleteSubscription { subscription } => {
+            canon.text("delete_subscription").number(subscription.0);
+        }
+        Change::Delivered { reports } => {
+            canon.text("delivered").number(reports.len() as u64);
+            for Report { subscription, delivered, failing_since, error, off } in reports {
+                canon
+                    .number(subscription.0)
+                    .number(delivered.0)
+                    .number(*failing_since)
+                    .text(error)
+                    .flag(*off);
+            }
+        }
         Change::ResetPassword { user, .. } => {
             canon.text("reset_password").text(user);
         }
@@ -339,6 +356,11 @@ impl Canon {
                 self.number(row.uses).number(row.used).flag(row.revoked)
             }
             Row::Setting(row) => self.text("setting").number(row.at.0).text(&row.key).text(&row.value),
+            Row::Subscription(row) => {
+                self.text("subscription").number(row.at.0).number(row.subscription.0).number(row.room.0);
+                self.text(&row.url).text(&row.secret).text(&row.by).text(row.state.name());
+                self.number(row.delivered.0).number(row.failing_since).text(&row.error).number(row.time)
+            }
             Row::Attachment(row) => {
                 self.text("attachment").number(row.at.0).bytes(&row.file.0).number(row.room.0);
                 self.number(row.seq.0).number(row.bytes).flag(row.gone)
@@ -383,6 +405,9 @@ impl Canon {
                 self.flag(user.disabled).flag(user.bot)
             }
             Done::Link { until } => self.text("link").number(*until),
+            Done::Subscribed { subscription, secret } => {
+                self.text("subscribed").number(subscription.0).text(secret)
+            }
             Done::Marked { id } => self.text("marked").text(id),
             Done::Imported(landed) => self.text("imported").number(landed.len() as u64),
         }
@@ -402,7 +427,7 @@ mod tests {
     use super::*;
     use crate::chat::command::{Attached, LoginOp};
     use crate::chat::tables::Registration;
-    use crate::ids::{FileId, RoomId, Seq};
+    use crate::ids::{FileId, RoomId, Seq, SubscriptionId};
 
     fn of(change: Change) -> RequestDigest {
         of_request(&Command { user: "ann".into(), id: "1".into(), change })
@@ -531,6 +556,9 @@ mod tests {
             Change::SetPassword { link: [2; 32], new_hash: "a".into(), request: [1; 16] },
             Change::SetPassword { link: [1; 32], new_hash: "a".into(), request: [2; 16] },
             Change::Appoint { link: [1; 32] },
+            Change::CreateSubscription { room, url: "a".into(), secret: "b".into() },
+            Change::CreateSubscription { room, url: "b".into(), secret: "b".into() },
+            Change::DeleteSubscription { subscription: SubscriptionId(1) },
             files("a", &[(1, "b")]),
             files("a", &[(1, "c")]),
             files("a", &[(2, "b")]),

@@ -8,9 +8,9 @@ use super::digest;
 use super::objects::{Role, RoomKind};
 use super::tables::{
     AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row,
-    SessionRow, SettingRow, Tables, UserRow, VersionRow,
+    Serving, SessionRow, SettingRow, SubscriptionRow, Tables, UserRow, VersionRow,
 };
-use crate::ids::{At, FileId, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq, SubscriptionId};
 
 /// All rows of one replica. A clone is a copy of its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,7 @@ pub struct Model {
     links: BTreeMap<TokenHash, LinkRow>,
     settings: BTreeMap<String, SettingRow>,
     attachments: BTreeMap<(FileId, RoomId, Seq), AttachmentRow>,
+    subscriptions: BTreeMap<SubscriptionId, SubscriptionRow>,
     /// What finds rows by other than their key; derived.
     room_names: BTreeMap<(bool, String), RoomId>,
     message_ids: BTreeMap<(String, String), (RoomId, Seq)>,
@@ -54,6 +55,7 @@ impl Model {
         let links = self.links.values().cloned().map(Row::Link);
         let settings = self.settings.values().cloned().map(Row::Setting);
         let attachments = self.attachments.values().cloned().map(Row::Attachment);
+        let subscriptions = self.subscriptions.values().cloned().map(Row::Subscription);
         users
             .chain(rooms)
             .chain(members)
@@ -66,6 +68,7 @@ impl Model {
             .chain(links)
             .chain(settings)
             .chain(attachments)
+            .chain(subscriptions)
             .collect()
     }
 
@@ -90,6 +93,7 @@ impl Model {
                 Row::Link(row) => self.insert_link(row),
                 Row::Setting(row) => self.insert_setting(row),
                 Row::Attachment(row) => self.insert_attachment(row),
+                Row::Subscription(row) => self.insert_subscription(row),
             }
         }
         self.at = self.at.max(at);
@@ -164,6 +168,10 @@ impl Model {
 
     fn insert_attachment(&mut self, row: &AttachmentRow) {
         self.attachments.insert((row.file, row.room, row.seq), row.clone());
+    }
+
+    fn insert_subscription(&mut self, row: &SubscriptionRow) {
+        self.subscriptions.insert(row.subscription, row.clone());
     }
 
     /// Where a file is or was.
@@ -372,6 +380,23 @@ impl Tables for Model {
 
     fn put_attachment(&mut self, row: &AttachmentRow) -> Result<(), Infallible> {
         self.insert_attachment(row);
+        Ok(())
+    }
+
+    fn subscription(&mut self, id: SubscriptionId) -> Result<Option<SubscriptionRow>, Infallible> {
+        Ok(self.subscriptions.get(&id).cloned())
+    }
+
+    fn subscriptions(&mut self) -> Result<Vec<SubscriptionRow>, Infallible> {
+        Ok(self.subscriptions.values().filter(|row| row.state != Serving::Gone).cloned().collect())
+    }
+
+    fn last_subscription(&mut self) -> Result<SubscriptionId, Infallible> {
+        Ok(self.subscriptions.keys().next_back().copied().unwrap_or_default())
+    }
+
+    fn put_subscription(&mut self, row: &SubscriptionRow) -> Result<(), Infallible> {
+        self.insert_subscription(row);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::command::TokenHash;
 use super::objects::{Event, Message, Room, User};
 use super::portable::Landed;
-use crate::ids::{At, Seq};
+use crate::ids::{At, Seq, SubscriptionId};
 
 /// A change that was done, or was done before under the same id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,11 @@ pub enum Done {
     Link {
         /// Unix milliseconds.
         until: u64,
+    },
+    /// A subscription was made; its secret, which a repeat is told as well.
+    Subscribed {
+        subscription: SubscriptionId,
+        secret: String,
     },
     /// `mark_read`, by the request of this id.
     Marked {

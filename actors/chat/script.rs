@@ -2,12 +2,12 @@
 //! themselves, and ask for what they may not. For tests and the simulation.
 
 use super::apply::apply;
-use super::command::{Attached, Change, Command, LoginOp, TokenHash, shown};
+use super::command::{Attached, Change, Command, LoginOp, Report, TokenHash, shown};
 use super::model::Model;
 use super::objects::{Role, RoomKind, User};
 use super::portable::{Imported, ImportedMessage, PortableMessage, PortableRoom};
 use super::tables::{LinkKind, LinkRow, Registration, Row, Tables};
-use crate::ids::{FileId, RoomId, Seq};
+use crate::ids::{FileId, RoomId, Seq, SubscriptionId};
 
 const NAMES: [&str; 10] = ["ann", "bob", "cleo", "dan", "eve", "fay", "gus", "hal", "ida", "joe"];
 const ROOMS: [&str; 6] = ["general", "random", "Straße", "ops", "日本", "a"];
@@ -87,6 +87,9 @@ impl Script {
         if !self.past.is_empty() && self.dice.percent(12) {
             return self.again();
         }
+        if self.dice.percent(2) {
+            return self.delivered();
+        }
         let user = (*self.dice.pick(&NAMES)).to_owned();
         self.number += 1;
         let id = format!("{:016x}-{}", self.dice.next_u64(), self.number);
@@ -97,6 +100,9 @@ impl Script {
     /// A command of the past once more, or another under its id.
     fn again(&mut self) -> Command {
         let mut command = self.dice.pick(&self.past).clone();
+        if command.user.is_empty() {
+            return command;
+        }
         if self.dice.percent(20) {
             command.change = self.change(&command.user.clone());
             return command;
@@ -219,8 +225,9 @@ impl Script {
         let room = self.room(user);
         let topic = format!("topic {}", self.dice.below(3));
         match self.dice.below(100) {
-            0..7 => self.about_bots(room),
-            7..15 => Change::SetProfile { display: self.dice.pick(&["", "Somebody", "Jemand"]).to_string() },
+            0..6 => self.about_bots(room),
+            6..10 => self.about_subscriptions(room),
+            10..15 => Change::SetProfile { display: self.dice.pick(&["", "Somebody", "Jemand"]).to_string() },
             15..25 => Change::EndSession { session: shown(&self.token_of(user)) },
             25..35 => {
                 let role = if self.dice.percent(60) { Role::Admin } else { Role::Member };
@@ -308,6 +315,40 @@ impl Script {
             92..96 => Change::DeleteHook { hook: name },
             _ => Change::DeleteBot { bot: name },
         }
+    }
+
+    fn about_subscriptions(&mut self, room: RoomId) -> Change {
+        if self.dice.percent(70) {
+            let url = format!("http://example.org/{}", self.dice.below(3));
+            return Change::CreateSubscription {
+                room,
+                url,
+                secret: format!("secret {}", self.dice.below(9)),
+            };
+        }
+        let Ok(last) = self.guide.last_subscription();
+        Change::DeleteSubscription { subscription: SubscriptionId(1 + self.dice.below(last.0 + 1)) }
+    }
+
+    /// How far those are that are posted, as nobody's command.
+    fn delivered(&mut self) -> Command {
+        self.number += 1;
+        let Ok(last) = self.guide.last_subscription();
+        let mut reports = Vec::new();
+        for number in 1..=last.0 {
+            if self.dice.percent(50) {
+                let failing = self.dice.percent(30);
+                reports.push(Report {
+                    subscription: SubscriptionId(number),
+                    delivered: Seq(self.dice.below(20)),
+                    failing_since: if failing { self.time_ms } else { 0 },
+                    error: if failing { "no answer".to_owned() } else { String::new() },
+                    off: self.dice.percent(5),
+                });
+            }
+        }
+        let id = format!("courier-{}", self.number);
+        Command { user: String::new(), id, change: Change::Delivered { reports } }
     }
 
     /// Mostly of a link of this kind, or one that creates this account; for a reset, mostly the user's own.
@@ -461,7 +502,7 @@ mod tests {
         }
         for op in "Register Login Logout ChangePassword DeleteAccount CreateRoom Join Leave Invite Remove \
                    OpenDirect Send SendFiles Edit Delete React MarkRead SetProfile EndSession SetRole SetDisabled SetRegistration \
-                   SetRoom CreateInvite RevokeInvite ResetPassword SetPassword Appoint Mute"
+                   SetRoom CreateSubscription DeleteSubscription CreateInvite RevokeInvite ResetPassword SetPassword Appoint Mute"
             .split_whitespace()
         {
             let count = |became| seen.get(&(op.to_owned(), became)).copied().unwrap_or(0);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{LoginOp, RequestDigest, Shown, TokenHash};
 use super::objects::{Message, Role, Room, RoomKind, User};
 use super::outcome::Outcome;
-use crate::ids::{At, FileId, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq, SubscriptionId};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRow {
@@ -263,6 +263,54 @@ pub struct AttachmentRow {
     pub gone: bool,
 }
 
+/// Whether a subscription is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Serving {
+    On,
+    /// Given up: nothing was taken for too long.
+    Off,
+    /// Deleted.
+    Gone,
+}
+
+impl Serving {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Gone => "gone",
+        }
+    }
+
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::On, Self::Off, Self::Gone].into_iter().find(|state| state.name() == name)
+    }
+}
+
+/// A URL to which the messages of a room are posted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionRow {
+    pub at: At,
+    pub subscription: SubscriptionId,
+    pub room: RoomId,
+    /// Like the secret empty once it is gone.
+    pub url: String,
+    /// What is posted is signed with it, so it is kept as it is.
+    pub secret: String,
+    /// Who asked for it. It is served only while they may see the room.
+    pub by: String,
+    pub state: Serving,
+    /// The last message that was dealt with.
+    pub delivered: Seq,
+    /// Since when nothing was taken, in Unix milliseconds; 0: the last one was.
+    pub failing_since: u64,
+    /// Why not.
+    pub error: String,
+    /// When the row changed, in Unix milliseconds.
+    pub time: u64,
+}
+
 /// A row of any table, for what treats all alike: state for a lagging replica, copies, comparisons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Row {
@@ -278,6 +326,7 @@ pub enum Row {
     Link(LinkRow),
     Setting(SettingRow),
     Attachment(AttachmentRow),
+    Subscription(SubscriptionRow),
 }
 
 /// What a row is found by. The canonical order of all rows is the order of their keys.
@@ -296,6 +345,7 @@ pub enum RowKey {
     Link(TokenHash),
     Setting(String),
     Attachment(FileId, RoomId, Seq),
+    Subscription(SubscriptionId),
 }
 
 impl Row {
@@ -313,6 +363,7 @@ impl Row {
             Self::Link(row) => RowKey::Link(row.token_hash),
             Self::Setting(row) => RowKey::Setting(row.key.clone()),
             Self::Attachment(row) => RowKey::Attachment(row.file, row.room, row.seq),
+            Self::Subscription(row) => RowKey::Subscription(row.subscription),
         }
     }
 
@@ -330,6 +381,7 @@ impl Row {
             Self::Link(row) => row.at,
             Self::Setting(row) => row.at,
             Self::Attachment(row) => row.at,
+            Self::Subscription(row) => row.at,
         }
     }
 }
@@ -425,6 +477,13 @@ pub trait Tables {
     /// How long a file is, if a message holds it that the user may see.
     fn file_seen_by(&mut self, user: &str, file: FileId) -> Result<Option<u64>, Self::Error>;
     fn put_attachment(&mut self, row: &AttachmentRow) -> Result<(), Self::Error>;
+
+    fn subscription(&mut self, id: SubscriptionId) -> Result<Option<SubscriptionRow>, Self::Error>;
+    /// Those that were not deleted, by number; there are never many.
+    fn subscriptions(&mut self) -> Result<Vec<SubscriptionRow>, Self::Error>;
+    /// The highest number ever given.
+    fn last_subscription(&mut self) -> Result<SubscriptionId, Self::Error>;
+    fn put_subscription(&mut self, row: &SubscriptionRow) -> Result<(), Self::Error>;
 }
 
 /// Reactions in the order they are stored and shown.

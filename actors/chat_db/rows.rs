@@ -11,9 +11,9 @@ use crate::chat::command::LoginOp;
 use crate::chat::objects::{File, Message, Role, RoomKind, User};
 use crate::chat::tables::{
     AttachmentRow, Bot, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow,
-    SessionRow, SettingRow, UserRow, VersionRow,
+    Serving, SessionRow, SettingRow, SubscriptionRow, UserRow, VersionRow,
 };
-use crate::ids::{At, FileId, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq, SubscriptionId};
 
 /// The columns of each table in the order in which the functions below read them; macros, so that
 /// they can stand inside a statement.
@@ -51,6 +51,9 @@ macro_rules! columns {
     };
     (setting) => {
         "at, key, value"
+    };
+    (subscription) => {
+        "at, subscription, room, url, secret, made_by, state, delivered, failing_since, error, time"
     };
     (attachment) => {
         "at, file, room, seq, bytes, gone"
@@ -304,6 +307,23 @@ pub fn version(row: &Row<'_>) -> Result<VersionRow> {
         text: row.get(4)?,
         time: number(row, 5)?,
         gone: row.get(6)?,
+    })
+}
+
+pub fn subscription(row: &Row<'_>) -> Result<SubscriptionRow> {
+    let state = row.get_ref(6)?.as_str()?;
+    Ok(SubscriptionRow {
+        at: at(row, 0)?,
+        subscription: SubscriptionId(number(row, 1)?),
+        room: RoomId(number(row, 2)?),
+        url: row.get(3)?,
+        secret: row.get(4)?,
+        by: row.get(5)?,
+        state: Serving::of_name(state).ok_or_else(|| strange(6, state))?,
+        delivered: Seq(number(row, 7)?),
+        failing_since: number(row, 8)?,
+        error: row.get(9)?,
+        time: number(row, 10)?,
     })
 }
 

@@ -41,6 +41,9 @@ pub fn walk(conn: &Connection, mut visit: impl FnMut(Row)) -> Result<()> {
     table("settings", columns!(setting), "key", |row| rows::setting(row).map(Row::Setting))?;
     table("attachments", columns!(attachment), "file, room, seq", |row| {
         rows::attachment(row).map(Row::Attachment)
+    })?;
+    table("subscriptions", columns!(subscription), "subscription", |row| {
+        rows::subscription(row).map(Row::Subscription)
     })
 }
 

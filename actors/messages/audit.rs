@@ -1,5 +1,7 @@
 //! `Storage`, `Reader` and peers ↔ `Auditor`: what the rows of each replica come to, and what is damaged.
 
+use tokio::sync::oneshot;
+
 use crate::chat::digest::RowsSum;
 use crate::ids::{LogIndex, RaftId};
 use crate::post;
@@ -25,7 +27,22 @@ pub struct Damaged {
     pub why: String,
 }
 
+/// Are the rows here what they are to be? Others are to get them.
+pub struct Vouch {
+    pub reply: oneshot::Sender<Result<(), Unsound>>,
+}
+
+/// Why a node does not vouch for its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsound {
+    #[error("the rows here are still being counted")]
+    NotCounted,
+    #[error("the rows here are damaged")]
+    Damaged,
+}
+
 post! {
+    Vouch => "vouch",
     Damaged => "damaged",
     Counted => "counted",
     PeerCounted => "peer_counted",

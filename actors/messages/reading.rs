@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::chat::command::TokenHash;
 use crate::chat::objects::{Event, Message, Room, User, Version};
 use crate::chat::portable::{End, Place};
-use crate::chat::tables::{AttachmentRow, LinkRow, Registration, SessionRow, UserRow};
+use crate::chat::tables::{AttachmentRow, LinkRow, Registration, SessionRow, SubscriptionRow, UserRow};
 use crate::chat_db::pages::Position;
 use crate::ids::{At, FileId, LogIndex, RoomId, Seq};
 use crate::post;
@@ -152,6 +152,21 @@ pub struct Bots {
     pub reply: Answer<Option<Vec<UserRow>>>,
 }
 
+/// Where a room's messages are posted, by number.
+pub struct Subscriptions {
+    pub user: String,
+    pub room: RoomId,
+    /// `None` inside: that is for admins to see, or for the room's creator.
+    pub reply: Answer<Option<Vec<SubscriptionSeen>>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionSeen {
+    pub row: SubscriptionRow,
+    /// Who asked for it may see the room now.
+    pub allowed: bool,
+}
+
 /// The link of that token, good or not.
 pub struct LinkOf {
     pub token_hash: TokenHash,
@@ -291,6 +306,7 @@ post! {
     Sessions => "sessions",
     Invites => "invites",
     Bots => "bots",
+    Subscriptions => "subscriptions",
     LinkOf => "link_of",
     RegistrationSet => "registration_set",
     Members => "members",

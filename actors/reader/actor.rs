@@ -17,7 +17,7 @@ use crate::messages::audit::Damaged;
 use crate::messages::reading::{
     Account, Answer, AttachmentsAfter, Bots, ExportPage, FilesSeen, History, Home, InMessages, Invites,
     LinkOf, LogEntries, Members, OneMessage, Pull, ReadFailed, RegistrationSet, Rooms, SentBefore, SentSince,
-    SessionOf, Sessions, StatePage, TablesAt, Users, Versions,
+    SessionOf, Sessions, StatePage, Subscriptions, TablesAt, Users, Versions,
 };
 
 /// One of the threads that answer; they share a mailbox.
@@ -83,6 +83,7 @@ answers! {
     Rooms: |view, ask| view.rooms(&ask.user, ask.pattern.as_deref(), ask.all);
     Sessions: |view, ask| view.sessions(&ask.user);
     Bots: |view, ask| view.bots(&ask.user, ask.room);
+    Subscriptions: |view, ask| view.subscriptions(&ask.user, ask.room);
     Invites: |view, ask| view.invites(&ask.user);
     LinkOf: |view, ask| view.link_of(&ask.token_hash);
     RegistrationSet: |view, _ask| view.registration();

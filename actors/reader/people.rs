@@ -7,6 +7,7 @@ use crate::chat::command::TokenHash;
 use crate::chat::tables::{LinkRow, REGISTRATION, Registration, SessionRow, UserRow, hook_room};
 use crate::chat_db::rows::{self, columns, int};
 use crate::ids::RoomId;
+use crate::messages::reading::SubscriptionSeen;
 
 /// The most bots that are shown.
 const BOTS_MAX: i64 = 1_000;
@@ -43,11 +44,7 @@ impl View<'_> {
 
     /// The bots that were not deleted, for an admin; or a room's hooks, also for its creator.
     pub fn bots(&self, user: &str, room: Option<RoomId>) -> Result<Option<Vec<UserRow>>> {
-        let created = |room: RoomId| {
-            let sql = "SELECT creator = ?2 FROM rooms WHERE room = ?1";
-            self.one(sql, params![int(room.0), user], |row| row.get(0)).map(|own| own.unwrap_or(false))
-        };
-        if !self.is_admin(user)? && !room.map_or(Ok(false), created)? {
+        if !self.is_admin(user)? && !room.map_or(Ok(false), |room| self.has_made(user, room))? {
             return Ok(None);
         }
         let sql = concat!(
@@ -60,6 +57,30 @@ impl View<'_> {
             bots.retain(|row| row.bot.as_ref().and_then(|bot| hook_room(&bot.rights)) == room);
         }
         Ok(Some(bots))
+    }
+
+    /// Where a room's messages are posted, for an admin or for its creator.
+    pub fn subscriptions(&self, user: &str, room: RoomId) -> Result<Option<Vec<SubscriptionSeen>>> {
+        if !self.is_admin(user)? && !self.has_made(user, room)? {
+            return Ok(None);
+        }
+        let sql = concat!(
+            "SELECT ",
+            columns!(subscription),
+            ", EXISTS (SELECT 1 FROM members JOIN users ON users.name = members.user
+                   WHERE members.room = subscriptions.room AND members.user = made_by AND member = 1
+                       AND deleted = 0 AND disabled = 0)
+               FROM subscriptions WHERE room = ?1 AND state <> 'gone' ORDER BY subscription"
+        );
+        let seen = |row: &rusqlite::Row<'_>| {
+            Ok(SubscriptionSeen { row: rows::subscription(row)?, allowed: row.get(11)? })
+        };
+        self.all(sql, [int(room.0)], seen).map(Some)
+    }
+
+    fn has_made(&self, user: &str, room: RoomId) -> Result<bool> {
+        let sql = "SELECT creator = ?2 FROM rooms WHERE room = ?1";
+        Ok(self.one(sql, params![int(room.0), user], |row| row.get(0))?.unwrap_or(false))
     }
 
     pub fn link_of(&self, token_hash: &TokenHash) -> Result<Option<LinkRow>> {

@@ -250,7 +250,8 @@ mod tests {
                 | TableRow::Version(_)
                 | TableRow::Link(_)
                 | TableRow::Setting(_)
-                | TableRow::Attachment(_) => None,
+                | TableRow::Attachment(_)
+                | TableRow::Subscription(_) => None,
             })
             .collect();
         events.sort_by_key(Event::at);

@@ -30,7 +30,7 @@ use crate::messages::passwords::PasswordPorts;
 use crate::messages::people::{Online, Surroundings, Typing};
 use crate::messages::reading::{
     Account, Bots, History, Home, Invites, LinkOf, Members, PageOf, Pull, PullPage, ReadFailed,
-    RegistrationSet, Rooms, SessionOf, SessionUser, Sessions, Users, Versions,
+    RegistrationSet, Rooms, SessionOf, SessionUser, Sessions, Subscriptions, Users, Versions,
 };
 use crate::messages::search::{Search, Searched};
 
@@ -61,6 +61,7 @@ pub struct Ports {
     pub link_of: Port<LinkOf>,
     pub registration: Port<RegistrationSet>,
     pub bots: Port<Bots>,
+    pub subscriptions: Port<Subscriptions>,
     pub versions: Port<Versions>,
     pub search: Port<Search>,
     pub passwords: PasswordPorts,
@@ -77,6 +78,8 @@ pub struct Config {
     pub registration: Registration,
     /// The cluster listens on loopback only: its first account is its admin.
     pub first_is_admin: bool,
+    /// Messages may be posted to addresses that are not public.
+    pub allow_private: bool,
     /// Told to clients.
     pub heartbeat_ms: u64,
 }
@@ -162,6 +165,7 @@ impl Executor {
                 self.start_bot(who, id, |token_hash| Change::RenewBotToken { bot, token_hash })
             }
             Op::CreateHook { room, name, display } => self.create_hook(who, id, room, name, display),
+            Op::CreateSubscription { room, url } => self.create_subscription(who, id, room, &url),
             Op::ResetPassword { user } => self.reset_password(who, id, user),
             Op::Ping => Started::Now(Ok(Answer::Pong { time: unix_ms() })),
             op => {
@@ -212,6 +216,7 @@ impl Executor {
             Op::ListInvites => self.list_invites(who.user).await,
             Op::ListBots => self.list_bots(who.user).await,
             Op::ListHooks { room } => self.list_hooks(who.user, room).await,
+            Op::ListSubscriptions { room } => self.list_subscriptions(who.user, room).await,
             Op::Server => self.server().await,
             Op::Members { room } => {
                 let users = self.members(who.user, room).await?;
@@ -247,6 +252,7 @@ impl Executor {
             | Op::CreateBot { .. }
             | Op::RenewBotToken { .. }
             | Op::CreateHook { .. }
+            | Op::CreateSubscription { .. }
             | Op::ResetPassword { .. }
             | Op::Ping => {
                 tracing::error!("a quick request was started slowly");

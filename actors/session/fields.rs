@@ -45,7 +45,9 @@ fn fields(op: &str) -> &'static [Field] {
             ("files", Files, OPTIONAL),
         ],
         "create_room" => &[("name", Text, NEEDED), ("kind", Text, NEEDED), ("topic", Text, OPTIONAL)],
-        "join" | "leave" | "members" | "typing" | "list_hooks" => &[("room", Number, NEEDED)],
+        "join" | "leave" | "members" | "typing" | "list_hooks" | "list_subscriptions" => {
+            &[("room", Number, NEEDED)]
+        }
         "invite" | "remove" => &[("room", Number, NEEDED), ("user", Text, NEEDED)],
         "open_direct" => &[("users", Texts, NEEDED)],
         "edit" => &[
@@ -90,6 +92,10 @@ fn fields(op: &str) -> &'static [Field] {
         "revoke_invite" => &[("invite", Text, NEEDED)],
         "create_bot" => &[("name", Text, NEEDED), ("display", Text, OPTIONAL), ("rights", Texts, NEEDED)],
         "create_hook" => &[("room", Number, NEEDED), ("name", Text, NEEDED), ("display", Text, OPTIONAL)],
+        "create_subscription" => {
+            &[("room", Number, NEEDED), ("url", Text, NEEDED), ("events", Texts, OPTIONAL)]
+        }
+        "delete_subscription" => &[("subscription", Number, NEEDED)],
         "delete_hook" => &[("hook", Text, NEEDED)],
         "renew_bot_token" | "delete_bot" => &[("bot", Text, NEEDED)],
         "set_registration" => &[("mode", Text, NEEDED)],

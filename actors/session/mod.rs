@@ -13,6 +13,7 @@
 //! - [`caller`]: from where and by what program somebody comes.
 //! - [`import`]: what operators bring from elsewhere.
 //! - [`links`]: sessions as their user sees them, and the links that let somebody in.
+//! - [`subscriptions`]: where the messages of a room are posted.
 //! - [`actor`]: `Session`, one WebSocket.
 //! - [`listener`]: `Listener`, who is told events over HTTP.
 
@@ -33,6 +34,7 @@ pub mod pulse;
 pub mod reply;
 pub mod request;
 mod stream;
+pub mod subscriptions;
 
 pub use actor::{Opened, Session, SessionConfig};
 pub use caller::Caller;

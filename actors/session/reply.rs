@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::chat::objects::{Message, Room, User, Version};
 use crate::chat::outcome::{Code, Done, Outcome, Refusal};
 use crate::chat::tables::Registration;
-use crate::ids::{At, Seq};
+use crate::ids::{At, RoomId, Seq, SubscriptionId};
 use crate::messages::people::Cluster;
 use crate::messages::reading::HomeRoom;
 use crate::messages::search::FoundPage;
@@ -104,6 +104,15 @@ pub enum Answer {
     Bots {
         bots: Vec<ListedBot>,
     },
+    Subscribed {
+        subscription: NewSubscription,
+        at: At,
+        #[serde(skip_serializing_if = "is_false")]
+        duplicate: bool,
+    },
+    Subscriptions {
+        subscriptions: Vec<ListedSubscription>,
+    },
     Server {
         registration: Registration,
     },
@@ -151,6 +160,32 @@ pub struct ListedBot {
     pub owner: String,
     pub rights: Vec<String>,
     pub disabled: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub struct NewSubscription {
+    pub id: SubscriptionId,
+    pub room: RoomId,
+    pub url: String,
+    /// Told here and nowhere else.
+    pub secret: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ListedSubscription {
+    /// What `delete_subscription` takes.
+    pub id: SubscriptionId,
+    pub room: RoomId,
+    pub url: String,
+    pub by: String,
+    pub state: &'static str,
+    /// The `seq` of the last message that was dealt with.
+    pub delivered: Seq,
+    /// Unix milliseconds; `None`: the last message was taken.
+    pub failing_since: Option<u64>,
+    pub error: Option<String>,
+    /// When this was written down.
+    pub time: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -246,10 +281,13 @@ impl From<Outcome> for Answer {
             Done::Room(room) => Self::Room { room, at, duplicate },
             // An account's own answer is its welcome; here it is only that it was done.
             // A link's is made where its token was drawn.
-            // An import's is the operators' door's to tell.
-            Done::Plain | Done::Account(_) | Done::Marked { .. } | Done::Link { .. } | Done::Imported(_) => {
-                Self::Plain { at, duplicate }
-            }
+            // A subscription's too, which has its address; an import's is the operators' door's to tell.
+            Done::Plain
+            | Done::Account(_)
+            | Done::Marked { .. }
+            | Done::Link { .. }
+            | Done::Subscribed { .. }
+            | Done::Imported(_) => Self::Plain { at, duplicate },
             Done::User(user) => Self::User { user, at, duplicate },
         }
     }

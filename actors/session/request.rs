@@ -125,6 +125,13 @@ pub enum Op {
         room: RoomId,
     },
     ListBots,
+    CreateSubscription {
+        room: RoomId,
+        url: String,
+    },
+    ListSubscriptions {
+        room: RoomId,
+    },
     ResetPassword {
         user: String,
     },
@@ -197,6 +204,7 @@ impl Op {
                 | Self::ListInvites
                 | Self::ListBots
                 | Self::ListHooks { .. }
+                | Self::ListSubscriptions { .. }
         )
     }
 }
@@ -247,6 +255,9 @@ pub const OPS: &[&str] = &[
     "create_hook",
     "list_hooks",
     "delete_hook",
+    "create_subscription",
+    "list_subscriptions",
+    "delete_subscription",
     "server",
     "set_room",
     "ping",
@@ -353,10 +364,29 @@ pub fn fields_of(op: &str, text: &str, message_bytes: usize) -> Result<Op, Refus
         }
         "edit" | "delete" | "react" | "mark_read" | "mute" => Op::Change(messages(op, text, message_bytes)?),
         "list_users" | "list_rooms" | "history" | "search" | "versions" => lists(op, text)?,
-        "set_profile" | "list_sessions" | "end_session" | "set_role" | "set_disabled" | "reset_password"
-        | "set_password" | "create_invite" | "list_invites" | "revoke_invite" | "set_registration"
-        | "create_bot" | "list_bots" | "renew_bot_token" | "delete_bot" | "create_hook" | "list_hooks"
-        | "delete_hook" | "server" | "set_room" => people::fields_of(op, text)?,
+        "set_profile"
+        | "list_sessions"
+        | "end_session"
+        | "set_role"
+        | "set_disabled"
+        | "reset_password"
+        | "set_password"
+        | "create_invite"
+        | "list_invites"
+        | "revoke_invite"
+        | "set_registration"
+        | "create_bot"
+        | "list_bots"
+        | "renew_bot_token"
+        | "delete_bot"
+        | "create_hook"
+        | "list_hooks"
+        | "delete_hook"
+        | "create_subscription"
+        | "list_subscriptions"
+        | "delete_subscription"
+        | "server"
+        | "set_room" => people::fields_of(op, text)?,
         _ => return Err(bad(format!("unknown op: {}", shortened(op)))),
     })
 }

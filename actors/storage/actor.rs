@@ -51,7 +51,8 @@ pub struct StoragePorts {
     pub replaced: News<Replaced>,
     pub counted: News<Counted>,
     pub members: News<Members>,
-    pub grown: Port<Grown>,
+    /// Whoever follows the tables.
+    pub grown: Vec<Port<Grown>>,
 }
 
 /// The one writer of `chat.db`.
@@ -151,7 +152,9 @@ impl Storage {
 
     fn has_grown(&self) {
         // One that waits already says as much.
-        let _full = self.ports.grown.offer(Grown);
+        for port in &self.ports.grown {
+            let _full = port.offer(Grown);
+        }
     }
 
     fn apply(&mut self, entries_max: u64) {
@@ -333,7 +336,7 @@ mod tests {
             replaced: News::default(),
             counted: News::default(),
             members: News::default(),
-            grown: port(metrics, listener.clone().recipient()),
+            grown: vec![port(metrics, listener.clone().recipient())],
         }
     }
 

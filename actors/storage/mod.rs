@@ -12,6 +12,7 @@
 //!   - [`applying`]: committed entries into rows.
 //!   - [`tables`]: the rows, as `chat::tables` wants them.
 //!   - [`people`]: those of links and of what admins set.
+//!   - [`subscriptions`]: those of where messages are posted.
 //!   - [`canon`]: all rows in their canonical order.
 //!   - [`check`]: whether the file of a stopped node is whole.
 //!   - [`copy`]: one file with everything replicated, sealed.
@@ -39,6 +40,7 @@ pub mod schema;
 pub mod set_aside;
 pub mod start;
 pub mod store;
+mod subscriptions;
 pub mod tables;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -24,6 +24,8 @@ use crate::membership::Foundation;
 
 /// What the file is called until it is whole.
 const UNFINISHED: &str = "chat.db.restoring";
+/// What is said of the subscriptions of a copy.
+const RESTORED: &str = "the chat was restored from a copy: subscribe anew";
 
 /// Why a copy did not become a node's file.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +75,7 @@ pub fn make_directory(data_dir: &Path) -> Result<(), RestoreError> {
 }
 
 /// Makes the copy the file of this node, a cluster of its own; `disk` was drawn for it. The copy's
-/// sessions and links end. Gives the `at` that it then has.
+/// sessions, links and subscriptions end. Gives the `at` that it then has.
 ///
 /// # Errors
 /// Says why not; `data_dir` then holds no chat.
@@ -125,6 +127,7 @@ fn make(
     let at = store.transaction(Synchronous::Full, |store| {
         store.sql(end_sessions)?;
         store.sql(revoke_links)?;
+        store.sql(end_subscriptions)?;
         let state = store.sql(read_state)?;
         store.begin_anew(new, (state.applied, state.cut.1), RaftId(0))
     })?;
@@ -156,6 +159,22 @@ fn revoke_links(conn: &Connection) -> rusqlite::Result<()> {
     for token in tokens {
         at += 1;
         conn.execute("UPDATE links SET revoked = 1, at = ?1 WHERE token_hash = ?2", params![int(at), token])?;
+    }
+    conn.execute("UPDATE raft_state SET applied_at = ?1", [int(at)]).map(|_| ())
+}
+
+/// A copy that is tried out must post nothing to anybody; each that ends takes the next `at`.
+fn end_subscriptions(conn: &Connection) -> rusqlite::Result<()> {
+    let mut at = conn.query_row("SELECT applied_at FROM raft_state", [], |row| number(row, 0))?;
+    let mut statement =
+        conn.prepare("SELECT subscription FROM subscriptions WHERE state = 'on' ORDER BY at")?;
+    let served: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for subscription in served {
+        at += 1;
+        conn.execute(
+            "UPDATE subscriptions SET state = 'off', error = ?1, at = ?2 WHERE subscription = ?3",
+            params![RESTORED, int(at), subscription],
+        )?;
     }
     conn.execute("UPDATE raft_state SET applied_at = ?1", [int(at)]).map(|_| ())
 }
@@ -193,6 +212,7 @@ mod tests {
     use super::*;
     use crate::chat::command::Change;
     use crate::chat_db::pages;
+    use crate::ids::RoomId;
     use crate::storage::copy::CopyInTheMaking;
     use crate::storage::testing::{TestDir, append, batch, command, committed, entry, send, setup, started};
 
@@ -205,11 +225,16 @@ mod tests {
         }
     }
 
-    /// A copy of a chat with three sessions and a link, in pages of one row, and the chat's store.
+    /// A copy of a chat with three sessions, a link and a subscription, in pages of one row, and the chat's store.
     fn copied(dir: &TestDir) -> (Store, PathBuf, Copied) {
         let (mut store, _) = started(dir);
         let first = batch(1, &setup(&["ann", "bob", "cleo"], 2));
         let invite = Change::CreateInvite { uses: 1, hours: 1, link: [9; 32] };
+        let subscription = Change::CreateSubscription {
+            room: RoomId(1),
+            url: "http://example.org".into(),
+            secret: "secret".into(),
+        };
         let second = batch(
             2,
             &[
@@ -217,6 +242,7 @@ mod tests {
                 send("bob", 1, "2", "two"),
                 send("ann", 2, "3", "x"),
                 command("ann", "4", invite),
+                command("ann", "5", subscription),
             ],
         );
         store.append(&append(vec![entry(2, 1, &first), entry(3, 1, &second)], Some((1, 1, 3)))).unwrap();
@@ -247,8 +273,8 @@ mod tests {
 
         let data = dir.path().join("node9");
         let at = restore(&path, &data, "node9", "disk", &new_cluster()).unwrap();
-        // Three sessions, a link, three old nodes and the new one.
-        assert_eq!(at.0, copied.at.0 + 8);
+        // Three sessions, a link, a subscription, three old nodes and the new one.
+        assert_eq!(at.0, copied.at.0 + 9);
         assert!(matches!(
             restore(&path, &data, "node9", "disk", &new_cluster()),
             Err(RestoreError::NotEmpty { .. })
@@ -269,6 +295,11 @@ mod tests {
             .query_row("SELECT count(*) FROM links WHERE NOT revoked", [], |row| row.get(0))
             .unwrap();
         assert_eq!(good, 0);
+        let served: i64 = store
+            .conn()
+            .query_row("SELECT count(*) FROM subscriptions WHERE state = 'on'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(served, 0);
         store.append(&append(vec![entry(4, 2, b"")], Some((2, 4, 3)))).unwrap();
     }
 

@@ -27,7 +27,7 @@ pub const DERIVED: &[&str] = &["mentions"];
 
 /// In order; each brings a file from the format of its position to the next, part by part in one
 /// transaction. What was released is never changed.
-const MIGRATIONS: &[&[&str]] = &[&[V1], &[V2], &[V3_MESSAGES, V3_PEOPLE, V3_FILES]];
+const MIGRATIONS: &[&[&str]] = &[&[V1], &[V2], &[V3_MESSAGES, V3_PEOPLE, V3_FILES, V3_SUBSCRIPTIONS]];
 
 // Clustering: messages lie in the order of `at`, so that new ones are appended and only two compact
 // indexes are touched; an edit moves a row to the end. The other tables are small or rarely written
@@ -298,6 +298,23 @@ CREATE TABLE attachments (
 CREATE INDEX attachments_by_at ON attachments (at);
 ";
 
+// To which URLs the messages of rooms are posted, and how far that has come.
+const V3_SUBSCRIPTIONS: &str = "
+CREATE TABLE subscriptions (
+    subscription  INTEGER PRIMARY KEY,
+    at            INTEGER NOT NULL UNIQUE,
+    room          INTEGER NOT NULL,
+    url           TEXT NOT NULL,
+    secret        TEXT NOT NULL,                -- what is posted is signed with it
+    made_by       TEXT NOT NULL,
+    state         TEXT NOT NULL CHECK (state IN ('on', 'off', 'gone')),
+    delivered     INTEGER NOT NULL,             -- the seq of the last message that was dealt with
+    failing_since INTEGER NOT NULL,             -- 0: the last one was taken
+    error         TEXT NOT NULL,
+    time          INTEGER NOT NULL
+) STRICT;
+";
+
 /// Brings a file of format `from` to [`FORMAT`], one transaction a step. A new file gets its
 /// [`APPLICATION_ID`] with its first tables.
 ///
@@ -396,6 +413,7 @@ mod tests {
             "rooms",
             "sessions",
             "settings",
+            "subscriptions",
             "users",
             "versions",
         ];

@@ -8,11 +8,11 @@ use crate::chat::command::{Shown, TokenHash};
 use crate::chat::digest::RowsSum;
 use crate::chat::tables::{
     AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row,
-    SessionRow, SettingRow, Tables, UserRow, VersionRow,
+    SessionRow, SettingRow, SubscriptionRow, Tables, UserRow, VersionRow,
 };
 use crate::chat_db::mentions;
 use crate::chat_db::rows::{self, columns, int, json};
-use crate::ids::{At, FileId, RoomId, Seq};
+use crate::ids::{At, FileId, RoomId, Seq, SubscriptionId};
 
 /// Rooms whose end is kept in memory; beyond that all are forgotten and read again.
 const ENDS_KEPT_MAX: usize = 10_000;
@@ -571,5 +571,21 @@ impl Tables for SqlTables {
             params![int(row.at.0), row.file.0, int(row.room.0), int(row.seq.0), int(row.bytes), row.gone],
         )?;
         Ok(())
+    }
+
+    fn subscription(&mut self, id: SubscriptionId) -> Result<Option<SubscriptionRow>> {
+        self.find_subscription(id)
+    }
+
+    fn subscriptions(&mut self) -> Result<Vec<SubscriptionRow>> {
+        self.find_subscriptions()
+    }
+
+    fn last_subscription(&mut self) -> Result<SubscriptionId> {
+        self.find_last_subscription()
+    }
+
+    fn put_subscription(&mut self, row: &SubscriptionRow) -> Result<()> {
+        self.write_subscription(row)
     }
 }

@@ -6,9 +6,9 @@ use chat_actors::chat::command::{Shown, TokenHash};
 use chat_actors::chat::model::Model;
 use chat_actors::chat::tables::{
     AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow,
-    SessionRow, SettingRow, Tables, UserRow, VersionRow,
+    SessionRow, SettingRow, SubscriptionRow, Tables, UserRow, VersionRow,
 };
-use chat_actors::ids::{At, FileId, RoomId, Seq};
+use chat_actors::ids::{At, FileId, RoomId, Seq, SubscriptionId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -16,6 +16,8 @@ pub enum Bug {
     PersistedBeforeSync,
     /// A term and a vote without entries are kept in memory only.
     VoteNotPersisted,
+    /// A sync that failed is tried again, and its success believed.
+    FailedSyncRepeated,
     /// A start believes what is written and does not sync it by committing its boot.
     StartWithoutBootCommit,
     /// Apply does not find what was done before under the same id.
@@ -108,5 +110,9 @@ impl Tables for Forgetful<'_> {
         attachment(file: FileId, room: RoomId, seq: Seq) -> Option<AttachmentRow>;
         file_seen_by(user: &str, file: FileId) -> Option<u64>;
         put_attachment(row: &AttachmentRow) -> ();
+        subscription(id: SubscriptionId) -> Option<SubscriptionRow>;
+        subscriptions() -> Vec<SubscriptionRow>;
+        last_subscription() -> SubscriptionId;
+        put_subscription(row: &SubscriptionRow) -> ();
     }
 }

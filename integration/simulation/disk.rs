@@ -86,6 +86,8 @@ pub struct Disk {
     since_old_model: VecDeque<Change>,
     /// Pages that came in; never synced.
     pub incoming: Vec<StatePage>,
+    /// A sync has failed: whatever a later one says, nothing more becomes safe.
+    broken: bool,
     pub bug: Option<Bug>,
 }
 
@@ -114,6 +116,7 @@ impl Disk {
             old_model: Model::default(),
             since_old_model: VecDeque::new(),
             incoming: Vec::new(),
+            broken: false,
             bug,
         }
     }
@@ -170,15 +173,24 @@ impl Disk {
 
     /// An fsync of the write-ahead log: all that was written is safe.
     pub fn sync(&mut self) {
+        if self.broken {
+            return;
+        }
         while let Some(txn) = self.unsynced.pop_front() {
             self.make_safe(txn);
         }
+    }
+
+    /// A sync fails. What it was to make safe is gone from the write-ahead log, and all behind it with it.
+    pub fn fail(&mut self) {
+        self.broken = true;
     }
 
     /// The power goes: any prefix of what was not synced survives.
     pub fn power_cut(&mut self, dice: &mut Dice) {
         let count = self.unsynced.len();
         let survives = match dice.below(3) {
+            _ if std::mem::take(&mut self.broken) => 0,
             0 => 0,
             1 => dice.below(count as u64 + 1) as usize,
             _ => count.saturating_sub(1),

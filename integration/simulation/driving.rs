@@ -277,6 +277,9 @@ impl World {
 
     /// A step of the disk is done.
     pub fn disk_done(&mut self, host: usize) -> Checked {
+        if std::mem::take(&mut self.hosts[host].fails) && self.disk_fails(host) {
+            return Ok(());
+        }
         let now = self.now;
         let at = &mut self.hosts[host];
         let full = at.full_until > now;
@@ -313,6 +316,20 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// What the disk was about to do fails. Says whether that ended the process.
+    fn disk_fails(&mut self, host: usize) -> bool {
+        if self.bug == Some(Bug::FailedSyncRepeated) {
+            self.hosts[host].disk.fail();
+            return false;
+        }
+        let ends = self.knobs.members_every_us > 0 && self.may_go(host);
+        if ends {
+            self.trace(|_| format!("the disk of {} fails", host + 1));
+            self.lose_disk(host);
+        }
+        ends
     }
 
     fn written(&mut self, host: usize, append: Append) {

@@ -10,6 +10,7 @@ impl Host {
         self.stalled_until = self.stalled_until.min(now);
         self.slow_until = 0;
         self.full_until = 0;
+        self.fails = false;
     }
 
     pub fn describe(&self) -> String {
@@ -75,6 +76,7 @@ impl World {
             Fault::Heal => self.heal(),
             Fault::SlowDisk => self.hosts[host].slow_until = now + self.dice.between((50_000, 1_500_000)),
             Fault::FullDisk => self.hosts[host].full_until = now + self.dice.between((50_000, 1_500_000)),
+            Fault::FailedDisk => self.hosts[host].fails = true,
             Fault::Stall => self.hosts[host].stalled_until = now + self.dice.between((20_000, 2_000_000)),
             Fault::ClockJump => {
                 const YEARS_MS: u64 = 10 * 365 * 86_400_000;

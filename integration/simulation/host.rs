@@ -23,6 +23,8 @@ pub struct Host {
     pub stalled_until: u64,
     pub slow_until: u64,
     pub full_until: u64,
+    /// The disk fails in what it does next.
+    pub fails: bool,
     /// Its disk is empty and drew this; it asks to be let in.
     pub joining: Option<String>,
     /// Its wall clock against true time.
@@ -99,6 +101,7 @@ impl Host {
             stalled_until: 0,
             slow_until: 0,
             full_until: 0,
+            fails: false,
             joining: None,
             clock_ms: 0,
             clock_stands_at_ms: None,

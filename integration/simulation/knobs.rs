@@ -25,6 +25,8 @@ pub enum Fault {
     Heal,
     SlowDisk,
     FullDisk,
+    /// A write or a sync fails: the process ends, and the file is never believed again.
+    FailedDisk,
     /// A process stands still.
     Stall,
     /// A wall clock is set, seconds or years off.
@@ -39,7 +41,7 @@ pub enum Fault {
     Move,
 }
 
-const FAULTS: [Fault; 17] = [
+const FAULTS: [Fault; 18] = [
     Fault::Kill,
     Fault::PowerCut,
     Fault::KillAll,
@@ -51,6 +53,7 @@ const FAULTS: [Fault; 17] = [
     Fault::Heal,
     Fault::SlowDisk,
     Fault::FullDisk,
+    Fault::FailedDisk,
     Fault::Stall,
     Fault::ClockJump,
     Fault::ClockStop,
@@ -176,6 +179,11 @@ impl Knobs {
                 self.nodes = 5;
                 self.faults = vec![Fault::Isolate, Fault::Heal, Fault::SlowDisk];
                 self.ask_every_us = 5_000;
+            }
+            Bug::FailedSyncRepeated => {
+                self.faults = vec![Fault::FailedDisk, Fault::PowerCut, Fault::PowerCutAll];
+                self.fault_every_us = 200_000;
+                self.down_us = (1_000, 50_000);
             }
             _ => {}
         }

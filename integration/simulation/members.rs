@@ -99,8 +99,7 @@ impl World {
         if self.dice.per_mille(400) {
             if self.hosts[host].joining.is_none() && self.may_go(host) {
                 self.trace(|_| format!("{} loses its disk", host + 1));
-                self.wiped += 1;
-                self.empty(host);
+                self.lose_disk(host);
             }
             return;
         }
@@ -184,6 +183,12 @@ impl World {
         at.id = id;
         at.disk = Disk::admitted(id, among, self.bug);
         self.restart_soon(host);
+    }
+
+    /// What was on the disk is gone, or never believed again.
+    pub fn lose_disk(&mut self, host: usize) {
+        self.wiped += 1;
+        self.empty(host);
     }
 
     /// The machine begins with an empty disk.

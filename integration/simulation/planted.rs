@@ -27,6 +27,7 @@ macro_rules! planted {
 planted! {
     persisted_before_sync: PersistedBeforeSync in 2000 by "no disk goes back" | "leader completeness" | "logs equal" | "one leader a term";
     vote_not_persisted: VoteNotPersisted in 2000 by "no disk goes back" | "one leader a term" | "logs equal" | "leader completeness";
+    failed_sync_repeated: FailedSyncRepeated in 500 by "no disk goes back" | "one leader a term" | "logs equal" | "leader completeness";
     start_without_boot_commit: StartWithoutBootCommit in 6000 by "no disk goes back" | "leader completeness" | "progress of all" | "one leader a term";
     outcomes_forgotten: OutcomesForgotten in 100 by "nothing twice" | "first outcome again";
     resume_off_by_one: ResumeOffByOne in 100 by "no hole in a stream";

@@ -364,6 +364,8 @@ fn is_remembered(change: &Change) -> bool {
             | Change::CreateBot { .. }
             | Change::CreateHook { .. }
             | Change::RenewBotToken { .. }
+            // Nobody's, and may be done twice.
+            | Change::Delivered { .. }
     )
 }
 

@@ -56,3 +56,28 @@ async fn a_row_that_went_bad_is_found_by_counting() {
     gets_the_chat_anew(&mut cluster, 0, "its rows come to").await;
     ann.send(room, "the others went on").await;
 }
+
+#[actix::test]
+async fn a_row_that_went_bad_does_not_spread() {
+    let mut cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(1, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    ann.send(room, "as it was").await;
+    cluster.wait_until_equal().await;
+
+    cluster.nodes[0].kill();
+    harm(&cluster, 0, "UPDATE messages SET text = 'as it never was' WHERE seq = 1");
+    cluster.nodes[0].start();
+    cluster.wait_until_ready().await;
+    let handed_over = cluster.command(1, &["transfer-leader", "node1"]).await;
+    assert_eq!(handed_over.code, Some(0), "{}", handed_over.stderr);
+
+    // The one that leads is whom an empty node asks first.
+    cluster.nodes[2].kill();
+    cluster.nodes[2].wipe();
+    cluster.nodes[2].start();
+    gets_the_chat_anew(&mut cluster, 0, "its rows come to").await;
+    let log = cluster.nodes[2].log();
+    assert!(log.contains("behind every log"), "{log}");
+    assert!(!log.contains("chat.db is damaged"), "{log}");
+}

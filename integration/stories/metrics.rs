@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::Cluster;
 
-const FAMILIES: [(&str, &str); 22] = [
+const FAMILIES: [(&str, &str); 25] = [
     ("chat_actor_mailbox_messages", "gauge"),
     ("chat_actor_messages_total", "counter"),
     ("chat_actor_handle_seconds", "histogram"),
@@ -21,6 +21,9 @@ const FAMILIES: [(&str, &str); 22] = [
     ("chat_events_delivered_total", "counter"),
     ("chat_proposal_seconds", "histogram"),
     ("chat_http_request_seconds", "histogram"),
+    ("chat_courier_posts_total", "counter"),
+    ("chat_courier_behind_messages", "gauge"),
+    ("chat_courier_post_seconds", "histogram"),
     ("chat_search_lag_changes", "gauge"),
     ("chat_search_indexed_messages_total", "counter"),
     ("chat_search_seconds", "histogram"),

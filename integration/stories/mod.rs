@@ -46,5 +46,6 @@ mod search;
 mod starting;
 mod status;
 mod stopping;
+mod subscriptions;
 mod terminal;
 mod upgrades;

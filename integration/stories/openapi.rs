@@ -150,6 +150,13 @@ async fn every_op_is_as_it_is_described() {
         (ann, "create_hook", json!({"room": room, "name": "builds", "display": "Builds"})),
         (ann, "list_hooks", json!({"room": room})),
         (ann, "delete_hook", json!({"hook": "builds"})),
+        (
+            ann,
+            "create_subscription",
+            json!({"room": room, "url": "https://example.org/", "events": ["message"]}),
+        ),
+        (ann, "list_subscriptions", json!({"room": room})),
+        (ann, "delete_subscription", json!({"subscription": 1})),
         (ann, "list_users", json!({})),
         (ann, "delete_bot", json!({"bot": "robot"})),
         (ann, "ping", json!({})),

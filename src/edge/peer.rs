@@ -18,7 +18,7 @@ use chat_actors::files::wire as files;
 use chat_actors::founding::{Answer, Listed, Request};
 use chat_actors::ids::{At, RaftId};
 use chat_actors::membership::{Directory, Foundation, Roll};
-use chat_actors::messages::audit::PeerCounted;
+use chat_actors::messages::audit::{PeerCounted, Vouch};
 use chat_actors::messages::consensus::{Forwarded, Step};
 use chat_actors::messages::links::{Heard, Word};
 use chat_actors::messages::members::{ChangeMembers, Stranger};
@@ -87,6 +87,7 @@ pub struct Inside {
     pub forwarded: Port<Forwarded>,
     pub heard: Port<Heard>,
     pub peer_counted: Port<PeerCounted>,
+    pub vouch: Port<Vouch>,
     pub copies: CopyPorts,
     pub disk_report: Port<DiskReport>,
     pub state_page: Port<StatePage>,
@@ -304,7 +305,14 @@ async fn state(
     which: web::Query<WhichPage>,
 ) -> Result<HttpResponse, Turned> {
     let (inside, _) = edge.admit_peer(&request)?;
-    page_of(inside, &which).await
+    // What is damaged here must not become what others hold.
+    let (reply, word) = oneshot::channel();
+    queue(&inside.vouch, Vouch { reply })?;
+    match word.await {
+        Ok(Ok(())) => page_of(inside, &which).await,
+        Ok(Err(unsound)) => Err(Turned::Unavailable(unsound.to_string())),
+        Err(_dropped) => Err(Turned::Stopping),
+    }
 }
 
 /// The page of state that is asked for, as it stands.

@@ -12,8 +12,8 @@ use super::keys;
 use super::layers::{Layer, Layers};
 use super::raw::{DEVELOPMENT_SECRET, RawCluster, RawHttp, RawPeer, RawSettings};
 use super::typed::{
-    AccountSettings, ClusterSettings, DiskSettings, HttpSettings, LimitSettings, LogFormat, LogLevel,
-    LogSettings, Member, NodeSettings, PeerSettings, RaftSettings, Secret, Settings,
+    AccountSettings, ClusterSettings, DiskSettings, HookSettings, HttpSettings, LimitSettings, LogFormat,
+    LogLevel, LogSettings, Member, NodeSettings, PeerSettings, RaftSettings, Secret, Settings,
 };
 
 /// Makes settings of what the layers say, or tells what is wrong with it.
@@ -80,6 +80,7 @@ pub fn check(layers: &Layers, raw: RawSettings) -> Result<Settings, SettingsErro
             logins_per_minute: raw.limits.logins_per_minute,
         },
         disk: DiskSettings { reserve_mb: raw.disk.reserve_mb },
+        hooks: HookSettings { allow_private: raw.hooks.allow_private },
         log: LogSettings { format: log_format(&raw.log.format), level: log_level(&raw.log.level) },
     })
 }

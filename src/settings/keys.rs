@@ -30,6 +30,8 @@ pub enum Rule {
     Secret,
     /// A whole number, both ends included.
     Number(i64, i64),
+    /// True or false.
+    Switch,
     /// One of a few words.
     Word(&'static [&'static str]),
     /// The cluster's nodes.
@@ -74,6 +76,7 @@ pub static KEYS: &[Key] = &[
     Key { path: "limits.messages_per_second", rule: Rule::Number(0, 1_000_000) },
     Key { path: "limits.logins_per_minute", rule: Rule::Number(0, 1_000_000) },
     Key { path: "disk.reserve_mb", rule: Rule::Number(0, 1_000_000_000) },
+    Key { path: "hooks.allow_private", rule: Rule::Switch },
     Key { path: "log.format", rule: Rule::Word(&["text", "json"]) },
     Key { path: "log.level", rule: Rule::Word(LOG_LEVELS) },
 ];
@@ -112,6 +115,7 @@ impl Rule {
             }
             Self::Secret => "1 to 256 printable ASCII characters with no space at either end".into(),
             Self::Number(low, high) => format!("a whole number from {low} to {high}"),
+            Self::Switch => "true or false".into(),
             Self::Word(words) => {
                 let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
                 format!("one of {}", quoted.join(", "))
@@ -130,6 +134,7 @@ impl Rule {
             (Self::Members, ValueKind::Array(members)) => check_members(path, members),
             (Self::PeerUrls, ValueKind::Array(urls)) => check_urls(path, urls),
             (Self::Number(low, high), ValueKind::I64(number)) if (low..=high).contains(number) => Ok(()),
+            (Self::Switch, ValueKind::Boolean(_)) => Ok(()),
             (rule, ValueKind::String(text)) if rule.accepts(text) => Ok(()),
             _ => Err(self.complaint(path, value)),
         }
@@ -144,7 +149,7 @@ impl Rule {
             Self::PeerUrl => HttpUrl::parse(text).is_some_and(|url| !url.is_wildcard() && !url.is_secure()),
             Self::Secret => is_secret(text),
             Self::Word(words) => words.contains(&text),
-            Self::Number(..) | Self::Members | Self::PeerUrls => false,
+            Self::Number(..) | Self::Switch | Self::Members | Self::PeerUrls => false,
         }
     }
 

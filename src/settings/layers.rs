@@ -161,6 +161,7 @@ impl Layer {
                 }
                 Rule::PeerUrls => list(text).unwrap_or_else(|| Value::from(text)),
                 Rule::Number(..) => text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from),
+                Rule::Switch => text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from),
                 _ => Value::from(text),
             };
             key.rule.check(key.path, &value).map_err(|it| SettingsError::of_key(&place, it.key, it.says))?;

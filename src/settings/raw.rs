@@ -13,6 +13,7 @@ pub struct RawSettings {
     pub accounts: RawAccounts,
     pub limits: RawLimits,
     pub disk: RawDisk,
+    pub hooks: RawHooks,
     pub log: RawLog,
 }
 
@@ -85,6 +86,12 @@ pub struct RawLimits {
 #[serde(default, deny_unknown_fields)]
 pub struct RawDisk {
     pub reserve_mb: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawHooks {
+    pub allow_private: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -22,6 +22,7 @@ pub struct Settings {
     pub accounts: AccountSettings,
     pub limits: LimitSettings,
     pub disk: DiskSettings,
+    pub hooks: HookSettings,
     pub log: LogSettings,
 }
 
@@ -96,6 +97,13 @@ pub struct LimitSettings {
 pub struct DiskSettings {
     /// With less room than this on the file system of `data_dir` the disk is nearly full; 0 is never.
     pub reserve_mb: u64,
+}
+
+/// What is posted to other programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookSettings {
+    /// Also to addresses that are not public.
+    pub allow_private: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

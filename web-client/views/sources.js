@@ -56,12 +56,18 @@ export function sources(people) {
 }
 
 /**
- * A name typed with both its colons becomes its emoji.
+ * A name that stands before the caret with both its colons, typed or pasted, becomes its emoji.
  * @param {HTMLTextAreaElement} box
  */
 export function replaceNamed(box) {
-  const caret = box.selectionStart;
-  const match = /(?:^|\s):([a-z0-9_+-]{2,40}):$/.exec(box.value.slice(Math.max(0, caret - 44), caret));
-  const found = match && emoji?.emojiNamed(match[1]);
-  if (match && found) insertText(box, found, caret - match[1].length - 2, caret);
+  const { value, selectionStart: caret } = box;
+  const match = /(?:^|\s):([a-z0-9_+-]{2,40}):$/.exec(value.slice(Math.max(0, caret - 44), caret));
+  if (!match) return;
+  const wait = loadEmoji();
+  if (wait) {
+    void wait.then((came) => came && document.activeElement === box && box.value === value && box.selectionStart === caret && replaceNamed(box));
+    return;
+  }
+  const found = emoji?.emojiNamed(match[1]);
+  if (found) insertText(box, found, caret - match[1].length - 2, caret);
 }

@@ -11,6 +11,7 @@
 //! - [`rooms`]: rooms and who is in them.
 //! - [`messages`]: messages, reactions and read marks.
 //! - [`files`]: the files of messages.
+//! - [`subscriptions`]: where the messages of a room are posted.
 //! - [`import`]: what was elsewhere.
 
 mod accounts;
@@ -21,6 +22,7 @@ mod links;
 mod messages;
 mod people;
 mod rooms;
+mod subscriptions;
 
 use super::command::{Change, Command, LEVEL, LEVEL_REMEMBERS_ALL, LoginOp, RequestDigest, TokenHash};
 use super::digest;
@@ -178,6 +180,9 @@ impl<T: Tables> Work<'_, T> {
             Change::DeleteHook { hook } => self.delete_hook(hook),
             Change::RenewBotToken { bot, token_hash } => self.renew_bot_token(bot, token_hash),
             Change::DeleteBot { bot } => self.delete_bot(bot),
+            Change::CreateSubscription { room, url, secret } => self.create_subscription(*room, url, secret),
+            Change::DeleteSubscription { subscription } => self.delete_subscription(*subscription),
+            Change::Delivered { reports } => self.delivered(reports),
             Change::ResetPassword { user, link } => self.reset_password(user, link),
             Change::SetPassword { link, new_hash, .. } => self.set_password(link, new_hash),
             Change::Appoint { link } => self.appoint(link),

@@ -190,7 +190,7 @@ impl<T: Tables> Work<'_, T> {
         }
     }
 
-    fn is_member(&mut self, room: RoomId, user: &str) -> Result<bool, T::Error> {
+    pub(super) fn is_member(&mut self, room: RoomId, user: &str) -> Result<bool, T::Error> {
         Ok(self.tables.member(room, user)?.is_some_and(|row| row.member))
     }
 

@@ -234,7 +234,8 @@ pub fn checked(model: &mut Model, time_ms: u64, command: &Command) -> Effect {
             | Row::Version(_)
             | Row::Link(_)
             | Row::Setting(_)
-            | Row::Attachment(_) => {}
+            | Row::Attachment(_)
+            | Row::Subscription(_) => {}
         }
     }
     assert!(notices.next().is_none(), "no notice without its row");

@@ -9,6 +9,7 @@ use crate::chat::objects::Role;
 use crate::chat::outcome::Refusal;
 use crate::chat::rules;
 use crate::chat::tables::Registration;
+use crate::ids::SubscriptionId;
 
 pub(super) fn fields_of(op: &str, text: &str) -> Result<Op, Refusal> {
     Ok(match op {
@@ -74,6 +75,20 @@ pub(super) fn fields_of(op: &str, text: &str) -> Result<Op, Refusal> {
         "list_hooks" => Op::ListHooks { room: rules::room(read::<RoomOnly>(op, text)?.room)? },
         "delete_hook" => {
             Op::Change(Change::DeleteHook { hook: named_user(&read::<HookOnly>(op, text)?.hook)? })
+        }
+        "create_subscription" => {
+            let CreateSubscription { room, url, events } = read(op, text)?;
+            if events.is_some_and(|events| events != ["message"]) {
+                return Err(bad("events must be [\"message\"]: nothing else is posted"));
+            }
+            Op::CreateSubscription { room: rules::room(room)?, url }
+        }
+        "list_subscriptions" => {
+            Op::ListSubscriptions { room: rules::room(read::<RoomOnly>(op, text)?.room)? }
+        }
+        "delete_subscription" => {
+            let SubscriptionOnly { subscription } = read(op, text)?;
+            Op::Change(Change::DeleteSubscription { subscription })
         }
         "set_registration" => {
             let SetRegistration { mode } = read(op, text)?;
@@ -157,6 +172,18 @@ struct CreateHook {
     room: u64,
     name: String,
     display: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CreateSubscription {
+    room: u64,
+    url: String,
+    events: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct SubscriptionOnly {
+    subscription: SubscriptionId,
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { attach, downloaded } from "./attaching.mjs";
 import { fresh, kill, nameOf, openBrowser, Person, start, until, urls } from "./people.mjs";
 
 /** A picture of two by two points. */
@@ -14,27 +15,6 @@ before(async () => {
   browser = await openBrowser();
 });
 after(() => browser?.close());
-
-/**
- * @param {Person} person
- * @param {{ name: string, mimeType: string, buffer: Buffer }[]} files
- */
-async function attach(person, files) {
-  const [chooser] = await Promise.all([person.page.waitForEvent("filechooser"), person.page.getByRole("button", { name: "Attach files" }).click()]);
-  await chooser.setFiles(files);
-}
-
-/**
- * @param {Person} person
- * @param {string} name
- */
-async function downloaded(person, name) {
-  const [download] = await Promise.all([person.page.waitForEvent("download"), person.page.getByRole("button", { name: `Download ${name}` }).click()]);
-  assert.equal(download.suggestedFilename(), name);
-  const chunks = [];
-  for await (const chunk of await download.createReadStream()) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
 
 test("files are sent with a message and read by the others", async () => {
   const ann = await Person.arrive(browser, urls[0], fresh("ann"));

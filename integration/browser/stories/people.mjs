@@ -128,11 +128,15 @@ export class Person {
     return reply;
   }
 
-  /** @param {string} room */
-  async createRoom(room) {
+  /**
+   * @param {string} room
+   * @param {"Public" | "Private"} [kind]
+   */
+  async createRoom(room, kind = "Public") {
     await this.page.getByRole("button", { name: "New room" }).click();
     const dialog = this.page.getByRole("dialog");
     await dialog.getByRole("textbox", { name: "Room name" }).fill(room);
+    await dialog.getByRole("radio", { name: kind }).check();
     await dialog.getByRole("button", { name: "Create" }).click();
     await this.isIn(room);
   }

@@ -136,6 +136,26 @@ const OBJECTS: &[(&str, &[Field], &[Field])] = &[
         &[],
     ),
     (
+        "NewSubscription",
+        &[("id", Whole, ALWAYS), ("room", Whole, ALWAYS), ("url", Text, ALWAYS), ("secret", Text, ALWAYS)],
+        &[],
+    ),
+    (
+        "Subscription",
+        &[
+            ("id", Whole, ALWAYS),
+            ("room", Whole, ALWAYS),
+            ("url", Text, ALWAYS),
+            ("by", Text, ALWAYS),
+            ("state", Word(&["on", "paused", "off"]), ALWAYS),
+            ("delivered", Whole, ALWAYS),
+            ("failing_since", MaybeWhole, ALWAYS),
+            ("error", MaybeText, ALWAYS),
+            ("time", Whole, ALWAYS),
+        ],
+        &[],
+    ),
+    (
         "Cluster",
         &[("leader", MaybeText, ALWAYS), ("quorum", Switch, ALWAYS), ("nodes", Many("Node"), ALWAYS)],
         &[],
@@ -191,10 +211,19 @@ fn fields(op: &str) -> Option<(&'static [Field], &'static [Field])> {
     Some(match op {
         "register" | "login" => (TOKEN, WELCOME),
         "hello" => (&[], WELCOME),
-        "logout" | "change_password" | "delete_account" | "delete" | "react" | "mark_read" | "mute"
-        | "end_session" | "revoke_invite" | "set_registration" | "delete_bot" | "delete_hook" => {
-            (&[], CHANGED)
-        }
+        "logout"
+        | "change_password"
+        | "delete_account"
+        | "delete"
+        | "react"
+        | "mark_read"
+        | "mute"
+        | "end_session"
+        | "revoke_invite"
+        | "set_registration"
+        | "delete_bot"
+        | "delete_hook"
+        | "delete_subscription" => (&[], CHANGED),
         "create_room" | "join" | "leave" | "invite" | "remove" | "open_direct" | "set_room" => {
             (IN_ROOM, CHANGED)
         }
@@ -203,6 +232,8 @@ fn fields(op: &str) -> Option<(&'static [Field], &'static [Field])> {
             (&[("token", Text, ALWAYS), ("user", Is("User"), ALWAYS)], CHANGED)
         }
         "create_hook" => (&[("hook", Text, ALWAYS), ("url", Text, ALWAYS)], CHANGED),
+        "create_subscription" => (&[("subscription", Is("NewSubscription"), ALWAYS)], CHANGED),
+        "list_subscriptions" => (&[("subscriptions", Many("Subscription"), ALWAYS)], &[]),
         "list_hooks" => (&[("hooks", Many("Hook"), ALWAYS)], &[]),
         "send" => (&[("seq", Whole, ALWAYS), ("time", Whole, ALWAYS)], CHANGED),
         "edit" => (&[("version", Whole, ALWAYS)], CHANGED),

@@ -12,7 +12,7 @@ use chat_actors::chat::command::Item;
 use chat_actors::founding::Answer;
 use chat_actors::ids::{At, Boot, Origin, Term};
 use chat_actors::membership::{Foundation, NodeRow};
-use chat_actors::messages::audit::PeerCounted;
+use chat_actors::messages::audit::{PeerCounted, Vouch};
 use chat_actors::messages::consensus::{Died, ReadBarrier, Unreachable};
 use chat_actors::messages::files::{BeginCopy, Discredit, Fetch, Finish, Held, Hold, OpenFile};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
@@ -64,6 +64,10 @@ notes! {
     Step => |step| format!("step {:?}", step.messages.iter().map(|message| message.index).collect::<Vec<_>>()),
     Forwarded => |forwarded| format!("forwarded by {} to the leader of {}: {}", forwarded.from, forwarded.term, forwarded.items.len()),
     PeerCounted => |counted| format!("rows of {} as of {}", counted.from, counted.index),
+    Vouch => |ask| {
+        ask.reply.send(Ok(())).ok();
+        "vouch".to_owned()
+    },
     DiskReport => |report| format!("{} MB free at {}", report.room.free_mb, report.of),
     Heard => |heard| format!("heard from {}: {:?}", heard.from, heard.word),
     StatePage => |ask| {
@@ -176,6 +180,7 @@ fn serve(room: usize) -> Served {
         forwarded: seat.port(inside.clone().recipient()),
         heard: Seat::new(&metrics, "hub", 10).port(inside.clone().recipient()),
         peer_counted: Seat::new(&metrics, "auditor", 10).port(inside.clone().recipient()),
+        vouch: Seat::new(&metrics, "auditor", 10).port(inside.clone().recipient()),
         copies: CopyPorts {
             barrier: seat.port(inside.clone().recipient()),
             tables_at: seat.port(inside.clone().recipient()),

@@ -71,6 +71,7 @@ fn the_least_that_must_be_said() {
     assert_eq!(settings.raft.election_ticks, 10);
     assert_eq!(settings.limits.file_bytes, 26_214_400);
     assert_eq!(settings.disk.reserve_mb, 64);
+    assert!(!settings.hooks.allow_private);
     assert_eq!(settings.accounts.registration, Registration::Open);
     assert_eq!((settings.log.format, settings.log.level), (LogFormat::Text, LogLevel::Info));
     assert!(settings.is_loopback_only());
@@ -83,13 +84,18 @@ fn later_layers_win() {
     folder.write("default.toml", "[raft]\ntick_ms = 7\nelection_ticks = 30\nheartbeat_ticks = 3\n");
     let file = folder
         .write("own.toml", &format!("\u{feff}{GOOD}\n[raft]\nelection_ticks = 40\nheartbeat_ticks = 4\n"));
-    let variables =
-        [("CHAT__RAFT__HEARTBEAT_TICKS", "5"), ("CHAT__PEER__SECRET", "12345"), ("CHATTER", "is not ours")];
+    let variables = [
+        ("CHAT__RAFT__HEARTBEAT_TICKS", "5"),
+        ("CHAT__PEER__SECRET", "12345"),
+        ("CHAT__HOOKS__ALLOW_PRIVATE", "true"),
+        ("CHATTER", "is not ours"),
+    ];
     let settings = load(&file, &variables).unwrap();
     assert_eq!(settings.raft.tick_ms, 7);
     assert_eq!(settings.raft.election_ticks, 40);
     assert_eq!(settings.raft.heartbeat_ticks, 5);
     assert_eq!(settings.peer.secret.reveal(), "12345");
+    assert!(settings.hooks.allow_private);
 }
 
 #[test]
@@ -125,7 +131,7 @@ fn mistakes_in_one_file() {
         ),
         (
             in_section("rafts", "tick_ms = 5"),
-            "own.toml: rafts: is an unknown key, must be one of node, http, peer, cluster, raft, accounts, limits, disk, log",
+            "own.toml: rafts: is an unknown key, must be one of node, http, peer, cluster, raft, accounts, limits, disk, hooks, log",
         ),
         (in_section("raft", "Tick_ms = 5"), "own.toml: raft.Tick_ms: is an unknown key"),
         (format!("\"raft.tick_ms\" = 5\n{GOOD}"), "own.toml: raft.tick_ms: is an unknown key"),
@@ -167,6 +173,10 @@ fn mistakes_in_one_file() {
         (
             in_section("limits", "messages_per_second = -1"),
             "own.toml: limits.messages_per_second: is -1, must be a whole number from 0",
+        ),
+        (
+            in_section("hooks", "allow_private = 1"),
+            "own.toml: hooks.allow_private: is 1, must be true or false",
         ),
         (
             in_section("disk", "reserve_mb = -1"),
@@ -329,6 +339,11 @@ fn mistakes_in_the_environment_bear_the_variable() {
             "CHAT__RAFT__TICK_MS: raft.tick_ms: is \"fast\", must be a whole number",
         ),
         ("CHAT__RAFT__TICK_MS", "", "CHAT__RAFT__TICK_MS: raft.tick_ms: is \"\""),
+        (
+            "CHAT__HOOKS__ALLOW_PRIVATE",
+            "yes",
+            "CHAT__HOOKS__ALLOW_PRIVATE: hooks.allow_private: is \"yes\", must be true or false",
+        ),
         ("CHAT__RAFT__TICKS", "5", "CHAT__RAFT__TICKS: is an unknown variable"),
         ("CHAT__raft__tick_ms", "5", "CHAT__raft__tick_ms: is an unknown variable"),
         ("CHAT__", "5", "CHAT__: is an unknown variable"),

@@ -1,0 +1,192 @@
+//! A program to which messages are posted, on a port of its own: it writes down what comes, and answers as it is told.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use serde_json::Value;
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+    BufReader,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use super::ports;
+
+/// Tells the posts apart from everything else that a client could be.
+const FIRST_LINE: &str = "POST /hook HTTP/1.1";
+
+/// One post.
+#[derive(Clone, Debug)]
+pub struct Posted {
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Posted {
+    pub fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map_or_else(|| panic!("no {name}: {:?}", self.headers), |(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    pub fn seq(&self) -> u64 {
+        super::number(&self.json(), "seq")
+    }
+}
+
+#[derive(Default)]
+struct Heard {
+    posts: Vec<Posted>,
+    /// What is answered instead of 200, and for how many posts.
+    other_answers: Option<(String, usize)>,
+}
+
+pub struct Receiver {
+    port: u16,
+    tls: Option<TlsAcceptor>,
+    heard: Arc<Mutex<Heard>>,
+    listening: Option<JoinHandle<()>>,
+}
+
+impl Receiver {
+    pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// One that speaks TLS, and the file with its certificate, which nobody trusts yet.
+    pub async fn start_with_tls(folder: &Path) -> (Self, PathBuf) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let file = folder.join("receiver.pem");
+        std::fs::write(&file, made.cert.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        (Self::start_with(Some(TlsAcceptor::from(Arc::new(config)))).await, file)
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>) -> Self {
+        let mut receiver = Self { port: ports::free(), tls, heard: Arc::default(), listening: None };
+        receiver.listen().await;
+        receiver
+    }
+
+    /// After [`Receiver::close`], at the same port.
+    pub async fn listen(&mut self) {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
+        let (tls, heard) = (self.tls.clone(), Arc::clone(&self.heard));
+        self.listening = Some(actix::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                actix::spawn(serve(stream, tls.clone(), Arc::clone(&heard)));
+            }
+        }));
+    }
+
+    /// Its port refuses connections from here on; one that is open is closed with its next post, unheard.
+    pub async fn close(&mut self) {
+        if let Some(listening) = self.listening.take() {
+            listening.abort();
+            let _aborted = listening.await;
+        }
+        self.answer_next("", usize::MAX);
+    }
+
+    /// Answers the next posts with this status line; with an empty one, not at all.
+    pub fn answer_next(&self, status: &str, posts: usize) {
+        self.heard.lock().unwrap().other_answers = Some((status.to_owned(), posts));
+    }
+
+    pub fn url(&self) -> String {
+        match self.tls {
+            None => format!("http://127.0.0.1:{}/hook", self.port),
+            Some(_) => format!("https://localhost:{}/hook", self.port),
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it took so far.
+    pub fn posts(&self) -> Vec<Posted> {
+        self.heard.lock().unwrap().posts.clone()
+    }
+
+    pub fn seqs(&self) -> Vec<u64> {
+        self.posts().iter().map(Posted::seq).collect()
+    }
+}
+
+async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, heard: Arc<Mutex<Heard>>) {
+    match tls {
+        None => exchange(stream, &heard).await,
+        Some(tls) => {
+            // A client that does not trust the certificate ends it here.
+            if let Ok(stream) = tls.accept(stream).await {
+                exchange(stream, &heard).await;
+            }
+        }
+    }
+}
+
+/// Posts, one after the other, until the connection ends.
+async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, heard: &Mutex<Heard>) {
+    let mut stream = BufReader::new(stream);
+    while let Some(posted) = read(&mut stream).await {
+        let answer = {
+            let mut heard = heard.lock().unwrap();
+            match &mut heard.other_answers {
+                Some((status, left)) if *left > 0 => {
+                    *left -= 1;
+                    status.clone()
+                }
+                _ => {
+                    heard.posts.push(posted);
+                    "200 OK".to_owned()
+                }
+            }
+        };
+        let answer = match answer.as_str() {
+            "" => return,
+            status => format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok"),
+        };
+        if stream.write_all(answer.as_bytes()).await.is_err() || stream.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Option<Posted> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        let bytes = stream.read_line(&mut line).await.ok()?;
+        match line.trim_end() {
+            _ if bytes == 0 => return None,
+            "" => break,
+            line => lines.push(line.to_owned()),
+        }
+    }
+    assert_eq!(lines.first().map(String::as_str), Some(FIRST_LINE));
+    let headers: Vec<(String, String)> = lines[1..]
+        .iter()
+        .map(|line| line.split_once(": ").unwrap())
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let mut posted = Posted { headers, body: String::new() };
+    let mut body = vec![0; posted.header("content-length").parse().unwrap()];
+    stream.read_exact(&mut body).await.ok()?;
+    posted.body = String::from_utf8(body).unwrap();
+    Some(posted)
+}
