@@ -486,7 +486,7 @@ mod tests {
     #[test]
     fn every_op_is_done_refused_and_repeated() {
         let mut seen: BTreeMap<(String, &str), u32> = BTreeMap::new();
-        for seed in 0..40 {
+        for seed in 0..80 {
             let mut model = Model::default();
             for step in Script::new(seed).take(2500) {
                 let Ok(effect) = apply(&mut model, step.time_ms, &step.command);
