@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chat_actors::chat::command::{Change, Command};
 use chat_actors::chat::model::Model;
 use chat_actors::chat::outcome::{Done, Outcome};
+use chat_actors::chat::portable::Imported;
 use chat_actors::chat::tables::{MessageRow, Tables as _};
 use chat_actors::ids::RoomId;
 use chat_actors::messages::consensus::NotDone;
@@ -22,6 +23,8 @@ const SHOWN: usize = 8;
 pub struct Record {
     /// By user and id: mostly one, rarely others under the same id.
     writes: BTreeMap<(String, String), Vec<Write>>,
+    /// Messages that imports brought, by author and either id: since when at the earliest, and their text.
+    brought: BTreeMap<(String, String), (u64, String)>,
     reads: Vec<Call>,
 }
 
@@ -39,6 +42,15 @@ struct Write {
 impl Record {
     /// A node took this.
     pub fn asked(&mut self, command: &Command, now: u64) {
+        if let Change::Import { items, .. } = &command.change {
+            for item in items {
+                let Imported::Message(one) = item else { continue };
+                for id in [&one.message.id, &one.other_id] {
+                    let key = (one.message.from.clone(), id.clone());
+                    self.brought.entry(key).or_insert((now, one.message.text.clone()));
+                }
+            }
+        }
         if !matches!(command.change, Change::Send { .. } | Change::SendFiles { .. } | Change::Edit { .. }) {
             return;
         }
@@ -95,6 +107,14 @@ impl Record {
             history.rooms.insert(room, end.messages(RoomId(room)).map(shown).collect());
             let deleted = end.messages(RoomId(room)).filter(|row| row.message.deleted);
             left_out.extend(deleted.map(|row| (room, row.message.seq.0)));
+            // An import chooses the room when it takes effect, and tells nobody for each message.
+            for row in end.messages(RoomId(room)) {
+                let key = (row.message.from.clone(), row.message.id.clone());
+                let Some((called, text)) = self.brought.get(&key) else { continue };
+                let id = format!("{}/{}", key.0, key.1);
+                let op = Op::Send { id, text: text.clone(), end: End::Unknown };
+                history.calls.push(Call { connection: 0, room, called: *called, answered: None, op });
+            }
         }
         history.left_out = left_out;
         for (key, writes) in std::mem::take(&mut self.writes) {
