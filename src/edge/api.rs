@@ -42,6 +42,28 @@ pub async fn op(request: HttpRequest, body: web::Payload, gate: web::Data<Gate>)
     response
 }
 
+/// What requests of people begin and end with: the chat has to be there, a page of another origin is turned away, and a
+/// browser that asks first hears which `methods` there are. `work` answers those, and `None` for any other.
+pub async fn with_inside(
+    request: &HttpRequest,
+    gate: &Gate,
+    methods: &'static str,
+    work: impl AsyncFnOnce(&Inside) -> Option<HttpResponse>,
+) -> HttpResponse {
+    let inside = match gate.inside() {
+        Ok(inside) => inside,
+        Err(shut) => return shut,
+    };
+    let from = origin::of(request, &inside.directory.borrow());
+    let mut response = match *request.method() {
+        _ if from == Origin::Foreign => problem(&foreign()),
+        Method::OPTIONS => HttpResponse::NoContent().finish(),
+        _ => work(inside).await.unwrap_or_else(|| wrong_method(methods)),
+    };
+    allow(&mut response, &from);
+    response
+}
+
 /// The answer to a page from somewhere else.
 pub fn foreign() -> Problem {
     Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes")

@@ -8,8 +8,8 @@ use std::io;
 use std::time::Duration;
 
 use actix_http::body::SizedStream;
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 use chat_actors::bus::{Port, Post};
@@ -27,9 +27,8 @@ use chat_actors::session::reply::Problem;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::oneshot;
 
-use super::api::{self, allow, wrong_method};
+use super::api::{self, with_inside};
 use super::gate::{Gate, Inside, problem};
-use super::origin::{self, Origin};
 use super::ranges::{Wanted, wanted};
 
 /// How long the bytes may take to come from another node.
@@ -52,21 +51,13 @@ pub struct FilePorts {
 }
 
 pub async fn serve(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
-    let inside = match gate.inside() {
-        Ok(inside) => inside,
-        Err(shut) => return shut,
-    };
-    let from = origin::of(&request, &inside.directory.borrow());
-    if from == Origin::Foreign {
-        return problem(&api::foreign());
-    }
-    let mut response = match *request.method() {
-        Method::OPTIONS => HttpResponse::new(StatusCode::NO_CONTENT),
-        Method::GET | Method::HEAD => answer(&request, inside).await.unwrap_or_else(|why| problem(&why)),
-        _ => wrong_method("GET, HEAD"),
-    };
-    allow(&mut response, &from);
-    response
+    with_inside(&request, &gate, "GET, HEAD", async |inside| match *request.method() {
+        Method::GET | Method::HEAD => {
+            Some(answer(&request, inside).await.unwrap_or_else(|why| problem(&why)))
+        }
+        _ => None,
+    })
+    .await
 }
 
 async fn answer(request: &HttpRequest, inside: &Inside) -> Result<HttpResponse, Problem> {

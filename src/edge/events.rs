@@ -19,9 +19,8 @@ use chat_actors::session::{Heard, Listener, Opened, SessionConfig};
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::api::{allow, token, wrong_method};
+use super::api::{token, with_inside};
 use super::gate::{Gate, Inside, Worker, problem};
-use super::origin::{self, Origin};
 use super::ws::{caller, socket};
 
 /// How long a client should wait before it comes back.
@@ -32,24 +31,13 @@ pub async fn open(
     gate: web::Data<Gate>,
     worker: web::ThinData<Rc<Worker>>,
 ) -> HttpResponse {
-    let inside = match gate.inside() {
-        Ok(inside) => inside,
-        Err(shut) => return shut,
-    };
-    let from = origin::of(&request, &inside.directory.borrow());
-    let mut response = match *request.method() {
-        _ if from == Origin::Foreign => {
-            problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"))
+    with_inside(&request, &gate, "GET", async |inside| match *request.method() {
+        Method::GET => {
+            Some(listen(&request, &gate, inside, &worker).await.unwrap_or_else(|why| problem(&why)))
         }
-        Method::OPTIONS => HttpResponse::NoContent().finish(),
-        Method::GET => match listen(&request, &gate, inside, &worker).await {
-            Ok(response) => response,
-            Err(refused) => problem(&refused),
-        },
-        _ => wrong_method("GET"),
-    };
-    allow(&mut response, &from);
-    response
+        _ => None,
+    })
+    .await
 }
 
 async fn listen(

@@ -24,10 +24,9 @@ use futures_util::{Stream, stream};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::api::{allow, foreign, token, wrong_method};
+use super::api::{token, with_inside};
 use super::downloads::bearer;
 use super::gate::{Gate, Inside, problem};
-use super::origin::{self, Origin};
 use super::peer::{PeerEdge, Turned};
 
 /// Where operators ask.
@@ -65,22 +64,11 @@ impl Exports {
 }
 
 pub(super) async fn for_people(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
-    let inside = match gate.inside() {
-        Ok(inside) => inside,
-        Err(shut) => return shut,
-    };
-    let from = origin::of(&request, &inside.directory.borrow());
-    let mut response = match *request.method() {
-        _ if from == Origin::Foreign => problem(&foreign()),
-        Method::OPTIONS => HttpResponse::NoContent().finish(),
-        Method::GET => match of_oneself(&request, inside).await {
-            Ok(response) => response,
-            Err(refused) => problem(&refused),
-        },
-        _ => wrong_method("GET"),
-    };
-    allow(&mut response, &from);
-    response
+    with_inside(&request, &gate, "GET", async |inside| match *request.method() {
+        Method::GET => Some(of_oneself(&request, inside).await.unwrap_or_else(|why| problem(&why))),
+        _ => None,
+    })
+    .await
 }
 
 async fn of_oneself(request: &HttpRequest, inside: &Inside) -> Result<HttpResponse, Problem> {

@@ -9,9 +9,8 @@ use chat_actors::chat::outcome::Code;
 use chat_actors::session::reply::{Problem, Reply};
 use serde_json::{Map, Value};
 
-use super::api::{allow, id, read, replied, wrong_method};
-use super::gate::{Gate, Inside, problem};
-use super::origin::{self, Origin};
+use super::api::{id, read, replied, with_inside};
+use super::gate::{Gate, Inside};
 
 pub async fn post(
     request: HttpRequest,
@@ -19,21 +18,11 @@ pub async fn post(
     token: web::Path<String>,
     gate: web::Data<Gate>,
 ) -> HttpResponse {
-    let inside = match gate.inside() {
-        Ok(inside) => inside,
-        Err(shut) => return shut,
-    };
-    let from = origin::of(&request, &inside.directory.borrow());
-    let mut response = match *request.method() {
-        _ if from == Origin::Foreign => {
-            problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"))
-        }
-        Method::OPTIONS => HttpResponse::NoContent().finish(),
-        Method::POST => replied(&gate, &send(&request, body, &gate, inside, &token).await),
-        _ => wrong_method("POST"),
-    };
-    allow(&mut response, &from);
-    response
+    with_inside(&request, &gate, "POST", async |inside| match *request.method() {
+        Method::POST => Some(replied(&gate, &send(&request, body, &gate, inside, &token).await)),
+        _ => None,
+    })
+    .await
 }
 
 async fn send(request: &HttpRequest, body: web::Payload, gate: &Gate, inside: &Inside, token: &str) -> Reply {

@@ -15,7 +15,7 @@ use chat_actors::session::reply::Problem;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::api::{allow, wrong_method};
+use super::api::{allow, foreign, wrong_method};
 use super::gate::{Gate, Inside, json, problem};
 use super::origin::{self, Origin};
 
@@ -133,17 +133,13 @@ pub async fn cluster(request: HttpRequest, gate: web::Data<Gate>) -> HttpRespons
     };
     let from = origin::of(&request, &inside.directory.borrow());
     let mut response = match *request.method() {
-        _ if from == Origin::Foreign => foreign(),
+        _ if from == Origin::Foreign => problem(&foreign()),
         Method::OPTIONS => HttpResponse::NoContent().finish(),
         Method::GET | Method::HEAD => cluster_answer(inside).await,
         _ => wrong_method("GET"),
     };
     allow(&mut response, &from);
     response
-}
-
-fn foreign() -> HttpResponse {
-    problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"))
 }
 
 pub async fn live() -> HttpResponse {

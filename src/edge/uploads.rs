@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName};
-use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::chat::outcome::Code;
 use chat_actors::files::partial::NotTaken;
@@ -24,10 +24,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::api::{self, allow, wrong_method};
+use super::api::with_inside;
 use super::downloads::{FilePorts, ask, bearer};
 use super::gate::{self, Gate, Inside, problem};
-use super::origin::{self, Origin};
 
 /// How long a body may stand still.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -85,27 +84,19 @@ async fn answer(
     methods: &'static str,
     work: impl AsyncFnOnce(&HttpRequest, &mut web::Payload, &Gate, &Inside) -> Option<Result<Value, Problem>>,
 ) -> HttpResponse {
-    let inside = match gate.inside() {
-        Ok(inside) => inside,
-        Err(shut) => return shut,
-    };
-    let from = origin::of(&request, &inside.directory.borrow());
-    let mut response = match *request.method() {
-        _ if from == Origin::Foreign => problem(&api::foreign()),
-        Method::OPTIONS => HttpResponse::new(StatusCode::NO_CONTENT),
-        _ => match work(&request, &mut body, &gate, inside).await {
-            None => wrong_method(methods),
-            Some(Ok(mut answer)) => {
+    let response = with_inside(&request, &gate, methods, async |inside| {
+        Some(match work(&request, &mut body, &gate, inside).await? {
+            Ok(mut answer) => {
                 answer["ok"] = true.into();
                 gate::json(200, answer.to_string())
             }
-            Some(Err(why)) => problem(&why),
-        },
-    };
+            Err(why) => problem(&why),
+        })
+    })
+    .await;
     if !response.status().is_success() {
         actix_web::rt::spawn(drop_rest(body));
     }
-    allow(&mut response, &from);
     response
 }
 

@@ -15,6 +15,7 @@ use chat_actors::chat::outcome::Code;
 use chat_actors::session::reply::Problem;
 use chat_actors::session::{Caller, Opened, Session, SessionConfig};
 
+use super::api::foreign;
 use super::frames;
 use super::gate::{Gate, Worker, problem};
 use super::origin::{self, Origin};
@@ -53,7 +54,7 @@ pub async fn open(
         Err(shut) => return shut,
     };
     if origin::of(&request, &inside.directory.borrow()) == Origin::Foreign {
-        return problem(&Problem::new(Code::Forbidden, "this page's origin is not one of the chat's nodes"));
+        return problem(&foreign());
     }
     let config = SessionConfig {
         executor: Arc::clone(&inside.executor),
