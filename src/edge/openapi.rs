@@ -155,7 +155,9 @@ fn description() -> Value {
 /// Files travel as they are, not as JSON.
 fn files() -> impl Iterator<Item = (String, Value)> {
     let parameter = |place: &str, name: &str, kind: &str| json!({"name": name, "in": place, "required": true, "schema": {"type": kind}});
-    let bytes = json!({"content": {"application/octet-stream": {}}});
+    // OpenAPI 3.1 needs no schema for bytes; generators of clients look for this one.
+    let schema = json!({"type": "string", "format": "binary"});
+    let bytes = json!({"content": {"application/octet-stream": {"schema": schema}}});
     let named = parameter("query", "name", "string");
     let id = parameter("path", "id", "string");
     [
