@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Client, Cluster};
 
 /// Does harm to a stopped node's file, as a disk does it: nothing notices at once.
 fn harm(cluster: &Cluster, place: usize, sql: &str) {
@@ -42,32 +42,29 @@ async fn gets_the_chat_anew(cluster: &mut Cluster, place: usize, why: &str) {
     cluster.equal_tables().await;
 }
 
-#[actix::test]
-async fn a_row_that_went_bad_is_found_by_counting() {
+/// Three nodes, of which node1 holds another text than was written; ann, and her room.
+async fn with_a_bad_row() -> (Cluster, Client, u64) {
     let mut cluster = Cluster::start(3).await;
     let mut ann = cluster.register(1, "ann").await;
     let room = ann.create_room("general", "public").await;
     ann.send(room, "as it was").await;
     cluster.wait_until_equal().await;
-
     cluster.nodes[0].kill();
     harm(&cluster, 0, "UPDATE messages SET text = 'as it never was' WHERE seq = 1");
     cluster.nodes[0].start();
+    (cluster, ann, room)
+}
+
+#[actix::test]
+async fn a_row_that_went_bad_is_found_by_counting() {
+    let (mut cluster, mut ann, room) = with_a_bad_row().await;
     gets_the_chat_anew(&mut cluster, 0, "its rows come to").await;
     ann.send(room, "the others went on").await;
 }
 
 #[actix::test]
 async fn a_row_that_went_bad_does_not_spread() {
-    let mut cluster = Cluster::start(3).await;
-    let mut ann = cluster.register(1, "ann").await;
-    let room = ann.create_room("general", "public").await;
-    ann.send(room, "as it was").await;
-    cluster.wait_until_equal().await;
-
-    cluster.nodes[0].kill();
-    harm(&cluster, 0, "UPDATE messages SET text = 'as it never was' WHERE seq = 1");
-    cluster.nodes[0].start();
+    let (mut cluster, _ann, _room) = with_a_bad_row().await;
     cluster.wait_until_ready().await;
     let handed_over = cluster.command(1, &["transfer-leader", "node1"]).await;
     assert_eq!(handed_over.code, Some(0), "{}", handed_over.stderr);
