@@ -184,6 +184,12 @@ fn take_lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Whether a process uses that directory now.
+pub fn is_in_use(dir: &Path) -> bool {
+    let lock = File::options().write(true).open(dir.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// A file that an earlier run found untrustworthy is not opened: the node begins with an empty one.
 fn set_suspect_aside(dir: &Path) -> io::Result<()> {
     if let Some(reason) = suspicion(dir)? {
