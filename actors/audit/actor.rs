@@ -27,6 +27,7 @@ use crate::messages::audit::{Counted, Damaged, PeerCounted, Unsound, Vouch};
 use crate::messages::disk::Members;
 use crate::messages::links::{Dismissal, Dismissed, Gossip, LinkState, Word};
 use crate::messages::people::{Peers, Replaced};
+use crate::metrics::Metrics;
 
 /// The file is counted anew so long after the start …
 const FIRST_COUNT: Duration = Duration::from_secs(10);
@@ -46,6 +47,7 @@ pub struct Auditor {
     began: Instant,
     peers: BTreeMap<RaftId, Port<Gossip>>,
     dismissed: News<Dismissed>,
+    metrics: Metrics,
 }
 
 /// The file was counted anew.
@@ -57,15 +59,29 @@ impl Message for CountedAnew {
 
 impl Auditor {
     /// `file` is the node's `chat.db`, opened by a store before.
-    pub fn new(file: &Path, own: RaftId, roll: Arc<Roll>, dismissed: News<Dismissed>) -> Self {
-        Self {
+    pub fn new(
+        file: &Path,
+        own: RaftId,
+        roll: Arc<Roll>,
+        dismissed: News<Dismissed>,
+        metrics: &Metrics,
+    ) -> Self {
+        let auditor = Self {
             file: file.to_owned(),
             own,
             core: Audit::new(own, roll, PLACE_WAITS),
             began: Instant::now(),
             peers: BTreeMap::new(),
             dismissed,
-        }
+            metrics: metrics.clone(),
+        };
+        auditor.show();
+        auditor
+    }
+
+    /// Whether the rows are sound, on `/metrics`.
+    fn show(&self) {
+        self.metrics.rows_sound.set(self.core.vouch().is_ok().into());
     }
 
     fn judge(&self, finding: Finding) {
@@ -79,12 +95,14 @@ impl Auditor {
     }
 
     fn leave(&self, word: String) {
+        self.show();
         self.dismissed.publish(&Dismissed { by: self.own, why: Dismissal::Damaged, word });
     }
 
     fn found(&mut self, why: String) {
         if self.core.found(why.clone()) {
             error!("chat.db is damaged: {why}");
+            self.show();
         }
     }
 
@@ -170,6 +188,7 @@ impl Handler<Envelope<Replaced>> for Auditor {
         if self.core.replaced() {
             self.count(ctx.address());
         }
+        self.show();
     }
 }
 
@@ -211,6 +230,7 @@ impl Handler<CountedAnew> for Auditor {
         if self.core.counted(&found) {
             return self.count(ctx.address());
         }
+        self.show();
         match found {
             Found::Sound => debug!("the rows were counted anew: all is well"),
             Found::Nothing => {}
@@ -234,10 +254,13 @@ fn check(file: &Path) -> Found {
     };
     match read() {
         Ok(found) => found,
-        Err(error) if is_damage(&error) => Found::Damaged(match wrong_checksum(&error) {
-            Some(wrong) => wrong.to_string(),
-            None => format!("it cannot be read: {error}"),
-        }),
+        // What is no error of SQLite's own is a value that no row of ours holds.
+        Err(error) if is_damage(&error) || error.sqlite_error().is_none() => {
+            Found::Damaged(match wrong_checksum(&error) {
+                Some(wrong) => wrong.to_string(),
+                None => format!("it cannot be read: {error}"),
+            })
+        }
         Err(error) => {
             warn!(%error, "the rows could not be counted anew: later");
             Found::Nothing
@@ -263,6 +286,8 @@ mod tests {
         other.execute("UPDATE messages SET text = 'what was sajd' WHERE seq = 17", []).unwrap();
         let Found::Damaged(why) = check(store.path()) else { panic!("it was not found") };
         assert!(why.contains("its rows come to"), "{why}");
+        other.execute("UPDATE messages SET text = CAST(x'7768ff74' AS TEXT) WHERE seq = 17", []).unwrap();
+        assert!(matches!(check(store.path()), Found::Damaged(_)), "no UTF-8");
         other.execute("UPDATE messages SET text = 'what was said' WHERE seq = 17", []).unwrap();
         assert_eq!(check(store.path()), Found::Sound);
     }

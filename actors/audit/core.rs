@@ -108,6 +108,7 @@ impl Audit {
     /// Somebody read the file, and it is damaged. Says whether that is news.
     pub fn found(&mut self, why: String) -> bool {
         let is_news = self.damage.is_none();
+        self.sound = false;
         self.damage.get_or_insert(Damage { why, free_since: None });
         is_news
     }
@@ -128,7 +129,9 @@ impl Audit {
         if std::mem::take(&mut self.anew) {
             return self.begin_count();
         }
-        self.sound |= *found == Found::Sound;
+        if *found == Found::Sound {
+            self.sound = self.damage.is_none() && !self.leaves;
+        }
         false
     }
 
@@ -175,6 +178,7 @@ impl Audit {
 
     /// Once.
     fn leave(&mut self, word: String) -> Option<String> {
+        self.sound = false;
         (!std::mem::replace(&mut self.leaves, true)).then_some(word)
     }
 }
@@ -270,9 +274,11 @@ mod tests {
         for (from, byte) in [(2, 1), (3, 1)] {
             assert_eq!(audit.report(RaftId(from), LogIndex(256), sum(byte)), Finding::Nothing);
         }
+        assert!(audit.begin_count() && !audit.counted(&Found::Sound));
         let Finding::Leave(word) = audit.report(RaftId(1), LogIndex(256), sum(2)) else {
             panic!("it differs")
         };
         assert!(word.contains("differ from those of the majority as of entry 256"), "{word}");
+        assert!(audit.vouch().is_err());
     }
 }
