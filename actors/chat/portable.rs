@@ -172,8 +172,15 @@ impl Imported {
                     false => wrong("users of a direct conversation must be 2 to 9 names, sorted, each once"),
                 }
             }
-            Self::Member { room, user } | Self::Read { room, user, .. } => {
+            Self::Member { room, user } => {
                 rules::room(room.0)?;
+                name(user)
+            }
+            Self::Read { room, user, seq } => {
+                rules::room(room.0)?;
+                if seq.0 > rules::NUMBER_MAX {
+                    return wrong("seq must be below 2^53");
+                }
                 name(user)
             }
             Self::Message(item) => {
@@ -187,8 +194,13 @@ impl Imported {
                     (false, true) => rules::text(&message.text, message_bytes)?,
                     (false, false) => rules::caption(&message.text, message_bytes)?,
                 }
-                if message.version == 0 || message.files.len() > rules::FILES_MAX {
-                    return wrong("version must be from 1 on, and files at most 20");
+                if !message.has_good_numbers() {
+                    return wrong(
+                        "versions must be from 1 to 4294967295; seq, reply_to, times and bytes below 2^53",
+                    );
+                }
+                if message.files.len() > rules::FILES_MAX {
+                    return wrong("files must be at most 20");
                 }
                 for (emoji, users) in &message.reactions {
                     rules::emoji(emoji)?;
@@ -260,6 +272,21 @@ impl PortableMessage {
             versions,
         }
     }
+
+    /// Whether rows hold its numbers, and clients can read them. Nothing but its form bounds what a file says.
+    pub fn has_good_numbers(&self) -> bool {
+        let is_version = |version: u64| (1..=rules::VERSION_MAX).contains(&version);
+        let is_number = |number: u64| number <= rules::NUMBER_MAX;
+        let replied = self.reply_to.is_none_or(|seq| is_number(seq.0));
+        let mut versions = self.versions.iter();
+        let mut files = self.files.iter();
+        is_version(self.version)
+            && is_number(self.time)
+            && is_number(self.seq.0)
+            && replied
+            && versions.all(|one| is_version(one.version) && is_number(one.time))
+            && files.all(|file| is_number(file.bytes))
+    }
 }
 
 impl End {
@@ -301,6 +328,37 @@ mod tests {
         assert_eq!((message.version, message.deleted, message.reply_to), (1, false, None));
         assert!(serde_json::from_str::<Line>(r#"{"type":"member","room":1}"#).is_err());
         assert_eq!(serde_json::from_str::<Line>(r#"{"type":"later","x":1}"#).unwrap(), Line::Unknown);
+    }
+
+    #[test]
+    fn numbers_are_ones_that_rows_hold() {
+        let message = |more: &str| {
+            let said = format!(r#"{{"room":1,"seq":2,"id":"x","from":"ann","text":"hi","time":3{more}}}"#);
+            let message = serde_json::from_str(&said).unwrap();
+            Imported::Message(Box::new(ImportedMessage { message, other_id: "y".into(), answers: None }))
+        };
+        let file = format!(r#"{{"file":"{}","name":"a","type":"text/plain","bytes"#, "0".repeat(64));
+        let most = u64::MAX;
+        for (more, good) in [
+            (String::new(), true),
+            (r#","version":4294967295"#.to_owned(), true),
+            (r#","version":4294967296"#.to_owned(), false),
+            (r#","version":0"#.to_owned(), false),
+            (format!(r#","version":{most}"#), false),
+            (format!(r#","reply_to":{most}"#), false),
+            (format!(r#","files":[{file}":9007199254740991}}]"#), true),
+            (format!(r#","files":[{file}":9007199254740992}}]"#), false),
+            (format!(r#","versions":[{{"version":{most},"text":"a","time":1}}]"#), false),
+            (format!(r#","versions":[{{"version":1,"text":"a","time":{most}}}]"#), false),
+            (r#","versions":[{"version":1,"text":"a","time":1}]"#.to_owned(), true),
+        ] {
+            assert_eq!(message(&more).check(100).is_ok(), good, "{more}");
+        }
+        let Imported::Message(mut late) = message("") else { panic!() };
+        late.message.time = most;
+        assert!(Imported::Message(late).check(100).is_err());
+        let read = |seq| Imported::Read { room: RoomId(1), user: "ann".into(), seq: Seq(seq) };
+        assert!(read(rules::NUMBER_MAX).check(100).is_ok() && read(most).check(100).is_err());
     }
 
     #[test]

@@ -34,7 +34,9 @@ pub const INVITE_HOURS: u64 = 7 * 24;
 pub const INVITE_HOURS_MAX: u64 = 366 * 24;
 pub const AGENT_CHARS_MAX: usize = 160;
 /// Numbers stay below what JSON readers hold exactly.
-const NUMBER_MAX: u64 = (1 << 53) - 1;
+pub const NUMBER_MAX: u64 = (1 << 53) - 1;
+/// The most versions that a message is brought with: there is room behind it for edits.
+pub const VERSION_MAX: u64 = u32::MAX as u64;
 
 pub type Checked<V> = Result<V, Refusal>;
 

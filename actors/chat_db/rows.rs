@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::types::Type;
+use rusqlite::types::{ToSql, ToSqlOutput, Type};
 use rusqlite::{Result, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -61,10 +61,20 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-/// A number as SQLite keeps it. One past its range, which only a question can hold, lies behind
-/// every row, as it should.
+/// A number that a question holds, as SQLite compares it. One past its range lies behind every row, as it should.
 pub fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number on its way into a row. One past SQLite's range is an error: as another one, the row would not be
+/// what the sum over the rows says, and every replica would find its own file damaged.
+pub struct Stored(pub u64);
+
+impl ToSql for Stored {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        let kept = i64::try_from(self.0);
+        kept.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+    }
 }
 
 /// A number out of a column; the tables hold none below zero.

@@ -17,7 +17,7 @@ use super::check::{broken_rules, foreign_shapes, integrity};
 use super::schema::{self, APPLICATION_ID, FORMAT, PAGE_BYTES};
 use crate::chat::command::LEVEL;
 use crate::chat_db::pages::{self, Header, Page, PageError};
-use crate::chat_db::rows::{at, int, number};
+use crate::chat_db::rows::{Stored, at, number};
 use crate::ids::{At, FileId};
 
 const SEAL_BYTES: usize = 32;
@@ -154,7 +154,7 @@ impl CopyInTheMaking {
     /// What SQLite says.
     pub fn add_part(&mut self, file: FileId, part: u64, bytes: &[u8]) -> Result<(), CopyError> {
         let sql = "INSERT INTO file_parts (file, part, bytes) VALUES (?1, ?2, ?3)";
-        self.conn.prepare_cached(sql)?.execute(params![file.0, int(part), bytes])?;
+        self.conn.prepare_cached(sql)?.execute(params![file.0, Stored(part), bytes])?;
         Ok(())
     }
 
@@ -185,9 +185,9 @@ impl CopyInTheMaking {
                 node,
                 position.cluster,
                 position.epoch,
-                int(position.term.0),
-                int(position.index.0),
-                int(position.at.0),
+                Stored(position.term.0),
+                Stored(position.index.0),
+                Stored(position.at.0),
                 position.level,
                 &position.conf_state[..]
             ],
@@ -195,7 +195,7 @@ impl CopyInTheMaking {
         let digest = digest_of(&conn)?;
         conn.execute(
             "UPDATE copy SET seal = ?1, made_by = ?2, node = ?3, rows_at = ?4, digest = ?5",
-            params![UNSEALED, made_by, node, int(position.at.0), digest],
+            params![UNSEALED, made_by, node, Stored(position.at.0), digest],
         )?;
         conn.execute_batch("COMMIT")?;
         conn.close().map_err(|(_, error)| error)?;
