@@ -12,6 +12,7 @@ use super::objects::{File, Message, RoomKind, User, Version};
 use super::outcome::{Code, Refusal};
 use super::rules::{self, Checked};
 use super::tables::RoomRow;
+use crate::files::names;
 use crate::ids::{At, RoomId, Seq};
 
 /// What the header calls the format, and the version that is written.
@@ -202,6 +203,9 @@ impl Imported {
                 if message.files.len() > rules::FILES_MAX {
                     return wrong("files must be at most 20");
                 }
+                if message.files.iter().any(|file| names::clean(&file.name) != file.name) {
+                    return wrong("a file's name must be one line of at most 255 bytes, without a path");
+                }
                 for (emoji, users) in &message.reactions {
                     rules::emoji(emoji)?;
                     users.iter().try_for_each(|user| name(user))?;
@@ -243,11 +247,9 @@ impl Place {
 impl PortableRoom {
     /// `creator`: whether whoever reads it may know who made the room.
     pub fn of(row: RoomRow, creator: bool) -> Self {
+        let users = row.people();
         let RoomRow { room, name, kind, topic, creator: made_by, .. } = row;
-        let (name, users) = match kind {
-            RoomKind::Direct => (String::new(), name.split('\n').map(str::to_owned).collect()),
-            RoomKind::Public | RoomKind::Private => (name, Vec::new()),
-        };
+        let name = if kind == RoomKind::Direct { String::new() } else { name };
         Self { room, name, kind, topic, users, creator: creator.then_some(made_by) }
     }
 }
@@ -331,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_ones_that_rows_hold() {
+    fn numbers_and_names_of_files_are_ones_that_rows_hold() {
         let message = |more: &str| {
             let said = format!(r#"{{"room":1,"seq":2,"id":"x","from":"ann","text":"hi","time":3{more}}}"#);
             let message = serde_json::from_str(&said).unwrap();
@@ -351,6 +353,7 @@ mod tests {
             (format!(r#","versions":[{{"version":{most},"text":"a","time":1}}]"#), false),
             (format!(r#","versions":[{{"version":1,"text":"a","time":{most}}}]"#), false),
             (r#","versions":[{"version":1,"text":"a","time":1}]"#.to_owned(), true),
+            (format!(r#","files":[{}":5}}]"#, file.replace(r#""a""#, r#""../a\u202e""#)), false),
         ] {
             assert_eq!(message(&more).check(100).is_ok(), good, "{more}");
         }

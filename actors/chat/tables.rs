@@ -81,6 +81,14 @@ pub struct RoomRow {
 }
 
 impl RoomRow {
+    /// The people of a direct conversation; none of any other room.
+    pub fn people(&self) -> Vec<String> {
+        match self.kind {
+            RoomKind::Direct => self.name.split('\n').map(str::to_owned).collect(),
+            RoomKind::Public | RoomKind::Private => Vec::new(),
+        }
+    }
+
     /// The room as the user sees it whose membership, present or past, is given.
     pub fn seen(&self, member: Option<&MemberRow>, last_seq: Seq) -> Room {
         let direct = self.kind == RoomKind::Direct;
@@ -89,7 +97,7 @@ impl RoomRow {
             name: if direct { String::new() } else { self.name.clone() },
             kind: self.kind,
             topic: self.topic.clone(),
-            users: if direct { self.name.split('\n').map(str::to_owned).collect() } else { Vec::new() },
+            users: self.people(),
             member: member.is_some_and(|row| row.member),
             last_seq,
             at: member.map_or(self.at, |row| row.at.max(self.at)),

@@ -110,6 +110,10 @@ impl<T: Tables> Work<'_, T> {
         if self.tables.member(room, user)?.is_some() {
             return Ok(Landed::There(0));
         }
+        // Nobody comes into a direct conversation: it is of its people for good.
+        if row.kind == RoomKind::Direct && !row.people().iter().any(|one| one == user) {
+            return Ok(Landed::Skipped(format!("{user} is none of the people of a direct conversation")));
+        }
         let (last_seq, _) = self.tables.end(room)?;
         self.let_in(&row, user, last_seq)?;
         Ok(Landed::New(0))
@@ -356,6 +360,17 @@ mod tests {
         let landed = bring(&mut story, vec![sent(most), sent(message(1, "ann", "2", "b", 1))], false);
         assert!(matches!(&landed[0], Landed::Skipped(why) if why.contains("too large")), "{landed:?}");
         assert_eq!(landed[1], Landed::New(1));
+    }
+
+    #[test]
+    fn nobody_is_brought_into_a_direct_conversation() {
+        let mut story = Story::new(&["ann", "bob", "zed"]);
+        let direct = story.direct(&["ann", "bob"]);
+        let member = |user: &str| Imported::Member { room: direct, user: user.into() };
+        let landed = bring(&mut story, vec![member("bob"), member("zed")], true);
+        assert_eq!(landed[0], Landed::There(0));
+        assert!(matches!(&landed[1], Landed::Skipped(why) if why.contains("zed")), "{landed:?}");
+        assert!(!story.is_member(direct, "zed"));
     }
 
     #[test]

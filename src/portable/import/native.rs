@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 use chat_actors::chat::portable::{FORMAT, Header, Imported, ImportedMessage, Line, VERSION};
+use chat_actors::files::names;
 use chat_actors::ids::RoomId;
 
 use super::{Brought, Lines, Local, TextLine, fitting, id_of};
@@ -81,6 +82,9 @@ impl Reading {
                 (message.text, cut) = fitting(&message.text, self.message_bytes);
                 for version in &mut message.versions {
                     version.text = fitting(&version.text, self.message_bytes).0;
+                }
+                for file in &mut message.files {
+                    file.name = names::clean(&file.name);
                 }
                 let local = |file: &chat_actors::chat::objects::File| Local {
                     name: file.name.clone(),
