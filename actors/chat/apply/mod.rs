@@ -24,6 +24,8 @@ mod people;
 mod rooms;
 mod subscriptions;
 
+pub use messages::VERSIONS_MAX;
+
 use super::command::{Change, Command, LEVEL, LEVEL_REMEMBERS_ALL, LoginOp, RequestDigest, TokenHash};
 use super::digest;
 use super::objects::{Event, Role, User, UserEvent};

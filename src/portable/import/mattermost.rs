@@ -17,7 +17,7 @@ use chat_actors::ids::{RoomId, Seq};
 use serde::Deserialize;
 
 use super::fitted::{ROOM_CHARS, emoji, one_line, person_name, shown};
-use super::{Brought, Lines, Local, TextLine, fitting, id_of};
+use super::{Brought, Lines, Local, TextLine, check, fitting, id_of};
 
 const VERSION: u64 = 1;
 const TOPIC_CHARS: usize = 256;
@@ -356,7 +356,7 @@ impl Plan {
                 item.message.text = "files".to_owned();
             }
             let wrong = |why| anyhow::anyhow!("{}: {why}: {:?}", self.file.display(), brought.item);
-            brought.item.check(self.message_bytes).map_err(|refusal| wrong(refusal.message))?;
+            check(&brought.item, self.message_bytes).map_err(wrong)?;
         }
         Ok(())
     }
@@ -471,7 +471,7 @@ impl Reading {
             versions: Vec::new(),
         };
         let item = Imported::Message(Box::new(ImportedMessage { message, other_id, answers: None }));
-        Ok(Brought { item, files, cut })
+        Ok(Brought { item, files, cut, versions_cut: 0 })
     }
 
     fn read(&mut self, offset: u64) -> anyhow::Result<Post> {
@@ -497,7 +497,7 @@ impl Reading {
 }
 
 fn plain(item: Imported) -> Brought {
-    Brought { item, files: Vec::new(), cut: false }
+    Brought { item, files: Vec::new(), cut: false, versions_cut: 0 }
 }
 
 fn channel_key(team: &str, channel: &str) -> String {
