@@ -6,7 +6,7 @@
 use super::super::command::Report;
 use super::super::outcome::{Code, Done, Outcome};
 use super::super::tables::{Serving, SubscriptionRow, Tables};
-use super::{Step, Work, refuse};
+use super::{Step, Stop, Work, refuse};
 use crate::ids::{RoomId, Seq, SubscriptionId};
 
 /// The most subscriptions in all, and those of one room.
@@ -16,7 +16,10 @@ pub const SUBSCRIPTIONS_OF_ROOM_MAX: usize = 10;
 impl<T: Tables> Work<'_, T> {
     /// From the room's next message on.
     pub(super) fn create_subscription(&mut self, room: RoomId, url: &str, secret: &str) -> Step<Outcome, T> {
-        let me = self.asker()?;
+        let me = match self.asker() {
+            Err(Stop::Repeated(first)) => return Err(self.subscribed_before(first)?),
+            asked => asked?,
+        };
         self.room_in_charge_of(room, &me)?;
         if !self.is_member(room, &me.name)? {
             let why = "only who is in a room may have its messages posted: join it first";
@@ -46,7 +49,18 @@ impl<T: Tables> Work<'_, T> {
             time: self.time_ms,
         };
         self.tables.put_subscription(&row)?;
-        self.done(Done::Subscribed { subscription, secret: secret.to_owned() })
+        let kept = self.done(Done::Subscribed { subscription, secret: String::new() })?;
+        Ok(Outcome { done: Done::Subscribed { subscription, secret: secret.to_owned() }, ..kept })
+    }
+
+    /// What a repeat is told: the secret as the row has it, which is gone when the subscription is.
+    fn subscribed_before(&mut self, first: Outcome) -> Step<Stop<T::Error>, T> {
+        let Done::Subscribed { subscription, .. } = first.done else { return Ok(Stop::Repeated(first)) };
+        let row = self.tables.subscription(subscription)?.filter(|row| row.state != Serving::Gone);
+        let Some(SubscriptionRow { secret, .. }) = row else {
+            return Err(refuse(Code::NotFound, format!("subscription {subscription} was deleted")));
+        };
+        Ok(Stop::Repeated(Outcome { done: Done::Subscribed { subscription, secret }, ..first }))
     }
 
     pub(super) fn delete_subscription(&mut self, subscription: SubscriptionId) -> Step<Outcome, T> {
@@ -101,7 +115,7 @@ fn standing(row: &SubscriptionRow, report: &Report, end: Seq) -> SubscriptionRow
     }
 }
 
-fn full<E>(most: usize, of_what: &str) -> super::Stop<E> {
+fn full<E>(most: usize, of_what: &str) -> Stop<E> {
     let why = format!("there are {most} subscriptions {of_what} already: delete one first");
     refuse(Code::Conflict, why)
 }
@@ -147,7 +161,7 @@ mod tests {
         // A repeat drew another secret: the first one counts, and is told.
         let other = Change::CreateSubscription { room, url: "a".into(), secret: "other".into() };
         let again = story.ask_as("bob", "make", other).outcome.unwrap();
-        assert!(again.duplicate && again.done == first.done);
+        assert!(again.duplicate && again.done == first.done && again.at == first.at);
         assert_eq!(row(&mut story, 1).delivered, Seq(1));
 
         story.ok("bob", Change::Invite { room, user: "cleo".into() });
@@ -158,6 +172,10 @@ mod tests {
         let gone = row(&mut story, 1);
         assert!(gone.state == Serving::Gone && gone.url.is_empty() && gone.secret.is_empty());
         assert!(story.model.subscriptions().unwrap().is_empty());
+        // Nothing of it is left in any row, so a repeat has nothing to tell.
+        assert!(story.model.rows().iter().all(|row| !format!("{row:?}").contains("\"secret\"")));
+        let again = story.ask_as("bob", "make", create(room, "a")).outcome.unwrap_err();
+        assert_eq!(again.code, Code::NotFound, "{again:?}");
     }
 
     #[test]
