@@ -19,7 +19,7 @@ pub struct UserRow {
     pub name: String,
     pub display: String,
     pub role: Role,
-    /// argon2id, PHC string; empty once deleted.
+    /// argon2id, PHC string; empty for a program's, for an imported one until a link gave it one, and once deleted.
     pub password_hash: String,
     pub deleted: bool,
     /// Shut out by an admin, until one lets it in again.
@@ -42,6 +42,11 @@ impl UserRow {
             disabled: self.disabled,
             bot: self.bot.is_some(),
         }
+    }
+
+    /// Whether this is the hash of its password. One without a password, because it was imported, has none.
+    pub fn has_password(&self, hash: &str) -> bool {
+        !hash.is_empty() && self.password_hash == hash
     }
 
     /// Whether it may act at all.
