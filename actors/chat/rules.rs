@@ -123,7 +123,7 @@ pub fn rights(rights: &[String]) -> Checked<Vec<String>> {
 
 /// What a program says of itself, made fit to be shown: never refused.
 pub fn agent(said: &str) -> String {
-    said.chars().filter(|c| !breaks_a_line(*c)).take(AGENT_CHARS_MAX).collect()
+    said.chars().filter(|c| !misleads(*c)).take(AGENT_CHARS_MAX).collect()
 }
 
 /// A message's text beside files: it may be empty.
@@ -228,14 +228,15 @@ fn check(good: bool, otherwise: &str) -> Checked<()> {
 }
 
 fn one_line(text: &str, chars_max: usize, otherwise: &str) -> Checked<String> {
-    check(text.chars().count() <= chars_max && !text.contains(breaks_a_line), otherwise)?;
+    check(text.chars().count() <= chars_max && !text.contains(misleads), otherwise)?;
     Ok(text.to_owned())
 }
 
 /// Characters that would let a name pass for something else: controls, line ends, and those that turn
-/// the direction of what stands after them.
-fn breaks_a_line(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// the direction of what stands beside them.
+pub fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -284,6 +285,9 @@ mod tests {
         let (longest, too_long) = ("é".repeat(64), "é".repeat(65));
         table(|input| display(Some(input), "x"), &[(&longest, true), (&too_long, false), ("a\tb", false)]);
         table(|input| display(Some(input), "x"), &[("a\u{202e}b", false), ("👩\u{200d}💻", true)]);
+        let marks = [("a\u{61c}b", false), ("a\u{200e}b", false), ("a\u{200f}b", false)];
+        table(|input| display(Some(input), "x"), &marks);
+        table(room_name, &marks);
     }
 
     #[test]

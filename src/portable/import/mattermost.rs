@@ -16,11 +16,10 @@ use chat_actors::files::names;
 use chat_actors::ids::{RoomId, Seq};
 use serde::Deserialize;
 
-use super::fitted::{ROOM_CHARS, emoji, one_line, person_name, shown};
+use super::fitted::{ROOM_CHARS, TOPIC_CHARS, emoji, one_line, person_name, shown};
 use super::{Brought, Lines, Local, TextLine, check, fitting, id_of};
 
 const VERSION: u64 = 1;
-const TOPIC_CHARS: usize = 256;
 /// The most people in a direct conversation.
 const DIRECT_MAX: usize = 9;
 

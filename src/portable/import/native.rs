@@ -9,9 +9,11 @@ use chat_actors::chat::apply::VERSIONS_MAX;
 use chat_actors::chat::portable::{
     FORMAT, Header, Imported, ImportedMessage, Line, PortableMessage, VERSION,
 };
+use chat_actors::chat::rules;
 use chat_actors::files::names;
 use chat_actors::ids::RoomId;
 
+use super::fitted::{ROOM_CHARS, TOPIC_CHARS, one_line};
 use super::{Brought, ITEM_BYTES_MAX, Lines, Local, TextLine, check, fitting, id_of, json_bytes};
 
 /// What is around a message and its versions as JSON, at most.
@@ -79,8 +81,13 @@ impl Reading {
     fn item(&self, line: Line) -> Option<Brought> {
         let (mut files, mut cut, mut versions_cut) = (Vec::new(), false, 0);
         let item = match line {
-            Line::User(user) => Imported::User(user),
-            Line::Room(room) => {
+            Line::User(mut user) => {
+                straighten(&mut user.display, ROOM_CHARS);
+                Imported::User(user)
+            }
+            Line::Room(mut room) => {
+                straighten(&mut room.name, ROOM_CHARS);
+                straighten(&mut room.topic, TOPIC_CHARS);
                 Imported::Room { key: id_of(&[&self.header.epoch, &room.room.to_string()]), room }
             }
             Line::Member { room, user } => Imported::Member { room, user },
@@ -107,6 +114,13 @@ impl Reading {
             Line::Header(_) | Line::End(_) | Line::Unknown => return None,
         };
         Some(Brought { item, files, cut, versions_cut })
+    }
+}
+
+/// An earlier program took some characters that mislead: they are left out, and nothing else is changed.
+fn straighten(text: &mut String, chars_max: usize) {
+    if text.contains(rules::misleads) {
+        *text = one_line(text, chars_max);
     }
 }
 
