@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::objects::{Role, RoomKind};
+use super::objects::{Role, RoomKind, is_false};
 use super::portable::Imported;
 use super::tables::Registration;
 use crate::ids::{FileId, Origin, RoomId, Seq, SubscriptionId};
@@ -120,7 +120,7 @@ pub enum Change {
         text: String,
         version: Option<u64>,
         /// What it said before is kept as well. Level 2.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, skip_serializing_if = "is_false")]
         keep: bool,
     },
     Delete {
@@ -310,11 +310,6 @@ pub enum FormatError {
     Decode(#[from] rmp_serde::decode::Error),
     #[error("format level {found}, but this program knows levels up to {LEVEL}: run a newer replicated-chat")]
     Newer { found: u8 },
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 /// The name that people see of a token's hash.

@@ -168,7 +168,7 @@ impl Imported {
                 }
                 room.users.iter().try_for_each(|user| name(user))?;
                 let in_order = room.users.windows(2).all(|pair| pair[0] < pair[1]);
-                match in_order && (2..=9).contains(&room.users.len()) {
+                match in_order && rules::DIRECT_USERS.contains(&room.users.len()) {
                     true => Ok(()),
                     false => wrong("users of a direct conversation must be 2 to 9 names, sorted, each once"),
                 }
@@ -256,8 +256,22 @@ impl PortableRoom {
 
 impl PortableMessage {
     pub fn of(message: Message, versions: Vec<Version>) -> Self {
-        let Message { room, seq, id, from, text, time, version, edited, deleted, .. } = message;
-        let Message { reply_to, reactions, files, .. } = message;
+        // Every field by its name, here and where it comes back: one that is added is not lost on the way.
+        let Message {
+            at: _,
+            room,
+            seq,
+            id,
+            from,
+            text,
+            time,
+            version,
+            edited,
+            deleted,
+            reply_to,
+            reactions,
+            files,
+        } = message;
         Self {
             room,
             seq,

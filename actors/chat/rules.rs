@@ -3,6 +3,8 @@
 //! A check gives back the value as it is to be stored, or a refusal that says what is wrong and what to
 //! do. Apply checks none of this again: it must not depend on settings or on Unicode tables.
 
+use std::ops::RangeInclusive;
+
 use super::command::Shown;
 use super::outcome::{Code, Refusal};
 use crate::ids::{FileId, NotAFileId, RoomId, Seq};
@@ -19,8 +21,8 @@ pub const EMOJI_BYTES_MAX: usize = 64;
 pub const SEQS_MAX: usize = 100;
 /// Files of one message.
 pub const FILES_MAX: usize = 20;
-/// The most others that a direct conversation is opened with.
-pub const DIRECT_OTHERS_MAX: usize = 8;
+/// How many people a direct conversation has, whoever opens it included.
+pub const DIRECT_USERS: RangeInclusive<usize> = 2..=9;
 pub const PAGE_DEFAULT: usize = 50;
 pub const PAGE_MAX: usize = 200;
 pub const FOUND_DEFAULT: usize = 20;
@@ -160,12 +162,12 @@ pub fn seqs(seqs: &[u64]) -> Checked<Vec<Seq>> {
 /// stands twice, or is the asker's own, counts once.
 pub fn direct_users(asker: &str, others: &[String]) -> Checked<Vec<String>> {
     let wrong = "users must be 1 to 8 names of other people";
-    check(others.len() <= DIRECT_OTHERS_MAX + 1, wrong)?;
+    check(others.len() <= *DIRECT_USERS.end(), wrong)?;
     let mut users = others.iter().map(|other| name(other)).collect::<Checked<Vec<_>>>()?;
     users.push(asker.to_owned());
     users.sort_unstable();
     users.dedup();
-    check((2..=DIRECT_OTHERS_MAX + 1).contains(&users.len()), wrong)?;
+    check(DIRECT_USERS.contains(&users.len()), wrong)?;
     Ok(users)
 }
 

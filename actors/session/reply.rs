@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::chat::objects::{Message, Room, User, Version};
+use crate::chat::objects::{Message, Room, User, Version, is_false};
 use crate::chat::outcome::{Code, Done, Outcome, Refusal};
 use crate::chat::tables::Registration;
 use crate::ids::{At, RoomId, Seq, SubscriptionId};
@@ -347,11 +347,6 @@ fn push_json<T: Serialize>(text: &mut String, value: &T) {
             text.push_str("{}");
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 #[cfg(test)]

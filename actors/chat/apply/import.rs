@@ -178,29 +178,45 @@ impl<T: Tables> Work<'_, T> {
         id: String,
         reply_to: Option<Seq>,
     ) -> Result<Landed, T::Error> {
-        let (end, last_time) = self.tables.end(brought.room)?;
-        let gone = brought.deleted;
+        // Place, id and what is answered are those of here.
+        let PortableMessage {
+            room,
+            seq: _,
+            id: _,
+            from,
+            text,
+            time,
+            version,
+            edited,
+            deleted: gone,
+            reply_to: _,
+            reactions,
+            files,
+            versions,
+        } = brought;
+        let (room, gone) = (*room, *gone);
+        let (end, last_time) = self.tables.end(room)?;
         let message = Message {
             at: At(0),
-            room: brought.room,
+            room,
             seq: end.next(),
             id,
-            from: brought.from.clone(),
-            text: if gone { String::new() } else { brought.text.clone() },
+            from: from.clone(),
+            text: if gone { String::new() } else { text.clone() },
             // Neither later than now nor, in this room, earlier than what is there.
-            time: brought.time.min(self.time_ms).max(last_time),
-            version: brought.version,
-            edited: brought.edited,
+            time: (*time).min(self.time_ms).max(last_time),
+            version: *version,
+            edited: *edited,
             deleted: gone,
             reply_to,
-            reactions: if gone { Reactions::new() } else { self.known_reactions(&brought.reactions)? },
-            files: if gone { Vec::new() } else { brought.files.clone() },
+            reactions: if gone { Reactions::new() } else { self.known_reactions(reactions)? },
+            files: if gone { Vec::new() } else { files.clone() },
         };
-        let digest = digest_of(&message, brought.versions.first());
+        let digest = digest_of(&message, versions.first());
         let at = self.take_at()?;
         self.put_attachments(at, &message, false)?;
-        let kept = brought.versions.len().saturating_sub(VERSIONS_MAX as usize);
-        for one in brought.versions.iter().skip(kept).filter(|_| !gone) {
+        let kept = versions.len().saturating_sub(VERSIONS_MAX as usize);
+        for one in versions.iter().skip(kept).filter(|_| !gone) {
             self.tables.put_version(&VersionRow {
                 at,
                 room: message.room,

@@ -20,8 +20,6 @@ use super::fitted::{ROOM_CHARS, TOPIC_CHARS, emoji, one_line, person_name, shown
 use super::{Brought, Lines, Local, TextLine, check, fitting, id_of};
 
 const VERSION: u64 = 1;
-/// The most people in a direct conversation.
-const DIRECT_MAX: usize = 9;
 
 #[derive(Deserialize)]
 struct Line {
@@ -289,7 +287,7 @@ impl Plan {
             .map(|name| person_name(name))
             .collect::<Result<_, _>>()
             .map_err(|why| line.wrong(why))?;
-        if !(2..=DIRECT_MAX).contains(&users.len()) {
+        if !rules::DIRECT_USERS.contains(&users.len()) {
             self.leave_out(format!("direct conversations of {} people: here are 2 to 9 in one", users.len()));
             return Ok(None);
         }
