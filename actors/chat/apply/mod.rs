@@ -26,7 +26,9 @@ mod subscriptions;
 
 pub use messages::VERSIONS_MAX;
 
-use super::command::{Change, Command, LEVEL, LEVEL_REMEMBERS_ALL, LoginOp, RequestDigest, TokenHash};
+use super::command::{
+    Change, Command, LEVEL, LEVEL_KEEPS_LESS, LEVEL_REMEMBERS_ALL, LoginOp, RequestDigest, TokenHash,
+};
 use super::digest;
 use super::objects::{Event, Role, User, UserEvent};
 use super::outcome::{Audience, Code, Done, Effect, Notice, Outcome, Refusal, SessionEnded};
@@ -60,6 +62,7 @@ pub fn apply_as<T: Tables>(tables: &mut T, stamp: Stamp, command: &Command) -> R
         tables,
         time_ms: stamp.time_ms,
         remembers_all: stamp.level >= LEVEL_REMEMBERS_ALL,
+        keeps_less: stamp.level >= LEVEL_KEEPS_LESS,
         command,
         digest: digest::of_request(command),
         last: None,
@@ -83,6 +86,8 @@ struct Work<'a, T: Tables> {
     time_ms: u64,
     /// Also what changed nothing, and the last read mark.
     remembers_all: bool,
+    /// No secrets in outcomes, and nothing of an import that no row should hold.
+    keeps_less: bool,
     command: &'a Command,
     digest: RequestDigest,
     /// The last `at` that this command took.

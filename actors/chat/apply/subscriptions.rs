@@ -49,8 +49,10 @@ impl<T: Tables> Work<'_, T> {
             time: self.time_ms,
         };
         self.tables.put_subscription(&row)?;
-        let kept = self.done(Done::Subscribed { subscription, secret: String::new() })?;
-        Ok(Outcome { done: Done::Subscribed { subscription, secret: secret.to_owned() }, ..kept })
+        let secret = secret.to_owned();
+        let kept = if self.keeps_less { String::new() } else { secret.clone() };
+        let outcome = self.done(Done::Subscribed { subscription, secret: kept })?;
+        Ok(Outcome { done: Done::Subscribed { subscription, secret }, ..outcome })
     }
 
     /// What a repeat is told: the secret as the row has it, which is gone when the subscription is.
@@ -122,8 +124,9 @@ fn full<E>(most: usize, of_what: &str) -> Stop<E> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::command::Change;
+    use super::super::super::command::{Change, Command, LEVEL_KEEPS_LESS};
     use super::super::story::Story;
+    use super::super::{Stamp, apply_as};
     use super::*;
 
     fn create(room: RoomId, url: &str) -> Change {
@@ -176,6 +179,20 @@ mod tests {
         assert!(story.model.rows().iter().all(|row| !format!("{row:?}").contains("\"secret\"")));
         let again = story.ask_as("bob", "make", create(room, "a")).outcome.unwrap_err();
         assert_eq!(again.code, Code::NotFound, "{again:?}");
+    }
+
+    #[test]
+    fn a_batch_of_an_earlier_level_keeps_what_it_kept() {
+        let mut story = Story::new(&["ann"]);
+        let room = story.room("ann", "public");
+        let command = Command { user: "ann".into(), id: "make".into(), change: create(room, "a") };
+        let stamp = Stamp { level: LEVEL_KEEPS_LESS - 1, time_ms: 1 };
+        let told = apply_as(&mut story.model, stamp, &command).unwrap().outcome.unwrap();
+        assert_eq!(story.model.outcome("ann", "make").unwrap().unwrap().outcome, told);
+        // A repeat is told by the rules of its own time.
+        story.ok("ann", Change::DeleteSubscription { subscription: SubscriptionId(1) });
+        let again = story.ask_as("ann", "make", create(room, "a")).outcome.unwrap_err();
+        assert_eq!(again.code, Code::NotFound);
     }
 
     #[test]

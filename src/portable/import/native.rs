@@ -128,7 +128,7 @@ fn straighten(text: &mut String, chars_max: usize) {
 /// how many these were.
 fn keep_newest_versions(message: &mut PortableMessage) -> usize {
     let versions = std::mem::take(&mut message.versions);
-    let room = ITEM_BYTES_MAX.saturating_sub(json_bytes(message) + AROUND_BYTES);
+    let room = ITEM_BYTES_MAX.saturating_sub(AROUND_BYTES).saturating_sub(json_bytes(message));
     let mut bytes = 0;
     let kept = versions.iter().rev().take(VERSIONS_MAX as usize).take_while(|version| {
         bytes += json_bytes(version) + 1;
