@@ -498,19 +498,6 @@ mod tests {
         );
     }
 
-    /// As `docs/protocol.md` says: marks are many, and cost no look-up at other requests.
-    #[test]
-    fn the_id_of_a_read_mark_is_known_among_marks_alone() {
-        let mut story = Story::new(&["ann"]);
-        let room = story.room("ann", "public");
-        story.send("ann", room, "a");
-        let say = || Change::Send { room, text: "b".into(), reply_to: None };
-        story.ask_as("ann", "x", mark(room, 1)).outcome.unwrap();
-        assert!(!story.ask_as("ann", "x", say()).outcome.unwrap().duplicate);
-        // What others remember, a mark heeds.
-        assert_eq!(story.ask_as("ann", "x", mark(room, 1)).outcome.unwrap_err().code, Code::Conflict);
-    }
-
     #[test]
     fn outside_a_room_nothing_of_it_is_found() {
         let mut story = Story::new(&["admin", "ann"]);
