@@ -282,7 +282,7 @@ impl Node {
     /// This node is going: it hands leadership over and stands for none. To whom, if it led.
     pub fn step_down(&mut self) -> Option<RaftId> {
         self.leaving = true;
-        self.core.transfer_leadership()
+        self.disks.leave(&mut self.core)
     }
 
     /// Does everything that the inputs so far make possible.
