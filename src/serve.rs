@@ -46,6 +46,8 @@ const HAND_OVER_MAX: Duration = Duration::from_millis(1_200);
 const FAREWELL_MAX: Duration = Duration::from_millis(700);
 /// How long the answers to HTTP requests under way may take: each has an outcome, or its own end, within 5 s.
 const ANSWERS_MAX: Duration = Duration::from_millis(5_500);
+/// How long the file may take to say that its node is part of its chat no more.
+const RETIRE_MAX: Duration = Duration::from_secs(1);
 /// A member that does not say within this that this node was removed will say so later.
 const REMOVED_ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Links drop a connection that was idle for 30 s; the server must not be first.
@@ -114,7 +116,9 @@ async fn live(
     let (gone, succeeded) = tokio::join!(removed(&secret, &store), superseded(&settings, &secret, &store));
     for (word, why) in [(gone?, Retirement::Removed), (succeeded?, Retirement::Superseded)] {
         if let Some(word) = word {
-            store.retire(why)?;
+            if let Err(error) = store.retire(why) {
+                warn!(%error, "the file cannot say so itself: it is asked again at the next start");
+            }
             bail!(farewell(&settings.node.name, why, &word));
         }
     }
@@ -144,7 +148,6 @@ async fn live(
             return begin_anew(&settings, &format!("chat.db is damaged: {word}"));
         }
         Some(Parting { news: Dismissed { why: Dismissal::Retired(why), .. }, .. }) => {
-            node.retire(*why).await;
             if *why == Retirement::Removed { Leave::Removed } else { Leave::Stops }
         }
     };
@@ -156,6 +159,10 @@ async fn live(
             tokio::time::timeout(FAREWELL_MAX, node.farewell(leave)),
             tokio::time::timeout(ANSWERS_MAX, gate.close()),
         );
+        if let Some(Parting { news: Dismissed { why: Dismissal::Retired(why), .. }, .. }) = &parting {
+            // A disk that takes nothing keeps nobody here: at the next start the others say it again.
+            let _later = tokio::time::timeout(RETIRE_MAX, node.retire(*why)).await;
+        }
         stop(&people_server).await;
         stop(&peer_server).await;
     };
