@@ -18,7 +18,7 @@ use chat_actors::messages::links::{Dismissal, Dismissed};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::client::{Failure, client, good};
 use chat_actors::peer_link::{Secret, wire};
-use chat_actors::storage::{FoundingError, Store, StoreError, suspect};
+use chat_actors::storage::{FoundingError, Store, StoreError, known_peers, suspect};
 use futures_util::future::join_all;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
@@ -86,14 +86,15 @@ async fn live(
 ) -> anyhow::Result<()> {
     let mut signals = StopSignals::new().context("cannot listen for signals")?;
     let secret = Secret::new(settings.peer.secret.reveal());
+    let (members, join) = whom_to_ask(&settings, &store)?;
     let who = Identity {
         own: Listed {
             name: settings.node.name.clone(),
             peer: settings.peer.url.to_string(),
             public: settings.http.public_url.to_string(),
         },
-        members: listed(&settings),
-        join: settings.cluster.join.iter().map(ToString::to_string).collect(),
+        members,
+        join,
         supersedes: store.supersedes()?,
         disk: store.disk()?.unwrap_or_default(),
     };
@@ -309,6 +310,23 @@ fn listen(address: &BindAddress, key: &str) -> anyhow::Result<TcpListener> {
         };
         anyhow::anyhow!("cannot listen on {text} ({key}): {error}: {remedy}")
     })
+}
+
+/// The members that the settings list, or where to ask to be let in. Whoever lists nobody but itself founded a chat alone,
+/// and others may have come since: when its file was set aside, they are where that file had them.
+fn whom_to_ask(settings: &Settings, store: &Store) -> anyhow::Result<(Vec<Listed>, Vec<String>)> {
+    let members = listed(settings);
+    let mut join: Vec<String> = settings.cluster.join.iter().map(ToString::to_string).collect();
+    let lists_others = members.iter().any(|member| member.name != settings.node.name);
+    if lists_others || store.foundation()? != Foundation::Empty {
+        return Ok((members, join));
+    }
+    let known = known_peers(&settings.node.data_dir).context("cannot read who was in the chat")?;
+    if known.is_empty() {
+        return Ok((members, join));
+    }
+    join.extend(known);
+    Ok((Vec::new(), join))
 }
 
 fn listed(settings: &Settings) -> Vec<Listed> {
