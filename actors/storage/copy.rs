@@ -16,8 +16,10 @@ use super::canon::digest_of;
 use super::check::{broken_rules, foreign_shapes, integrity};
 use super::schema::{self, APPLICATION_ID, FORMAT, PAGE_BYTES};
 use crate::chat::command::LEVEL;
+use crate::chat::digest::RowsSum;
 use crate::chat_db::pages::{self, Header, Page, PageError};
 use crate::chat_db::rows::{Stored, at, number};
+use crate::chat_db::walk;
 use crate::ids::{At, FileId};
 
 const SEAL_BYTES: usize = 32;
@@ -80,6 +82,11 @@ pub enum CopyError {
     Newer { path: PathBuf, what: String },
     #[error("what the node sent is no copy of its chat: {0}")]
     Pages(String),
+    #[error(
+        "the rows of {node} are damaged, they come to {found}, and {kept} was written down with them: copy from \
+         another node"
+    )]
+    BadRows { node: String, found: RowsSum, kept: RowsSum },
     #[error("the copy cannot be written: {0}")]
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
@@ -170,7 +177,7 @@ impl CopyInTheMaking {
     /// After the last page and file: verifies what is in the file, seals and syncs it.
     ///
     /// # Errors
-    /// When it is not as the node's own rows must be, or the disk fails.
+    /// When it is not what the node itself has counted, not as a node's own rows must be, or the disk fails.
     pub fn finish(self, node: &str, made_by: &str) -> Result<Copied, CopyError> {
         let Self { conn, path, last } = self;
         let Some(Header { end: true, position, .. }) = last else {
@@ -192,6 +199,10 @@ impl CopyInTheMaking {
                 &position.conf_state[..]
             ],
         )?;
+        let (found, kept) = (walk::sum(&conn)?, position.sum);
+        if found != kept {
+            return Err(CopyError::BadRows { node: node.to_owned(), found, kept });
+        }
         let digest = digest_of(&conn)?;
         conn.execute(
             "UPDATE copy SET seal = ?1, made_by = ?2, node = ?3, rows_at = ?4, digest = ?5",

@@ -29,7 +29,8 @@ pub enum FoundingError {
     NotListed { node: String },
     #[error(
         "a chat was on this disk and is set aside in {dir}: this node founds no other; start the nodes that \
-         have that chat, or empty the whole directory to begin anew"
+         have that chat, and list one of them in cluster.members or cluster.join; if there is none any more, empty the \
+         whole directory to begin anew"
     )]
     SetAside { dir: PathBuf },
     #[error("the founding record on this disk cannot be read: {0}")]

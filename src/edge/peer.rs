@@ -256,8 +256,8 @@ async fn parcel(
     if !step.messages.is_empty() {
         queue(&inside.step, step)?;
     }
-    for (term, items) in parcel.take_items() {
-        queue(&inside.forwarded, Forwarded { from, term, items })?;
+    for (term, chain) in parcel.take_chains() {
+        queue(&inside.forwarded, Forwarded { from, term, chain })?;
     }
     for word in parcel.words {
         // Passing news: lost when who it is for is busy.
