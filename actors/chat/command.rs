@@ -14,11 +14,13 @@ use super::tables::Registration;
 use crate::ids::{FileId, Origin, RoomId, Seq, SubscriptionId};
 
 /// The highest format level that this program reads and writes.
-pub const LEVEL: u8 = 2;
+pub const LEVEL: u8 = 3;
 /// The level that every program reads.
 pub const LEVEL_FIRST: u8 = 1;
 /// From this level of a batch on, what changed nothing and a user's last read mark are remembered for repeats as well.
 pub const LEVEL_REMEMBERS_ALL: u8 = 2;
+/// From this one on every read mark is, like every other change.
+pub const LEVEL_REMEMBERS_MARKS: u8 = 3;
 
 /// A change that somebody asks for. Idempotent by (`user`, `id`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
