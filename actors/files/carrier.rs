@@ -95,10 +95,10 @@ impl Handler<Envelope<Find>> for FileCarrier {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Find>, _: &mut Self::Context) {
-        let (Find { user, files, hold, reply }, _handling) = envelope.open();
+        let (Find { user, files, hold, everywhere, reply }, _handling) = envelope.open();
         let work = Rc::clone(&self.work);
         actix::spawn(async move {
-            let _nobody_waits = reply.send(work.find(AskHeld { user, files, hold }).await);
+            let _nobody_waits = reply.send(work.find(AskHeld { user, files, hold }, everywhere).await);
         });
     }
 }
@@ -148,17 +148,15 @@ impl Work {
         Self { config, ports, nodes, pushing, fetching, turns }
     }
 
-    /// What is known of files anywhere. Others are asked only for what is not known here.
-    async fn find(&self, ask: AskHeld) -> Vec<Held> {
+    /// What is known of files anywhere. Others are asked only for what is not known here, unless `everywhere`.
+    async fn find(&self, ask: AskHeld, everywhere: bool) -> Vec<Held> {
         let mut found = self.here(&ask).await;
-        if found.iter().all(|held| held.uploaded.is_some() && held.bytes.is_some()) {
+        if !everywhere && found.iter().all(|held| held.uploaded.is_some() && held.bytes.is_some()) {
             return found;
         }
         for theirs in self.nodes.ask_all(&ask).await.into_values() {
-            for (known, held) in found.iter_mut().zip(theirs) {
-                known.bytes = known.bytes.or(held.bytes);
-                // How far that node had applied says nothing here that is too little.
-                known.uploaded = known.uploaded.or(held.uploaded);
+            for (known, theirs) in found.iter_mut().zip(theirs) {
+                known.join(theirs);
             }
         }
         found

@@ -59,8 +59,7 @@ impl Executor {
 
     /// A majority holds these files, and each is one that the user uploaded or may see.
     async fn ready(&self, user: &str, files: &[FileId]) -> Result<Vec<Held>, Problem> {
-        let find = |reply| Find { user: user.to_owned(), files: files.to_vec(), hold: true, reply };
-        let found = ask(&self.ports.files.find, find).await?;
+        let found = self.find(user, files, true, false).await?;
         let mut strange = self.strange(user, files, &found).await?;
         if strange.is_some() {
             // It may have been sent elsewhere a moment ago.
@@ -118,12 +117,28 @@ impl Executor {
     }
 
     async fn is_own_upload(&self, user: &str, file: FileId) -> Result<bool, Problem> {
-        let find = |reply| Find { user: user.to_owned(), files: vec![file], hold: false, reply };
-        let found = ask(&self.ports.files.find, find).await?;
-        let Some(at) = found.first().and_then(|held| held.uploaded) else { return Ok(false) };
-        // Once it was sent, the message says who may see it.
-        let ask = |reply| SentSince { user: user.to_owned(), file, at, reply };
-        Ok(!self.read(&self.ports.files.sent_since, ask).await?)
+        // The record here may be one that was sent since, and another node have a later one.
+        for everywhere in [false, true] {
+            let found = self.find(user, &[file], false, everywhere).await?;
+            let Some(at) = found.first().and_then(|held| held.uploaded) else { return Ok(false) };
+            // Once it was sent, the message says who may see it.
+            let ask = |reply| SentSince { user: user.to_owned(), file, at, reply };
+            if !self.read(&self.ports.files.sent_since, ask).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn find(
+        &self,
+        user: &str,
+        files: &[FileId],
+        hold: bool,
+        everywhere: bool,
+    ) -> Result<Vec<Held>, Problem> {
+        let (user, files) = (user.to_owned(), files.to_vec());
+        ask(&self.ports.files.find, |reply| Find { user, files, hold, everywhere, reply }).await
     }
 
     pub(super) async fn file_link(&self, who: Who, file: FileId, name: &str) -> Reply {
