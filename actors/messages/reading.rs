@@ -242,8 +242,8 @@ pub struct SentSince {
     pub reply: Answer<bool>,
 }
 
-/// Has the user sent a message under this id?
-pub struct SentBefore {
+/// Has the user made any change under this id?
+pub struct DoneBefore {
     pub user: String,
     pub id: String,
     pub reply: Answer<bool>,
@@ -292,7 +292,7 @@ post! {
     TablesAt => "tables_at",
     FilesSeen => "files_seen",
     SentSince => "sent_since",
-    SentBefore => "sent_before",
+    DoneBefore => "done_before",
     AttachmentsAfter => "attachments_after",
     InMessages => "in_messages",
     ExportPage => "export_page",

@@ -33,9 +33,11 @@ impl View<'_> {
         Ok(found.is_some())
     }
 
-    /// Whether the user has sent a message under this id.
-    pub fn sent_before(&self, user: &str, id: &str) -> Result<bool> {
-        let sql = "SELECT 1 FROM messages WHERE id = ?1 AND author = ?2";
+    /// Whether the user has made a change under this id: what apply looks at for a repeat.
+    pub fn done_before(&self, user: &str, id: &str) -> Result<bool> {
+        let sql = "SELECT 1 FROM messages WHERE id = ?1 AND author = ?2
+                   UNION ALL SELECT 1 FROM outcomes WHERE id = ?1 AND user = ?2
+                   UNION ALL SELECT 1 FROM sessions WHERE id = ?1 AND user = ?2";
         Ok(self.one(sql, [id, user], |_| Ok(()))?.is_some())
     }
 
@@ -109,7 +111,9 @@ mod tests {
         let sent = |user: &str, file, at| pool.read(|view| view.sent_since(user, file, at)).unwrap();
         assert!(sent("ann", two, At(0)) && !sent("bob", two, At(0)) && !sent("ann", three, At(0)));
         assert!(!sent("ann", one, rows[0].at), "not after that");
-        let before = |user: &str, id: &str| pool.read(|view| view.sent_before(user, id)).unwrap();
-        assert!(before("ann", "second") && !before("bob", "second") && !before("ann", "third"));
+        let before = |user: &str, id: &str| pool.read(|view| view.done_before(user, id)).unwrap();
+        assert!(before("ann", "second") && before("ann", "gone") && before("bob", "out"));
+        assert!(!before("bob", "second") && !before("ann", "third"));
+        assert!(before("ann", "register"));
     }
 }

@@ -12,7 +12,7 @@ use crate::files::links::{Claim, GOOD_FOR_MS, LinkKey};
 use crate::files::names;
 use crate::ids::FileId;
 use crate::messages::files::{Find, Held, NotSecured, Secure};
-use crate::messages::reading::{FilesSeen, SentBefore, SentSince};
+use crate::messages::reading::{DoneBefore, FilesSeen, SentSince};
 
 /// Bytes that a majority holds are relied upon for so long: far less than they are held for.
 const RELIED_UPON: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ pub struct FilePorts {
     pub secure: Port<Secure>,
     pub files_seen: Port<FilesSeen>,
     pub sent_since: Port<SentSince>,
-    pub sent_before: Port<SentBefore>,
+    pub done_before: Port<DoneBefore>,
     pub links: LinkKey,
 }
 
@@ -40,8 +40,9 @@ impl Executor {
                 return Err(Problem::new(Code::Unavailable, NotSecured::NotYet.to_string()));
             }
             Ok(found) => found,
-            Err(problem) => match self.was_sent(&who.user, &id).await {
-                // What was done before is told again, whatever has become of its files.
+            Err(problem) => match self.was_done(&who.user, &id).await {
+                // What was done before is told again, whatever has become of its files; that it was something
+                // else is for apply to say.
                 Ok(true) => vec![Held::default(); ids.len()],
                 Ok(false) | Err(_) => return Err(problem),
             },
@@ -84,10 +85,10 @@ impl Executor {
         Ok(files.iter().zip(known).find(|(_, known)| !known).map(|(file, _)| *file))
     }
 
-    async fn was_sent(&self, user: &str, id: &str) -> Result<bool, Problem> {
+    async fn was_done(&self, user: &str, id: &str) -> Result<bool, Problem> {
         let before = async || {
-            let ask = |reply| SentBefore { user: user.to_owned(), id: id.to_owned(), reply };
-            self.read(&self.ports.files.sent_before, ask).await
+            let ask = |reply| DoneBefore { user: user.to_owned(), id: id.to_owned(), reply };
+            self.read(&self.ports.files.done_before, ask).await
         };
         if before().await? {
             return Ok(true);

@@ -218,6 +218,11 @@ async fn what_is_no_good_is_refused_with_a_reason() {
     ] {
         ann.refused("send", send(files), code).await;
     }
+    // Under an id that something else has, that is what is wrong.
+    let id = new_id();
+    assert_eq!(ann.ask_as(&id, "join", json!({"room": room})).await["ok"], true);
+    let reply = ann.ask_as(&id, "send", send(json!([{"file": "0".repeat(64), "name": "a"}]))).await;
+    assert_eq!(reply["error"]["code"], "conflict", "{reply}");
     let many = Value::from(vec![json!({"file": file, "name": "a"}); 20]);
     assert_eq!(ann.ok("send", send(many)).await["seq"], 1);
     let missing = fetch(url, &ann.token, &"0".repeat(64), "a", &[]).await;
