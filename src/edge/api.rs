@@ -10,7 +10,7 @@ use chat_actors::chat::outcome::Code;
 use chat_actors::chat::rules;
 use chat_actors::session::executor::Started;
 use chat_actors::session::reply::{self, Problem, Reply};
-use chat_actors::session::request::{OPS, Op, fields_of};
+use chat_actors::session::request::{BEFORE_HELLO, OPS, Op, fields_of};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -144,19 +144,21 @@ pub fn error(status: u16, message: String) -> HttpResponse {
 
 async fn carry_out(request: &HttpRequest, inside: &Inside, op: &str, text: String) -> Reply {
     let id = id(request)?;
-    let token = token(request);
-    let text = if op == "hello" { with_token(text, token.as_deref()) } else { text };
     let executor = &inside.executor;
-    let asked = fields_of(op, &text, executor.limits().message_bytes)?;
-    if asked.opens() {
-        return executor.admit_once(&id, asked, &caller(request)).await;
+    let from = caller(request);
+    if !BEFORE_HELLO.contains(&op) {
+        // As on a WebSocket: who asks is looked at before what is asked.
+        let who = executor.session_of(&token(request)?).await?.who();
+        let asked = fields_of(op, &text, executor.limits().message_bytes)?;
+        return answered(executor.start(&who, &id, asked)).await;
     }
-    if let Op::SetPassword { link, password } = asked {
-        return answered(executor.start_by_link(&id, link, password, &caller(request))).await;
+    let text = if op == "hello" { with_token(text, token(request))? } else { text };
+    match fields_of(op, &text, executor.limits().message_bytes)? {
+        Op::SetPassword { link, password } => {
+            answered(executor.start_by_link(&id, link, password, &from)).await
+        }
+        opening => executor.admit_once(&id, opening, &from).await,
     }
-    let missing = || Problem::new(Code::Unauthorized, "no token: send Authorization: Bearer TOKEN");
-    let who = executor.session_of(&token.ok_or_else(missing)?).await?.who();
-    answered(executor.start(&who, &id, asked)).await
 }
 
 async fn answered(started: Started) -> Reply {
@@ -181,23 +183,29 @@ fn draw_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-pub fn token(request: &HttpRequest) -> Option<String> {
-    let shown = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = shown.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+/// The token that every request of a program has.
+///
+/// # Errors
+/// `unauthorized` without one.
+pub fn token(request: &HttpRequest) -> Result<String, Problem> {
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|shown| shown.to_str().ok());
+    let bearer = shown.and_then(|shown| shown.split_once(' '));
+    match bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) {
+        Some((_, token)) => Ok(token.trim().to_owned()),
+        None => Err(Problem::new(Code::Unauthorized, "no token: send Authorization: Bearer TOKEN")),
+    }
 }
 
-/// A `hello` over HTTP has its token in the header, like everything else.
-fn with_token(text: String, token: Option<&str>) -> String {
-    let Some(token) = token else { return text };
-    match serde_json::from_str::<Map<String, Value>>(&text) {
-        Ok(mut fields) => {
-            fields.entry("token").or_insert_with(|| Value::from(token));
-            Value::from(fields).to_string()
-        }
+/// A `hello` over HTTP has its token in the header, like everything else; one in the body counts as well.
+fn with_token(text: String, token: Result<String, Problem>) -> Result<String, Problem> {
+    let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(&text) else {
         // What is wrong with it is said when its fields are read.
-        Err(_) => text,
+        return Ok(text);
+    };
+    if !fields.contains_key("token") {
+        fields.insert("token".to_owned(), token?.into());
     }
+    Ok(Value::from(fields).to_string())
 }
 
 async fn within<T>(pause: Duration, work: impl Future<Output = T>) -> Result<T, Problem> {

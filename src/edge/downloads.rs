@@ -142,7 +142,7 @@ async fn who(
     link_to: Option<(FileId, &str)>,
 ) -> Result<String, Problem> {
     let claim = web::Query::<Claim>::from_query(request.query_string());
-    if let (None, Some((file, name)), Ok(claim)) = (api::token(request), link_to, claim) {
+    if let (Err(_), Some((file, name)), Ok(claim)) = (api::token(request), link_to, claim) {
         return inside.executor.follow(file, name, claim.into_inner()).await;
     }
     Ok(bearer(request, inside, READ).await?.user)
@@ -150,8 +150,7 @@ async fn who(
 
 /// Who asks, by the token that every request of a program has; a bot needs this right.
 pub(super) async fn bearer(request: &HttpRequest, inside: &Inside, right: &str) -> Result<Who, Problem> {
-    let missing = || Problem::new(Code::Unauthorized, "no token: send Authorization: Bearer TOKEN");
-    let who = inside.executor.session_of(&api::token(request).ok_or_else(missing)?).await?.who();
+    let who = inside.executor.session_of(&api::token(request)?).await?.who();
     who.check_right(right)?;
     Ok(who)
 }

@@ -73,7 +73,7 @@ pub(super) async fn for_people(request: HttpRequest, gate: web::Data<Gate>) -> H
 
 async fn of_oneself(request: &HttpRequest, inside: &Inside) -> Result<HttpResponse, Problem> {
     let user = bearer(request, inside, READ).await?.user;
-    let asker = token(request).map(|token| (Arc::clone(&inside.executor), token));
+    let asker = Some((Arc::clone(&inside.executor), token(request)?));
     let epoch = inside.directory.borrow().epoch.clone();
     let export = Export::begin(&inside.export, &inside.exports, epoch, Some(user), asker).await?;
     Ok(answer(export))
