@@ -112,13 +112,24 @@ impl Executor {
             self.barrier().await?;
             user = self.read(&self.ports.session_of, ask).await?;
         }
-        let ended = || Problem::new(Code::Unauthorized, "this session has ended: log in");
-        let SessionUser { user, rights } = user.ok_or_else(ended)?;
+        let SessionUser { user, rights } = user.ok_or_else(session_ended)?;
         let rights = rights.map(Arc::from);
         Ok(Admitted { user, token_hash, rights, token: None, at: None, duplicate: false })
     }
 
     async fn register(&self, id: &str, new: NewAccount, from: &Caller) -> Result<Admitted, Problem> {
+    /// Looks once more whether the session is good. Before somebody's end is heard where they are let in, it may
+    /// have come and gone.
+    ///
+    /// # Errors
+    /// `unauthorized` when it has ended.
+    pub(super) async fn still_good(&self, admitted: Admitted) -> Result<Admitted, Problem> {
+        let token_hash = admitted.token_hash;
+        let known = self.read(&self.ports.session_of, |reply| SessionOf { token_hash, reply }).await?;
+        let SessionUser { rights, .. } = known.ok_or_else(session_ended)?;
+        Ok(Admitted { rights: rights.map(Arc::from), ..admitted })
+    }
+
         let NewAccount { name, password, display, link } = new;
         let there = self.account(&name).await?;
         let password_hash = match &there {
@@ -424,5 +435,9 @@ pub(super) fn draw_token() -> Result<(String, TokenHash), Problem> {
 }
 
 pub(super) fn hash_of(token: &str) -> TokenHash {
+fn session_ended() -> Problem {
+    Problem::new(Code::Unauthorized, "this session has ended: log in")
+}
+
     Sha256::digest(token.as_bytes()).into()
 }
