@@ -148,16 +148,23 @@ pub struct Invites {
 pub struct Bots {
     pub user: String,
     pub room: Option<RoomId>,
-    /// `None` inside: that is for admins to see, or for the room's creator.
-    pub reply: Answer<Option<Vec<UserRow>>>,
+    pub reply: Answer<Result<Vec<UserRow>, Hidden>>,
+}
+
+/// Why somebody is not shown what those in charge are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hidden {
+    /// It is for admins, or for the room's creator.
+    NotInCharge,
+    /// There is no such room, or none that they may see.
+    NoSuchRoom,
 }
 
 /// Where a room's messages are posted, by number.
 pub struct Subscriptions {
     pub user: String,
     pub room: RoomId,
-    /// `None` inside: that is for admins to see, or for the room's creator.
-    pub reply: Answer<Option<Vec<SubscriptionSeen>>>,
+    pub reply: Answer<Result<Vec<SubscriptionSeen>, Hidden>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -414,7 +414,7 @@ fn no_such_message() -> Problem {
     Refusal::new(Code::NotFound, "no such message, or not in a room of yours").into()
 }
 
-fn no_such_room() -> Problem {
+pub(super) fn no_such_room() -> Problem {
     Refusal::new(Code::NotFound, "no such room, or not one of yours").into()
 }
 
