@@ -175,15 +175,13 @@ impl Executor {
         };
         let room = hook_room(who.rights.as_deref().unwrap_or_default()).ok_or_else(nobody)?;
         rules::text(&text, self.limits().message_bytes)?;
-        match self.start(&who, id, Op::Change(Change::Send { room, text, reply_to: None })) {
+        match self.start_change(&who, id, Change::Send { room, text, reply_to: None }) {
             Started::Now(reply) => reply,
             Started::Later(later) => later.await,
         }
     }
 
     pub(super) async fn list_hooks(&self, user: String, room: RoomId) -> Reply {
-        let for_some =
-            || Problem::new(Code::Forbidden, "only the room's creator or an admin may see its hooks");
         let hooks = self.read(&self.ports.bots, |reply| Bots { user, room: Some(room), reply }).await?;
         let hooks = hooks.map_err(|why| hidden(why, "see its hooks"))?.into_iter().filter_map(|row| {
             let (hook, display, disabled) = (row.name, row.display, row.disabled);

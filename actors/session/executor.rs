@@ -12,6 +12,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::bots;
+use super::caller::Caller;
 use super::files::FilePorts;
 use super::limits::{Attempts, Buckets};
 use super::links::for_admins;
@@ -146,7 +147,7 @@ impl Executor {
 
     /// Starts a request of somebody who is known. `hello`, `register` and `login` are
     /// [`Executor::admit`]'s, `set_password` is [`Executor::start_by_link`]'s.
-    pub fn start(self: &Arc<Self>, who: &Who, id: &str, op: Op) -> Started {
+    pub fn start(self: &Arc<Self>, who: &Who, id: &str, op: Op, from: &Caller) -> Started {
         if let Err(problem) = bots::check(who.rights.as_deref(), &op) {
             return Started::Now(Err(problem));
         }
@@ -169,13 +170,13 @@ impl Executor {
             Op::ResetPassword { user } => self.reset_password(who, id, user),
             Op::Ping => Started::Now(Ok(Answer::Pong { time: unix_ms() })),
             op => {
-                let (me, who, id) = (Arc::clone(self), who.clone(), id.to_owned());
-                Started::Later(Box::pin(async move { within(me.slowly(who, id, op)).await }))
+                let (me, who, id, from) = (Arc::clone(self), who.clone(), id.to_owned(), from.address);
+                Started::Later(Box::pin(async move { within(me.slowly(who, id, op, from)).await }))
             }
         }
     }
 
-    fn start_change(self: &Arc<Self>, who: &Who, id: &str, change: Change) -> Started {
+    pub(super) fn start_change(self: &Arc<Self>, who: &Who, id: &str, change: Change) -> Started {
         if let Err(problem) = self.count_change(&who.user) {
             return Started::Now(Err(problem));
         }
@@ -202,10 +203,10 @@ impl Executor {
         }
     }
 
-    async fn slowly(self: Arc<Self>, who: Who, id: String, op: Op) -> Reply {
+    async fn slowly(self: Arc<Self>, who: Who, id: String, op: Op, from: Option<IpAddr>) -> Reply {
         match op {
-            Op::ChangePassword { old, new } => self.change_password(who, id, old, new).await,
-            Op::DeleteAccount { password } => self.delete_account(who, id, password).await,
+            Op::ChangePassword { old, new } => self.change_password(who, id, (old, new), from).await,
+            Op::DeleteAccount { password } => self.delete_account(who, id, password, from).await,
             Op::ListUsers { pattern, after, limit } => self.list_users(pattern, after, limit).await,
             Op::ListRooms { pattern, all } => {
                 let ask = |reply| Rooms { user: who.user, pattern, all, reply };

@@ -150,7 +150,7 @@ async fn carry_out(request: &HttpRequest, inside: &Inside, op: &str, text: Strin
         // As on a WebSocket: who asks is looked at before what is asked.
         let who = executor.session_of(&token(request)?).await?.who();
         let asked = fields_of(op, &text, executor.limits().message_bytes)?;
-        return answered(executor.start(&who, &id, asked)).await;
+        return answered(executor.start(&who, &id, asked, &from)).await;
     }
     let text = if op == "hello" { with_token(text, token(request))? } else { text };
     match fields_of(op, &text, executor.limits().message_bytes)? {
