@@ -44,7 +44,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const HAND_OVER_MAX: Duration = Duration::from_millis(1_200);
 /// How long clients may take to go.
 const FAREWELL_MAX: Duration = Duration::from_millis(700);
-/// How long the answers to HTTP requests under way may take: each has an outcome, or its own end, within 5 s.
+/// How long the answers to HTTP requests under way may take: each that has come whole has an outcome within 5 s.
 const ANSWERS_MAX: Duration = Duration::from_millis(5_500);
 /// A member that does not say within this that this node was removed will say so later.
 const REMOVED_ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -152,10 +152,8 @@ async fn live(
     gate.stop();
     let drain = async {
         let _late = tokio::time::timeout(HAND_OVER_MAX, node.step_down()).await;
-        let _late = tokio::join!(
-            tokio::time::timeout(FAREWELL_MAX, node.farewell(leave)),
-            tokio::time::timeout(ANSWERS_MAX, gate.close()),
-        );
+        let (_late, ()) =
+            tokio::join!(tokio::time::timeout(FAREWELL_MAX, node.farewell(leave)), gate.close(ANSWERS_MAX),);
         stop(&people_server).await;
         stop(&peer_server).await;
     };

@@ -109,14 +109,7 @@ async fn answer(
     if request.method() != Method::POST {
         return wrong_method("POST");
     }
-    let reply = match read(request, body, gate.frame_bytes).await {
-        Ok(text) => match gate.begin() {
-            Ok(_under_way) => carry_out(request, inside, op, text).await,
-            Err(problem) => Err(problem),
-        },
-        Err(problem) => Err(problem),
-    };
-    replied(gate, &reply)
+    replied(gate, &carry_out(request, body, gate, inside, op).await)
 }
 
 /// A reply with its status.
@@ -142,7 +135,15 @@ pub fn error(status: u16, message: String) -> HttpResponse {
     json(status, reply::encode(None, &Err(Problem::new(Code::BadRequest, message))))
 }
 
-async fn carry_out(request: &HttpRequest, inside: &Inside, op: &str, text: String) -> Reply {
+async fn carry_out(
+    request: &HttpRequest,
+    body: web::Payload,
+    gate: &Gate,
+    inside: &Inside,
+    op: &str,
+) -> Reply {
+    let _under_way = gate.begin()?;
+    let text = gate.in_time(read(request, body, gate.frame_bytes)).await??;
     let id = id(request)?;
     let executor = &inside.executor;
     let from = caller(request);

@@ -28,7 +28,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::oneshot;
 
 use super::api::{self, with_inside};
-use super::gate::{Gate, Inside, problem};
+use super::gate::{Gate, Inside, problem, until_out};
 use super::ranges::{Wanted, wanted};
 
 /// How long the bytes may take to come from another node.
@@ -53,14 +53,19 @@ pub struct FilePorts {
 pub async fn serve(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
     with_inside(&request, &gate, "GET, HEAD", async |inside| match *request.method() {
         Method::GET | Method::HEAD => {
-            Some(answer(&request, inside).await.unwrap_or_else(|why| problem(&why)))
+            Some(answer(&request, &gate, inside).await.unwrap_or_else(|why| problem(&why)))
         }
         _ => None,
     })
     .await
 }
 
-async fn answer(request: &HttpRequest, inside: &Inside) -> Result<HttpResponse, Problem> {
+async fn answer(
+    request: &HttpRequest,
+    gate: &web::Data<Gate>,
+    inside: &Inside,
+) -> Result<HttpResponse, Problem> {
+    let under_way = gate.begin()?;
     let path = request.uri().path().strip_prefix("/api/v1/files/").unwrap_or_default();
     let (file, name) = path.split_once('/').unwrap_or((path, ""));
     let name = names::clean(&names::unescaped(name));
@@ -110,7 +115,8 @@ async fn answer(request: &HttpRequest, inside: &Inside) -> Result<HttpResponse, 
             "the bytes of this file are damaged here, and are fetched again: try again",
         )
     })?;
-    Ok(sized(response, bytes, stream::iter(first.map(Ok)).chain(body)))
+    let body = until_out(stream::iter(first.map(Ok)).chain(body), gate.clone(), under_way);
+    Ok(sized(response, bytes, body))
 }
 
 fn describe(response: &mut HttpResponseBuilder, name: &str, tag: String) {
