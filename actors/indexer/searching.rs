@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::index::{Index, IndexError, author_mark, room_mark};
 use crate::chat::objects::Message;
-use crate::chat_db::rows::{self, columns, int, number};
+use crate::chat_db::rows::{self, columns, int, number, rooms_of};
 use crate::ids::{At, RoomId};
 use crate::messages::search::{Found, FoundPage, Search, Searched};
 use crate::words::{Phrase, Query};
@@ -84,7 +84,7 @@ struct Seen<'c> {
 
 impl Seen<'_> {
     fn rooms_of(&self, user: &str) -> rusqlite::Result<Vec<RoomId>> {
-        let sql = "SELECT room FROM members WHERE user = ?1 AND member = 1 ORDER BY room";
+        let sql = concat!(rooms_of!("?1"), " ORDER BY room");
         self.chat.prepare_cached(sql)?.query_map([user], |row| number(row, 0).map(RoomId))?.collect()
     }
 

@@ -4,19 +4,14 @@ use rusqlite::{Result, params};
 
 use super::view::View;
 use crate::chat::tables::AttachmentRow;
-use crate::chat_db::rows::{self, columns, int, number};
+use crate::chat_db::rows::{self, columns, file_seen, int, number};
 use crate::ids::{At, FileId};
 
 impl View<'_> {
     /// Whether a message holds each of these files that the user may see.
     pub fn files_seen(&self, user: &str, files: &[FileId]) -> Result<Vec<bool>> {
         let seen = |file: &FileId| {
-            let found = self.one(
-                "SELECT 1 FROM attachments JOIN members ON members.room = attachments.room
-                 WHERE file = ?1 AND gone = 0 AND user = ?2 AND member = 1 LIMIT 1",
-                params![file.0, user],
-                |_| Ok(()),
-            )?;
+            let found = self.one(file_seen!(), params![file.0, user], |_| Ok(()))?;
             Ok(found.is_some())
         };
         files.iter().map(seen).collect()

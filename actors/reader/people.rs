@@ -6,7 +6,7 @@ use super::view::View;
 use crate::chat::command::TokenHash;
 use crate::chat::objects::RoomKind;
 use crate::chat::tables::{LinkRow, REGISTRATION, Registration, SessionRow, UserRow, hook_right};
-use crate::chat_db::rows::{self, columns, int};
+use crate::chat_db::rows::{self, columns, int, is_member, maker_may_see};
 use crate::ids::RoomId;
 use crate::messages::reading::{Hidden, SubscriptionSeen};
 
@@ -70,10 +70,9 @@ impl View<'_> {
         let sql = concat!(
             "SELECT ",
             columns!(subscription),
-            ", EXISTS (SELECT 1 FROM members JOIN users ON users.name = members.user
-                   WHERE members.room = subscriptions.room AND members.user = made_by AND member = 1
-                       AND deleted = 0 AND disabled = 0)
-               FROM subscriptions WHERE room = ?1 AND state <> 'gone' ORDER BY subscription"
+            ", ",
+            maker_may_see!(),
+            " FROM subscriptions WHERE room = ?1 AND state <> 'gone' ORDER BY subscription"
         );
         let seen = |row: &rusqlite::Row<'_>| {
             Ok(SubscriptionSeen { row: rows::subscription(row)?, allowed: row.get(11)? })
@@ -84,9 +83,11 @@ impl View<'_> {
     /// Why somebody may not see who else has a hand in a room. As apply says who may change a room: whoever made
     /// it may have been removed from it since.
     fn hidden_of(&self, user: &str, room: RoomId) -> Result<Option<Hidden>> {
-        let sql = "SELECT kind, creator = ?2, EXISTS (SELECT 1 FROM members
-                       WHERE members.room = rooms.room AND user = ?2 AND member = 1)
-                   FROM rooms WHERE room = ?1";
+        let sql = concat!(
+            "SELECT kind, creator = ?2, ",
+            is_member!("?2", "rooms.room"),
+            " FROM rooms WHERE room = ?1"
+        );
         let found = self.one(sql, params![int(room.0), user], |row| {
             Ok((rows::kind(row, 0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?))
         })?;
