@@ -10,11 +10,11 @@ use tokio::sync::oneshot;
 
 use super::bots;
 use super::caller::Caller;
-use super::executor::{Executor, Who, ask, locked, millis, not_done, outcome, within};
+use super::executor::{Executor, Who, locked, millis, not_done, outcome, within};
 use super::limits::Admission;
 use super::reply::{Answer, Problem, Reply, Welcome};
 use super::request::{Op, Resume};
-use crate::bus::Port;
+use crate::bus::{Port, ask};
 use crate::chat::command::{Change, Command, LoginOp, RequestDigest, TokenHash};
 use crate::chat::objects::User;
 use crate::chat::outcome::{Code, Done, Outcome};
@@ -377,7 +377,7 @@ impl Executor {
     }
 
     async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, Problem> {
-        ask(&self.ports.passwords.verify, |reply| Verify { password, stored, reply }).await
+        Ok(ask(&self.ports.passwords.verify, |reply| Verify { password, stored, reply }).await?)
     }
 
     /// By name, which others could block, too many failed logins are only slowed down.

@@ -18,7 +18,7 @@ use super::limits::{Attempts, Buckets};
 use super::links::for_admins;
 use super::reply::{Answer, Limits, ListedUser, Problem, Reply};
 use super::request::{Op, Wanted};
-use crate::bus::{NotSent, Port, Post};
+use crate::bus::{Port, Post, Unanswered, ask};
 use crate::chat::command::{Change, Command, TokenHash};
 use crate::chat::objects::User;
 use crate::chat::outcome::{Code, Outcome, Refusal};
@@ -37,8 +37,6 @@ use crate::messages::search::{Search, Searched};
 
 /// The contract says 5 s; what is left is for the way back.
 const ANSWER_WITHIN: Duration = Duration::from_millis(4500);
-/// How long somebody is asked to wait when this node has too much to do.
-const BUSY_RETRY_MS: u64 = 200;
 /// A user's burst, in seconds of its rate.
 const BURST_SECONDS: f64 = 10.0;
 /// Events read at a time by who catches up.
@@ -318,7 +316,8 @@ impl Executor {
     /// Hands a change to `RaftNode`.
     pub(super) fn propose(&self, command: Command) -> Result<Asked, Problem> {
         let (reply, asked) = oneshot::channel();
-        self.ports.propose.offer(Propose { command, reply }).map(|()| asked).map_err(not_sent)
+        self.ports.propose.offer(Propose { command, reply }).map_err(Unanswered::from)?;
+        Ok(asked)
     }
 
     /// Waits until this node has applied all that was acknowledged anywhere before now.
@@ -357,16 +356,6 @@ pub(super) async fn outcome(asked: Asked) -> Result<Outcome, Problem> {
     }
 }
 
-/// Asks an actor and waits for its answer.
-pub(super) async fn ask<M: Post, T>(
-    port: &Port<M>,
-    question: impl FnOnce(oneshot::Sender<T>) -> M,
-) -> Result<T, Problem> {
-    let (reply, answer) = oneshot::channel();
-    port.offer(question(reply)).map_err(not_sent)?;
-    answer.await.map_err(|_| stopping())
-}
-
 /// Gives up in time; what was handed on by then may still be done.
 pub(super) async fn within<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     tokio::time::timeout(ANSWER_WITHIN, work).await.unwrap_or_else(|_| Err(Problem::timeout()))
@@ -387,28 +376,13 @@ pub(super) fn not_done(not_done: NotDone) -> Problem {
         NotDone::Unavailable => Problem::unavailable(),
         NotDone::NoRoom(why) => Problem::new(Code::Unavailable, why),
         NotDone::Unknown => Problem::timeout(),
-        NotDone::Busy => busy(),
+        NotDone::Busy => Unanswered::Full.into(),
         NotDone::TooNew { .. } => Problem::new(
             Code::Unavailable,
             "not every node is known to read this kind of change yet: it can be made once all of them run a \
              program that does",
         ),
     }
-}
-
-fn not_sent<M>(not_sent: NotSent<M>) -> Problem {
-    match not_sent {
-        NotSent::Full(_) => busy(),
-        NotSent::Closed(_) => stopping(),
-    }
-}
-
-fn busy() -> Problem {
-    Problem::rate_limited("this node has too much to do just now", BUSY_RETRY_MS)
-}
-
-fn stopping() -> Problem {
-    Problem::new(Code::Unavailable, "this node is stopping: try another")
 }
 
 fn no_such_message() -> Problem {

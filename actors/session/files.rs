@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::executor::{Executor, Who, ask, outcome, unix_ms};
+use super::executor::{Executor, Who, outcome, unix_ms};
 use super::reply::{Answer, Problem, Reply};
 use super::request::SendFiles;
-use crate::bus::Port;
+use crate::bus::{Port, ask};
 use crate::chat::command::{Attached, Change, Command};
 use crate::chat::outcome::Code;
 use crate::files::links::{Claim, GOOD_FOR_MS, LinkKey};
@@ -139,7 +139,7 @@ impl Executor {
         everywhere: bool,
     ) -> Result<Vec<Held>, Problem> {
         let (user, files) = (user.to_owned(), files.to_vec());
-        ask(&self.ports.files.find, |reply| Find { user, files, hold, everywhere, reply }).await
+        Ok(ask(&self.ports.files.find, |reply| Find { user, files, hold, everywhere, reply }).await?)
     }
 
     pub(super) async fn file_link(&self, who: Who, file: FileId, name: &str) -> Reply {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::BytesMut;
 use chat_actors::chat::outcome::Code;
@@ -27,19 +27,18 @@ const BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Anything under `/api/v1/` that is an op, or nothing.
 pub async fn op(request: HttpRequest, body: web::Payload, gate: web::Data<Gate>) -> HttpResponse {
-    let inside = match gate.inside() {
-        Ok(inside) => inside,
-        Err(shut) => return shut,
-    };
-    let from = origin::of(&request, &inside.directory.borrow());
-    if from == Origin::Foreign {
-        return problem(&foreign());
-    }
     // As it came: no op has a character that is escaped.
-    let path = request.path().strip_prefix("/api/v1/").unwrap_or_default();
-    let mut response = answer(&request, body, &gate, inside, path).await;
-    allow(&mut response, &from);
-    response
+    let op = request.path().strip_prefix("/api/v1/").unwrap_or_default();
+    with_inside(&request, &gate, "POST", async |inside| {
+        if !OPS.contains(&op) {
+            return Some(problem(&Problem::new(Code::NotFound, "no such op: see docs/protocol.md")));
+        }
+        if request.method() != Method::POST {
+            return None;
+        }
+        Some(replied(&gate, &carry_out(&request, body, &gate, inside, op).await))
+    })
+    .await
 }
 
 /// What requests of people begin and end with: the chat has to be there, a page of another origin is turned away, and a
@@ -91,25 +90,6 @@ pub fn allow(response: &mut HttpResponse, from: &Origin) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-}
-
-async fn answer(
-    request: &HttpRequest,
-    body: web::Payload,
-    gate: &Gate,
-    inside: &Inside,
-    op: &str,
-) -> HttpResponse {
-    if request.method() == Method::OPTIONS {
-        return HttpResponse::new(StatusCode::NO_CONTENT);
-    }
-    if !OPS.contains(&op) {
-        return problem(&Problem::new(Code::NotFound, "no such op: see docs/protocol.md"));
-    }
-    if request.method() != Method::POST {
-        return wrong_method("POST");
-    }
-    replied(gate, &carry_out(request, body, gate, inside, op).await)
 }
 
 /// A reply with its status.

@@ -12,7 +12,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
-use chat_actors::bus::{Port, Post};
+use chat_actors::bus::{Port, ask};
 use chat_actors::chat::outcome::Code;
 use chat_actors::files::links::Claim;
 use chat_actors::files::{names, reading};
@@ -25,7 +25,6 @@ use chat_actors::session::bots::READ;
 use chat_actors::session::executor::Who;
 use chat_actors::session::reply::Problem;
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::sync::oneshot;
 
 use super::api::{self, with_inside};
 use super::gate::{Gate, Inside, problem, until_out};
@@ -172,17 +171,6 @@ async fn open(ports: &FilePorts, file: FileId) -> Result<(File, u64), Problem> {
     opened.ok_or_else(|| {
         Problem::new(Code::Unavailable, "no node that can be reached has the bytes of this file now")
     })
-}
-
-/// Asks an actor and waits for its answer.
-pub(super) async fn ask<M: Post, T>(
-    port: &Port<M>,
-    question: impl FnOnce(oneshot::Sender<T>) -> M,
-) -> Result<T, Problem> {
-    let (reply, answer) = oneshot::channel();
-    let busy = |_| Problem::rate_limited("this node has too much to do just now", 200);
-    port.offer(question(reply)).map_err(busy)?;
-    answer.await.map_err(|_| Problem::new(Code::Unavailable, "this node is stopping: try another"))
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

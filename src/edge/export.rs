@@ -13,7 +13,7 @@ use std::time::Duration;
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use chat_actors::bus::{Port, Post};
+use chat_actors::bus::{Port, Post, ask, ask_anyway};
 use chat_actors::chat::outcome::Code;
 use chat_actors::chat::portable::{End, FORMAT, Header, Line, Place, VERSION};
 use chat_actors::ids::At;
@@ -198,8 +198,7 @@ impl Export {
         asker: Option<(Arc<Executor>, String)>,
     ) -> Result<Self, Problem> {
         let turn = exports.take(user.clone().filter(|_| asker.is_some()))?;
-        let (reply, passed) = oneshot::channel();
-        ports.barrier.tell(ReadBarrier { reply });
+        let passed = ask_anyway(&ports.barrier, |reply| ReadBarrier { reply });
         let majority = matches!(tokio::time::timeout(BARRIER_MAX, passed).await, Ok(Ok(Ok(()))));
         let at = read(&ports.tables_at, |reply| TablesAt { reply }).await?.at;
         let (format, version) = (FORMAT.to_owned(), VERSION);
@@ -272,13 +271,10 @@ async fn read<M: Post, T>(
     port: &Port<M>,
     question: impl FnOnce(oneshot::Sender<Result<T, ReadFailed>>) -> M,
 ) -> Result<T, Problem> {
-    let (reply, answer) = oneshot::channel();
-    let busy = |_| Problem::rate_limited("this node has too much to do just now", 200);
-    port.offer(question(reply)).map_err(busy)?;
-    match tokio::time::timeout(PAGE_MAX, answer).await {
+    match tokio::time::timeout(PAGE_MAX, ask(port, question)).await {
         Ok(Ok(Ok(found))) => Ok(found),
         Ok(Ok(Err(_failed))) => Err(Problem::internal()),
-        Ok(Err(_gone)) => Err(Problem::new(Code::Unavailable, "this node is stopping: try another")),
+        Ok(Err(unanswered)) => Err(unanswered.into()),
         Err(_late) => Err(Problem::timeout()),
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
+use chat_actors::bus::ask;
 use chat_actors::chat::outcome::Code;
 use chat_actors::files::partial::NotTaken;
 use chat_actors::files::receive::{Cut, seal, shared, take_in};
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::api::with_inside;
-use super::downloads::{FilePorts, ask, bearer};
+use super::downloads::{FilePorts, bearer};
 use super::gate::{self, Gate, Inside, problem};
 
 /// How long a body may stand still.
