@@ -22,6 +22,8 @@ pub const LEVEL_REMEMBERS_ALL: u8 = 2;
 /// From this level of a batch on, the outcome that is kept of a new subscription does not hold its secret, and an
 /// import brings nobody into a direct conversation and no number that is too large.
 pub const LEVEL_KEEPS_LESS: u8 = 3;
+/// From this one on every read mark is, like every other change.
+pub const LEVEL_REMEMBERS_MARKS: u8 = 3;
 
 /// A change that somebody asks for. Idempotent by (`user`, `id`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

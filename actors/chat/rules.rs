@@ -187,6 +187,7 @@ fn clamped(asked: Option<i64>, otherwise: usize, max: usize) -> usize {
 
 /// What is looked for.
 pub fn sought(text: &str) -> Checked<()> {
+    check(!text.trim().is_empty(), "text must hold something to look for")?;
     check(text.chars().count() <= SOUGHT_CHARS_MAX, "text must be at most 256 characters")
 }
 

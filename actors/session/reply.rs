@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::bus::Unanswered;
 use crate::chat::objects::{Message, Room, User, Version, is_false};
 use crate::chat::outcome::{Code, Done, Outcome, Refusal};
 use crate::chat::tables::Registration;
@@ -9,6 +10,9 @@ use crate::ids::{At, RoomId, Seq, SubscriptionId};
 use crate::messages::people::Cluster;
 use crate::messages::reading::HomeRoom;
 use crate::messages::search::FoundPage;
+
+/// How long somebody is asked to wait when this node has too much to do.
+const BUSY_RETRY_MS: u64 = 200;
 
 pub type Reply = Result<Answer, Problem>;
 
@@ -264,6 +268,15 @@ impl Problem {
 
     pub fn timeout() -> Self {
         Self::new(Code::Timeout, "whether this was done is not known: repeat it with the same id")
+    }
+}
+
+impl From<Unanswered> for Problem {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Full => Self::rate_limited("this node has too much to do just now", BUSY_RETRY_MS),
+            Unanswered::Gone => Self::new(Code::Unavailable, "this node is stopping: try another"),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::chat::tables::{
     SessionRow, SettingRow, SubscriptionRow, Tables, UserRow, VersionRow,
 };
 use crate::chat_db::mentions;
-use crate::chat_db::rows::{self, Stored, columns, int, json};
+use crate::chat_db::rows::{self, Stored, columns, file_seen, int, json, rooms_of};
 use crate::ids::{At, FileId, RoomId, Seq, SubscriptionId};
 
 /// Rooms whose end is kept in memory; beyond that all are forgotten and read again.
@@ -289,7 +289,7 @@ impl Tables for SqlTables {
     }
 
     fn rooms_of(&mut self, user: &str) -> Result<Vec<RoomId>> {
-        let sql = "SELECT room FROM members WHERE user = ?1 AND member = 1 ORDER BY room";
+        let sql = concat!(rooms_of!("?1"), " ORDER BY room");
         self.all(sql, [user], |row| rows::number(row, 0).map(RoomId))
     }
 
@@ -550,12 +550,7 @@ impl Tables for SqlTables {
     }
 
     fn file_seen_by(&mut self, user: &str, file: FileId) -> Result<Option<u64>> {
-        self.one(
-            "SELECT bytes FROM attachments JOIN members ON members.room = attachments.room
-             WHERE file = ?1 AND gone = 0 AND user = ?2 AND member = 1 LIMIT 1",
-            params![file.0, user],
-            |row| rows::number(row, 0),
-        )
+        self.one(file_seen!(), params![file.0, user], |row| rows::number(row, 0))
     }
 
     fn put_attachment(&mut self, row: &AttachmentRow) -> Result<()> {
