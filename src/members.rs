@@ -161,7 +161,8 @@ fn tell(done: Done) -> anyhow::Result<()> {
 /// Posts to the peer port of the node that these settings are of, and reads what it says when it is done.
 ///
 /// # Errors
-/// The sentence of a refusal; or that the node does not answer in time.
+/// The sentence of a refusal; that the node does not answer; or, when it may have done it all the same, that this is not
+/// known.
 pub async fn post<T: Serialize, D: DeserializeOwned>(
     settings: &Settings,
     path: &str,
@@ -177,7 +178,11 @@ pub async fn post<T: Serialize, D: DeserializeOwned>(
             serde_json::from_slice(&body).context("the node's answer cannot be read")
         }
         Ok(answer) => bail!(status::refusal(settings, &answer)),
-        Err(reason) => bail!("{name} does not answer at {url} ({reason}): start it, or ask another node"),
+        Err(silence) if silence.was_asked => bail!(
+            "{name} at {url} has been asked and does not answer ({silence}): it is not known whether this was done: look, \
+             and repeat it"
+        ),
+        Err(silence) => bail!("{name} does not answer at {url} ({silence}): start it, or ask another node"),
     }
 }
 

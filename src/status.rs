@@ -57,7 +57,7 @@ pub async fn ask(settings: &Settings) -> anyhow::Result<bytes::Bytes> {
             Some(said) if !is_secret_refused(&answer) => bail!("{name} at {url}: {said}"),
             _ => bail!(refusal(settings, &answer)),
         },
-        Err(reason) => bail!("{name} does not answer at {url} ({reason}): start it, or ask another node"),
+        Err(silence) => bail!("{name} does not answer at {url} ({silence}): start it, or ask another node"),
     }
 }
 

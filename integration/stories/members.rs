@@ -227,3 +227,33 @@ async fn a_node_that_was_removed_while_it_was_down() {
     assert_eq!(cluster.nodes[2].output(), served, "it must not serve");
     assert!(cluster.nodes[2].log_tail().contains("removed"));
 }
+
+/// A leader that stands still has heard of the change or has not: the next one is asked, and when there is none nobody
+/// says that nothing was changed.
+#[actix::test]
+async fn changes_while_leaders_stand_still() {
+    // Slow to give a leader up, so that the change is handed to it before.
+    let mut cluster = Cluster::start_with(3, "[raft]\nelection_ticks = 30").await;
+    let leader = cluster.leader().await;
+    let asked = (leader + 1) % 3;
+    cluster.nodes[leader].pause();
+    let add = ["members", "add", "node4", "http://node4:1", "http://node4:2"];
+    assert_done(&cluster.command(asked, &add).await, "node4 is written down");
+    cluster.nodes[leader].resume();
+    cluster.wait_until_ready().await;
+
+    let leader = cluster.leader().await;
+    let (asked, third) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.nodes[leader].pause();
+    cluster.nodes[third].pause();
+    let add = ["members", "add", "node5", "http://node5:1", "http://node5:2"];
+    let run = cluster.command(asked, &add).await;
+    assert_refused(&run, &["not known"]);
+    assert!(run.took < Duration::from_secs(10), "{:?}: {}", run.took, run.stderr);
+    cluster.nodes[leader].resume();
+    cluster.nodes[third].resume();
+    cluster.wait_until_ready().await;
+    let run = cluster.command(asked, &add).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    cluster.equal_tables().await;
+}

@@ -27,6 +27,8 @@ const OLD_ANSWER_MAX: Duration = Duration::from_millis(1_000);
 const FOUNDED_MAX: Duration = Duration::from_millis(2_000);
 const PAUSE: Duration = Duration::from_millis(100);
 const BYTES_MAX: usize = 64 * 1024;
+/// The codes with which a node says that it has done nothing.
+const NOTHING_DONE: [&str; 2] = ["unavailable", "not_founded"];
 
 /// What is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -125,12 +127,14 @@ impl Asking<'_> {
     async fn grant(&self, asked: Asked) -> Result<Done, Turned> {
         let Asked { mut wish, passed_on } = asked;
         let leader_until = Instant::now() + LEADER_MAX;
+        // A leader was asked that has not said what became of it.
+        let mut is_open = false;
         loop {
             let why = match self.ask_here(&wish).await? {
                 Settled::Done(says) => return Ok(Done { says, admission: None }),
                 Settled::Joined { raft_id, roll } => return Ok(self.admission(raft_id, roll.here())),
                 Settled::Refused(why) => return Err(Turned::Conflict(why)),
-                Settled::Unknown => return Err(unknown()),
+                Settled::Unknown => return Err(unknown("no majority has agreed to it in time")),
                 Settled::Later(why) => why,
                 Settled::AskOld { raft_id, peer } => match self.old_disk(&wish, &peer).await {
                     Some(why) => why,
@@ -148,9 +152,19 @@ impl Asking<'_> {
                     Some(url) => match self.pass_on(&url, &wish).await {
                         Ok(done) => return Ok(done),
                         Err(Failure::Refused(said)) => return Err(Turned::Conflict(said.message)),
-                        Err(Failure::NotReady(said)) => said.message,
-                        Err(failure) => format!("the leader at {url} does not answer: {failure}"),
+                        Err(failure) => {
+                            let may_be_done = may_be_done(&failure);
+                            is_open |= may_be_done;
+                            match failure {
+                                Failure::NotReady(said) if !may_be_done => said.message,
+                                Failure::NotReady(_) => format!("the leader at {url} does not know it"),
+                                failure => format!("the leader at {url} does not answer: {failure}"),
+                            }
+                        }
                     },
+                    None if Instant::now() >= leader_until && is_open => {
+                        return Err(unknown("no majority of the nodes answers"));
+                    }
                     None if Instant::now() >= leader_until => {
                         return Err(Turned::Unavailable(NO_MAJORITY.to_owned()));
                     }
@@ -158,7 +172,10 @@ impl Asking<'_> {
                 },
             };
             if Instant::now() + PAUSE >= self.until {
-                return Err(Turned::Unavailable(format!("nothing was changed in time: {why}")));
+                return Err(match is_open {
+                    true => unknown(&why),
+                    false => Turned::Unavailable(format!("nothing was changed in time: {why}")),
+                });
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -173,8 +190,8 @@ impl Asking<'_> {
         self.inside.change.tell(ChangeMembers { wish: wish.clone(), reply });
         match tokio::time::timeout(self.left(), settled).await {
             Ok(Ok(settled)) => Ok(settled),
-            Ok(Err(_)) => Err(Turned::Stopping),
-            Err(_) => Err(unknown()),
+            Ok(Err(_)) => Err(unknown("this node is stopping")),
+            Err(_) => Err(unknown("it takes too long")),
         }
     }
 
@@ -216,10 +233,19 @@ impl Asking<'_> {
 /// What is said while nobody leads.
 pub const NO_MAJORITY: &str = "no majority of the nodes answers: nothing can be changed";
 
-fn unknown() -> Turned {
-    Turned::Unknown(
-        "it is not known whether the change was made: look at the members, and repeat it".to_owned(),
-    )
+fn unknown(why: &str) -> Turned {
+    Turned::Unknown(format!(
+        "it is not known whether the change was made ({why}): look at the members, and repeat it"
+    ))
+}
+
+/// Whether a leader that did not say so may have done what it was asked.
+fn may_be_done(failure: &Failure) -> bool {
+    match failure {
+        Failure::PortClosed | Failure::Refused(_) => false,
+        Failure::NoAnswer(_) => true,
+        Failure::NotReady(said) => !NOTHING_DONE.contains(&said.code.as_str()),
+    }
 }
 
 /// Posts JSON to another node, and reads what it says when it is done.
@@ -237,3 +263,6 @@ pub async fn post<T: Serialize>(
     let done = response.json::<Done>().limit(1024 * 1024).await;
     done.map_err(|error| Failure::NoAnswer(format!("its answer cannot be read: {error}")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -478,4 +478,4 @@ pub(super) async fn read(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

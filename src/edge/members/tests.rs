@@ -1,0 +1,108 @@
+//! A node that does not lead, and leaders that answer in their own ways.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actix::{Actor, Context, Handler};
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer, ResponseError as _};
+use chat_actors::bus::{Envelope, Seat};
+use chat_actors::membership::{Directory, Listed, Node};
+use chat_actors::metrics::Metrics;
+use tokio::sync::watch;
+
+use super::super::peer::tests::{Served, serve_with};
+use super::*;
+
+/// What consensus says on a node that follows.
+#[derive(Clone, Default)]
+struct Follower {
+    /// 0: nobody leads.
+    leader: Arc<AtomicU64>,
+}
+
+impl Follower {
+    fn follows(&self, leader: u64) {
+        self.leader.store(leader, Ordering::SeqCst);
+    }
+
+    fn leader(&self) -> Option<RaftId> {
+        Some(self.leader.load(Ordering::SeqCst)).filter(|&id| id > 0).map(RaftId)
+    }
+}
+
+impl Actor for Follower {
+    type Context = Context<Self>;
+}
+
+impl Handler<Envelope<ChangeMembers>> for Follower {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<ChangeMembers>, _: &mut Self::Context) {
+        envelope.open().0.reply.send(Settled::Elsewhere(self.leader())).ok();
+    }
+}
+
+/// Node 2, whose directory says where the others are.
+fn node_2(follower: &Follower, others: &[(u64, SocketAddr)]) -> Served {
+    let node = |&(id, at): &(u64, SocketAddr)| Listed {
+        node: Node {
+            name: format!("node{id}"),
+            raft_id: RaftId(id),
+            peer: format!("http://{at}"),
+            public: format!("http://public{id}"),
+        },
+        learner: false,
+    };
+    let directory = Directory { nodes: others.iter().map(node).collect(), ..Directory::default() };
+    let follower = follower.clone().start();
+    let seat = Seat::new(&Metrics::new(), "follower", 100);
+    serve_with(100, |inside| {
+        inside.change = seat.port(follower.clone().recipient());
+        inside.directory = watch::channel(Arc::new(directory)).1;
+    })
+}
+
+/// A leader that always answers this.
+fn leader(answer: impl Fn() -> HttpResponse + Clone + Send + 'static) -> (SocketAddr, ServerHandle) {
+    let app = move || {
+        let answer = answer.clone();
+        App::new().route(PATH, web::post().to(move || std::future::ready(answer())))
+    };
+    let server = HttpServer::new(app).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+    let at = server.addrs()[0];
+    let server = server.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    (at, handle)
+}
+
+async fn remove(node: &Served, within: Duration) -> Result<Done, Turned> {
+    let (inside, secret) = (node.edge.inside().unwrap(), node.edge.secret());
+    let asking = Asking { inside, secret, until: Instant::now() + within };
+    asking.grant(Asked { wish: Wish::Remove { name: "node4".to_owned() }, passed_on: false }).await
+}
+
+/// Nothing may be called undone that a leader may have done.
+#[actix_web::test]
+async fn a_change_that_nobody_answered_for_is_not_known() {
+    const SHORT: Duration = Duration::from_millis(500);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (unsure, one) = leader(|| unknown("of a test").error_response());
+    let (sure, other) = leader(|| Turned::Unavailable("nothing".to_owned()).error_response());
+    for (at, may_be_done) in
+        [(silent.local_addr().unwrap(), true), (unsure, true), (sure, false), (closed, false)]
+    {
+        let follower = Follower::default();
+        follower.follows(1);
+        let node = node_2(&follower, &[(1, at)]);
+        let said = remove(&node, SHORT).await.unwrap_err();
+        assert_eq!(matches!(said, Turned::Unknown(_)), may_be_done, "{said}");
+        assert_eq!(said.to_string().contains("nothing was changed"), !may_be_done, "{said}");
+        node.server.stop(false).await;
+    }
+    one.stop(false).await;
+    other.stop(false).await;
+}
