@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::founding::Answer;
 use chat_actors::ids::RaftId;
 use chat_actors::membership::{Admission, Foundation};
+use chat_actors::messages::consensus::Standing;
 use chat_actors::messages::members::{ChangeMembers, Settled, Wish};
 use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::client::{Failure, client, good};
@@ -25,6 +26,8 @@ const LEADER_MAX: Duration = Duration::from_millis(5_000);
 const OLD_ANSWER_MAX: Duration = Duration::from_millis(1_000);
 /// How long founding may take when nobody is missing any more.
 const FOUNDED_MAX: Duration = Duration::from_millis(2_000);
+/// How long a leader still has to answer that this node follows no more: its answer may be on its way.
+const LAST_WORD_MAX: Duration = Duration::from_millis(1_000);
 const PAUSE: Duration = Duration::from_millis(100);
 const BYTES_MAX: usize = 64 * 1024;
 /// The codes with which a node says that it has done nothing.
@@ -149,7 +152,7 @@ impl Asking<'_> {
                     return Err(Turned::Unavailable("another node leads".to_owned()));
                 }
                 Settled::Elsewhere(leader) => match leader.and_then(|leader| self.peer_of(leader)) {
-                    Some(url) => match self.pass_on(&url, &wish).await {
+                    Some((leader, url)) => match self.pass_on(leader, &url, &wish).await {
                         Ok(done) => return Ok(done),
                         Err(Failure::Refused(said)) => return Err(Turned::Conflict(said.message)),
                         Err(failure) => {
@@ -195,15 +198,33 @@ impl Asking<'_> {
         }
     }
 
-    fn peer_of(&self, leader: RaftId) -> Option<String> {
+    fn peer_of(&self, leader: RaftId) -> Option<(RaftId, String)> {
         let directory = self.inside.directory.borrow();
-        let found = directory.nodes.iter().find(|listed| listed.node.raft_id == leader);
-        found.map(|listed| listed.node.peer.trim_end_matches('/').to_owned())
+        let found = directory.nodes.iter().find(|listed| listed.node.raft_id == leader)?;
+        Some((leader, found.node.peer.trim_end_matches('/').to_owned()))
     }
 
-    async fn pass_on(&self, url: &str, wish: &Wish) -> Result<Done, Failure> {
+    async fn pass_on(&self, leader: RaftId, url: &str, wish: &Wish) -> Result<Done, Failure> {
         let asked = Asked { wish: wish.clone(), passed_on: true };
-        post(&format!("{url}{PATH}"), self.secret, &asked, self.left()).await
+        let url = format!("{url}{PATH}");
+        tokio::select! {
+            answer = post(&url, self.secret, &asked, self.left()) => answer,
+            () = self.left_behind(leader) => Err(Failure::NoAnswer("it leads no more".to_owned())),
+        }
+    }
+
+    /// Returns when this node follows that leader no more, and that one has had the time for a last word.
+    async fn left_behind(&self, leader: RaftId) {
+        while self.leader().await == Some(leader) {
+            tokio::time::sleep(PAUSE).await;
+        }
+        tokio::time::sleep(LAST_WORD_MAX).await;
+    }
+
+    async fn leader(&self) -> Option<RaftId> {
+        let (reply, view) = oneshot::channel();
+        self.inside.standing.tell(Standing { reply });
+        view.await.ok()?.leader
     }
 
     fn admission(&self, raft_id: RaftId, nodes: Vec<chat_actors::membership::Node>) -> Done {

@@ -9,6 +9,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, ResponseError as _};
 use chat_actors::bus::{Envelope, Seat};
 use chat_actors::membership::{Directory, Listed, Node};
+use chat_actors::messages::consensus::ClusterView;
 use chat_actors::metrics::Metrics;
 use tokio::sync::watch;
 
@@ -44,6 +45,15 @@ impl Handler<Envelope<ChangeMembers>> for Follower {
     }
 }
 
+impl Handler<Envelope<Standing>> for Follower {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Standing>, _: &mut Self::Context) {
+        let view = ClusterView { leader: self.leader(), ..ClusterView::default() };
+        envelope.open().0.reply.send(view).ok();
+    }
+}
+
 /// Node 2, whose directory says where the others are.
 fn node_2(follower: &Follower, others: &[(u64, SocketAddr)]) -> Served {
     let node = |&(id, at): &(u64, SocketAddr)| Listed {
@@ -60,6 +70,7 @@ fn node_2(follower: &Follower, others: &[(u64, SocketAddr)]) -> Served {
     let seat = Seat::new(&Metrics::new(), "follower", 100);
     serve_with(100, |inside| {
         inside.change = seat.port(follower.clone().recipient());
+        inside.standing = seat.port(follower.clone().recipient());
         inside.directory = watch::channel(Arc::new(directory)).1;
     })
 }
@@ -82,6 +93,26 @@ async fn remove(node: &Served, within: Duration) -> Result<Done, Turned> {
     let (inside, secret) = (node.edge.inside().unwrap(), node.edge.secret());
     let asking = Asking { inside, secret, until: Instant::now() + within };
     asking.grant(Asked { wish: Wish::Remove { name: "node4".to_owned() }, passed_on: false }).await
+}
+
+#[actix_web::test]
+async fn a_leader_that_hangs_is_left_for_the_next() {
+    let follower = Follower::default();
+    follower.follows(1);
+    let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (next, server) =
+        leader(|| HttpResponse::Ok().json(Done { says: "by node3".to_owned(), admission: None }));
+    let node = node_2(&follower, &[(1, hangs.local_addr().unwrap()), (3, next)]);
+    let moves = follower.clone();
+    let hanging = actix_web::rt::spawn(async move {
+        let _asked = hangs.accept().await.unwrap();
+        moves.follows(3);
+        std::future::pending::<()>().await;
+    });
+    assert_eq!(remove(&node, ANSWER_MAX).await.unwrap().says, "by node3");
+    hanging.abort();
+    server.stop(false).await;
+    node.server.stop(false).await;
 }
 
 /// Nothing may be called undone that a leader may have done.

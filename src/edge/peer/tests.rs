@@ -96,6 +96,7 @@ notes! {
     Died => |news| format!("died {}", news.peer),
     LinkState => |state| format!("{} {}", state.peer, if state.up { "up" } else { "down" }),
     ChangeMembers => |change| format!("wants {:?}", change.wish),
+    Standing => |_| "standing".to_owned(),
     Stranger => |stranger| format!("stranger {} at {}", stranger.id, stranger.url),
     Dismissed => |news| format!("dismissed by {}: {:?}, {}", news.by, news.why, news.word),
 }
@@ -181,6 +182,7 @@ pub fn serve_with(room: usize, change: impl FnOnce(&mut Inside)) -> Served {
         directory: tokio::sync::watch::channel(Arc::default()).1,
         stranger: seat.port(inside.clone().recipient()),
         change: seat.port(inside.clone().recipient()),
+        standing: seat.port(inside.clone().recipient()),
         seen: Seen::default(),
         step: seat.port(inside.clone().recipient()),
         forwarded: seat.port(inside.clone().recipient()),
