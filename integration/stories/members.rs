@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use actix_web::http::Method;
 use serde_json::{Value, json};
 
 use super::chaos::{begin_to_chat, end_and_check, wait_for_progress};
 use crate::cluster::Cluster;
+use crate::cluster::http::{Answer, exchange};
 use crate::cluster::program::Run;
 
 const NO_LIMIT: &str = "[limits]\nmessages_per_second = 0";
@@ -226,6 +228,30 @@ async fn a_node_that_was_removed_while_it_was_down() {
     assert_eq!(cluster.nodes[2].ended().await.code, Some(1), "{}", cluster.nodes[2].log_tail());
     assert_eq!(cluster.nodes[2].output(), served, "it must not serve");
     assert!(cluster.nodes[2].log_tail().contains("removed"));
+}
+
+/// What an operator's command asks, without the command.
+async fn post(cluster: &Cluster, place: usize, path: &str, asked: Value) -> Answer {
+    let secret = format!("Bearer {}", cluster.secret());
+    let url = format!("{}{path}", cluster.nodes[place].peer_url());
+    exchange(Method::POST, &url, &[("Authorization", secret.as_str())], asked.to_string()).await.unwrap()
+}
+
+/// Whoever adds and then lists, through one node.
+#[actix::test]
+async fn a_change_is_seen_where_it_was_asked_for() {
+    let mut cluster = Cluster::start(3).await;
+    let follower = cluster.follower().await;
+    for number in 0..20 {
+        let name = format!("later{number}");
+        let (peer, public) = (format!("http://{name}:1"), format!("http://{name}:2"));
+        let add = json!({"add": {"name": name, "peer": peer, "public": public, "learner": false}});
+        let answer = post(&cluster, follower, "/peer/members", json!({"wish": add})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let status = cluster.nodes[follower].status().await.unwrap();
+        let names: Vec<_> = status["nodes"].as_array().unwrap().iter().map(|node| &node["name"]).collect();
+        assert!(names.contains(&&json!(name)), "{names:?} has no {name}");
+    }
 }
 
 /// A leader that stands still has heard of the change or has not: the next one is asked, and when there is none nobody

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::founding::Answer;
 use chat_actors::ids::RaftId;
 use chat_actors::membership::{Admission, Foundation};
-use chat_actors::messages::consensus::Standing;
+use chat_actors::messages::consensus::{ReadBarrier, Standing};
 use chat_actors::messages::members::{ChangeMembers, Settled, Wish};
 use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::client::{Failure, client, good};
@@ -28,6 +28,8 @@ const OLD_ANSWER_MAX: Duration = Duration::from_millis(1_000);
 const FOUNDED_MAX: Duration = Duration::from_millis(2_000);
 /// How long a leader still has to answer that this node follows no more: its answer may be on its way.
 const LAST_WORD_MAX: Duration = Duration::from_millis(1_000);
+/// How long this node may take to apply what another one has changed.
+const CATCH_UP_MAX: Duration = Duration::from_millis(2_000);
 const PAUSE: Duration = Duration::from_millis(100);
 const BYTES_MAX: usize = 64 * 1024;
 /// The codes with which a node says that it has done nothing.
@@ -153,7 +155,10 @@ impl Asking<'_> {
                 }
                 Settled::Elsewhere(leader) => match leader.and_then(|leader| self.peer_of(leader)) {
                     Some((leader, url)) => match self.pass_on(leader, &url, &wish).await {
-                        Ok(done) => return Ok(done),
+                        Ok(done) => {
+                            self.catch_up(&wish).await;
+                            return Ok(done);
+                        }
                         Err(Failure::Refused(said)) => return Err(Turned::Conflict(said.message)),
                         Err(failure) => {
                             let may_be_done = may_be_done(&failure);
@@ -225,6 +230,18 @@ impl Asking<'_> {
         let (reply, view) = oneshot::channel();
         self.inside.standing.tell(Standing { reply });
         view.await.ok()?.leader
+    }
+
+    /// What another node has changed is to be seen through this one, if it gets that far soon.
+    async fn catch_up(&self, wish: &Wish) {
+        let is_own_end =
+            matches!(wish, Wish::Remove { name } if *name == self.inside.directory.borrow().node);
+        if is_own_end || matches!(wish, Wish::Join { .. }) {
+            return;
+        }
+        let (reply, passed) = oneshot::channel();
+        self.inside.copies.barrier.tell(ReadBarrier { reply });
+        let _done_all_the_same = tokio::time::timeout(self.left().min(CATCH_UP_MAX), passed).await;
     }
 
     fn admission(&self, raft_id: RaftId, nodes: Vec<chat_actors::membership::Node>) -> Done {

@@ -21,6 +21,7 @@ use super::*;
 struct Follower {
     /// 0: nobody leads.
     leader: Arc<AtomicU64>,
+    barriers: Arc<AtomicU64>,
 }
 
 impl Follower {
@@ -54,6 +55,15 @@ impl Handler<Envelope<Standing>> for Follower {
     }
 }
 
+impl Handler<Envelope<ReadBarrier>> for Follower {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<ReadBarrier>, _: &mut Self::Context) {
+        self.barriers.fetch_add(1, Ordering::SeqCst);
+        envelope.open().0.reply.send(Ok(())).ok();
+    }
+}
+
 /// Node 2, whose directory says where the others are.
 fn node_2(follower: &Follower, others: &[(u64, SocketAddr)]) -> Served {
     let node = |&(id, at): &(u64, SocketAddr)| Listed {
@@ -71,6 +81,7 @@ fn node_2(follower: &Follower, others: &[(u64, SocketAddr)]) -> Served {
     serve_with(100, |inside| {
         inside.change = seat.port(follower.clone().recipient());
         inside.standing = seat.port(follower.clone().recipient());
+        inside.copies.barrier = seat.port(follower.recipient());
         inside.directory = watch::channel(Arc::new(directory)).1;
     })
 }
@@ -96,7 +107,7 @@ async fn remove(node: &Served, within: Duration) -> Result<Done, Turned> {
 }
 
 #[actix_web::test]
-async fn a_leader_that_hangs_is_left_for_the_next() {
+async fn a_leader_that_hangs_is_left_for_the_next_and_the_change_is_seen_here() {
     let follower = Follower::default();
     follower.follows(1);
     let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -110,6 +121,7 @@ async fn a_leader_that_hangs_is_left_for_the_next() {
         std::future::pending::<()>().await;
     });
     assert_eq!(remove(&node, ANSWER_MAX).await.unwrap().says, "by node3");
+    assert_eq!(follower.barriers.load(Ordering::SeqCst), 1);
     hanging.abort();
     server.stop(false).await;
     node.server.stop(false).await;
