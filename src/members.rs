@@ -129,14 +129,11 @@ fn check(name: &str, peer: &str, public: &str) -> Result<(String, String), Wrong
 }
 
 fn list(settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let body = actix::System::new().block_on(status::ask(settings))?;
+    let seen = actix::System::new().block_on(status::ask(settings))?;
     if json {
-        let value: serde_json::Value =
-            serde_json::from_slice(&body).context("the node's answer is not JSON")?;
-        say(&value["nodes"].to_string());
+        say(&seen.json["nodes"].to_string());
     } else {
-        let view = serde_json::from_slice(&body).context("the node's answer is not a cluster's state")?;
-        for line in status::member_lines(&view) {
+        for line in status::member_lines(&seen.view) {
             say(&line);
         }
     }
@@ -174,9 +171,10 @@ pub async fn post<T: Serialize, D: DeserializeOwned>(
     let secret = settings.peer.secret.reveal();
     let answer = node_client::post(&node_client::client(), &format!("{url}{path}"), secret, body, left).await;
     match answer {
-        Ok(Answer { status: 200, body }) => {
-            serde_json::from_slice(&body).context("the node's answer cannot be read")
-        }
+        Ok(Answer { status: 200, body }) => match serde_json::from_slice(&body) {
+            Ok(done) => Ok(done),
+            Err(error) => bail!(status::not_a_node(settings, &error)),
+        },
         Ok(answer) => bail!(status::refusal(settings, &answer)),
         Err(silence) if silence.was_asked => bail!(
             "{name} at {url} has been asked and does not answer ({silence}): it is not known whether this was done: look, \

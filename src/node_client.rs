@@ -27,15 +27,18 @@ pub struct Silence {
     pub was_asked: bool,
 }
 
-/// The cluster as a node tells it on `GET /api/v1/cluster`; what a node leaves out is unknown.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+/// The cluster as a node tells it on `GET /api/v1/cluster`. Who says neither which node it is nor which nodes there are is
+/// none; what else is left out is unknown.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ClusterView {
     pub cluster: Option<String>,
     pub node: String,
     pub leader: Option<String>,
+    #[serde(default)]
     pub term: u64,
+    #[serde(default)]
     pub quorum: bool,
+    #[serde(default)]
     pub at: u64,
     pub epoch: Option<String>,
     pub nodes: Vec<NodeView>,

@@ -7,7 +7,7 @@ use chat_actors::chat::outcome::Code;
 use chat_actors::session::links::Appointed;
 use chat_actors::session::reply::Problem;
 use futures_util::future::LocalBoxFuture;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::peer::{PeerEdge, Turned, bad, read};
 
@@ -25,8 +25,14 @@ pub struct Asked {
 /// What is answered when it is done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {
-    /// There was no such account: whoever opens this creates it.
+    /// There was no such account: whoever opens this creates it. Always there, if only as null: an answer without it is
+    /// not a node's.
+    #[serde(deserialize_with = "given")]
     pub link: Option<String>,
+}
+
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Option::deserialize(from)
 }
 
 pub(super) async fn appoint(

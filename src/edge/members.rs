@@ -45,8 +45,7 @@ pub struct Asked {
 }
 
 /// What is answered when it is done.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {
     pub says: String,
     /// For a node that joins.

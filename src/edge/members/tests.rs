@@ -149,3 +149,13 @@ async fn a_change_that_nobody_answered_for_is_not_known() {
     one.stop(false).await;
     other.stop(false).await;
 }
+
+/// Something else may answer there.
+#[test]
+fn an_answer_that_says_nothing_is_no_answer() {
+    assert!(serde_json::from_str::<Done>("{}").is_err());
+    assert!(serde_json::from_str::<Done>("{\"says\":\"node4 is removed\"}").is_ok());
+    use crate::edge::admin;
+    assert!(serde_json::from_str::<admin::Done>("{}").is_err());
+    assert!(serde_json::from_str::<admin::Done>("{\"link\":null}").is_ok());
+}
