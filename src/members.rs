@@ -8,10 +8,10 @@ use chat_actors::messages::members::Wish;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::edge::members::{Asked, Done, FOUND_PATH, GivenUp, PATH};
+use crate::edge::members::{Asked, Done, FOUND_PATH, GivenUp, PATH, addresses};
 use crate::failure::WrongUsage;
 use crate::node_client::{self, Answer};
-use crate::settings::{HttpUrl, Settings, is_name};
+use crate::settings::Settings;
 use crate::status;
 use crate::terminal::say;
 
@@ -112,20 +112,8 @@ pub fn transfer(arguments: &TransferArguments) -> anyhow::Result<()> {
 
 /// The two addresses, in the one spelling that the node will give itself.
 fn check(name: &str, peer: &str, public: &str) -> Result<(String, String), WrongUsage> {
-    if !is_name(name) {
-        return Err(WrongUsage(format!("NAME is {name:?}, must be 1 to 32 of a-z 0-9 . _ -")));
-    }
-    let url = |text: &str| HttpUrl::parse(text).filter(|url| !url.is_wildcard());
-    let Some(peer_url) = url(peer).filter(|url| !url.is_secure()) else {
-        return Err(WrongUsage(format!("PEER is {peer:?}, must be a URL such as http://10.0.0.4:8201")));
-    };
-    let Some(public_url) = url(public) else {
-        return Err(WrongUsage(format!("PUBLIC is {public:?}, must be a URL such as https://chat4.example")));
-    };
-    if peer_url == public_url {
-        return Err(WrongUsage(format!("PEER and PUBLIC are both {peer_url}, must be two addresses")));
-    }
-    Ok((peer_url.to_string(), public_url.to_string()))
+    addresses(name, peer, public)
+        .map_err(|wrong| WrongUsage(format!("{} {}", wrong.field.to_uppercase(), wrong.says)))
 }
 
 fn list(settings: &Settings, json: bool) -> anyhow::Result<()> {
@@ -201,7 +189,7 @@ mod tests {
             ("node4", "http://0.0.0.0:8201", public, "PEER"),
             ("node4", "https://10.0.0.4:8201", public, "PEER"),
             ("node4", peer, "ftp://x", "PUBLIC"),
-            ("node4", peer, peer, "PEER and PUBLIC"),
+            ("node4", peer, peer, "PUBLIC"),
         ] {
             let said = check(name, peer, public).unwrap_err().to_string();
             assert!(said.starts_with(word), "{said}");

@@ -254,6 +254,27 @@ async fn a_change_is_seen_where_it_was_asked_for() {
     }
 }
 
+#[actix::test]
+async fn what_no_node_is_called_comes_no_further_than_the_door() {
+    let cluster = Cluster::start(1).await;
+    let add = |name: &str, peer: &str, public: &str| json!({"wish": {"add": {"name": name, "peer": peer, "public": public, "learner": false}}});
+    let join = json!({"wish": {"join":
+        {"name": "node 4", "peer": "http://a:1", "public": "http://a:2", "disk": "c0ffee", "gone": null, "level": 1}}});
+    for (path, asked, word) in [
+        ("/peer/members", add("", "", ""), "name"),
+        ("/peer/members", add("node4", "a:1", "http://a:2"), "peer"),
+        ("/peer/members", add("node4", "http://a:1", "http://0.0.0.0:2"), "public"),
+        ("/peer/members", join, "name"),
+        ("/peer/admin", json!({"name": "A B"}), "name"),
+    ] {
+        let answer = post(&cluster, 0, path, asked).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert!(answer.json()["error"]["message"].as_str().unwrap().starts_with(word), "{}", answer.text());
+    }
+    let status = cluster.nodes[0].status().await.unwrap();
+    assert_eq!(status["nodes"].as_array().unwrap().len(), 1, "{status}");
+}
+
 /// A leader that stands still has heard of the change or has not: the next one is asked, and when there is none nobody
 /// says that nothing was changed.
 #[actix::test]

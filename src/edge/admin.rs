@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::chat::outcome::Code;
+use chat_actors::chat::rules;
 use chat_actors::session::links::Appointed;
 use chat_actors::session::reply::Problem;
 use futures_util::future::LocalBoxFuture;
@@ -44,6 +45,7 @@ pub(super) async fn appoint(
     let appoint = Arc::clone(&edge.inside()?.appoint);
     let bytes = read(&request, body, BYTES_MAX).await?;
     let Asked { name } = serde_json::from_slice(&bytes).map_err(bad)?;
+    let name = rules::name(&name).map_err(|wrong| bad(wrong.message))?;
     match appoint(name).await {
         Ok(Appointed::Admin) => Ok(HttpResponse::Ok().json(Done { link: None })),
         Ok(Appointed::ByLink(link)) => Ok(HttpResponse::Ok().json(Done { link: Some(link) })),

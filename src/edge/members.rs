@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::peer::{FOUNDING_PATH, Inside, PeerEdge, Turned, bad, read};
+use crate::settings::{HttpUrl, is_name};
 
 pub const PATH: &str = "/peer/members";
 pub const FOUND_PATH: &str = "/peer/found";
@@ -34,6 +35,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const BYTES_MAX: usize = 64 * 1024;
 /// The codes with which a node says that it has done nothing.
 const NOTHING_DONE: [&str; 2] = ["unavailable", "not_founded"];
+const DISK_DIGITS_MAX: usize = 64;
 
 /// What is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,7 +70,8 @@ pub async fn change(
     edge.admit(&request)?;
     let inside = edge.inside()?;
     let bytes = read(&request, body, BYTES_MAX).await?;
-    let asked: Asked = serde_json::from_slice(&bytes).map_err(bad)?;
+    let mut asked: Asked = serde_json::from_slice(&bytes).map_err(bad)?;
+    put_in_form(&mut asked.wish)?;
     let asking = Asking { inside, secret: edge.secret(), until: Instant::now() + ANSWER_MAX };
     Ok(HttpResponse::Ok().json(asking.grant(asked).await?))
 }
@@ -283,6 +286,56 @@ fn may_be_done(failure: &Failure) -> bool {
         Failure::NoAnswer(_) => true,
         Failure::NotReady(said) => !NOTHING_DONE.contains(&said.code.as_str()),
     }
+}
+
+/// Checks names and addresses as strictly as settings are, and gives them their one spelling: what a program sends here
+/// goes into the log of every node.
+fn put_in_form(wish: &mut Wish) -> Result<(), Turned> {
+    let (Wish::Add { name, peer, public, .. } | Wish::Join { name, peer, public, .. }) = wish else {
+        // Of names that nobody has nothing is written.
+        return Ok(());
+    };
+    (*peer, *public) = addresses(name, peer, public).map_err(bad)?;
+    match wish {
+        Wish::Join { disk, .. } if !is_disk(disk) => {
+            Err(bad(format!("disk is {disk:?}, must be the hexadecimal digits that were drawn with a file")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_disk(text: &str) -> bool {
+    (1..=DISK_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A name or an address that no node has.
+#[derive(Debug, thiserror::Error)]
+#[error("{field} {says}")]
+pub struct OutOfForm {
+    pub field: &'static str,
+    pub says: String,
+}
+
+/// The two addresses of a node, in the one spelling that it will give itself.
+///
+/// # Errors
+/// [`OutOfForm`].
+pub fn addresses(name: &str, peer: &str, public: &str) -> Result<(String, String), OutOfForm> {
+    let wrong = |field, says: String| Err(OutOfForm { field, says });
+    if !is_name(name) {
+        return wrong("name", format!("is {name:?}, must be 1 to 32 of a-z 0-9 . _ -"));
+    }
+    let url = |text: &str| HttpUrl::parse(text).filter(|url| !url.is_wildcard());
+    let Some(peer_url) = url(peer).filter(|url| !url.is_secure()) else {
+        return wrong("peer", format!("is {peer:?}, must be a URL such as http://10.0.0.4:8201"));
+    };
+    let Some(public_url) = url(public) else {
+        return wrong("public", format!("is {public:?}, must be a URL such as https://chat4.example"));
+    };
+    if peer_url == public_url {
+        return wrong("public", format!("is {public_url}, must be another address than the other nodes use"));
+    }
+    Ok((peer_url.to_string(), public_url.to_string()))
 }
 
 /// Posts JSON to another node, and reads what it says when it is done.

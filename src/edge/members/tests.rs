@@ -150,6 +150,43 @@ async fn a_change_that_nobody_answered_for_is_not_known() {
     other.stop(false).await;
 }
 
+#[test]
+fn what_no_node_could_be_called_is_refused_and_the_rest_gets_one_spelling() {
+    let add = |name: &str, peer: &str, public: &str| Wish::Add {
+        name: name.to_owned(),
+        peer: peer.to_owned(),
+        public: public.to_owned(),
+        learner: false,
+    };
+    let join = |name: &str, peer: &str, disk: &str| Wish::Join {
+        name: name.to_owned(),
+        peer: peer.to_owned(),
+        public: "http://b".to_owned(),
+        disk: disk.to_owned(),
+        gone: None,
+        level: 1,
+    };
+    for (mut wish, word) in [
+        (add("", "http://a:1", "http://b"), "name is \"\""),
+        (add("Node 4", "http://a:1", "http://b"), "name is \"Node 4\""),
+        (add("node4", "", "http://b"), "peer is \"\""),
+        (add("node4", "http://0.0.0.0:1", "http://b"), "peer is"),
+        (add("node4", "http://a:1", "b"), "public is \"b\""),
+        (add("node4", "http://a:1", "http://A:1/"), "public is http://a:1"),
+        (join("A B", "http://a:1", "c0ffee"), "name is"),
+        (join("node4", "a", "c0ffee"), "peer is"),
+        (join("node4", "http://a:1", "no digits"), "disk is \"no digits\""),
+        (join("node4", "http://a:1", &"0".repeat(65)), "disk is"),
+    ] {
+        let said = put_in_form(&mut wish).unwrap_err().to_string();
+        assert!(said.starts_with(word), "{said} is not {word}");
+    }
+    let mut wish = add("node4", "HTTP://A:80/", "https://B:443");
+    put_in_form(&mut wish).unwrap();
+    assert_eq!(wish, add("node4", "http://a", "https://b"));
+    put_in_form(&mut join("node4", "http://a:1", "c0ffee")).unwrap();
+}
+
 /// Something else may answer there.
 #[test]
 fn an_answer_that_says_nothing_is_no_answer() {
