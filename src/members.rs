@@ -21,6 +21,7 @@ const THERE_MAX: Duration = Duration::from_millis(4_000);
 const CHANGED_MAX: Duration = Duration::from_millis(9_500);
 
 #[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = false)]
 pub struct MembersArguments {
     /// The settings of the node to ask
     #[arg(value_name = "SETTINGS.toml")]

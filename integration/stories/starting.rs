@@ -148,6 +148,8 @@ async fn help_version_and_wrong_usage() {
         &["demo", "--nodes", "0"],
         &["demo", "--nodes", "many"],
         &["status"],
+        &["members"],
+        &["members", "node1.toml"],
     ] {
         let run = run(folder, wrong, &[]).await;
         assert_eq!(run.code, Some(2), "{wrong:?}: {}", run.stderr);
