@@ -304,3 +304,20 @@ async fn changes_while_leaders_stand_still() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     cluster.equal_tables().await;
 }
+
+/// `1` means that the leader stays, also when the node that was to take over wakes up.
+#[actix::test]
+async fn who_slept_does_not_take_over_later() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let sleeper = (leader + 1) % 3;
+    let name = cluster.nodes[sleeper].name.clone();
+    cluster.nodes[sleeper].pause();
+    let run = cluster.command(leader, &["transfer-leader", &name]).await;
+    assert_refused(&run, &[&name]);
+    cluster.nodes[sleeper].resume();
+    let mut ann = cluster.register(sleeper, "ann").await;
+    assert_eq!(ann.create_room("general", "public").await, 1);
+    cluster.wait_until_ready().await;
+    assert_ne!(cluster.leader().await, sleeper);
+}
