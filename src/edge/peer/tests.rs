@@ -62,7 +62,7 @@ macro_rules! notes {
 }
 notes! {
     Step => |step| format!("step {:?}", step.messages.iter().map(|message| message.index).collect::<Vec<_>>()),
-    Forwarded => |forwarded| format!("forwarded by {} to the leader of {}: {}", forwarded.from, forwarded.term, forwarded.items.len()),
+    Forwarded => |forwarded| format!("forwarded by {} to the leader of {}: {}", forwarded.from, forwarded.term, forwarded.chain.items.len()),
     PeerCounted => |counted| format!("rows of {} as of {}", counted.from, counted.index),
     Vouch => |ask| {
         ask.reply.send(Ok(())).ok();
