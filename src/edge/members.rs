@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use chat_actors::bus::ask_anyway;
 use chat_actors::founding::Answer;
 use chat_actors::ids::RaftId;
 use chat_actors::membership::{Admission, Foundation};
@@ -11,7 +12,6 @@ use chat_actors::messages::members::{ChangeMembers, Settled, Wish};
 use chat_actors::peer_link::Secret;
 use chat_actors::peer_link::client::{Failure, client, good};
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 use super::peer::{FOUNDING_PATH, Inside, PeerEdge, Turned, bad, read};
 use crate::settings::{HttpUrl, is_name};
@@ -196,9 +196,8 @@ impl Asking<'_> {
     }
 
     async fn ask_here(&self, wish: &Wish) -> Result<Settled, Turned> {
-        let (reply, settled) = oneshot::channel();
-        self.inside.change.tell(ChangeMembers { wish: wish.clone(), reply });
-        match tokio::time::timeout(self.left(), settled).await {
+        let asked = ask_anyway(&self.inside.change, |reply| ChangeMembers { wish: wish.clone(), reply });
+        match tokio::time::timeout(self.left(), asked).await {
             Ok(Ok(settled)) => Ok(settled),
             Ok(Err(_)) => Err(unknown("this node is stopping")),
             Err(_) => Err(unknown("it takes too long")),
@@ -229,9 +228,7 @@ impl Asking<'_> {
     }
 
     async fn leader(&self) -> Option<RaftId> {
-        let (reply, view) = oneshot::channel();
-        self.inside.standing.tell(Standing { reply });
-        view.await.ok()?.leader
+        ask_anyway(&self.inside.standing, |reply| Standing { reply }).await.ok()?.leader
     }
 
     /// What another node has changed is to be seen through this one, if it gets that far soon.
@@ -241,8 +238,7 @@ impl Asking<'_> {
         if is_own_end || matches!(wish, Wish::Join { .. }) {
             return;
         }
-        let (reply, passed) = oneshot::channel();
-        self.inside.copies.barrier.tell(ReadBarrier { reply });
+        let passed = ask_anyway(&self.inside.copies.barrier, |reply| ReadBarrier { reply });
         let _done_all_the_same = tokio::time::timeout(self.left().min(CATCH_UP_MAX), passed).await;
     }
 
