@@ -83,7 +83,7 @@ async fn a_node_without_a_chat_says_what_it_waits_for() {
 }
 
 /// Something else listens where the node should, and is content with everything.
-async fn answer_for_all(port: u16, cluster: Value) -> actix_web::dev::ServerHandle {
+fn answer_for_all(port: u16, cluster: Value) -> actix_web::dev::ServerHandle {
     let app = move || {
         let cluster = cluster.clone();
         App::new()
@@ -119,7 +119,7 @@ async fn nobody_else_is_taken_for_the_node() {
         (json!({"node": "node2", "nodes": []}), "node2 answers", [&looks[..], &changes].concat()),
         (node1, "is no node", changes.to_vec()),
     ] {
-        let server = answer_for_all(port, told.clone()).await;
+        let server = answer_for_all(port, told.clone());
         for command in commands {
             let run = run(folder, command, &[]).await;
             assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{told} {command:?}: {}", run.stderr);
