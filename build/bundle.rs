@@ -8,7 +8,7 @@ use super::script::{Counter, Names, SHORT, Script};
 use super::tokens::Kind;
 
 /// So many of the most used shared names get one letter; the other letters are for the variables of a module.
-const ONE_LETTER: usize = 8;
+const ONE_LETTER: usize = 12;
 
 /// A name at the top of a module: the module's path, and the name there.
 type Shared = (String, String);

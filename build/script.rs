@@ -56,9 +56,9 @@ impl<'a> Script<'a> {
         out
     }
 
-    /// `const a = 1; const b = 2;` needs one `const`, and `(a) => b` no brackets.
+    /// `const a = 1; let b = 2;` needs one of the two words, and `(a) => b` no brackets.
     fn shorten(&self, instead: &mut HashMap<usize, String>) {
-        // For each open bracket whether the statement in it is a `const`.
+        // For each open bracket whether the statement in it is a declaration.
         let mut open = vec![false];
         for (at, token) in self.tokens.iter().enumerate() {
             let before = at.checked_sub(1);
@@ -86,7 +86,7 @@ impl<'a> Script<'a> {
                 open.pop();
             }
             let Some(top) = open.last_mut() else { return };
-            if token.is("const") && self.roles.roles[at] == Role::Fixed {
+            if declares(token) && self.roles.roles[at] == Role::Fixed {
                 let apart = |before: usize| {
                     let exported = self.tokens[before].is("export") && !instead.contains_key(&before);
                     exported || self.tokens[before].is("(")
@@ -95,7 +95,7 @@ impl<'a> Script<'a> {
             } else if token.is(";") && *top {
                 let mut left = at + 1..self.tokens.len();
                 let next = left.find(|next| !instead.get(next).is_some_and(String::is_empty));
-                if let Some(next) = next.filter(|next| self.tokens[*next].is("const")) {
+                if let Some(next) = next.filter(|next| declares(&self.tokens[*next])) {
                     instead.insert(at, ",".into());
                     instead.insert(next, String::new());
                 } else {
@@ -112,6 +112,8 @@ impl<'a> Script<'a> {
             (Kind::Private, _, Some(new)) | (_, Role::Variable, Some(new)) => new.clone(),
             (_, Role::Shorthand, Some(new)) if new != old => format!("{old}:{new}"),
             (_, Role::Import, Some(new)) if new != old => format!("{old} as {new}"),
+            (Kind::Number, _, _) => number(old),
+            (Kind::Name, Role::Fixed, _) => meaning(old).to_owned(),
             _ => old.to_owned(),
         }
     }
@@ -216,11 +218,58 @@ fn short_name(mut number: usize) -> String {
     String::from_utf8(name).unwrap_or_default()
 }
 
+/// Whether this word begins a declaration. Types have seen to it that no constant is assigned to, so both are `let`.
+fn declares(token: &Token<'_>) -> bool {
+    token.is("const") || token.is("let")
+}
+
+/// A word of the language in fewer letters.
+fn meaning(word: &str) -> &str {
+    match word {
+        "const" => "let",
+        "true" => "!0",
+        "false" => "!1",
+        "undefined" => "void 0",
+        word => word,
+    }
+}
+
+/// A number in fewer figures: `60_000` is `6e4`, and `0.5` is `.5`.
+fn number(old: &str) -> String {
+    let plain = old.replace('_', "");
+    let figures = plain.trim_end_matches('0');
+    let zeros = plain.len() - figures.len();
+    if zeros > 2 && figures.bytes().all(|byte| byte.is_ascii_digit()) && !figures.is_empty() {
+        return format!("{figures}e{zeros}");
+    }
+    plain.strip_prefix('0').filter(|rest| rest.starts_with('.')).map_or(plain.clone(), str::to_owned)
+}
+
 /// Whether a semicolon stands before the end of a block, where none is needed. `for (;;)` and an empty statement are
 /// none of those.
 fn ends_block(tokens: &[Token<'_>], roles: &Roles, at: usize) -> bool {
-    let empty = tokens[at - 1].is(")") || tokens[at - 1].is("else");
+    let empty = tokens[at - 1].is("else") || ends_condition(tokens, at - 1);
     !empty && matches!(roles.closes.get(at + 1), Some(Some(Frame::Block { .. })))
+}
+
+/// Whether a statement must follow this word: it closes `if (`, `for (` or `while (`.
+fn ends_condition(tokens: &[Token<'_>], at: usize) -> bool {
+    if !tokens[at].is(")") {
+        return false;
+    }
+    let mut depth = 0usize;
+    for before in (0..=at).rev() {
+        if tokens[before].is(")") {
+            depth += 1;
+        } else if tokens[before].is("(") {
+            depth -= 1;
+            if depth == 0 {
+                let word = before.checked_sub(1).map(|before| &tokens[before]);
+                return word.is_some_and(|word| ["if", "for", "while"].iter().any(|one| word.is(one)));
+            }
+        }
+    }
+    true
 }
 
 /// Whether a statement may end with this word, so that a new line behind it may mean something.
