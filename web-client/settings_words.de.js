@@ -3,7 +3,6 @@
 /** @type {typeof import("./settings_words.js").settingsWords} */
 export const settingsWords = {
   settings: {
-    heading: "Einstellungen",
     close: "Einstellungen schließen",
     tabs: { account: "Konto", preferences: "Dieses Gerät", sessions: "Sitzungen", people: "Personen", rooms: "Alle Räume", registration: "Registrierung", cluster: "Cluster" },
   },
@@ -24,12 +23,9 @@ export const settingsWords = {
     profile: "Ihr Name",
     display: "Anzeigename",
     displayHint: (name) => `Ihn sehen die anderen. Sie melden sich weiterhin als ${name} an.`,
-    save: "Speichern",
     saved: "Gespeichert.",
-    password: "Passwort",
     passwordNote: "Ein neues Passwort beendet Ihre anderen Sitzungen.",
     oldPassword: "Bisheriges Passwort",
-    newPassword: "Neues Passwort",
     changePassword: "Passwort ändern",
     passwordChanged: "Geändert. Ihre anderen Sitzungen sind beendet.",
     wrongPassword: "Das ist nicht Ihr bisheriges Passwort.",
@@ -48,12 +44,10 @@ export const settingsWords = {
     ended: "Diese Sitzung ist beendet.",
   },
   links: {
-    copy: "Link kopieren",
     until: (time) => `Er wird nur jetzt gezeigt. Gültig bis ${time}.`,
   },
   admin: {
-    findPerson: "Nach Namen suchen",
-    findRoom: "Nach Namen suchen",
+    find: "Nach Namen suchen",
     more: "Mehr zeigen",
     done: "Erledigt.",
     bot: "Bot",

@@ -2,7 +2,6 @@
 
 export const settingsWords = {
   settings: {
-    heading: "Settings",
     close: "Close the settings",
     tabs: { account: "Account", preferences: "This device", sessions: "Sessions", people: "People", rooms: "All rooms", registration: "Registration", cluster: "Cluster" },
   },
@@ -23,12 +22,9 @@ export const settingsWords = {
     profile: "Your name",
     display: "Display name",
     displayHint: (/** @type {string} */ name) => `What others see. You log in as ${name} all the same.`,
-    save: "Save",
     saved: "Saved.",
-    password: "Password",
     passwordNote: "Changing it ends your other sessions.",
     oldPassword: "Current password",
-    newPassword: "New password",
     changePassword: "Change password",
     passwordChanged: "Changed. Your other sessions have ended.",
     wrongPassword: "That is not your current password.",
@@ -47,12 +43,10 @@ export const settingsWords = {
     ended: "That session has ended.",
   },
   links: {
-    copy: "Copy link",
     until: (/** @type {string} */ time) => `It is shown only now. Good until ${time}.`,
   },
   admin: {
-    findPerson: "Find by name",
-    findRoom: "Find by name",
+    find: "Find by name",
     more: "Show more",
     done: "Done.",
     bot: "bot",

@@ -20,22 +20,21 @@ const SVG = "http://www.w3.org/2000/svg";
 export function clusterView({ chat }) {
   const text = settingsWords.cluster;
   const number = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
-  const summary = h("p", {});
-  const problem = h("p", { class: "problem", hidden: true });
+  const summary = h("p");
+  const problem = h("p.problem", { hidden: true });
   const nodes = h("tbody");
   const actors = h("tbody");
   const chosen = h("select", { id: "cluster-node", onchange: () => begin() });
   const cell = (/** @type {string} */ label) => h("th", { scope: "col" }, label);
   const element = h(
-    "div",
-    { class: "settings-body wide" },
-    h("h3", {}, settingsWords.settings.tabs.cluster),
+    "div.settings-body.wide",
+    h("h3", settingsWords.settings.tabs.cluster),
     summary,
     problem,
-    h("div", { class: "scroll", tabIndex: 0, role: "group", "aria-label": text.nodes }, h("table", {}, h("caption", {}, text.nodes), h("thead", {}, h("tr", {}, cell(text.node), cell(text.role), cell(text.lag), cell(text.ms), cell(text.disk), cell(text.version))), nodes)),
-    h("div", { class: "row" }, h("h3", {}, text.actors), h("label", { htmlFor: "cluster-node" }, text.of), chosen),
-    h("p", { class: "hint" }, text.actorsNote),
-    h("div", { class: "scroll", tabIndex: 0, role: "group", "aria-label": text.actors }, h("table", {}, h("caption", { class: "unseen" }, text.actors), h("thead", {}, h("tr", {}, cell(text.actor), cell(text.waiting), cell(text.rate), cell(text.time))), actors)),
+    h("div.scroll", { tabIndex: 0, role: "group", "aria-label": text.nodes }, h("table", h("caption", text.nodes), h("thead", h("tr", cell(text.node), cell(text.role), cell(text.lag), cell(text.ms), cell(text.disk), cell(text.version))), nodes)),
+    h("div.row", h("h3", text.actors), h("label", { htmlFor: "cluster-node" }, text.of), chosen),
+    h("p.hint", text.actorsNote),
+    h("div.scroll", { tabIndex: 0, role: "group", "aria-label": text.actors }, h("table", h("caption.unseen", text.actors), h("thead", h("tr", cell(text.actor), cell(text.waiting), cell(text.rate), cell(text.time))), actors)),
   );
   let history = new History();
   let stopped = false;
@@ -72,7 +71,7 @@ export function clusterView({ chat }) {
     const rows = list(cluster.nodes);
     keyed(nodes, rows, {
       key: (node) => String(node.name),
-      create: () => h("tr", {}, h("th", { scope: "row" }), h("td"), h("td"), h("td"), h("td"), h("td")),
+      create: () => h("tr", h("th", { scope: "row" }), h("td"), h("td"), h("td"), h("td"), h("td")),
       update(row, node) {
         const disk = node.disk ? `${size(node.disk.free_mb * 1e6)}${node.disk.low ? `, ${text.low}` : ""}` : "–";
         const role = node.up === false ? text.down : (text.roles[/** @type {keyof typeof text.roles} */ (node.role)] ?? String(node.role));
@@ -105,7 +104,7 @@ export function clusterView({ chat }) {
   function showActors() {
     keyed(actors, [...history.actors].sort(([a], [b]) => (a < b ? -1 : 1)), {
       key: ([name]) => name,
-      create: ([name]) => h("tr", {}, h("th", { scope: "row" }, name.replaceAll("_", " ")), ...[0, 1, 2].map(() => h("td", {}, h("div", { class: "spark" }, sparkline(), h("span", {}))))),
+      create: ([name]) => h("tr", h("th", { scope: "row" }, name.replaceAll("_", " ")), ...[0, 1, 2].map(() => h("td", h("div.spark", sparkline(), h("span"))))),
       update(row, [, { waiting, rate, micros }]) {
         [waiting, rate, micros].forEach((values, at) => {
           const [line, now] = row.children[at + 1].firstElementChild?.children ?? [];

@@ -14,7 +14,7 @@
  * @property {(typed: string) => Suggestion[]} find
  */
 
-import { h, set } from "../dom.js";
+import { h, on, set } from "../dom.js";
 
 const TOKEN = /(?:^|[\s([{"'>/])([@:])([\p{L}\p{N}_.+-]{0,40})$/u;
 
@@ -26,7 +26,7 @@ let counter = 0;
  */
 export function completion(box, sources) {
   const id = `completion-${++counter}`;
-  const list = h("ul", { class: "completion", role: "listbox", id, hidden: true });
+  const list = h("ul.completion", { role: "listbox", id, hidden: true });
   /** @type {Suggestion[]} */
   let found = [];
   let chosen = 0;
@@ -81,12 +81,12 @@ export function completion(box, sources) {
     insertText(box, `${insert} `, from, box.selectionEnd);
   };
 
-  box.addEventListener("input", update);
-  box.addEventListener("click", update);
-  box.addEventListener("keyup", (event) => {
+  on(box, "input", update);
+  on(box, "click", update);
+  on(box, "keyup", (event) => {
     if (["ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key)) update();
   });
-  box.addEventListener("blur", close);
+  on(box, "blur", close);
 
   return {
     element: list,

@@ -15,7 +15,7 @@ import { createMessage } from "./message.js";
 /** @param {Entry} entry */
 export function createEntry(entry) {
   if (entry.kind === "message") return createMessage(entry.row);
-  return h("p", { class: `divider ${entry.kind}` }, h("span", { dir: "auto" }, entry.text));
+  return h(`p.divider.${entry.kind}`, h("span", { dir: "auto" }, entry.text));
 }
 
 /**

@@ -17,10 +17,10 @@ import { tell } from "./dialogs.js";
 export function headView({ mute, people, announce }) {
   const text = words.room;
   const heading = h("h1", { dir: "auto", id: "room-heading" });
-  const kind = h("span", { class: "room-kind" });
-  const topic = h("p", { class: "topic", dir: "auto" });
-  const muteButton = h("button", { type: "button", class: "icon-button mute", title: text.mute, onclick: () => void toggle() });
-  const peopleButton = h("button", { type: "button", class: "button quiet", id: "people-button", onclick: people }, icon("people"), h("span", {}, text.people));
+  const kind = h("span.room-kind");
+  const topic = h("p.topic", { dir: "auto" });
+  const muteButton = h("button.icon-button.mute", { title: text.mute, onclick: () => void toggle() });
+  const peopleButton = h("button.button.quiet", { id: "people-button", onclick: people }, icon("people"), h("span", text.people));
   let muted = false;
 
   /** Its new messages make no noise, or make it again. */
@@ -30,13 +30,12 @@ export function headView({ mute, people, announce }) {
       await mute(wanted);
       announce(wanted ? text.muted : text.unmuted);
     } catch (error) {
-      const problem = problemOf(error);
-      tell(text.mute, problem.code === "bad_request" ? text.noMute : problemWords(problem), words.people.close);
+      tell(text.mute, problemWords(problemOf(error)));
     }
   }
 
   return {
-    element: h("div", { class: "room-head" }, h("div", { class: "room-name" }, h("div", { class: "heading-row" }, kind, heading), topic), muteButton, peopleButton),
+    element: h("div.room-head", h("div.room-name", h("div.heading-row", kind, heading), topic), muteButton, peopleButton),
     /**
      * @param {RoomState} state
      * @param {string} title

@@ -1,6 +1,6 @@
 /** What is seldom wanted is loaded when it is. Once the page was open with a node there, the service worker has all of it. */
 
-import { h } from "../dom.js";
+import { h, on } from "../dom.js";
 import { words } from "../words.js";
 import { tell } from "./dialogs.js";
 
@@ -13,7 +13,7 @@ async function loaded(load) {
   try {
     return await load();
   } catch {
-    tell(words.lazy.heading, words.lazy.text, words.lazy.close);
+    tell(words.lazy.heading, words.lazy.text);
     return null;
   }
 }
@@ -57,8 +57,8 @@ function styled(href) {
   if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const link = h("link", { rel: "stylesheet", href });
-    link.addEventListener("load", () => resolve());
-    link.addEventListener("error", () => {
+    on(link, "load", () => resolve());
+    on(link, "error", () => {
       link.remove();
       reject(new TypeError(href));
     });

@@ -1,6 +1,6 @@
 /** A link that is told once, to be copied and given to somebody. */
 
-import { h } from "../dom.js";
+import { h, on } from "../dom.js";
 import { fullTime } from "../time.js";
 import { settingsWords } from "../settings_words.js";
 import { words } from "../words.js";
@@ -15,19 +15,17 @@ import { field } from "./dialog.js";
 export function linkBox(label, link, until, announce) {
   const text = settingsWords.links;
   const box = field(label, { readonly: true, value: link, dir: "ltr" }, text.until(fullTime(until)));
-  box.input.addEventListener("focus", () => box.input.select());
+  on(box.input, "focus", () => box.input.select());
   const copy = h(
-    "button",
+    "button.button.small",
     {
-      type: "button",
-      class: "button small",
       onclick: () => {
         box.input.select();
         // Without a clipboard (plain http) it stands selected, ready for the person's own copy.
         void navigator.clipboard?.writeText(link).then(() => announce(words.message.copied), () => undefined);
       },
     },
-    text.copy,
+    words.message.copyLink,
   );
-  return { element: h("div", { class: "link-box" }, box.element, copy), focus: () => box.input.focus() };
+  return { element: h("div.link-box", box.element, copy), focus: () => box.input.focus() };
 }

@@ -16,8 +16,8 @@ export function preferencesView() {
     ...Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, lang: code }, name)),
   );
   language.value = chosen ?? "";
-  const state = h("p", { class: "hint", role: "status" });
-  const button = h("button", { type: "button", class: "button", onclick: async () => show(await wantNotices(noticesState() !== "on")) });
+  const state = h("p.hint", { role: "status" });
+  const button = h("button.button", { onclick: async () => show(await wantNotices(noticesState() !== "on")) });
   const show = (/** @type {ReturnType<typeof noticesState>} */ now) => {
     state.textContent = text.notices[now];
     button.hidden = now === "none" || now === "blocked";
@@ -26,10 +26,9 @@ export function preferencesView() {
   show(noticesState());
   return {
     element: h(
-      "div",
-      { class: "settings-body" },
-      h("div", { class: "field" }, h("label", { htmlFor: "language" }, text.language), language),
-      h("section", { class: "field", "aria-labelledby": "notices-heading" }, h("h3", { id: "notices-heading" }, text.noticesHeading), state, h("div", {}, button)),
+      "div.settings-body",
+      h("div.field", h("label", { htmlFor: "language" }, text.language), language),
+      h("section.field", { "aria-labelledby": "notices-heading" }, h("h3", { id: "notices-heading" }, text.noticesHeading), state, h("div", button)),
     ),
   };
 }
