@@ -30,14 +30,14 @@ impl<'a> Script<'a> {
         matches!(self.roles.roles[at], Role::Variable | Role::Shorthand)
     }
 
-    /// The text of the script, with some of its words replaced; an empty one goes.
-    pub fn print(&self, names: &Names, instead: &HashMap<usize, String>) -> String {
+    /// The text of the script, with some of its words replaced; an empty one goes. `keys` are new names of properties.
+    pub fn print(&self, names: &Names, keys: &Names, instead: &HashMap<usize, String>) -> String {
         let mut instead = instead.clone();
         self.shorten(&mut instead);
         let mut out = String::new();
         let mut before: Option<usize> = None;
         for (at, token) in self.tokens.iter().enumerate() {
-            let text = instead.get(&at).cloned().unwrap_or_else(|| self.word(at, names));
+            let text = instead.get(&at).cloned().unwrap_or_else(|| self.word(at, names, keys));
             if text.is_empty() || self.is_needless(at) {
                 continue;
             }
@@ -105,13 +105,14 @@ impl<'a> Script<'a> {
         }
     }
 
-    fn word(&self, at: usize, names: &Names) -> String {
+    fn word(&self, at: usize, names: &Names, keys: &Names) -> String {
         let old = self.tokens[at].text;
         let new = names.get(old);
         match (self.tokens[at].kind, self.roles.roles[at], new) {
             (Kind::Private, _, Some(new)) | (_, Role::Variable, Some(new)) => new.clone(),
             (_, Role::Shorthand, Some(new)) if new != old => format!("{old}:{new}"),
             (_, Role::Import, Some(new)) if new != old => format!("{old} as {new}"),
+            (_, Role::Property, _) => keys.get(old).map_or(old, String::as_str).to_owned(),
             (Kind::Number, _, _) => number(old),
             (Kind::Name, Role::Fixed, _) => meaning(old).to_owned(),
             _ => old.to_owned(),
@@ -143,7 +144,8 @@ impl<'a> Script<'a> {
                 _ if private => 0,
                 _ => continue,
             };
-            let own = private || self.roles.declared.contains(token.text) || imported.contains(token.text);
+            let own =
+                private || self.roles.declared.contains_key(token.text) || imported.contains(token.text);
             let kept = !own || given.contains_key(token.text) || self.roles.exported.contains(token.text);
             // What is as short as the new names may keep its own, so that none of them is given to another.
             if kept || token.text.len() <= SHORT {
@@ -307,13 +309,13 @@ mod tests {
     fn minified(source: &str) -> Result<String, String> {
         let script = Script::read(source)?;
         let names = script.new_names(&Names::new(), &HashSet::new());
-        Ok(script.print(&names, &HashMap::new()))
+        Ok(script.print(&names, &Names::new(), &HashMap::new()))
     }
 
     #[test]
     fn scripts_lose_what_only_people_read() {
         for (source, small) in [
-            ("/** Says. */\nconst greeting = 1; // one\n", "const a=1;\n"),
+            ("/** Says. */\nconst greeting = 1; // one\n", "let a=1;\n"),
             (
                 "export function add(first, second) {\n  return first + second;\n}\n",
                 "export function add(a,b){return a+b}\n",
@@ -327,13 +329,22 @@ mod tests {
                 "class Store {\n  #held = 1;\n  get held() {\n    return this.#held;\n  }\n}",
                 "class a{#a=1;get held(){return this.#a}}\n",
             ),
-            ("const f = () => {}\n(g)\n", "const f=()=>{}\n(g)\n"),
+            ("const f = () => {}\n(g)\n", "let f=()=>{}\n(g)\n"),
             (
                 "const one = 1;\nconst two = 2;\nfor (const it of them) f(it);\nconst three = 3;\n",
-                "const b=1,d=2;for(const a of them)f(a);const c=3;\n",
+                "let b=1,d=2;for(let a of them)f(a);let c=3;\n",
             ),
-            ("const f = () => {}\ng();\nconst two = 2;\n", "const f=()=>{}\ng();const a=2;\n"),
+            ("const f = () => {}\ng();\nconst two = 2;\n", "let f=()=>{}\ng();let a=2;\n"),
             ("f((each) => each, async (each) => each);", "f(a=>a,async(a)=>a);\n"),
+            (
+                "const none = undefined;\nlet [yes, no] = [true, false];\nf({ true: 1 }, it.false);",
+                "let b=void 0,[c,a]=[!0,!1];f({true:1},it.false);\n",
+            ),
+            ("f(60_000, 0.5, 1200, 0, 0x7000, 1000, 30 .x);", "f(6e4,.5,1200,0,0x7000,1e3,30 .x);\n"),
+            (
+                "if (a) {\n  while (b()) c();\n}\nfunction d() {\n  for (;;);\n}\nfunction e() {\n  f();\n}\n",
+                "if(a){while(b())c()}function d(){for(;;);}function e(){f()}\n",
+            ),
         ] {
             assert_eq!(minified(source).unwrap(), small, "{source}");
         }
@@ -344,26 +355,23 @@ mod tests {
         for (source, small) in [
             (
                 "const reading = { reading: 1, other() {} }; use(reading.reading, { reading, deep: { reading } });",
-                "const a={reading:1,other(){}};use(a.reading,{reading:a,deep:{reading:a}});\n",
+                "let a={reading:1,other(){}};use(a.reading,{reading:a,deep:{reading:a}});\n",
             ),
             (
                 "function show({ title, rooms: [first, ...others], size = width }) { draw(title, first, others, size, width); }",
-                "function e({title:d,rooms:[a,...b],size:c=width}){draw(d,a,b,c,width);}\n",
+                "function e({title:d,rooms:[a,...b],size:c=width}){draw(d,a,b,c,width)}\n",
             ),
-            (
-                "const moved = (given = document) => given ?? document;",
-                "const b=(a=document)=>a??document;\n",
-            ),
+            ("const moved = (given = document) => given ?? document;", "let b=(a=document)=>a??document;\n"),
             (
                 "import { words } from \"./w.js\"; words(words, words, words, words, words);",
                 "import{words as a}from\"./w.js\";a(a,a,a,a,a);\n",
             ),
-            ("export const shown = 1; const hidden = shown;", "export const shown=1;const a=shown;\n"),
+            ("export const shown = 1; const hidden = shown;", "export let shown=1;let a=shown;\n"),
             (
                 "for (const entry of entries) { switch (entry) { case one: { done(entry); } default: break; } }",
-                "for(const a of entries){switch(a){case one:{done(a);}default:break}}\n",
+                "for(let a of entries){switch(a){case one:{done(a)}default:break}}\n",
             ),
-            ("const asked = flag ? { asked: 1 } : other;", "const a=flag?{asked:1}:other;\n"),
+            ("const asked = flag ? { asked: 1 } : other;", "let a=flag?{asked:1}:other;\n"),
         ] {
             assert_eq!(minified(source).unwrap(), small, "{source}");
         }

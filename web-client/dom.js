@@ -73,6 +73,15 @@ export function set(element, attributes) {
   }
 }
 
+/**
+ * Says something in an element, which is left alone when it says so already.
+ * @param {Element} element
+ * @param {unknown} text
+ */
+export function write(element, text) {
+  if (element.textContent !== String(text)) element.textContent = String(text);
+}
+
 /** @type {WeakMap<Element, Map<string, HTMLElement>>} */
 const keyedChildren = new WeakMap();
 
@@ -107,6 +116,15 @@ export function keyed(parent, items, { key, create, update }) {
   }
   keyedChildren.set(parent, after);
 }
+
+/** Whether the navigation stands beside the conversation, and lies over nothing. */
+export const wide = () => matchMedia("(min-width: 56.25em)");
+
+/** Whether the page is touched. On such a one the keyboard on the screen comes when asked for. */
+export const touched = () => matchMedia("(pointer: coarse)").matches;
+
+/** Whether a dialog is open. */
+export const isAsked = () => document.querySelector("dialog[open]") !== null;
 
 /**
  * Makes a text box as high as its text, where the style sheet alone does not.

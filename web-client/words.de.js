@@ -103,10 +103,9 @@ export const words = {
     failed: "Die Nachrichten konnten nicht geladen werden.",
   },
 
+  kinds: { public: "Öffentlicher Raum", private: "Privater Raum", direct: "Direktnachrichten" },
+  days: { today: "Heute", yesterday: "Gestern" },
   room: {
-    public: "Öffentlicher Raum",
-    private: "Privater Raum",
-    direct: "Direktnachrichten",
     people: "Leute",
     log: (room) => `Unterhaltung in ${room}`,
     beginning: "Der Anfang",
@@ -118,8 +117,6 @@ export const words = {
     toEnd: "Zum Ende",
     typing: (names) =>
       names.length === 0 ? "" : names.length === 1 ? `${names[0]} schreibt …` : names.length === 2 ? `${names[0]} und ${names[1]} schreiben …` : "Mehrere schreiben …",
-    today: "Heute",
-    yesterday: "Gestern",
     arrived: (count) => plural(count, "Nachricht ist angekommen", "Nachrichten sind angekommen"),
   },
 
@@ -233,6 +230,7 @@ export const words = {
     remove: "Entfernen",
     leave: "Raum verlassen",
     change: "Namen und Thema ändern",
+    programs: "Programme",
     changeHeading: (room) => `${room} ändern`,
     admin: "Admin",
     you: "Sie",

@@ -108,10 +108,9 @@ export const words = {
     failed: "The messages could not be loaded.",
   },
 
+  kinds: { public: "Public room", private: "Private room", direct: "Direct messages" },
+  days: { today: "Today", yesterday: "Yesterday" },
   room: {
-    public: "Public room",
-    private: "Private room",
-    direct: "Direct messages",
     people: "People",
     log: (/** @type {string} */ room) => `Conversation in ${room}`,
     beginning: "The beginning",
@@ -129,8 +128,6 @@ export const words = {
           : names.length === 2
             ? `${names[0]} and ${names[1]} are typing…`
             : "Several people are typing…",
-    today: "Today",
-    yesterday: "Yesterday",
     arrived: (/** @type {number} */ count) => `${plural(count, "message", "messages")} arrived`,
   },
 
@@ -244,6 +241,7 @@ export const words = {
     remove: "Remove",
     leave: "Leave this room",
     change: "Change name and topic",
+    programs: "Programs",
     changeHeading: (/** @type {string} */ room) => `Change ${room}`,
     admin: "admin",
     you: "you",

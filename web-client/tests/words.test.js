@@ -38,7 +38,7 @@ async function sources() {
 
 /**
  * Whether a script says a word: by its whole name, or by that of a constant which holds those around it. Where one of several is
- * chosen only when it is said, all of them count.
+ * chosen only when it is said, and where they are handed on together, all of them count.
  * @param {string} source
  * @param {string} parent such as `words.login`
  * @param {string} name
@@ -46,7 +46,7 @@ async function sources() {
 function says(source, parent, name) {
   const held = [...source.matchAll(/const (\w+|\{[^}]+\}) = ([\w.]+);/g)].filter(([, , of]) => `${parent}.`.startsWith(`${of}.`));
   const ways = [parent, ...held.map(([, as, of]) => as + parent.slice(of.length))];
-  return ways.some((way) => way.startsWith("{") || new RegExp(`(?<![\\w.])${way.replaceAll(".", "\\.")}(\\.${name}\\b|\\[)`).test(source));
+  return ways.some((way) => way.startsWith("{") || new RegExp(`(?<![\\w.])${way.replaceAll(".", "\\.")}(\\.${name}\\b|[[),])`).test(source));
 }
 
 test("no word is there that nothing says", async () => {

@@ -1,6 +1,6 @@
 /** What can be done with a message: the small bar at its corner, the menu with everything, and the keys. */
 
-import { h, on } from "../dom.js";
+import { h, on, touched } from "../dom.js";
 import { fullTime } from "../time.js";
 import { words } from "../words.js";
 import { iconButton } from "./controls.js";
@@ -91,7 +91,7 @@ export function messageActions(log, can) {
   });
   for (const name of ["pointerup", "pointercancel", "pointermove", "scroll"]) on(log, name, release);
   on(log, "contextmenu", (event) => {
-    if (matchMedia("(pointer: coarse)").matches && articleOf(event.target)) event.preventDefault();
+    if (touched() && articleOf(event.target)) event.preventDefault();
   });
 
   on(log, "keydown", (event) => {

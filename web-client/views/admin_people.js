@@ -3,6 +3,7 @@
 import { h, on, unseen } from "../dom.js";
 import { list, readUser } from "../frames.js";
 import { settingsWords } from "../settings_words.js";
+import { fullTime } from "../time.js";
 import { words } from "../words.js";
 import { avatar, fullName } from "./avatar.js";
 import { problemLine } from "./controls.js";
@@ -84,7 +85,7 @@ export function adminPeopleView({ chat, store, announce }) {
             : !own && button(text.disable, () => confirm(text.disableHeading(user.name), text.disableText, text.disable, () => setDisabled(true))),
           !user.bot && button(text.reset, async () => {
             const { reply } = await chat.change("reset_password", { user: user.name });
-            const box = linkBox(text.resetLink(user.name), String(reply.link), Number(reply.until), announce);
+            const box = linkBox(text.resetLink(user.name), String(reply.link), settingsWords.links.until(fullTime(Number(reply.until))), announce);
             link.replaceChildren(box.element);
             box.focus();
           }),

@@ -1,6 +1,6 @@
 /** For admins: all rooms, private ones too, by name; to be renamed. */
 
-import { h, on, unseen } from "../dom.js";
+import { h, on, unseen, write } from "../dom.js";
 import { list, readRoom } from "../frames.js";
 import { icon } from "../icons.js";
 import { settingsWords } from "../settings_words.js";
@@ -36,13 +36,13 @@ export function adminRoomsView({ chat }) {
   function show() {
     const typed = wanted.input.value.trim().toLowerCase();
     const fits = rooms.filter((room) => room.name.toLowerCase().includes(typed));
-    note.textContent = fits.length > SHOWN ? text.narrow(SHOWN, fits.length) : "";
+    write(note, fits.length > SHOWN ? text.narrow(SHOWN, fits.length) : "");
     rows.replaceChildren(
       ...fits.slice(0, SHOWN).map((room) =>
         h(
           "li.row-item",
           icon(room.kind === "private" ? "lock" : "hash"),
-          h("div.row-main", h("span", { dir: "auto" }, room.name), h("span.hint", { dir: "auto" }, [words.room[room.kind], room.topic].filter(Boolean).join(" – "))),
+          h("div.row-main", h("span", { dir: "auto" }, room.name), h("span.hint", { dir: "auto" }, [words.kinds[room.kind], room.topic].filter(Boolean).join(" – "))),
           h("button.button.small", { onclick: () => editRoom(chat, room, load) }, text.rename, unseen(` ${room.name}`)),
         ),
       ),

@@ -1,7 +1,7 @@
 /** The page of someone who is logged in: navigation, the open room, the panel beside it, and the keys that lead around. */
 
 import { recall, remember } from "../db.js";
-import { h, on, soon } from "../dom.js";
+import { h, isAsked, on, soon, touched, wide } from "../dom.js";
 import { placeLink, readPlace } from "../jump.js";
 import { problemOf } from "../refusal.js";
 import { problemWords, words } from "../words.js";
@@ -74,8 +74,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       } else {
         swap(placeholder());
       }
-      // On a page that is touched, the keyboard on the screen comes when asked for.
-      if (focus || !matchMedia("(pointer: coarse)").matches) focusComposer(focus);
+      if (focus || !touched()) focusComposer(focus);
     } else if (seq !== null) open?.reveal(seq);
     else if (focus) focusComposer(true);
     title();
@@ -83,7 +82,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
 
   /** @param {boolean} wanted */
   function focusComposer(wanted) {
-    if (document.querySelector("dialog[open]")) return;
+    if (isAsked()) return;
     if (wanted || document.activeElement === document.body) open?.composer.box.focus({ preventScroll: true });
   }
 
@@ -145,7 +144,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     }
     if (!results) {
       // Where the results would lie over the list, they come when they are asked for.
-      if (!asked && !matchMedia("(min-width: 56.25em)").matches) return;
+      if (!asked && !wide().matches) return;
       const module = await searchModule();
       if (!module || wanted !== typed) return;
       results ??= openPanel(module.searchView({ chat, store, close: () => closePanel(true), announce }));
@@ -201,7 +200,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   function keys(event) {
     if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {
       event.preventDefault();
-      if (!document.querySelector("dialog[open]")) openSwitcher({ chat, store, go });
+      if (!isAsked()) openSwitcher({ chat, store, go });
     } else if (event.altKey && !event.ctrlKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       const entries = /** @type {HTMLElement[]} */ ([...sidebar.element.querySelectorAll("a.entry")]);
       const at = entries.findIndex((entry) => Number(entry.dataset.room) === store.current);
@@ -209,14 +208,13 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       if (!next) return;
       event.preventDefault();
       go(Number(next.dataset.room));
-    } else if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog[open]")) {
+    } else if (event.key === "Escape" && !event.defaultPrevented && !isAsked()) {
       if (document.body.classList.contains("nav-open")) showNav(false);
       else open?.composer.box.focus();
     }
   }
 
   // On a wide page it lies over nothing.
-  const wide = matchMedia("(min-width: 56.25em)");
   // A room may come or go, also the open one.
   const asked = soon(() => {
     show(false);
@@ -225,13 +223,13 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   const offs = [
     store.on("rooms", asked),
     store.on("current", asked),
-    on(wide, "change", () => wide.matches && showNav(false)),
+    on(wide(), "change", () => wide().matches && showNav(false)),
     on(roomsButton, "click", () => showNav(true)),
     on(window, "popstate", () => route(false)),
     on(window, "keydown", keys),
   ];
 
-  if (location.hash === "" && matchMedia("(min-width: 56.25em)").matches) {
+  if (location.hash === "" && wide().matches) {
     const last = recall(lastKey);
     if (typeof last === "number") history.replaceState(null, "", placeLink(last));
   }

@@ -1,6 +1,6 @@
 /** The files that go with the message one is writing: chosen, pasted or dropped, each a chip that can be taken away. */
 
-import { h, keyed, on, set } from "../dom.js";
+import { h, keyed, on, set, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { size } from "../sizes.js";
 import { problemWords, words } from "../words.js";
@@ -76,7 +76,7 @@ export function attachedView({ uploads, limit, changed, removed, complain, focus
         const part = file.bytes === 0 ? 1 : (state?.sent ?? 0) / file.bytes;
         const note = /** @type {HTMLElement} */ (chip.children[2]);
         const said = state?.problem ? words.files.failed : state?.file ? size(file.bytes) : `${size(file.bytes)}, ${part > 0 ? words.files.uploading(Math.floor(part * 100)) : words.files.waiting}`;
-        if (note.textContent !== said) note.textContent = said;
+        write(note, said);
         /** @type {HTMLElement} */ (chip.lastElementChild).style.setProperty("--part", state?.file ? "0" : String(part));
         if (state?.problem && !chip.dataset.failed) complain(text.failed(file.name, problemWords(state.problem)));
         set(chip, { "data-failed": state?.problem ? "yes" : null });

@@ -1,6 +1,6 @@
 /** The cluster as one of its nodes sees it, and that node's actors at work: asked for again and again while somebody looks. */
 
-import { h, keyed, set } from "../dom.js";
+import { h, keyed, set, write } from "../dom.js";
 import { list } from "../frames.js";
 import { locale } from "../language.js";
 import { History, points, readMetrics } from "../metrics.js";
@@ -53,7 +53,7 @@ export function clusterView({ chat }) {
     const [cluster, metrics] = await Promise.all([read(`${home}/api/v1/cluster`, "json"), read(`${chosen.value || home}/metrics`, "text")]);
     if (stopped || asked !== history) return;
     problem.hidden = Boolean(cluster && metrics);
-    problem.textContent = cluster ? text.noMetrics : text.noAnswer;
+    write(problem, cluster ? text.noMetrics : text.noAnswer);
     if (cluster) showNodes(cluster, home);
     if (metrics) {
       history.add(readMetrics(metrics, performance.now()));
@@ -67,7 +67,7 @@ export function clusterView({ chat }) {
    * @param {string} home
    */
   function showNodes(cluster, home) {
-    summary.textContent = text.summary(String(cluster.node), cluster.leader ?? null, cluster.quorum === true, Number(cluster.term), Number(cluster.at));
+    write(summary, text.summary(String(cluster.node), cluster.leader ?? null, cluster.quorum === true, Number(cluster.term), Number(cluster.at)));
     const rows = list(cluster.nodes);
     keyed(nodes, rows, {
       key: (node) => String(node.name),
@@ -78,7 +78,7 @@ export function clusterView({ chat }) {
         const cells = [node.name, role, amount(node.lag, text.entries), node.name === cluster.node ? text.itself : amount(node.ms, text.milliseconds), disk, node.version ?? "–"];
         cells.forEach((what, at) => {
           const into = row.children[at];
-          if (into.textContent !== String(what)) into.textContent = String(what);
+          write(into, what);
         });
         set(row, { "data-down": node.up === false || Boolean(node.disk?.low) });
       },
@@ -111,7 +111,7 @@ export function clusterView({ chat }) {
           line.firstElementChild?.setAttribute("points", points(values, WIDTH, HEIGHT - 2));
           const last = values.at(-1);
           const said = last === undefined ? "–" : at === 2 ? text.micros(number.format(last)) : number.format(last);
-          if (now.textContent !== said) now.textContent = said;
+          write(now, said);
         });
       },
     });

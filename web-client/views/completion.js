@@ -15,6 +15,7 @@
  */
 
 import { h, on, set } from "../dom.js";
+import { choosing, staying } from "./controls.js";
 
 const TOKEN = /(?:^|[\s([{"'>/])([@:])([\p{L}\p{N}_.+-]{0,40})$/u;
 
@@ -41,12 +42,10 @@ export function completion(box, sources) {
     set(box, { "aria-controls": null, "aria-activedescendant": null });
   };
 
+  const mark = choosing(box, list);
   const choose = (/** @type {number} */ index) => {
     chosen = (index + found.length) % found.length;
-    [...list.children].forEach((option, at) => set(option, { "aria-selected": String(at === chosen) }));
-    const option = list.children[chosen];
-    option.scrollIntoView({ block: "nearest" });
-    set(box, { "aria-activedescendant": option.id });
+    mark(chosen);
   };
 
   const update = () => {
@@ -66,7 +65,7 @@ export function completion(box, sources) {
     if (found.length === 0) return close();
     list.replaceChildren(
       ...found.map(({ look }, at) =>
-        h("li", { role: "option", id: `${id}-${at}`, onmousedown: (/** @type {Event} */ event) => event.preventDefault(), onclick: () => take(at) }, ...look),
+        h("li", { role: "option", id: `${id}-${at}`, onmousedown: staying, onclick: () => take(at) }, ...look),
       ),
     );
     list.setAttribute("aria-label", source.label);

@@ -1,6 +1,6 @@
 /** Where one writes. It is always there, also without a connection, and what stands in it survives the page. */
 
-import { fitText, h, on } from "../dom.js";
+import { fitText, h, on, write } from "../dom.js";
 import { keepDraft, readDraft } from "../draft.js";
 import { icon } from "../icons.js";
 import { byteLength, firstLine, tidied } from "../text.js";
@@ -51,7 +51,7 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
     const free = limit - byteLength(tidied(box.value));
     problem.clear();
     left.hidden = free < 0 || free > limit * NEAR;
-    if (!left.hidden) left.textContent = text.left(free);
+    if (!left.hidden) write(left, text.left(free));
     if (free < 0) problem.say(text.tooLong(-free));
     return free >= 0;
   };

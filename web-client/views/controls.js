@@ -3,6 +3,7 @@
 import { h, on, set, unseen } from "../dom.js";
 import { icon } from "../icons.js";
 import { problemOf } from "../refusal.js";
+import { fullTime } from "../time.js";
 import { problemWords } from "../words.js";
 
 let counter = 0;
@@ -18,6 +19,14 @@ let counter = 0;
 export function iconButton(picture, label, onclick, kind = "", props = {}) {
   return h(`button.icon-button${kind}`, { title: label, onclick, ...props }, icon(picture), unseen(label));
 }
+
+/**
+ * A moment, as it is written here; the whole of it is told when asked for.
+ * @param {number} time Unix milliseconds
+ * @param {string} said
+ * @param {string} [kind] classes, each behind a dot
+ */
+export const timeView = (time, said, kind = "") => h(`time${kind}`, { datetime: new Date(time).toISOString(), title: fullTime(time) }, said);
 
 /** A line that says what went wrong, and takes it back with the next try. */
 export function problemLine() {
@@ -76,6 +85,12 @@ export const refusedAs = (codes, say) => (/** @type {unknown} */ error) => {
 };
 
 /**
+ * @param {Element | null} element
+ * @param {boolean} busy
+ */
+export const busyAt = (element, busy) => element && set(element, { "aria-busy": busy && "true" });
+
+/**
  * A form that does one thing at a time; the button that was pressed is busy meanwhile.
  * @param {string} what its tag and classes
  * @param {Problem} problem
@@ -88,9 +103,9 @@ export function asking(what, problem, act, ...children) {
     event.preventDefault();
     if (busy) return;
     busy = true;
-    event.submitter?.setAttribute("aria-busy", "true");
+    busyAt(event.submitter, true);
     await problem.attempt(() => act(event.submitter));
-    event.submitter?.removeAttribute("aria-busy");
+    busyAt(event.submitter, false);
     busy = false;
   };
   return /** @type {HTMLFormElement} */ (h(what, { novalidate: true, onsubmit }, ...children));
@@ -126,3 +141,21 @@ export function arrows(event, list, which) {
   event.preventDefault();
   elements[Math.max(0, Math.min(elements.length - 1, to))].focus();
 }
+
+/**
+ * Which option of a list is chosen while the focus stays in the box that one types into.
+ * @param {Element} box
+ * @param {Element} list
+ * @returns {(index: number) => void}
+ */
+export function choosing(box, list) {
+  return (index) => {
+    [...list.children].forEach((option, at) => set(option, { "aria-selected": String(at === index) }));
+    const option = list.children[index];
+    option?.scrollIntoView({ block: "nearest" });
+    set(box, { "aria-activedescendant": option?.id ?? null });
+  };
+}
+
+/** A press on an option leaves the focus where it is. @param {Event} event */
+export const staying = (event) => event.preventDefault();

@@ -1,6 +1,6 @@
 /** One room, open: its head, the conversation, who types, and the composer. */
 
-import { h, on, soon } from "../dom.js";
+import { h, on, soon, write } from "../dom.js";
 import { draftKey } from "../draft.js";
 import { placeLink } from "../jump.js";
 import { conversation } from "../pending.js";
@@ -49,8 +49,8 @@ export function conversationView({ chat, store, number, seq: first, people, anno
       chat.discard(id);
       composer.box.focus();
     },
-    copy: (/** @type {string} */ text) => {
-      void navigator.clipboard?.writeText(text).then(() => announce(words.message.copied), () => undefined);
+    copy: (/** @type {string} */ said) => {
+      void navigator.clipboard?.writeText(said).then(() => announce(words.message.copied), () => undefined);
     },
     show: (/** @type {number} */ seq) => void reveal(seq),
     versions: (/** @type {Message} */ message) => void openVersions(() => reader.versions(number, message.seq)),
@@ -89,8 +89,8 @@ export function conversationView({ chat, store, number, seq: first, people, anno
   });
   const composer = composerView({
     draft: draftKey(me(), number),
-    send: (text, replyTo, files) => {
-      chat.send(number, text, replyTo, files);
+    send: (said, replyTo, files) => {
+      chat.send(number, said, replyTo, files);
       if (!list.atEnd) void list.toEnd();
     },
     typing: () => chat.typing(number),
@@ -129,7 +129,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
       article,
       draft: `edit:${me()}:${number}:${message.seq}`,
       limit: () => store.limits.message_bytes,
-      save: (text) => chat.edit(number, message.seq, text, message.version),
+      save: (said) => chat.edit(number, message.seq, said, message.version),
       people: () => likely(store, number),
       done: () => {
         editor = null;
@@ -231,8 +231,8 @@ export function conversationView({ chat, store, number, seq: first, people, anno
   }
 
   function showTyping() {
-    const text = words.room.typing(store.typingIn(number).map(acts.display));
-    if (typing.textContent !== text) typing.textContent = text;
+    const said = words.room.typing(store.typingIn(number).map(acts.display));
+    write(typing, said);
   }
 
   async function load() {

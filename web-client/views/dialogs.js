@@ -105,10 +105,10 @@ export function askNewDirect(chat, store, go) {
  * A question before harm.
  * @param {{ heading: string, text: string, yes: string, no?: string, act: () => Promise<unknown> | void }} what
  */
-export function askFirst({ heading, text, yes, no = words.ask.keep, act }) {
+export function askFirst({ heading, text: what, yes, no = words.ask.keep, act }) {
   openDialog({
     heading,
-    body: [h("p", text)],
+    body: [h("p", what)],
     action: yes,
     keep: no,
     harm: true,
@@ -122,10 +122,10 @@ export function askFirst({ heading, text, yes, no = words.ask.keep, act }) {
 /**
  * Something that one should know.
  * @param {string} heading
- * @param {string} text
+ * @param {string} what
  */
-export function tell(heading, text) {
-  openDialog({ heading, body: [h("p", text)], action: words.ask.close, act: (dialog) => dialog.close() });
+export function tell(heading, what) {
+  openDialog({ heading, body: [h("p", what)], action: words.ask.close, act: (dialog) => dialog.close() });
 }
 
 /**

@@ -1,10 +1,10 @@
 /** All emoji, to look through or to find by name. The focus stays in the search box; arrows move over the grid. */
 
 import { emojiGroups, findEmoji, spoken } from "../emoji.js";
-import { h, on, set } from "../dom.js";
+import { h, on, write } from "../dom.js";
 import { recall, remember } from "../db.js";
 import { words } from "../words.js";
-import { showDialog } from "./controls.js";
+import { choosing, showDialog, staying } from "./controls.js";
 import { place } from "./menu.js";
 
 const COLUMNS = 8;
@@ -29,15 +29,11 @@ export function pickEmoji(opener, take, at = opener.getBoundingClientRect()) {
   let options = [];
   let chosen = 0;
 
+  const mark = choosing(input, grid);
   const choose = (/** @type {number} */ index) => {
-    if (options.length === 0) return;
-    set(options[chosen] ?? grid, { "aria-selected": "false" });
     chosen = Math.max(0, Math.min(options.length - 1, index));
-    const option = options[chosen];
-    set(option, { "aria-selected": "true" });
-    option.scrollIntoView({ block: "nearest" });
-    set(input, { "aria-activedescendant": option.id });
-    name.textContent = option.getAttribute("aria-label");
+    mark(chosen);
+    write(name, options[chosen]?.title ?? text.none);
   };
   const done = (/** @type {string} */ emoji) => {
     const recent = recent_().filter((other) => other !== emoji);
@@ -53,16 +49,13 @@ export function pickEmoji(opener, take, at = opener.getBoundingClientRect()) {
         "div.emoji-option",
         {
           role: "option", id: `emoji-${at}`, "aria-label": spoken(one.name), title: spoken(one.name), "aria-selected": "false",
-          onmousedown: (/** @type {Event} */ event) => event.preventDefault(),
+          onmousedown: staying,
           onclick: () => done(one.emoji),
         },
         one.emoji,
       ),
     );
     grid.replaceChildren(...options);
-    set(input, { "aria-activedescendant": null });
-    name.textContent = options.length === 0 ? text.none : "";
-    chosen = 0;
     choose(0);
   };
   on(input, "input", update);

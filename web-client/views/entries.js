@@ -43,7 +43,7 @@ export function entriesOf(shown, newFrom, beginning, quote, acts) {
     if (itsDay !== day) {
       day = itsDay;
       line = true;
-      entries.push({ kind: "day", key: `day ${itsDay}`, text: dayName(message.time, now, words.room) });
+      entries.push({ kind: "day", key: `day ${itsDay}`, text: dayName(message.time, now, words.days) });
     }
     if (!freshDone && newFrom !== null && message.seq >= newFrom) {
       freshDone = true;

@@ -1,11 +1,11 @@
 /** The files of a message: pictures are shown in a place of fixed size, sound and film can be played, everything can be downloaded. */
 
-import { h, on, unseen } from "../dom.js";
+import { h, on, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { isPicture, isPreview, playedAs } from "../media.js";
 import { size } from "../sizes.js";
 import { words } from "../words.js";
-import { iconButton, problemLine, refusedAs } from "./controls.js";
+import { busyAt, iconButton, problemLine, refusedAs } from "./controls.js";
 
 /**
  * @typedef {import("../types.js").Attachment} Attachment
@@ -32,9 +32,9 @@ function there(file, { media }) {
   const problem = problemLine();
   const attempt = async (/** @type {HTMLElement} */ button, /** @type {() => Promise<void>} */ act) => {
     if (button.getAttribute("aria-busy")) return;
-    button.setAttribute("aria-busy", "true");
+    busyAt(button, true);
     await problem.attempt(() => act().catch(refusedAs("unavailable timeout", () => problem.say(text.unreachable))));
-    button.removeAttribute("aria-busy");
+    busyAt(button, false);
   };
   const save = iconButton("save", text.download(file.name), () => attempt(save, () => media.download(file)));
   const row = h("div.file", icon(pictureOf(file)), h("span.file-name", { dir: "auto" }, file.name), h("span.hint", size(file.bytes)), save);
@@ -71,7 +71,7 @@ function waiting(file, id, { uploads }) {
   const update = () => {
     const state = uploads.state(id);
     const part = file.bytes === 0 ? 1 : (state?.sent ?? 0) / file.bytes;
-    note.textContent = state?.problem ? words.files.failed : state?.file ? words.files.ready : part > 0 ? words.files.uploading(Math.floor(part * 100)) : words.files.waiting;
+    write(note, state?.problem ? words.files.failed : state?.file ? words.files.ready : part > 0 ? words.files.uploading(Math.floor(part * 100)) : words.files.waiting);
   };
   const moved = () => {
     if (note.isConnected) update();

@@ -1,6 +1,6 @@
 /** The head of an open room: its name and topic, whether it is muted, and the way to its people. */
 
-import { h, unseen } from "../dom.js";
+import { h, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { problemOf } from "../refusal.js";
 import { problemWords, words } from "../words.js";
@@ -41,17 +41,17 @@ export function headView({ mute, people, announce }) {
      * @param {string} title
      */
     update(state, title) {
-      if (heading.textContent !== title) heading.textContent = title;
+      write(heading, title);
       if (kind.dataset.kind !== state.kind) {
         kind.dataset.kind = state.kind;
-        kind.replaceChildren(icon(state.kind === "direct" ? "people" : state.kind === "private" ? "lock" : "hash"), unseen(text[state.kind]));
+        kind.replaceChildren(icon(state.kind === "direct" ? "people" : state.kind === "private" ? "lock" : "hash"), unseen(words.kinds[state.kind]));
       }
       muted = state.muted;
       if (muteButton.getAttribute("aria-pressed") !== String(muted)) {
         muteButton.setAttribute("aria-pressed", String(muted));
         muteButton.replaceChildren(icon(muted ? "bellOff" : "bell"), unseen(text.mute));
       }
-      topic.textContent = state.topic;
+      write(topic, state.topic);
       topic.hidden = state.topic === "";
     },
   };

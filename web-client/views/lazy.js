@@ -1,6 +1,6 @@
 /** What is seldom wanted is loaded when it is. Once the page was open with a node there, the service worker has all of it. */
 
-import { h, on } from "../dom.js";
+import { h, isAsked, on } from "../dom.js";
 import { words } from "../words.js";
 import { tell } from "./dialogs.js";
 
@@ -27,13 +27,19 @@ export async function pickEmoji(...what) {
 export async function openSwitcher(...what) {
   const module = await loaded(() => import("./switcher.js"));
   // Asked for twice before it came.
-  if (!document.querySelector("dialog[open]")) module?.openSwitcher(...what);
+  if (!isAsked()) module?.openSwitcher(...what);
 }
 
 /** @type {(...what: Parameters<typeof import("./settings.js").openSettings>) => Promise<void>} */
 export async function openSettings(...what) {
   const module = await loaded(async () => (await Promise.all([import("./settings.js"), styled("/settings.css")]))[0]);
   await module?.openSettings(...what);
+}
+
+/** @type {(...what: Parameters<typeof import("./programs.js").openPrograms>) => Promise<void>} */
+export async function openPrograms(...what) {
+  const module = await loaded(async () => (await Promise.all([import("./programs.js"), styled("/settings.css")]))[0]);
+  await module?.openPrograms(...what);
 }
 
 /** @type {(...what: Parameters<typeof import("./versions.js").openVersions>) => Promise<void>} */

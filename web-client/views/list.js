@@ -5,7 +5,7 @@
  * @typedef {import("../pending.js").Shown} Shown
  */
 
-import { h, keyed, on } from "../dom.js";
+import { h, keyed, on, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { words } from "../words.js";
 import { arrows } from "./controls.js";
@@ -63,7 +63,7 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
     const text = newBelow > 0 ? words.room.pill(newBelow) : words.room.toEnd;
     pill.hidden = sticking || !placed || (newBelow === 0 && latest && below() < log.clientHeight);
     const label = /** @type {HTMLElement} */ (pill.lastElementChild);
-    if (label.textContent !== text) label.textContent = text;
+    write(label, text);
     pill.classList.toggle("quiet", newBelow === 0);
   };
 
@@ -138,7 +138,7 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
       create: createEntry,
       update(row, entry) {
         if (entry.kind === "message") updateMessage(row, entry.row, acts);
-        else if (row.lastElementChild && row.lastElementChild.textContent !== entry.text) row.lastElementChild.textContent = entry.text;
+        else if (row.lastElementChild) write(row.lastElementChild, entry.text);
       },
     });
     lastSeq = Math.max(lastSeq, newest);

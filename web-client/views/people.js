@@ -1,13 +1,13 @@
 /** Who is in the room, and what one can do about it: invite, remove, leave. */
 
-import { h, keyed, on, soon, unseen } from "../dom.js";
+import { h, keyed, on, soon, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { words } from "../words.js";
 import { avatar, fullName } from "./avatar.js";
 import { asking, iconButton, problemLine, refusedAs } from "./controls.js";
 import { field } from "./dialog.js";
 import { askFirst, steadyId } from "./dialogs.js";
-import { editRoom } from "./lazy.js";
+import { editRoom, openPrograms } from "./lazy.js";
 
 /**
  * @typedef {import("../types.js").User} User
@@ -50,6 +50,11 @@ export function peopleView({ chat, store, number, close, announce }) {
     if (state) void editRoom(chat, state);
   };
   const change = h("button.button.small", { onclick: rename }, icon("pencil"), h("span", text.change));
+  const showPrograms = () => {
+    const state = room();
+    if (state) void openPrograms(chat, state, () => room()?.last_seq ?? 0);
+  };
+  const programs = h("button.button.small", { onclick: showPrograms }, icon("plug"), h("span", text.programs));
   const askLeave = () => {
     const state = room();
     if (!state) return;
@@ -90,9 +95,9 @@ export function peopleView({ chat, store, number, close, announce }) {
     const state = room();
     if (!state) return;
     invite.hidden = state.kind !== "private";
-    change.hidden = state.kind === "direct" || !(store.me?.role === "admin" || (state.creator !== undefined && state.creator === store.me?.name));
+    change.hidden = programs.hidden = state.kind === "direct" || !(store.me?.role === "admin" || (state.creator !== undefined && state.creator === store.me?.name));
     leave.hidden = state.kind === "direct";
-    count.textContent = text.count(members.length);
+    write(count, text.count(members.length));
     const rows = members.map((user) => ({ ...user, ...(store.users.get(user.name) ?? {}), online: store.isOnline(user.name) }));
     rows.sort((a, b) => Number(b.online ?? false) - Number(a.online ?? false) || (a.name < b.name ? -1 : 1));
     keyed(people, rows, {
@@ -135,6 +140,7 @@ export function peopleView({ chat, store, number, close, announce }) {
     problem.element,
     invite,
     change,
+    programs,
     leave,
   );
   on(element, "keydown", (event) => {

@@ -1,6 +1,6 @@
 /** How the page is on this device. */
 
-import { h } from "../dom.js";
+import { h, write } from "../dom.js";
 import { LANGUAGES, chooseLanguage, chosen } from "../language.js";
 import { noticesState, wantNotices } from "../notices.js";
 import { settingsWords } from "../settings_words.js";
@@ -19,9 +19,9 @@ export function preferencesView() {
   const state = h("p.hint", { role: "status" });
   const button = h("button.button", { onclick: async () => show(await wantNotices(noticesState() !== "on")) });
   const show = (/** @type {ReturnType<typeof noticesState>} */ now) => {
-    state.textContent = text.notices[now];
+    write(state, text.notices[now]);
     button.hidden = now === "none" || now === "blocked";
-    button.textContent = now === "on" ? text.noticesOff : text.noticesOn;
+    write(button, now === "on" ? text.noticesOff : text.noticesOn);
   };
   show(noticesState());
   return {

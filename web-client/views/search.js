@@ -1,12 +1,12 @@
 /** What a search found: each message with its hits marked, its author, room and time, and the way to its place. */
 
-import { h, on } from "../dom.js";
+import { h, on, wide, write } from "../dom.js";
 import { jump, placeLink } from "../jump.js";
 import { excerpt } from "../query.js";
 import { Search } from "../search.js";
-import { fullTime, shortTime } from "../time.js";
+import { shortTime } from "../time.js";
 import { problemWords, words } from "../words.js";
-import { arrows, iconButton, problemLine } from "./controls.js";
+import { arrows, busyAt, iconButton, problemLine, timeView } from "./controls.js";
 
 const BEFORE_CHARACTERS = 60;
 const CHARACTERS = 240;
@@ -46,7 +46,7 @@ export function searchView({ chat, store, close, announce }) {
   async function run(wanted) {
     typed = wanted;
     more.hidden = true;
-    element.setAttribute("aria-busy", "true");
+    busyAt(element, true);
     const page = await search.find(wanted);
     if (!page) return;
     hits.replaceChildren();
@@ -54,9 +54,9 @@ export function searchView({ chat, store, close, announce }) {
   }
 
   async function further() {
-    more.setAttribute("aria-busy", "true");
+    busyAt(more, true);
     const page = await search.find(typed, true);
-    more.removeAttribute("aria-busy");
+    busyAt(more, false);
     if (page) show(page, true);
   }
 
@@ -65,14 +65,14 @@ export function searchView({ chat, store, close, announce }) {
    * @param {boolean} added
    */
   function show(page, added) {
-    element.removeAttribute("aria-busy");
+    busyAt(element, false);
     const rows = page.hits.map((hit) => h("li", row(hit)));
     hits.append(...rows);
     more.hidden = !page.more;
     if (page.problem) problem.say(problemText(page.problem));
     else problem.clear();
     const count = hits.children.length;
-    note.textContent = page.problem ? "" : `${text.count(count, page.more)}${page.partial ? ` ${text.partial}` : ""}`;
+    write(note, page.problem ? "" : `${text.count(count, page.more)}${page.partial ? ` ${text.partial}` : ""}`);
     note.hidden = note.textContent === "";
     if (added) rows[0]?.querySelector("a")?.focus();
     else if (note.textContent) announce(note.textContent);
@@ -97,7 +97,7 @@ export function searchView({ chat, store, close, announce }) {
           if (event.ctrlKey || event.metaKey || event.shiftKey) return;
           event.preventDefault();
           // On a narrow page the results lie over the place that is wanted.
-          if (matchMedia("(max-width: 56.24em)").matches) close();
+          if (!wide().matches) close();
           jump(message.room, message.seq);
         },
       },
@@ -107,7 +107,7 @@ export function searchView({ chat, store, close, announce }) {
         " ",
         h("span.hint", { dir: "auto" }, room ? store.title(room) : ""),
         " ",
-        h("time.hint", { datetime: new Date(message.time).toISOString(), title: fullTime(message.time) }, shortTime(message.time)),
+        timeView(message.time, shortTime(message.time), ".hint"),
       ),
       h("span.hit-text", { dir: "auto" }, ...pieces.map((piece) => (piece.hit ? h("mark", piece.text) : piece.text))),
     );

@@ -1,8 +1,7 @@
 /** Settings: what one keeps for oneself, what an admin keeps for all, and how the cluster is. */
 
 import { h, on, set } from "../dom.js";
-import { language } from "../language.js";
-import { settingsWords } from "../settings_words.js";
+import { settingsWords, speakSettings } from "../settings_words.js";
 import { words } from "../words.js";
 import { accountView } from "./account.js";
 import { adminPeopleView } from "./admin_people.js";
@@ -36,16 +35,6 @@ const SECTIONS = [
   { tab: "cluster", admin: false, view: clusterView },
 ];
 
-/** These words come with the settings, and so do those of the reader's language. */
-async function speak() {
-  if (language !== "de") return;
-  try {
-    Object.assign(settingsWords, (await import("../settings_words.de.js")).settingsWords);
-  } catch {
-    // English, then.
-  }
-}
-
 /**
  * @param {object} context
  * @param {import("../chat.js").Chat} context.chat
@@ -54,7 +43,7 @@ async function speak() {
  * @param {Tab} [first]
  */
 export async function openSettings({ chat, store, announce }, first = "account") {
-  await speak();
+  await speakSettings();
   const text = settingsWords.settings;
   const open = SECTIONS.filter(({ admin }) => !admin || store.me?.role === "admin");
   const heading = h("h2", { id: "settings-heading" }, words.nav.settings);

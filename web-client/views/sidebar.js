@@ -1,6 +1,6 @@
 /** The navigation: search, rooms, direct conversations, what one could join, and oneself at the foot. */
 
-import { h, keyed, on, set, soon, unseen } from "../dom.js";
+import { h, keyed, on, set, soon, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { placeLink } from "../jump.js";
 import { words } from "../words.js";
@@ -63,7 +63,7 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
       h("div.section", h("h2", text.rooms), newRoom),
       rooms,
       noRooms,
-      h("div.section", h("h2", words.room.direct), newDirect),
+      h("div.section", h("h2", words.kinds.direct), newDirect),
       direct,
       noDirect,
       h("div.section", joinableHeading),
@@ -125,11 +125,11 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
     set(/** @type {Element} */ (joinableHeading.parentElement), { hidden: open.length === 0 });
     set(/** @type {Element} */ (peopleHeading.parentElement), { hidden: others.length === 0 });
     findEntry.hidden = !searching;
-    findWords.textContent = text.find(searchBox.value.trim());
+    write(findWords, text.find(searchBox.value.trim()));
     nothing.hidden = !searching || named.length + open.length + others.length > 0;
     const strays = strayItems().length;
     stray.hidden = strays === 0;
-    stray.textContent = words.nav.failed(strays);
+    write(stray, words.nav.failed(strays));
     const mine = store.users.get(me.name) ?? me;
     self.replaceChildren(avatar(me.name, mine.display), h("span.title", { dir: "auto" }, mine.display));
   };
@@ -209,7 +209,7 @@ function updateEntry(entry, room, title, store) {
   set(link, {
     href: placeLink(room.room),
     "aria-current": store.current === room.room ? "page" : null,
-    "aria-description": room.kind === "direct" ? (online ? words.nav.online : words.nav.offline) : room.kind === "private" ? words.room.private : null,
+    "aria-description": room.kind === "direct" ? (online ? words.nav.online : words.nav.offline) : room.kind === "private" ? words.kinds.private : null,
     "data-unread": String(room.unread > 0 && !room.muted),
     "data-muted": String(room.muted),
   });
@@ -223,7 +223,7 @@ function updateEntry(entry, room, title, store) {
       mark.replaceChildren(icon(room.kind === "private" ? "lock" : "hash"));
     }
   }
-  if (name.textContent !== title) name.textContent = title;
+  write(name, title);
   // What is muted is not counted.
   const unread = room.muted ? 0 : room.unread;
   const called = room.muted ? 0 : room.mentions;

@@ -1,11 +1,11 @@
 /** The quick switcher: a few letters of a room's or a person's name, and Enter. */
 
-import { h, on, set } from "../dom.js";
+import { h, on, write } from "../dom.js";
 import { best } from "../fuzzy.js";
 import { icon } from "../icons.js";
 import { words } from "../words.js";
 import { avatar } from "./avatar.js";
-import { problemLine, showDialog } from "./controls.js";
+import { choosing, problemLine, showDialog, staying } from "./controls.js";
 
 const SHOWN = 12;
 
@@ -37,12 +37,10 @@ export function openSwitcher({ chat, store, go }) {
   let found = [];
   let chosen = 0;
 
+  const mark = choosing(input, options);
   const choose = (/** @type {number} */ index) => {
-    if (found.length === 0) return set(input, { "aria-activedescendant": null });
     chosen = (index + found.length) % found.length;
-    [...options.children].forEach((option, at) => set(option, { "aria-selected": String(at === chosen) }));
-    options.children[chosen].scrollIntoView({ block: "nearest" });
-    set(input, { "aria-activedescendant": `switcher-${chosen}` });
+    mark(chosen);
   };
   const take = (/** @type {number} */ index) =>
     problem.attempt(async () => {
@@ -58,14 +56,14 @@ export function openSwitcher({ chat, store, go }) {
       ...found.map((target, at) =>
         h(
           "li",
-          { role: "option", id: `switcher-${at}`, onmousedown: (/** @type {Event} */ event) => event.preventDefault(), onclick: () => take(at) },
+          { role: "option", id: `switcher-${at}`, onmousedown: staying, onclick: () => take(at) },
           h("span.mark", target.mark.cloneNode(true)),
           h("span.title", { dir: "auto" }, target.title),
           h("span.hint", target.note),
         ),
       ),
     );
-    note.textContent = found.length === 0 ? words.nav.nothing : text.hint;
+    write(note, found.length === 0 ? words.nav.nothing : text.hint);
     choose(0);
   };
   on(input, "input", update);

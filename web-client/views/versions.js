@@ -1,8 +1,9 @@
 /** What an edited message said before, each wording with its time, the newest first. */
 
-import { h } from "../dom.js";
+import { h, write } from "../dom.js";
 import { fullTime } from "../time.js";
 import { words } from "../words.js";
+import { timeView } from "./controls.js";
 import { openDialog } from "./dialog.js";
 
 /**
@@ -17,7 +18,7 @@ export async function openVersions(load) {
   const dialog = openDialog({ heading: text.heading, body: [note, list], action: words.ask.close, act: (open) => open.close() });
   try {
     const versions = await load();
-    note.textContent = versions.length > 1 ? text.count(versions.length) : text.none;
+    write(note, versions.length > 1 ? text.count(versions.length) : text.none);
     list.replaceChildren(...versions.reverse().map((version, index) => entry(version, index === 0)));
   } catch (error) {
     note.hidden = true;
@@ -32,7 +33,7 @@ export async function openVersions(load) {
 function entry(version, current) {
   return h(
     "li",
-    h("p.hint", h("time", { datetime: new Date(version.time).toISOString() }, fullTime(version.time)), current ? ` – ${words.versions.current}` : ""),
+    h("p.hint", timeView(version.time, fullTime(version.time)), current ? ` – ${words.versions.current}` : ""),
     h("p.wording", { dir: "auto" }, version.text),
   );
 }
