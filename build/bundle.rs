@@ -5,26 +5,27 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::script::{Counter, Names, SHORT, Script};
+use super::texts;
 use super::tokens::Kind;
 
 /// So many of the most used shared names get one letter; the other letters are for the variables of a module.
-const ONE_LETTER: usize = 8;
+const ONE_LETTER: usize = 12;
 
 /// A name at the top of a module: the module's path, and the name there.
 type Shared = (String, String);
 
-struct Module<'a> {
-    script: Script<'a>,
-    imports: Vec<Import>,
+pub struct Module<'a> {
+    pub script: Script<'a>,
+    pub imports: Vec<Import>,
 }
 
-struct Import {
+pub struct Import {
     /// The words of the statement.
     start: usize,
     end: usize,
-    from: String,
+    pub from: String,
     /// As the other module calls them and as this one does.
-    names: Vec<(String, String)>,
+    pub names: Vec<(String, String)>,
 }
 
 /// The scripts that take the place of these.
@@ -47,10 +48,12 @@ pub fn bundled(sources: &BTreeMap<String, String>, entry: &str) -> Result<BTreeM
     let shared = shared_names(&modules, &base)?;
     let around: HashSet<String> = shared.values().cloned().chain(foreign(&modules, &base)).collect();
 
+    let keys = texts::new_keys(&modules);
+
     let mut out = BTreeMap::new();
     let mut told = BTreeSet::new();
     for (path, module) in modules.iter().filter(|(path, _)| !base.contains(*path)) {
-        out.insert((*path).to_owned(), alone(path, module, &base, &shared, entry, &mut told));
+        out.insert((*path).to_owned(), alone(path, module, &keys, &base, &shared, entry, &mut told));
     }
     let mut joined = String::new();
     for path in &order {
@@ -72,7 +75,7 @@ pub fn bundled(sources: &BTreeMap<String, String>, entry: &str) -> Result<BTreeM
             }
         }
         let names = module.script.new_names(&given, &around);
-        joined.push_str(&module.script.print(&names, &instead));
+        joined.push_str(&module.script.print(&names, &keys, &instead));
     }
     if !told.is_empty() {
         joined.push_str(&format!("export{{{}}};\n", told.into_iter().collect::<Vec<_>>().join(",")));
@@ -85,6 +88,7 @@ pub fn bundled(sources: &BTreeMap<String, String>, entry: &str) -> Result<BTreeM
 fn alone(
     path: &str,
     module: &Module<'_>,
+    keys: &Names,
     base: &HashSet<&str>,
     shared: &HashMap<Shared, String>,
     entry: &str,
@@ -107,7 +111,7 @@ fn alone(
     if let Some(first) = first {
         instead.insert(first, format!("import{{{}}}from\"{}\";", taken.join(","), way(path, entry)));
     }
-    module.script.print(&names, &instead)
+    module.script.print(&names, keys, &instead)
 }
 
 /// A name for everything at the top of the first modules.
@@ -147,7 +151,7 @@ fn shared_names(
             }
         }
         // A variable of a module may keep a name this short.
-        taken.extend(module.script.roles.declared.iter().filter(|name| name.len() <= SHORT).cloned());
+        taken.extend(module.script.roles.declared.keys().filter(|name| name.len() <= SHORT).cloned());
     }
     let mut by_use: Vec<_> = uses.into_iter().collect();
     by_use.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -172,7 +176,7 @@ fn foreign(modules: &BTreeMap<&str, Module<'_>>, base: &HashSet<&str>) -> impl I
         let imported: HashSet<&str> =
             imports.iter().flat_map(|import| import.names.iter().map(|(_, ours)| ours.as_str())).collect();
         for (at, token) in script.tokens.iter().enumerate() {
-            let own = script.roles.declared.contains(token.text) || imported.contains(token.text);
+            let own = script.roles.declared.contains_key(token.text) || imported.contains(token.text);
             if script.is_variable(at) && !own {
                 found.insert(token.text.to_owned());
             }
@@ -283,7 +287,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             made["main.js"],
-            "const a=(f,e)=>[f,e];\nconst c=2;function d(e){return a(e,c);}\nconst b=1;d(b,window);\n"
+            "let a=(f,e)=>[f,e];\nlet c=2;function d(e){return a(e,c)}\nlet b=1;d(b,window);\n"
         );
         assert_eq!(made.len(), 1);
     }
@@ -299,11 +303,11 @@ mod tests {
         .unwrap();
         assert_eq!(
             made["main.js"],
-            "const a=async()=>(await import(\"./views/later.js\")).view();\na();\nexport{a};\n"
+            "let a=async()=>(await import(\"./views/later.js\")).view();\na();\nexport{a};\n"
         );
         assert_eq!(
             made["views/later.js"],
-            "import{a as open}from\"../main.js\";\nimport{twice as a}from\"../more.js\";export function view(){a(open);}\n"
+            "import{a as open}from\"../main.js\";\nimport{twice as a}from\"../more.js\";export function view(){a(open)}\n"
         );
         assert!(
             page(&[("main.js", "import { none } from \"./a.js\";"), ("a.js", "export const one = 1;")])

@@ -14,7 +14,8 @@
  * @property {(typed: string) => Suggestion[]} find
  */
 
-import { h, set } from "../dom.js";
+import { h, on, set } from "../dom.js";
+import { choosing, staying } from "./controls.js";
 
 const TOKEN = /(?:^|[\s([{"'>/])([@:])([\p{L}\p{N}_.+-]{0,40})$/u;
 
@@ -26,7 +27,7 @@ let counter = 0;
  */
 export function completion(box, sources) {
   const id = `completion-${++counter}`;
-  const list = h("ul", { class: "completion", role: "listbox", id, hidden: true });
+  const list = h("ul.completion", { role: "listbox", id, hidden: true });
   /** @type {Suggestion[]} */
   let found = [];
   let chosen = 0;
@@ -41,12 +42,10 @@ export function completion(box, sources) {
     set(box, { "aria-controls": null, "aria-activedescendant": null });
   };
 
+  const mark = choosing(box, list);
   const choose = (/** @type {number} */ index) => {
     chosen = (index + found.length) % found.length;
-    [...list.children].forEach((option, at) => set(option, { "aria-selected": String(at === chosen) }));
-    const option = list.children[chosen];
-    option.scrollIntoView({ block: "nearest" });
-    set(box, { "aria-activedescendant": option.id });
+    mark(chosen);
   };
 
   const update = () => {
@@ -66,7 +65,7 @@ export function completion(box, sources) {
     if (found.length === 0) return close();
     list.replaceChildren(
       ...found.map(({ look }, at) =>
-        h("li", { role: "option", id: `${id}-${at}`, onmousedown: (/** @type {Event} */ event) => event.preventDefault(), onclick: () => take(at) }, ...look),
+        h("li", { role: "option", id: `${id}-${at}`, onmousedown: staying, onclick: () => take(at) }, ...look),
       ),
     );
     list.setAttribute("aria-label", source.label);
@@ -81,12 +80,12 @@ export function completion(box, sources) {
     insertText(box, `${insert} `, from, box.selectionEnd);
   };
 
-  box.addEventListener("input", update);
-  box.addEventListener("click", update);
-  box.addEventListener("keyup", (event) => {
+  on(box, "input", update);
+  on(box, "click", update);
+  on(box, "keyup", (event) => {
     if (["ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key)) update();
   });
-  box.addEventListener("blur", close);
+  on(box, "blur", close);
 
   return {
     element: list,

@@ -1,6 +1,6 @@
 /** One room, open: its head, the conversation, who types, and the composer. */
 
-import { h, soon } from "../dom.js";
+import { h, on, soon, write } from "../dom.js";
 import { draftKey } from "../draft.js";
 import { placeLink } from "../jump.js";
 import { conversation } from "../pending.js";
@@ -29,8 +29,8 @@ const LOADING_MS = 300;
 export function conversationView({ chat, store, number, seq: first, people, announce }) {
   const me = () => store.me?.name ?? "";
   const head = headView({ mute: (on) => chat.mute(number, on), people, announce });
-  const typing = h("p", { class: "typing", dir: "auto" });
-  const empty = h("div", { class: "empty", hidden: true });
+  const typing = h("p.typing", { dir: "auto" });
+  const empty = h("div.empty", { hidden: true });
   /** @type {ReturnType<typeof editMessage> | null} */
   let editor = null;
   let failed = false;
@@ -49,11 +49,11 @@ export function conversationView({ chat, store, number, seq: first, people, anno
       chat.discard(id);
       composer.box.focus();
     },
-    copy: (/** @type {string} */ text) => {
-      void navigator.clipboard?.writeText(text).then(() => announce(words.message.copied), () => undefined);
+    copy: (/** @type {string} */ said) => {
+      void navigator.clipboard?.writeText(said).then(() => announce(words.message.copied), () => undefined);
     },
     show: (/** @type {number} */ seq) => void reveal(seq),
-    versions: (/** @type {Message} */ message) => void openVersions(() => reader.versions(number, message.seq), message),
+    versions: (/** @type {Message} */ message) => void openVersions(() => reader.versions(number, message.seq)),
     display: (/** @type {string} */ name) => store.display(name),
     me,
     known: (/** @type {string} */ name) => store.users.has(name),
@@ -89,8 +89,8 @@ export function conversationView({ chat, store, number, seq: first, people, anno
   });
   const composer = composerView({
     draft: draftKey(me(), number),
-    send: (text, replyTo, files) => {
-      chat.send(number, text, replyTo, files);
+    send: (said, replyTo, files) => {
+      chat.send(number, said, replyTo, files);
       if (!list.atEnd) void list.toEnd();
     },
     typing: () => chat.typing(number),
@@ -105,10 +105,10 @@ export function conversationView({ chat, store, number, seq: first, people, anno
   });
 
   const element = h(
-    "main",
-    { class: "conversation", id: "conversation" },
+    "main.conversation",
+    { id: "conversation" },
     head.element,
-    h("div", { class: "log-area" }, list.element, empty),
+    h("div.log-area", list.element, empty),
     typing,
     composer.element,
   );
@@ -129,7 +129,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
       article,
       draft: `edit:${me()}:${number}:${message.seq}`,
       limit: () => store.limits.message_bytes,
-      save: (text) => chat.edit(number, message.seq, text, message.version),
+      save: (said) => chat.edit(number, message.seq, said, message.version),
       people: () => likely(store, number),
       done: () => {
         editor = null;
@@ -222,17 +222,17 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     if (empty.hidden) return;
     if (!state.loaded) {
       empty.replaceChildren(
-        h("p", {}, failed ? text.failed : text.loading),
-        ...(failed ? [h("button", { type: "button", class: "button", onclick: load }, words.message.again)] : []),
+        h("p", failed ? text.failed : text.loading),
+        ...(failed ? [h("button.button", { onclick: load }, words.message.again)] : []),
       );
       return;
     }
-    empty.replaceChildren(h("h2", {}, text.room), h("p", { dir: "auto" }, state.kind === "direct" ? text.directText(title) : text.roomText(title)));
+    empty.replaceChildren(h("h2", text.room), h("p", { dir: "auto" }, state.kind === "direct" ? text.directText(title) : text.roomText(title)));
   }
 
   function showTyping() {
-    const text = words.room.typing(store.typingIn(number).map(acts.display));
-    if (typing.textContent !== text) typing.textContent = text;
+    const said = words.room.typing(store.typingIn(number).map(acts.display));
+    write(typing, said);
   }
 
   async function load() {
@@ -261,9 +261,9 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     store.on("rooms", asked),
     store.on("anew", () => void load()),
     store.on(`typing:${number}`, showTyping),
+    on(window, "focus", attend),
+    on(document, "visibilitychange", attend),
   ];
-  window.addEventListener("focus", attend);
-  document.addEventListener("visibilitychange", attend);
 
   return {
     element,
@@ -277,8 +277,6 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     },
     stop() {
       offs.forEach((off) => off());
-      window.removeEventListener("focus", attend);
-      document.removeEventListener("visibilitychange", attend);
       list.stop();
       composer.stop();
     },

@@ -1,10 +1,11 @@
 /** A message being edited: its text in a box in its place, until it is saved or left. What was typed is kept on the way. */
 
 import { forget, recall, remember } from "../db.js";
-import { fitText, h } from "../dom.js";
+import { fitText, h, on } from "../dom.js";
 import { byteLength, tidied } from "../text.js";
 import { words } from "../words.js";
 import { completion } from "./completion.js";
+import { problemLine } from "./controls.js";
 import { replaceNamed, sources } from "./sources.js";
 
 /**
@@ -23,7 +24,7 @@ export function editMessage({ message, article, draft, limit, save, people, done
   const text = words.message;
   const kept = recall(draft);
   const box = h("textarea", { rows: 1, dir: "auto", "aria-label": text.editBox, value: typeof kept === "string" ? kept : message.text });
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const problem = problemLine();
   const complete = completion(box, sources(people));
   const grow = () => fitText(box);
   const close = () => {
@@ -35,18 +36,13 @@ export function editMessage({ message, article, draft, limit, save, people, done
   const finish = () => {
     const said = tidied(box.value);
     const over = byteLength(said) - limit();
-    if (over > 0) {
-      problem.textContent = words.composer.tooLong(over);
-      problem.hidden = false;
-      return;
-    }
+    if (over > 0) return problem.say(words.composer.tooLong(over));
     if (said !== "" && said !== message.text) save(said);
     close();
   };
   const element = h(
-    "form",
+    "form.editor",
     {
-      class: "editor",
       novalidate: true,
       onsubmit: (/** @type {SubmitEvent} */ event) => {
         event.preventDefault();
@@ -55,21 +51,20 @@ export function editMessage({ message, article, draft, limit, save, people, done
     },
     box,
     complete.element,
-    problem,
+    problem.element,
     h(
-      "div",
-      { class: "row" },
-      h("button", { type: "submit", class: "button main small" }, text.save),
-      h("button", { type: "button", class: "button small", onclick: close }, text.cancel),
-      h("span", { class: "hint" }, text.editHint),
+      "div.row",
+      h("button.button.main.small", { type: "submit" }, text.save),
+      h("button.button.small", { onclick: close }, words.ask.cancel),
+      h("span.hint", text.editHint),
     ),
   );
-  box.addEventListener("input", () => {
+  on(box, "input", () => {
     replaceNamed(box);
     remember(draft, box.value);
     grow();
   });
-  box.addEventListener("keydown", (event) => {
+  on(box, "keydown", (event) => {
     event.stopPropagation();
     if (event.isComposing || complete.key(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {

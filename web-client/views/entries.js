@@ -15,7 +15,7 @@ import { createMessage } from "./message.js";
 /** @param {Entry} entry */
 export function createEntry(entry) {
   if (entry.kind === "message") return createMessage(entry.row);
-  return h("p", { class: `divider ${entry.kind}` }, h("span", { dir: "auto" }, entry.text));
+  return h(`p.divider.${entry.kind}`, h("span", { dir: "auto" }, entry.text));
 }
 
 /**
@@ -43,7 +43,7 @@ export function entriesOf(shown, newFrom, beginning, quote, acts) {
     if (itsDay !== day) {
       day = itsDay;
       line = true;
-      entries.push({ kind: "day", key: `day ${itsDay}`, text: dayName(message.time, now, words.room) });
+      entries.push({ kind: "day", key: `day ${itsDay}`, text: dayName(message.time, now, words.days) });
     }
     if (!freshDone && newFrom !== null && message.seq >= newFrom) {
       freshDone = true;

@@ -1,11 +1,11 @@
 /** The files of a message: pictures are shown in a place of fixed size, sound and film can be played, everything can be downloaded. */
 
-import { h, unseen } from "../dom.js";
+import { h, on, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { isPicture, isPreview, playedAs } from "../media.js";
-import { problemOf } from "../refusal.js";
 import { size } from "../sizes.js";
-import { problemWords, words } from "../words.js";
+import { words } from "../words.js";
+import { busyAt, iconButton, problemLine, refusedAs } from "./controls.js";
 
 /**
  * @typedef {import("../types.js").Attachment} Attachment
@@ -20,7 +20,7 @@ import { problemWords, words } from "../words.js";
  * @param {Shelf} shelf
  */
 export function fileList(files, shelf) {
-  return h("ul", { class: "files", "aria-label": words.files.list }, ...files.map((file) => h("li", {}, ...(file.local ? waiting(file, file.local, shelf) : there(file, shelf)))));
+  return h("ul.files", { "aria-label": words.files.list }, ...files.map((file) => h("li", ...(file.local ? waiting(file, file.local, shelf) : there(file, shelf)))));
 }
 
 /**
@@ -29,47 +29,35 @@ export function fileList(files, shelf) {
  */
 function there(file, { media }) {
   const text = words.files;
-  const problem = h("p", { class: "problem", hidden: true });
+  const problem = problemLine();
   const attempt = async (/** @type {HTMLElement} */ button, /** @type {() => Promise<void>} */ act) => {
     if (button.getAttribute("aria-busy")) return;
-    problem.hidden = true;
-    button.setAttribute("aria-busy", "true");
-    try {
-      await act();
-    } catch (error) {
-      const { code, ...rest } = problemOf(error);
-      problem.textContent = code === "unavailable" || code === "timeout" ? text.unreachable : problemWords({ code, ...rest });
-      problem.hidden = false;
-    }
-    button.removeAttribute("aria-busy");
+    busyAt(button, true);
+    await problem.attempt(() => act().catch(refusedAs("unavailable timeout", () => problem.say(text.unreachable))));
+    busyAt(button, false);
   };
-  const save = h(
-    "button",
-    { type: "button", class: "icon-button", title: text.download(file.name), onclick: () => attempt(save, () => media.download(file)) },
-    icon("save"),
-    unseen(text.download(file.name)),
-  );
-  const row = h("div", { class: "file" }, icon(pictureOf(file)), h("span", { class: "file-name", dir: "auto" }, file.name), h("span", { class: "hint" }, size(file.bytes)), save);
+  const save = iconButton("save", text.download(file.name), () => attempt(save, () => media.download(file)));
+  const row = h("div.file", icon(pictureOf(file)), h("span.file-name", { dir: "auto" }, file.name), h("span.hint", size(file.bytes)), save);
   const kind = playedAs(file);
   if (kind) {
-    const play = h("button", { type: "button", class: "button small" }, icon("play"), h("span", {}, text.play(file.name)));
-    play.addEventListener("click", () =>
+    const play = h("button.button.small", icon("play"), h("span", text.play(file.name)));
+    on(play, "click", () =>
       attempt(play, async () => {
-        const player = h(kind, { controls: true, autoplay: true, preload: "metadata", src: await media.link(file), class: `player ${kind}`, "aria-label": file.name });
+        const player = h(`${kind}.player.${kind}`, { controls: true, autoplay: true, preload: "metadata", src: await media.link(file), "aria-label": file.name });
         play.replaceWith(player);
         player.focus();
         // A link ends after a while: then playing on asks for another.
-        player.addEventListener("error", () => player.replaceWith(play), { once: true });
+        on(player, "error", () => player.replaceWith(play), { once: true });
       }),
     );
-    return [row, play, problem];
+    return [row, play, problem.element];
   }
-  if (!isPicture(file)) return [row, problem];
-  const image = h("img", { alt: "", class: "picture" });
-  const preview = h("button", { type: "button", class: "preview", onclick: () => attempt(preview, () => openPicture(file, media)) }, image, unseen(text.open(file.name)));
+  if (!isPicture(file)) return [row, problem.element];
+  const image = h("img.picture", { alt: "" });
+  const preview = h("button.preview", { onclick: () => attempt(preview, () => openPicture(file, media)) }, image, unseen(text.open(file.name)));
   if (isPreview(file)) whenNear(preview, () => void media.url(file).then((url) => (image.src = url), () => preview.remove()));
-  else preview.append(h("span", {}, text.show(file.name)));
-  return [preview, row, problem];
+  else preview.append(h("span", text.show(file.name)));
+  return [preview, row, problem.element];
 }
 
 /**
@@ -79,19 +67,19 @@ function there(file, { media }) {
  * @param {Shelf} shelf
  */
 function waiting(file, id, { uploads }) {
-  const note = h("span", { class: "hint" });
+  const note = h("span.hint");
   const update = () => {
     const state = uploads.state(id);
     const part = file.bytes === 0 ? 1 : (state?.sent ?? 0) / file.bytes;
-    note.textContent = state?.problem ? words.files.failed : state?.file ? words.files.ready : part > 0 ? words.files.uploading(Math.floor(part * 100)) : words.files.waiting;
+    write(note, state?.problem ? words.files.failed : state?.file ? words.files.ready : part > 0 ? words.files.uploading(Math.floor(part * 100)) : words.files.waiting);
   };
   const moved = () => {
     if (note.isConnected) update();
-    else uploads.removeEventListener("change", moved);
+    else stop();
   };
   update();
-  uploads.addEventListener("change", moved);
-  return [h("div", { class: "file" }, icon(pictureOf(file)), h("span", { class: "file-name", dir: "auto" }, file.name), h("span", { class: "hint" }, size(file.bytes)), note)];
+  const stop = on(uploads, "change", moved);
+  return [h("div.file", icon(pictureOf(file)), h("span.file-name", { dir: "auto" }, file.name), h("span.hint", size(file.bytes)), note)];
 }
 
 /**

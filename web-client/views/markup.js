@@ -18,7 +18,7 @@ import { isEmojiOnly, parse } from "../markup.js";
  * @returns {HTMLDivElement}
  */
 export function markup(text, names) {
-  const element = h("div", { class: isEmojiOnly(text) ? "text big" : "text" });
+  const element = h(isEmojiOnly(text) ? "div.text.big" : "div.text");
   element.append(...parse(text, names.known).map((block) => blockNode(block, names)));
   return element;
 }
@@ -32,12 +32,12 @@ function blockNode(block, names) {
   switch (block.kind) {
     case "fence":
       // Lines of code may be longer than the page is wide: then one moves along them, also by the keyboard.
-      return h("pre", { tabIndex: 0 }, h("code", {}, block.text));
+      return h("pre", { tabIndex: 0 }, h("code", block.text));
     case "quote":
-      return h("blockquote", {}, ...block.blocks.map((inner) => blockNode(inner, names)));
+      return h("blockquote", ...block.blocks.map((inner) => blockNode(inner, names)));
     case "list": {
       const items = block.items.map((item) => h("li", { dir: "auto" }, ...nodes(item, names)));
-      return block.start === null ? h("ul", {}, ...items) : h("ol", { start: block.start === 1 ? null : block.start }, ...items);
+      return block.start === null ? h("ul", ...items) : h("ol", { start: block.start === 1 ? null : block.start }, ...items);
     }
     case "paragraph":
       return h("p", { dir: "auto" }, ...nodes(block.children, names));
@@ -55,11 +55,11 @@ function nodes(pieces, names) {
       case "text":
         return piece.text;
       case "code":
-        return h("code", {}, piece.text);
+        return h("code", piece.text);
       case "link":
         return h("a", { href: piece.href, target: "_blank", rel: "noopener noreferrer", title: piece.text === piece.href ? null : piece.href }, piece.text);
       case "mention":
-        return h("span", { class: piece.name === names.me ? "mention me" : "mention" }, piece.text);
+        return h(piece.name === names.me ? "span.mention.me" : "span.mention", piece.text);
       default:
         return h(piece.kind, {}, ...nodes(piece.children, names));
     }

@@ -5,9 +5,10 @@ import { icon } from "../icons.js";
 import { mentions } from "../mentions.js";
 import { attachedTo } from "../pending.js";
 import { firstLine } from "../text.js";
-import { clockTime, fullTime } from "../time.js";
+import { clockTime } from "../time.js";
 import { problemWords, words } from "../words.js";
 import { avatar } from "./avatar.js";
+import { timeView } from "./controls.js";
 import { fileList } from "./files.js";
 import { markup } from "./markup.js";
 
@@ -40,7 +41,7 @@ const QUOTE_CHARACTERS = 120;
 
 /** @param {Row} row */
 export function createMessage(row) {
-  const element = h("article", { class: "message", tabIndex: -1 });
+  const element = h("article.message", { tabIndex: -1 });
   element.dataset.key = row.shown.key;
   return element;
 }
@@ -59,10 +60,10 @@ export function updateMessage(element, row, acts) {
   element.dataset.seq = String(message.seq);
   const calls = message.from !== acts.me() && mentions(message.text, acts.me());
   element.className = ["message", row.grouped && "grouped", state !== "sent" && state, message.deleted && "deleted", calls && "calls"].filter(Boolean).join(" ");
-  const time = h("time", { datetime: new Date(message.time).toISOString(), title: fullTime(message.time) }, clockTime(message.time));
-  const author = h("span", { class: "author", dir: "auto" }, row.display);
-  if (row.display !== message.from) author.append(h("span", { class: "login-name" }, ` ${message.from}`));
-  const body = h("div", { class: "body" }, h("header", {}, author, " ", time));
+  const time = timeView(message.time, clockTime(message.time));
+  const author = h("span.author", { dir: "auto" }, row.display);
+  if (row.display !== message.from) author.append(h("span.login-name", ` ${message.from}`));
+  const body = h("div.body", h("header", author, " ", time));
   if (row.quote) body.append(quote(row.quote, message.reply_to ?? 0, acts));
   if (message.text !== "" || message.deleted || message.edited) body.append(textOf(message, acts));
   if (message.files.length > 0 && !message.deleted) body.append(fileList(message.files, acts.shelf));
@@ -72,7 +73,7 @@ export function updateMessage(element, row, acts) {
   /** @type {Node[]} */
   const parts = [body];
   if (!row.grouped) parts.unshift(avatar(message.from, row.display));
-  if (state === "sending") parts.push(h("span", { class: "state" }, icon("clock"), h("span", {}, words.message.sending)));
+  if (state === "sending") parts.push(h("span.state", icon("clock"), h("span", words.message.sending)));
   element.replaceChildren(...parts);
   if (hadFocus) element.focus({ preventScroll: true });
 }
@@ -82,13 +83,13 @@ export function updateMessage(element, row, acts) {
  * @param {Acts} acts
  */
 function textOf(message, acts) {
-  if (message.deleted) return h("p", { class: "text gone" }, words.message.deleted);
+  if (message.deleted) return h("p.text.gone", words.message.deleted);
   const element = markup(message.text, { known: acts.known, me: acts.me() });
   if (message.edited) {
-    const mark = h("button", { type: "button", class: "edited", title: words.message.versions, onclick: () => acts.versions(message) }, words.message.edited);
+    const mark = h("button.edited", { title: words.message.versions, onclick: () => acts.versions(message) }, words.message.edited);
     const last = element.lastElementChild;
     if (last?.tagName === "P") last.append(" ", mark);
-    else element.append(h("p", {}, mark));
+    else element.append(h("p", mark));
   }
   return element;
 }
@@ -100,10 +101,10 @@ function textOf(message, acts) {
  */
 function quote(to, seq, acts) {
   return h(
-    "button",
-    { type: "button", class: "quote", onclick: () => acts.show(seq) },
+    "button.quote",
+    { onclick: () => acts.show(seq) },
     unseen(`${words.message.replyTo(to.name)}: `),
-    h("span", { class: "quoted-author", "aria-hidden": "true", dir: "auto" }, to.name),
+    h("span.quoted-author", { "aria-hidden": "true", dir: "auto" }, to.name),
     " ",
     h("span", { dir: "auto" }, firstLine(to.text, QUOTE_CHARACTERS)),
   );
@@ -118,24 +119,20 @@ function reactionRow(message, acts) {
   if (all.length === 0 || message.deleted) return null;
   const me = acts.me();
   return h(
-    "ul",
-    { class: "reactions" },
+    "ul.reactions",
     ...all.map(([emoji, names]) => {
-      const people = names.map((name) => (name === me ? words.message.me : acts.display(name)));
+      const people = names.map((name) => (name === me ? words.people.you : acts.display(name)));
       return h(
         "li",
-        {},
         h(
-          "button",
+          "button.reaction",
           {
-            type: "button",
-            class: "reaction",
             "aria-pressed": String(names.includes(me)),
             title: people.join(", "),
             onclick: () => acts.react(message, emoji),
           },
-          h("span", { class: "emoji" }, emoji),
-          h("span", { class: "number" }, ` ${names.length}`),
+          h("span.emoji", emoji),
+          h("span.number", ` ${names.length}`),
         ),
       );
     }),
@@ -151,17 +148,15 @@ function failure(item, acts) {
   const what = item.op === "send" ? words.message.failed : words.message.failedChange;
   const lost = item.problem?.code === "not_found" && attachedTo(item).length > 0;
   const why = lost ? words.files.gone : item.problem ? problemWords(item.problem) : "";
-  const button = (/** @type {string} */ label, /** @type {() => void} */ act) => h("button", { type: "button", class: "link-button", onclick: act }, label);
+  const button = (/** @type {string} */ label, /** @type {() => void} */ act) => h("button.link-button", { onclick: act }, label);
   return h(
-    "div",
-    { class: "failure" },
-    h("span", {}, icon("alert"), ` ${what}: ${why}`),
+    "div.failure",
+    h("span", icon("alert"), ` ${what}: ${why}`),
     h(
-      "span",
-      { class: "row tight" },
+      "span.row.tight",
       button(words.message.again, () => acts.again(item.id)),
       item.fields.text ? button(words.message.copy, () => acts.copy(item.fields.text)) : null,
-      button(words.message.discard, () => acts.discard(item.id)),
+      button(words.message.remove, () => acts.discard(item.id)),
     ),
   );
 }

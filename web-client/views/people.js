@@ -1,14 +1,13 @@
 /** Who is in the room, and what one can do about it: invite, remove, leave. */
 
-import { h, keyed, soon, unseen } from "../dom.js";
+import { h, keyed, on, soon, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
-import { problemOf } from "../refusal.js";
-import { problemWords, words } from "../words.js";
-import { avatar } from "./avatar.js";
+import { words } from "../words.js";
+import { avatar, fullName } from "./avatar.js";
+import { asking, iconButton, problemLine, refusedAs } from "./controls.js";
 import { field } from "./dialog.js";
 import { askFirst, steadyId } from "./dialogs.js";
-import { editRoom } from "./lazy.js";
-import { fullName } from "./sidebar.js";
+import { editRoom, openPrograms } from "./lazy.js";
 
 /**
  * @typedef {import("../types.js").User} User
@@ -22,89 +21,53 @@ import { fullName } from "./sidebar.js";
  */
 export function peopleView({ chat, store, number, close, announce }) {
   const text = words.people;
-  const count = h("p", { class: "hint" });
-  const people = h("ul", { class: "people" });
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
-  const closeButton = h("button", { type: "button", class: "icon-button", title: text.close, onclick: close }, icon("close"), unseen(text.close));
+  const count = h("p.hint");
+  const people = h("ul.people");
+  const problem = problemLine();
+  const closeButton = iconButton("close", words.ask.close, close);
   /** @type {User[]} */
   let members = [];
   let stopped = false;
 
   const room = () => store.rooms.get(number);
-  const complain = (/** @type {unknown} */ error) => {
-    problem.textContent = problemWords(problemOf(error));
-    problem.hidden = false;
-  };
-
   const invited = field(text.inviteName, { autocapitalize: "none", spellcheck: "false" });
   let idFor = steadyId();
-  const invite = h(
-    "form",
-    {
-      class: "invite",
-      novalidate: true,
-      onsubmit: async (/** @type {SubmitEvent} */ event) => {
-        event.preventDefault();
-        problem.hidden = true;
-        const user = invited.input.value.trim().toLowerCase();
-        if (user === "") {
-          problem.textContent = text.inviteMissing;
-          problem.hidden = false;
-          invited.input.focus();
-          return;
-        }
-        try {
-          await chat.change("invite", { room: number, user }, idFor(user));
-          // Once done, to invite the same person again is another wish.
-          idFor = steadyId();
-          invited.input.value = "";
-          await load();
-        } catch (error) {
-          if (problemOf(error).code === "not_found") {
-            problem.textContent = words.newDirect.unknown;
-            problem.hidden = false;
-          } else complain(error);
-        }
-      },
-    },
-    invited.element,
-    h("button", { type: "submit", class: "button small" }, text.invite),
-  );
+  const send = async () => {
+    const user = invited.input.value.trim().toLowerCase();
+    if (user === "") return problem.say(text.inviteMissing, invited.input);
+    const done = () => {
+      // Once done, to invite the same person again is another wish.
+      idFor = steadyId();
+      invited.input.value = "";
+      return load();
+    };
+    await chat.change("invite", { room: number, user }, idFor(user)).then(done, refusedAs("not_found", () => problem.say(words.newDirect.unknown, invited.input)));
+  };
+  const invite = asking("form.invite", problem, send, invited.element, h("button.button.small", { type: "submit" }, text.invite));
 
-  const change = h(
-    "button",
-    {
-      type: "button",
-      class: "button small",
-      onclick: () => {
-        const state = room();
-        if (state) void editRoom(chat, state);
-      },
-    },
-    icon("pencil"),
-    h("span", {}, text.change),
-  );
-  const leave = h(
-    "button",
-    {
-      type: "button",
-      class: "button harm small",
-      onclick: () => {
-        const state = room();
-        if (!state) return;
-        const ask = words.ask;
-        askFirst({
-          heading: ask.leaveHeading(state.name),
-          text: state.kind === "private" ? ask.leavePrivate : ask.leavePublic,
-          yes: ask.leaveYes,
-          no: ask.leaveNo,
-          act: () => chat.change("leave", { room: number }),
-        });
-      },
-    },
-    icon("leave"),
-    h("span", {}, text.leave),
-  );
+  const rename = () => {
+    const state = room();
+    if (state) void editRoom(chat, state);
+  };
+  const change = h("button.button.small", { onclick: rename }, icon("pencil"), h("span", text.change));
+  const showPrograms = () => {
+    const state = room();
+    if (state) void openPrograms(chat, state, () => room()?.last_seq ?? 0);
+  };
+  const programs = h("button.button.small", { onclick: showPrograms }, icon("plug"), h("span", text.programs));
+  const askLeave = () => {
+    const state = room();
+    if (!state) return;
+    const ask = words.ask;
+    askFirst({
+      heading: ask.leaveHeading(state.name),
+      text: state.kind === "private" ? ask.leavePrivate : ask.leavePublic,
+      yes: ask.leaveYes,
+      no: ask.leaveNo,
+      act: () => chat.change("leave", { room: number }),
+    });
+  };
+  const leave = h("button.button.harm.small", { onclick: askLeave }, icon("leave"), h("span", text.leave));
 
   /** @param {User} user */
   const remove = (user) => {
@@ -112,8 +75,7 @@ export function peopleView({ chat, store, number, close, announce }) {
     askFirst({
       heading: ask.removeHeading(store.display(user.name), room()?.name ?? ""),
       text: ask.removeText,
-      yes: ask.removeYes,
-      no: ask.removeNo,
+      yes: text.remove,
       act: async () => {
         await chat.change("remove", { room: number, user: user.name });
         await load();
@@ -133,9 +95,9 @@ export function peopleView({ chat, store, number, close, announce }) {
     const state = room();
     if (!state) return;
     invite.hidden = state.kind !== "private";
-    change.hidden = state.kind === "direct" || !(store.me?.role === "admin" || (state.creator !== undefined && state.creator === store.me?.name));
+    change.hidden = programs.hidden = state.kind === "direct" || !(store.me?.role === "admin" || (state.creator !== undefined && state.creator === store.me?.name));
     leave.hidden = state.kind === "direct";
-    count.textContent = text.count(members.length);
+    write(count, text.count(members.length));
     const rows = members.map((user) => ({ ...user, ...(store.users.get(user.name) ?? {}), online: store.isOnline(user.name) }));
     rows.sort((a, b) => Number(b.online ?? false) - Number(a.online ?? false) || (a.name < b.name ? -1 : 1));
     keyed(people, rows, {
@@ -148,10 +110,9 @@ export function peopleView({ chat, store, number, close, announce }) {
         ].filter(Boolean);
         return h(
           "li",
-          {},
-          h("span", { class: "mark" }, avatar(user.name, user.display), h("span", { class: user.online ? "dot online" : "dot" })),
-          h("span", { class: "title", dir: "auto" }, fullName(user), h("span", { class: "hint" }, ` ${notes.join(", ")}`)),
-          mayRemove(user) && h("button", { type: "button", class: "button small quiet", onclick: () => remove(user) }, text.remove, unseen(` ${user.name}`)),
+          h("span.mark", avatar(user.name, user.display), h(user.online ? "span.dot.online" : "span.dot")),
+          h("span.title", { dir: "auto" }, fullName(user), h("span.hint", ` ${notes.join(", ")}`)),
+          mayRemove(user) && h("button.button.small.quiet", { onclick: () => remove(user) }, text.remove, unseen(` ${user.name}`)),
         );
       },
     });
@@ -164,25 +125,25 @@ export function peopleView({ chat, store, number, close, announce }) {
       update();
       announce(text.count(members.length));
     } catch {
-      problem.textContent = text.failed;
-      problem.hidden = false;
+      problem.say(text.failed);
     }
   }
 
   const asked = soon(update);
   const offs = [store.on("users", asked), store.on("rooms", asked), store.on("members", () => void load())];
   const element = h(
-    "aside",
-    { class: "panel", "aria-label": text.heading },
-    h("div", { class: "panel-head" }, h("h2", {}, text.heading), closeButton),
+    "aside.panel",
+    { "aria-label": words.room.people },
+    h("div.panel-head", h("h2", words.room.people), closeButton),
     count,
     people,
-    problem,
+    problem.element,
     invite,
     change,
+    programs,
     leave,
   );
-  element.addEventListener("keydown", (event) => {
+  on(element, "keydown", (event) => {
     if (event.key === "Escape") close();
   });
   update();

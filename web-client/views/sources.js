@@ -38,18 +38,18 @@ export function sources(people) {
       find: (typed) =>
         best(typed, people(), (user) => [user.name, user.display], SHOWN).map((user) => ({
           insert: `@${user.name}`,
-          look: [avatar(user.name, user.display), h("span", { class: "title", dir: "auto" }, user.display), user.display === user.name ? "" : h("span", { class: "hint" }, user.name)],
+          look: [avatar(user.name, user.display), h("span.title", { dir: "auto" }, user.display), user.display === user.name ? "" : h("span.hint", user.name)],
         })),
     },
     {
       sign: ":",
       least: 2,
-      label: words.complete.emoji,
+      label: words.emoji.label,
       ready: loadEmoji,
       find: (typed) =>
         (emoji?.findEmoji(typed, SHOWN) ?? []).map((one) => ({
           insert: one.emoji,
-          look: [h("span", { class: "emoji" }, one.emoji), h("span", { class: "title" }, emoji?.spoken(one.name) ?? "")],
+          look: [h("span.emoji", one.emoji), h("span.title", emoji?.spoken(one.name) ?? "")],
         })),
     },
   ];
