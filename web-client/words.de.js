@@ -113,6 +113,7 @@ export const words = {
     muted: "Stumm. Neue Nachrichten werden nicht gezählt.",
     unmuted: "Nicht mehr stumm.",
     fresh: "Neu",
+    gap: "Dazwischen stehen weitere Nachrichten",
     pill: (count) => plural(count, "neue Nachricht", "neue Nachrichten"),
     toEnd: "Zum Ende",
     typing: (names) =>

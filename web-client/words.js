@@ -118,6 +118,7 @@ export const words = {
     muted: "Muted. Its new messages are not counted.",
     unmuted: "No longer muted.",
     fresh: "New",
+    gap: "More messages stand between",
     pill: (/** @type {number} */ count) => plural(count, "new message", "new messages"),
     toEnd: "To the end",
     typing: (/** @type {string[]} */ names) =>

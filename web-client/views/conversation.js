@@ -36,6 +36,8 @@ export function conversationView({ chat, store, number, seq: first, people, anno
   let failed = false;
   let slow = false;
   let target = first;
+  /** Whether the room's end was wanted and could not be had. */
+  let owed = false;
 
   const room = store.rooms.get(number);
   if (room && room.new_from === null) room.new_from = firstUnread(room);
@@ -68,6 +70,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     // Shown at once: to be at the end means the end of what has come.
     loadNewest: async () => {
       const came = await reader.loadNewest(number);
+      owed = !came;
       if (element.isConnected) update();
       return came;
     },
@@ -260,6 +263,9 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     store.on("users", asked),
     store.on("rooms", asked),
     store.on("anew", () => void load()),
+    store.on("status", () => {
+      if (owed && store.status.phase === "connected" && list.low) void list.toEnd();
+    }),
     store.on(`typing:${number}`, showTyping),
     on(window, "focus", attend),
     on(document, "visibilitychange", attend),

@@ -122,7 +122,7 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
    * @param {string} now.me
    */
   function update({ shown, newFrom, loaded, latest: isLatest, lastSeq: newest, beginning, quote, me }) {
-    const entries = entriesOf(shown, newFrom, beginning, quote, acts);
+    const entries = entriesOf(shown, isLatest, newFrom, beginning, quote, acts);
     byKey = new Map(shown.map((one) => [one.key, one]));
     top = shown[0]?.message.seq === 1 || (loaded && shown.length === 0);
     // What came meanwhile; it is among those shown only when they end with the newest.
@@ -145,7 +145,11 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
     count = shown.length;
     rove();
     if (!placed && loaded) place(newFrom);
-    else if (ownNew) void toEnd();
+    else if (ownNew) {
+      // In sight at once, also when the room's end cannot be had now.
+      stick();
+      void toEnd();
+    }
     else if (sticking && latest) stick();
     else if (anchor) {
       const moved_ = anchor.element.getBoundingClientRect().top - anchor.top;
@@ -245,6 +249,10 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
     log,
     update,
     toEnd,
+    /** Whether the last of what is shown is in view. */
+    get low() {
+      return placed && below() <= END_PX;
+    },
     focusLast,
     find: (/** @type {string} */ key) => byKey.get(key),
     get atEnd() {
