@@ -61,7 +61,7 @@ export class Chat {
     this.#connection = this.#newConnection();
     this.uploads = new Uploads({ url: () => this.#connection.url, token: () => this.#token });
     this.media = new Media({
-      nodes: () => [...new Set([this.#connection.url ?? home, ...this.#connection.nodes])],
+      nodes: () => this.nodes,
       token: () => this.#token,
       ask: (op, fields) => this.ask(op, fields),
     });
@@ -163,6 +163,11 @@ export class Chat {
   /** The node that serves us, or else the one the page came from. */
   get node() {
     return this.#connection.url ?? this.#home;
+  }
+
+  /** All nodes, the one that serves us first. */
+  get nodes() {
+    return [...new Set([this.node, ...this.#connection.nodes, this.#home])];
   }
 
   /** After the server asked the page to stay away. */

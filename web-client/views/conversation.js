@@ -59,6 +59,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     display: (/** @type {string} */ name) => store.display(name),
     me,
     known: (/** @type {string} */ name) => store.users.has(name),
+    nodes: () => chat.nodes,
     people: () => store.users.size,
     shelf: { media: chat.media, uploads: chat.uploads },
   };

@@ -1,15 +1,17 @@
 /** Light formatting as nodes. */
 
 import { h } from "../dom.js";
+import { jump, placeLink, placeOf } from "../jump.js";
 import { isEmojiOnly, parse } from "../markup.js";
 
 /**
  * @typedef {import("../markup.js").Block} Block
  * @typedef {import("../markup.js").Inline} Inline
  *
- * @typedef {object} Names  who is who, for mentions
+ * @typedef {object} Names  who is who, for mentions, and which servers are this chat's, for links
  * @property {(name: string) => boolean} known
  * @property {string} me
+ * @property {() => string[]} nodes their public URLs
  */
 
 /**
@@ -57,11 +59,27 @@ function nodes(pieces, names) {
       case "code":
         return h("code", piece.text);
       case "link":
-        return h("a", { href: piece.href, target: "_blank", rel: "noopener noreferrer", title: piece.text === piece.href ? null : piece.href }, piece.text);
+        return linkNode(piece, names);
       case "mention":
         return h(piece.name === names.me ? "span.mention.me" : "span.mention", piece.text);
       default:
         return h(piece.kind, {}, ...nodes(piece.children, names));
     }
   });
+}
+
+/**
+ * A link. One to a place in this chat stays on this node, where one is logged in, and on this page.
+ * @param {import("../markup.js").Link} link
+ * @param {Names} names
+ */
+function linkNode({ text, href }, { nodes }) {
+  const place = placeOf(href, nodes());
+  if (!place) return h("a", { href, target: "_blank", rel: "noopener noreferrer", title: text === href ? null : href }, text);
+  const onclick = (/** @type {MouseEvent} */ event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    jump(place.room, place.seq);
+  };
+  return h("a", { href: placeLink(place.room, place.seq), onclick }, text);
 }

@@ -33,6 +33,7 @@ import { markup } from "./markup.js";
  * @property {(name: string) => string} display
  * @property {() => string} me
  * @property {(name: string) => boolean} known whether somebody has that name
+ * @property {() => string[]} nodes the public URLs of this chat's servers
  * @property {import("./files.js").Shelf} shelf
  * @property {() => number} people how many are known
  */
@@ -84,7 +85,7 @@ export function updateMessage(element, row, acts) {
  */
 function textOf(message, acts) {
   if (message.deleted) return h("p.text.gone", words.message.deleted);
-  const element = markup(message.text, { known: acts.known, me: acts.me() });
+  const element = markup(message.text, { known: acts.known, me: acts.me(), nodes: acts.nodes });
   if (message.edited) {
     const mark = h("button.edited", { title: words.message.versions, onclick: () => acts.versions(message) }, words.message.edited);
     const last = element.lastElementChild;
