@@ -125,7 +125,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
 
   /** @param {Message} message */
   function edit(message) {
-    editor?.close();
+    editor?.leave();
     const article = list.log.querySelector(`article[data-seq="${message.seq}"]`);
     if (!(article instanceof HTMLElement)) return;
     editor = editMessage({

@@ -27,10 +27,14 @@ export function editMessage({ message, article, draft, limit, save, people, done
   const problem = problemLine();
   const complete = completion(box, sources(people));
   const grow = () => fitText(box);
-  const close = () => {
-    forget(draft);
+  /** What was typed stays, for when this message is edited again. */
+  const leave = () => {
     element.remove();
     article.classList.remove("editing");
+  };
+  const close = () => {
+    forget(draft);
+    leave();
     done();
   };
   const finish = () => {
@@ -81,5 +85,5 @@ export function editMessage({ message, article, draft, limit, save, people, done
   box.focus();
   box.setSelectionRange(box.value.length, box.value.length);
   element.scrollIntoView({ block: "nearest" });
-  return { element, message, close };
+  return { element, message, leave };
 }
