@@ -48,13 +48,16 @@ export async function deleteItem(id) {
   forget(JOURNAL + id);
 }
 
+/** @typedef {"localStorage" | "sessionStorage"} Where  the second is this tab's own, and survives a reload */
+
 /**
  * @param {string} key
+ * @param {Where} [where]
  * @returns {any} null when there is nothing
  */
-export function recall(key) {
+export function recall(key, where = "localStorage") {
   try {
-    const value = localStorage.getItem(key);
+    const value = globalThis[where].getItem(key);
     return value === null ? null : JSON.parse(value);
   } catch {
     return null;
@@ -64,19 +67,23 @@ export function recall(key) {
 /**
  * @param {string} key
  * @param {unknown} value
+ * @param {Where} [where]
  */
-export function remember(key, value) {
+export function remember(key, value, where = "localStorage") {
   try {
-    localStorage.setItem(key, JSON.stringify(value));
+    globalThis[where].setItem(key, JSON.stringify(value));
   } catch {
     // Full or forbidden: the page works on without a memory.
   }
 }
 
-/** @param {string} key */
-export function forget(key) {
+/**
+ * @param {string} key
+ * @param {Where} [where]
+ */
+export function forget(key, where = "localStorage") {
   try {
-    localStorage.removeItem(key);
+    globalThis[where].removeItem(key);
   } catch {
     // As above.
   }

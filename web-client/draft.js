@@ -16,11 +16,10 @@ const DRAFT = "draft:";
 export const draftKey = (user, room) => `${DRAFT}${user}:${room}`;
 
 /**
- * @param {string} key
+ * @param {any} kept
  * @returns {Draft}
  */
-export function readDraft(key) {
-  const kept = recall(key);
+function drafted(kept) {
   return {
     text: typeof kept?.text === "string" ? kept.text : "",
     reply: typeof kept?.reply?.seq === "number" ? kept.reply : null,
@@ -29,12 +28,31 @@ export function readDraft(key) {
 }
 
 /**
+ * This tab's own draft, else the one that was kept last, which then is this tab's.
+ * @param {string} key
+ * @returns {Draft}
+ */
+export function readDraft(key) {
+  const own = recall(key, "sessionStorage");
+  const last = own ?? recall(key);
+  if (own === null && last !== null) remember(key, last, "sessionStorage");
+  return drafted(last);
+}
+
+/**
+ * Another tab may have a draft of its own in the same room: each has its own copy, and beside them lies the last one, for
+ * the next visit. That one goes only with the tab that wrote it.
  * @param {string} key
  * @param {Draft} draft
  */
 export function keepDraft(key, draft) {
-  if (draft.text === "" && draft.reply === null && draft.files.length === 0) forget(key);
-  else remember(key, draft);
+  if (draft.text !== "" || draft.reply !== null || draft.files.length > 0) {
+    remember(key, draft, "sessionStorage");
+    remember(key, draft);
+    return;
+  }
+  if (JSON.stringify(recall(key, "sessionStorage")) === JSON.stringify(recall(key))) forget(key);
+  forget(key, "sessionStorage");
 }
 
 /** The ids of all files that wait in drafts, whoever's. @returns {Set<string>} */
@@ -43,7 +61,7 @@ export function draftFiles() {
   const ids = new Set();
   try {
     for (const key of Object.keys(localStorage)) {
-      if (key.startsWith(DRAFT)) for (const file of readDraft(key).files) ids.add(file.id);
+      if (key.startsWith(DRAFT)) for (const file of drafted(recall(key)).files) ids.add(file.id);
     }
   } catch {
     // No localStorage, no drafts.

@@ -123,6 +123,9 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
     left,
   );
 
+  // Another tab may have kept its own in the meantime; what is closed last is found first.
+  const leaving = on(window, "pagehide", keep);
+
   const kept = readDraft(draft);
   box.value = kept.text;
   replying = kept.reply;
@@ -151,6 +154,9 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
       keep();
       box.focus();
     },
-    stop: () => attached.stop(),
+    stop() {
+      attached.stop();
+      leaving();
+    },
   };
 }
