@@ -139,6 +139,9 @@ export const words = {
     edited: "edited",
     deleted: "deleted",
     again: "Try again",
+    editAgain: "Edit again",
+    discard: "Discard",
+    typed: "Your wording",
     copy: "Copy",
     copied: "Copied",
     react: "React",
@@ -279,7 +282,7 @@ export const words = {
     not_found: "It is not there any more, or not for you.",
     too_large: "It is too large for the server.",
     unauthorized: "You are no longer logged in.",
-    conflict: (/** @type {string} */ why) => (why ? `It has changed meanwhile: ${why}.` : "It has changed meanwhile."),
+    conflict: "It has changed meanwhile.",
     bad_request: (/** @type {string} */ why) => (why ? `The server did not take it: ${why}.` : "The server did not take it."),
     other: "Something went wrong on the server. Try again.",
   },
@@ -290,8 +293,7 @@ export const words = {
  * @param {Problem} problem
  */
 export function problemWords(problem) {
-  const { conflict, bad_request, ...said } = words.problem;
-  if (problem.code === "conflict") return conflict(problem.message);
+  const { bad_request, ...said } = words.problem;
   if (problem.code === "unavailable" && /\bdisk|\bfull\b|files_total/.test(problem.message)) return said.full;
   if (problem.code === "bad_request") return bad_request(problem.message);
   return /** @type {Record<string, string>} */ (said)[problem.code] ?? said.other;

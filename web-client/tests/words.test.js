@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
+import { problemWords, words } from "../words.js";
 
 const folder = new URL("../", import.meta.url);
 
@@ -58,4 +59,8 @@ test("no word is there that nothing says", async () => {
     return !scripts.some((script) => says(script, path.slice(0, at), path.slice(at + 1)));
   });
   assert.deepEqual(unsaid, []);
+});
+
+test("a change that met another one is told without the server's own words", () => {
+  assert.equal(problemWords({ code: "conflict", message: "this message has changed: look at it", retry: false }), words.problem.conflict);
 });

@@ -1,5 +1,6 @@
 /** One room, open: its head, the conversation, who types, and the composer. */
 
+import { remember } from "../db.js";
 import { h, on, soon, write } from "../dom.js";
 import { draftKey } from "../draft.js";
 import { placeLink } from "../jump.js";
@@ -47,6 +48,11 @@ export function conversationView({ chat, store, number, seq: first, people, anno
       chat.react(number, message.seq, emoji, !message.reactions[emoji]?.includes(me()));
     },
     again: (/** @type {string} */ id) => chat.tryAgain(id),
+    editAgain: (/** @type {Message} */ message, /** @type {import("../types.js").Item} */ item) => {
+      remember(editKey(message), item.fields.text);
+      chat.discard(item.id);
+      edit({ ...message, version: Math.max(message.version, item.problem?.current?.version ?? 0) });
+    },
     discard: (/** @type {string} */ id) => {
       chat.discard(id);
       composer.box.focus();
@@ -123,6 +129,8 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     return state ? conversation(state, store.outbox, store.acknowledged, me()) : [];
   }
 
+  const editKey = (/** @type {Message} */ message) => `edit:${me()}:${number}:${message.seq}`;
+
   /** @param {Message} message */
   function edit(message) {
     editor?.leave();
@@ -131,7 +139,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     editor = editMessage({
       message,
       article,
-      draft: `edit:${me()}:${number}:${message.seq}`,
+      draft: editKey(message),
       limit: () => store.limits.message_bytes,
       save: (said) => chat.edit(number, message.seq, said, message.version),
       people: () => likely(store, number),

@@ -26,6 +26,7 @@ import { markup } from "./markup.js";
  * @typedef {object} Acts
  * @property {(message: Message, emoji: string) => void} react
  * @property {(id: string) => void} again
+ * @property {(message: Message, item: import("../types.js").Item) => void} editAgain what was typed, on the wording there is now
  * @property {(id: string) => void} discard
  * @property {(text: string) => void} copy
  * @property {(seq: number) => void} show goes to the message of that number
@@ -70,7 +71,7 @@ export function updateMessage(element, row, acts) {
   if (message.files.length > 0 && !message.deleted) body.append(fileList(message.files, acts.shelf));
   const reactions = reactionRow(message, acts);
   if (reactions) body.append(reactions);
-  if (state === "failed" && item) body.append(failure(item, acts));
+  if (state === "failed" && item) body.append(failure(message, item, acts));
   /** @type {Node[]} */
   const parts = [body];
   if (!row.grouped) parts.unshift(avatar(message.from, row.display));
@@ -141,23 +142,30 @@ function reactionRow(message, acts) {
 }
 
 /**
- * Why it was not sent, and what one can do.
+ * Why it was not done, and what one can do. A change that was refused shows what had been typed: the message shows it no more.
+ * @param {Message} message
  * @param {import("../types.js").Item} item
  * @param {Acts} acts
  */
-function failure(item, acts) {
-  const what = item.op === "send" ? words.message.failed : words.message.failedChange;
+function failure(message, item, acts) {
+  const text = words.message;
+  const send = item.op === "send";
   const lost = item.problem?.code === "not_found" && attachedTo(item).length > 0;
   const why = lost ? words.files.gone : item.problem ? problemWords(item.problem) : "";
+  const typed = item.fields.text ?? "";
   const button = (/** @type {string} */ label, /** @type {() => void} */ act) => h("button.link-button", { onclick: act }, label);
+  // Against the same wording it would be refused again.
+  const overtaken = item.op === "edit" && item.problem?.code === "conflict";
+  const retry = overtaken ? !message.deleted && button(text.editAgain, () => acts.editAgain(message, item)) : button(text.again, () => acts.again(item.id));
   return h(
     "div.failure",
-    h("span", icon("alert"), ` ${what}: ${why}`),
+    h("span", icon("alert"), ` ${send ? text.failed : text.failedChange}: ${why}`),
+    !send && typed && h("p.wording", { dir: "auto" }, unseen(`${text.typed}: `), typed),
     h(
       "span.row.tight",
-      button(words.message.again, () => acts.again(item.id)),
-      item.fields.text ? button(words.message.copy, () => acts.copy(item.fields.text)) : null,
-      button(words.message.remove, () => acts.discard(item.id)),
+      retry,
+      typed && button(text.copy, () => acts.copy(typed)),
+      button(send ? text.remove : text.discard, () => acts.discard(item.id)),
     ),
   );
 }
