@@ -387,8 +387,8 @@ export class Store extends EventTarget {
   /** @param {Room} room */
   #room(room) {
     if (!room.member) {
+      // The place stays the one that is open: there it is said, and there the room is again when one is let in again.
       this.rooms.delete(room.room);
-      if (this.current === room.room) this.open(null);
       this.tell("rooms", `room:${room.room}`);
       return;
     }

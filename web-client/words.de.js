@@ -100,6 +100,7 @@ export const words = {
     joinText: "Ein öffentlicher Raum, in dem Sie noch nicht sind.",
     join: "Diesem Raum beitreten",
     goneText: "Vielleicht war er privat, oder Sie haben ihn verlassen.",
+    unsent: "Was Sie nicht gesendet hatten",
     failed: "Die Nachrichten konnten nicht geladen werden.",
   },
 

@@ -105,6 +105,7 @@ export const words = {
     joinText: "A public room that you are not in yet.",
     join: "Join this room",
     goneText: "It may have been private, or you have left it.",
+    unsent: "What you had not sent",
     failed: "The messages could not be loaded.",
   },
 

@@ -50,12 +50,14 @@ test("a message may come before its room's own event", () => {
   assert.equal(store.rooms.get(8)?.messages.size, 1);
 });
 
-test("a room one is no longer in is forgotten", () => {
+test("a room one is no longer in is forgotten, and its place stays open", () => {
   const store = connected();
   store.open(7);
   store.apply(event({ ev: "room", at: 63, room: 7, kind: "public", member: false, last_seq: 3 }));
   assert.equal(store.rooms.has(7), false);
-  assert.equal(store.current, null);
+  assert.equal(store.current, 7);
+  store.apply(event({ ev: "room", at: 64, room: 7, kind: "public", member: true, last_seq: 3 }));
+  assert.equal(store.rooms.has(7), true);
 });
 
 test("an acknowledged message is shown without its event, and not twice with it", () => {

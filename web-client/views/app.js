@@ -1,6 +1,7 @@
 /** The page of someone who is logged in: navigation, the open room, the panel beside it, and the keys that lead around. */
 
 import { recall, remember } from "../db.js";
+import { draftKey, readDraft } from "../draft.js";
 import { h, isAsked, on, soon, touched, wide } from "../dom.js";
 import { placeLink, readPlace } from "../jump.js";
 import { problemOf } from "../refusal.js";
@@ -92,8 +93,12 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   /** @param {HTMLElement} next */
   function swap(next) {
     next.inert = document.body.classList.contains("nav-open");
+    if (next.isEqualNode(main)) return;
+    const held = main.contains(document.activeElement);
     main.replaceWith(next);
     main = next;
+    // Whoever was in a room hears why it is gone.
+    if (held) next.querySelector("h1")?.focus();
   }
 
   function placeholder() {
@@ -103,12 +108,14 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     const box = h("div.empty");
     const open_ = store.joinable.find(({ room }) => room === store.current);
     if (open_) {
-      box.append(h("h1", { dir: "auto" }, open_.name), h("p", text.joinText), h("button.button.main", { onclick: () => void join(open_.room) }, text.join));
-    } else if (store.current !== null) box.append(h("h1", text.gone), h("p", text.goneText));
+      box.append(h("h1", { dir: "auto", tabIndex: -1 }, open_.name), h("p", text.joinText), h("button.button.main", { onclick: () => void join(open_.room) }, text.join));
+    } else if (store.current !== null) box.append(h("h1", { tabIndex: -1 }, text.gone), h("p", text.goneText));
     else if (store.rooms.size === 0) {
       const first = h("button.button.main", { onclick: () => askNewRoom(chat, go) }, text.first);
       box.append(h("h1", text.noRooms), h("p", text.noRoomsText), first);
     } else box.append(h("h1", text.choose), h("p", text.chooseText));
+    const unsent = store.current === null ? "" : readDraft(draftKey(store.me?.name ?? "", store.current)).text;
+    if (unsent !== "") box.append(h("h2", text.unsent), h("p.wording", { dir: "auto" }, unsent));
     element.append(box);
     return element;
   }
