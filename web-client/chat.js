@@ -25,7 +25,9 @@ const LOGOUT_MS = 3000;
 const ASK_MS = 12_000;
 const READ_MARK_MS = 1000;
 const TYPING_MS = 3000;
-const JOINABLE_MS = 6000;
+const LOOK_MS = 2000;
+/** The list of public rooms is in use: so long it is good enough. */
+const LISTED_MS = 3000;
 const KEEP_ROOMS_MS = 2000;
 /** So often a message's files are uploaded again because no node knows them. */
 const LOST_MAX = 3;
@@ -75,7 +77,7 @@ export class Chat {
       },
     });
     this.reader = new Reader(store, (op, fields, patience_ms) => this.#connection.request(op, fields, { patience_ms }));
-    setInterval(() => this.reader.refreshJoinable(), JOINABLE_MS);
+    setInterval(() => this.reader.refreshJoinable(this.reader.idle_ms), LOOK_MS);
     void tidyFiles();
     keepShelf(store);
     store.on("rooms", () => (this.#roomsTimer ??= setTimeout(() => this.#keepRooms(), KEEP_ROOMS_MS)));
@@ -183,7 +185,12 @@ export class Chat {
   /** The browser came online or into view. */
   wake() {
     this.#connection.probe();
-    void this.reader.refreshJoinable();
+    this.listRooms();
+  }
+
+  /** The list of rooms is being used, and should have what others have made. */
+  listRooms() {
+    void this.reader.refreshJoinable(LISTED_MS);
   }
 
   /**

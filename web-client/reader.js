@@ -14,12 +14,20 @@ const USERS_MAX = 2000;
 const QUICK_READ_MS = 5500;
 const ASK_MS = 12_000;
 const AGAIN_MS = 5000;
+/** So long the list of public rooms is good enough while nobody uses it. */
+const JOINABLE_MS_MIN = 6000;
+const JOINABLE_MS_ROOM = 100;
+const JOINABLE_MS_MAX = 60_000;
 
 export class Reader {
   #store;
   #ask;
   /** Histories under way. @type {Map<string, Promise<boolean>>} */
   #loading = new Map();
+  /** When the public rooms were asked for last. */
+  #listed = 0;
+  /** So long they are good enough while nobody uses the list. */
+  idle_ms = JOINABLE_MS_MIN;
   /** Whether the node had not yet come as far as we had. */
   behind = false;
 
@@ -182,14 +190,24 @@ export class Reader {
     }
   }
 
-  /** The public rooms that one could join: nobody is told of a new one. */
-  async refreshJoinable() {
+  /**
+   * The public rooms that one could join: nobody is told of a new one. Asked for when the list is used, and else seldom: the
+   * more rooms there are, the less often.
+   * @param {number} [fresh_ms] what came so long ago is good enough
+   */
+  async refreshJoinable(fresh_ms = 0) {
     if (!this.#store.me || this.#store.status.phase !== "connected" || document.visibilityState === "hidden") return;
+    if (Date.now() - this.#listed < fresh_ms) return;
+    const before = this.#listed;
+    this.#listed = Date.now();
     try {
       const reply = await this.#ask("list_rooms", {}, ASK_MS);
-      this.#store.setJoinable(list(reply.rooms).map(readRoom).filter((room) => room !== null));
+      const rooms = list(reply.rooms).map(readRoom).filter((room) => room !== null);
+      this.idle_ms = Math.min(JOINABLE_MS_MAX, Math.max(JOINABLE_MS_MIN, rooms.length * JOINABLE_MS_ROOM));
+      this.#store.setJoinable(rooms);
     } catch {
       // Shown as it was.
+      this.#listed = before;
     }
   }
 }

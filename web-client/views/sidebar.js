@@ -138,7 +138,9 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
   const offs = ["rooms", "users", "current"].map((topic) => store.on(topic, asked));
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let pause;
+  for (const used of ["pointerenter", "focusin"]) on(element, used, () => chat.listRooms());
   on(searchBox, "input", () => {
+    chat.listRooms();
     update();
     clearTimeout(pause);
     const typed = searchBox.value.trim();

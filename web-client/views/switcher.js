@@ -1,6 +1,6 @@
 /** The quick switcher: a few letters of a room's or a person's name, and Enter. */
 
-import { h, on, write } from "../dom.js";
+import { h, on, soon, write } from "../dom.js";
 import { best } from "../fuzzy.js";
 import { icon } from "../icons.js";
 import { words } from "../words.js";
@@ -24,7 +24,7 @@ const SHOWN = 12;
  */
 export function openSwitcher({ chat, store, go }) {
   const text = words.switcher;
-  const all = targets(chat, store);
+  let all = targets(chat, store);
   const input = h("input", {
     type: "text", role: "combobox", "aria-label": text.label, placeholder: text.label, "aria-expanded": "true", "aria-controls": "switcher-list",
     "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false",
@@ -78,6 +78,16 @@ export function openSwitcher({ chat, store, go }) {
   showDialog(element);
   update();
   input.focus();
+  // What others have made meanwhile comes into the list; what was chosen stays chosen.
+  const anew = soon(() => {
+    const before = found[chosen]?.title;
+    all = targets(chat, store);
+    update();
+    choose(Math.max(0, found.findIndex(({ title }) => title === before)));
+  });
+  const offs = [store.on("rooms", anew), store.on("users", anew)];
+  on(element, "close", () => offs.forEach((off) => off()));
+  chat.listRooms();
 }
 
 /**
