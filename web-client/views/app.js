@@ -177,6 +177,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   function closePanel(focus) {
     if (!panel) return;
     const back = results ? sidebar.searchBox : document.getElementById("people-button");
+    if (results) sidebar.clear();
     panel.stop();
     panel.element.remove();
     panel = results = null;

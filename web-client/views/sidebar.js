@@ -170,6 +170,13 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
   return {
     element,
     searchBox,
+    /** Nothing is looked for any more: the whole list is there again. */
+    clear() {
+      clearTimeout(pause);
+      if (searchBox.value === "") return;
+      searchBox.value = "";
+      update();
+    },
     stop() {
       clearTimeout(pause);
       offs.forEach((off) => off());
