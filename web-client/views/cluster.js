@@ -54,7 +54,13 @@ export function clusterView({ chat }) {
     if (stopped || asked !== history) return;
     problem.hidden = Boolean(cluster && metrics);
     write(problem, cluster ? text.noMetrics : text.noAnswer);
-    if (cluster) showNodes(cluster, home);
+    if (cluster) {
+      // How far each is behind, only the leader knows.
+      const leader = list(cluster.nodes).find((node) => node.name === cluster.leader);
+      const told = leader && leader.name !== cluster.node ? await read(`${leader.public}/api/v1/cluster`, "json") : null;
+      if (stopped || asked !== history) return;
+      showNodes(cluster, home, new Map(list((told ?? cluster).nodes).map((node) => [node.name, node.lag])));
+    }
     if (metrics) {
       history.add(readMetrics(metrics, performance.now()));
       showActors();
@@ -65,8 +71,9 @@ export function clusterView({ chat }) {
   /**
    * @param {any} cluster
    * @param {string} home
+   * @param {Map<string, unknown>} lags
    */
-  function showNodes(cluster, home) {
+  function showNodes(cluster, home, lags) {
     write(summary, text.summary(String(cluster.node), cluster.leader ?? null, cluster.quorum === true, Number(cluster.term), Number(cluster.at)));
     const rows = list(cluster.nodes);
     keyed(nodes, rows, {
@@ -75,7 +82,7 @@ export function clusterView({ chat }) {
       update(row, node) {
         const disk = node.disk ? `${size(node.disk.free_mb * 1e6)}${node.disk.low ? `, ${text.low}` : ""}` : "–";
         const role = node.up === false ? text.down : (text.roles[/** @type {keyof typeof text.roles} */ (node.role)] ?? String(node.role));
-        const cells = [node.name, role, amount(node.lag, text.entries), node.name === cluster.node ? text.itself : amount(node.ms, text.milliseconds), disk, node.version ?? "–"];
+        const cells = [node.name, role, amount(lags.get(node.name), text.entries), node.name === cluster.node ? text.itself : amount(node.ms, text.milliseconds), disk, node.version ?? "–"];
         cells.forEach((what, at) => {
           const into = row.children[at];
           write(into, what);
