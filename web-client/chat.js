@@ -6,8 +6,8 @@
  */
 
 import { tidyBlobs } from "./blobs.js";
-import { forget, outboxItems, recall, remember } from "./db.js";
-import { draftFiles } from "./draft.js";
+import { deleteItem, forget, outboxItems, recall, remember } from "./db.js";
+import { draftFiles, dropDrafts } from "./draft.js";
 import { list, origins, readRoom, readUser } from "./frames.js";
 import { newId } from "./ids.js";
 import { askAnywhere, askCluster } from "./lookout.js";
@@ -159,7 +159,22 @@ export class Chat {
       // Its sessions have ended: what was asked for is done.
       if (problemOf(error).code !== "unauthorized") throw error;
     }
-    if (this.#store.me) this.#leave(null);
+    const { me } = this.#store;
+    if (!me) return;
+    this.#leave(null);
+    await this.#dropAll(me.name);
+  }
+
+  /**
+   * What waited here in somebody's name goes with the name.
+   * @param {string} user
+   */
+  async #dropAll(user) {
+    this.uploads.forget(dropDrafts(user));
+    for (const item of await outboxItems(user)) {
+      this.uploads.forget(attachedTo(item));
+      await deleteItem(item.id);
+    }
   }
 
   /** The node that serves us, or else the one the page came from. */

@@ -11,9 +11,17 @@ const DRAFT = "draft:";
 
 /**
  * @param {string} user
- * @param {number} room
+ * @param {number | ""} room
  */
 export const draftKey = (user, room) => `${DRAFT}${user}:${room}`;
+
+/**
+ * Under which a new wording is kept that is not saved yet.
+ * @param {string} user
+ * @param {number | ""} room
+ * @param {number | ""} seq
+ */
+export const editKey = (user, room, seq) => `edit:${user}:${room}${seq === "" ? "" : `:${seq}`}`;
 
 /**
  * @param {any} kept
@@ -53,6 +61,27 @@ export function keepDraft(key, draft) {
   }
   if (JSON.stringify(recall(key, "sessionStorage")) === JSON.stringify(recall(key))) forget(key);
   forget(key, "sessionStorage");
+}
+
+/**
+ * Lets go of all that one person had not sent, as when the account is no more.
+ * @param {string} user
+ * @returns {import("./types.js").Local[]} the files that waited with it
+ */
+export function dropDrafts(user) {
+  const files = [];
+  try {
+    for (const where of /** @type {const} */ (["localStorage", "sessionStorage"])) {
+      for (const key of Object.keys(globalThis[where])) {
+        if (key !== `last:${user}` && !key.startsWith(draftKey(user, "")) && !key.startsWith(editKey(user, "", ""))) continue;
+        files.push(...drafted(recall(key, where)).files);
+        forget(key, where);
+      }
+    }
+  } catch {
+    // No storage, no drafts.
+  }
+  return files;
 }
 
 /** The ids of all files that wait in drafts, whoever's. @returns {Set<string>} */

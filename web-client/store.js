@@ -17,6 +17,7 @@
 
 import { overlaid, sentMessage } from "./pending.js";
 import { applyMessage, applyRead, keepQuoted, newRoom, takeHistory, trim, updateRoom } from "./rooms.js";
+import { words } from "./words.js";
 
 const TYPING_SHOWN_MS = 5000;
 const EARLY_MESSAGES_MAX = 2000;
@@ -332,7 +333,8 @@ export class Store extends EventTarget {
    * @param {string} name
    */
   display(name) {
-    return this.users.get(name)?.display || name;
+    const user = this.users.get(name);
+    return user?.deleted ? words.people.deleted : user?.display || name;
   }
 
   /**

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { keepDraft, readDraft } from "../draft.js";
+import { draftKey, dropDrafts, editKey, keepDraft, readDraft } from "../draft.js";
 
 function storage() {
   /** @type {Map<string, string>} */
@@ -34,4 +34,20 @@ test("what one tab sends takes away no other tab's draft", () => {
   keepDraft("k", draft());
   put("sessionStorage", storage());
   assert.equal(readDraft("k").text, "", "it goes with the tab that sends it");
+});
+
+test("with an account goes what was not sent in its name, and nobody else's", () => {
+  const stored = (/** @type {Record<string, unknown>} */ kept) =>
+    Object.assign(Object.create(storage()), Object.fromEntries(Object.entries(kept).map(([key, value]) => [key, JSON.stringify(value)])));
+  const removed = /** @type {string[]} */ ([]);
+  const file = { id: "f", name: "a", bytes: 1, type: "" };
+  const held = stored({ [draftKey("ann", 7)]: { text: "x", files: [file] }, [editKey("ann", 7, 3)]: "y", [draftKey("anna", 7)]: draft("z") });
+  held.getItem = (/** @type {string} */ key) => held[key] ?? null;
+  held.removeItem = (/** @type {string} */ key) => removed.push(key);
+  Object.defineProperty(held, "getItem", { enumerable: false });
+  Object.defineProperty(held, "removeItem", { enumerable: false });
+  put("localStorage", held);
+  put("sessionStorage", storage());
+  assert.deepEqual(dropDrafts("ann"), [file]);
+  assert.deepEqual(removed, [draftKey("ann", 7), editKey("ann", 7, 3)]);
 });

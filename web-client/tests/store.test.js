@@ -75,6 +75,12 @@ test("an acknowledged message is shown without its event, and not twice with it"
   assert.equal(store.acknowledged.length, 0);
 });
 
+test("the name of a deleted account shows as deleted", () => {
+  const store = connected();
+  store.apply(event({ ev: "user", at: 64, name: "bob", display: "deleted", role: "member", deleted: true }));
+  assert.equal(store.display("bob"), "deleted account");
+});
+
 test("a direct conversation is named after the others", () => {
   const store = connected();
   store.setUsers([{ name: "bob", display: "Bob B.", role: "member", deleted: false }]);

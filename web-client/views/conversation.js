@@ -2,7 +2,7 @@
 
 import { remember } from "../db.js";
 import { h, on, soon, write } from "../dom.js";
-import { draftKey } from "../draft.js";
+import { draftKey, editKey } from "../draft.js";
 import { placeLink } from "../jump.js";
 import { conversation } from "../pending.js";
 import { bound, firstUnread } from "../rooms.js";
@@ -49,7 +49,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     },
     again: (/** @type {string} */ id) => chat.tryAgain(id),
     editAgain: (/** @type {Message} */ message, /** @type {import("../types.js").Item} */ item) => {
-      remember(editKey(message), item.fields.text);
+      remember(editKey(me(), number, message.seq), item.fields.text);
       chat.discard(item.id);
       edit({ ...message, version: Math.max(message.version, item.problem?.current?.version ?? 0) });
     },
@@ -65,6 +65,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     display: (/** @type {string} */ name) => store.display(name),
     me,
     known: (/** @type {string} */ name) => store.users.has(name),
+    gone: (/** @type {string} */ name) => store.users.get(name)?.deleted === true,
     nodes: () => chat.nodes,
     people: () => store.users.size,
     shelf: { media: chat.media, uploads: chat.uploads },
@@ -129,8 +130,6 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     return state ? conversation(state, store.outbox, store.acknowledged, me()) : [];
   }
 
-  const editKey = (/** @type {Message} */ message) => `edit:${me()}:${number}:${message.seq}`;
-
   /** @param {Message} message */
   function edit(message) {
     editor?.leave();
@@ -139,7 +138,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     editor = editMessage({
       message,
       article,
-      draft: editKey(message),
+      draft: editKey(me(), number, message.seq),
       limit: () => store.limits.message_bytes,
       save: (said) => chat.edit(number, message.seq, said, message.version),
       people: () => likely(store, number),

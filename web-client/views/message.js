@@ -34,6 +34,7 @@ import { markup } from "./markup.js";
  * @property {(name: string) => string} display
  * @property {() => string} me
  * @property {(name: string) => boolean} known whether somebody has that name
+ * @property {(name: string) => boolean} gone whether that account was deleted
  * @property {() => string[]} nodes the public URLs of this chat's servers
  * @property {import("./files.js").Shelf} shelf
  * @property {() => number} people how many are known
@@ -64,7 +65,7 @@ export function updateMessage(element, row, acts) {
   element.className = ["message", row.grouped && "grouped", state !== "sent" && state, message.deleted && "deleted", calls && "calls"].filter(Boolean).join(" ");
   const time = timeView(message.time, clockTime(message.time));
   const author = h("span.author", { dir: "auto" }, row.display);
-  if (row.display !== message.from) author.append(h("span.login-name", ` ${message.from}`));
+  if (row.display !== message.from && !acts.gone(message.from)) author.append(h("span.login-name", ` ${message.from}`));
   const body = h("div.body", h("header", author, " ", time));
   if (row.quote) body.append(quote(row.quote, message.reply_to ?? 0, acts));
   if (message.text !== "" || message.deleted || message.edited) body.append(textOf(message, acts));

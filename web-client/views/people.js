@@ -101,17 +101,17 @@ export function peopleView({ chat, store, number, close, announce }) {
     const rows = members.map((user) => ({ ...user, ...(store.users.get(user.name) ?? {}), online: store.isOnline(user.name) }));
     rows.sort((a, b) => Number(b.online ?? false) - Number(a.online ?? false) || (a.name < b.name ? -1 : 1));
     keyed(people, rows, {
-      key: (user) => `${user.name} ${user.online} ${user.display} ${user.role} ${mayRemove(user)}`,
+      key: (user) => `${user.name} ${user.online} ${user.display} ${user.role} ${user.deleted} ${mayRemove(user)}`,
       create: (user) => {
         const notes = [
           user.name === store.me?.name && text.you,
           user.role === "admin" && text.admin,
-          user.deleted ? text.deleted : user.online ? words.nav.online : words.nav.offline,
+          !user.deleted && (user.online ? words.nav.online : words.nav.offline),
         ].filter(Boolean);
         return h(
           "li",
           h("span.mark", avatar(user.name, user.display), h(user.online ? "span.dot.online" : "span.dot")),
-          h("span.title", { dir: "auto" }, fullName(user), h("span.hint", ` ${notes.join(", ")}`)),
+          h("span.title", { dir: "auto" }, user.deleted ? text.deleted : fullName(user), h("span.hint", ` ${notes.join(", ")}`)),
           mayRemove(user) && h("button.button.small.quiet", { onclick: () => remove(user) }, text.remove, unseen(` ${user.name}`)),
         );
       },
