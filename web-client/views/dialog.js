@@ -20,24 +20,25 @@ let counter = 0;
  * @param {object} what
  * @param {string} what.heading
  * @param {(Node | string)[]} what.body
- * @param {string} what.action the name of the button that does it
+ * @param {string} [what.action] the name of the button that does it
  * @param {string} [what.keep] the name of the button that does not
  * @param {boolean} [what.harm]
- * @param {(dialog: Dialog) => Promise<void> | void} what.act closes the dialog, complains, or throws a `Refusal`
+ * @param {(dialog: Dialog) => Promise<void> | void} [what.act] closes the dialog, complains, or throws a `Refusal`; a dialog
+ *   that only tells something has none, and one button
  * @returns {Dialog}
  */
-export function openDialog({ heading, body, action, keep = words.ask.cancel, harm = false, act }) {
+export function openDialog({ heading, body, action = words.ask.close, keep = words.ask.cancel, harm = false, act }) {
   const problem = problemLine();
-  const no = h("button.button", { onclick: () => element.close() }, keep);
+  const no = act && h("button.button", { onclick: () => element.close() }, keep);
   const yes = h(`button.button.${harm ? "harm" : "main"}`, { type: "submit" }, action);
-  const form = asking("form", problem, () => act(dialog), h("h2", heading), ...body, problem.element, h("div.row.end", no, yes));
+  const form = asking("form", problem, () => (act ? act(dialog) : element.close()), h("h2", heading), ...body, problem.element, h("div.row.end", no, yes));
   const element = h("dialog.dialog", { "aria-label": heading }, form);
   /** @type {Dialog} */
   const dialog = { element, close: () => element.close(), complain: problem.say };
   showDialog(element);
   const first = form.querySelector("input, textarea");
   if (first instanceof HTMLElement) first.focus();
-  else if (harm) no.focus();
+  else if (harm) no?.focus();
   return dialog;
 }
 

@@ -125,7 +125,7 @@ export function askFirst({ heading, text: what, yes, no = words.ask.keep, act })
  * @param {string} what
  */
 export function tell(heading, what) {
-  openDialog({ heading, body: [h("p", what)], action: words.ask.close, act: (dialog) => dialog.close() });
+  openDialog({ heading, body: [h("p", what)] });
 }
 
 /**
@@ -154,7 +154,5 @@ export function showStray(chat, items) {
   openDialog({
     heading: words.message.failed,
     body: [h("p", words.stray.text), h("ul.strays", ...rows)],
-    action: words.ask.close,
-    act: (dialog) => dialog.close(),
   });
 }
