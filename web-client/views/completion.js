@@ -70,6 +70,9 @@ export function completion(box, sources) {
     );
     list.setAttribute("aria-label", source.label);
     list.hidden = false;
+    // As many as fit: none has to be scrolled to, for which the list would have to take the focus.
+    while (list.scrollHeight > list.clientHeight && list.children.length > 1) list.lastElementChild?.remove();
+    found.length = list.children.length;
     set(box, { "aria-controls": id });
     choose(0);
   };

@@ -16,7 +16,7 @@ export function preferencesView() {
     ...Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, lang: code }, name)),
   );
   language.value = chosen ?? "";
-  const state = h("p.hint", { role: "status" });
+  const state = h("p.hint", { "aria-live": "polite" });
   const button = h("button.button", { onclick: async () => show(await wantNotices(noticesState() !== "on")) });
   const show = (/** @type {ReturnType<typeof noticesState>} */ now) => {
     write(state, text.notices[now]);

@@ -14,8 +14,8 @@ import { openDialog } from "./dialog.js";
 export async function openVersions(load) {
   const text = words.versions;
   const list = h("ol.versions");
-  const note = h("p.hint", { role: "status" }, words.empty.loading);
-  const dialog = openDialog({ heading: text.heading, body: [note, list], action: words.ask.close, act: (open) => open.close() });
+  const note = h("p.hint", { "aria-live": "polite" }, words.empty.loading);
+  const dialog = openDialog({ heading: text.heading, body: [note, list] });
   try {
     const versions = await load();
     write(note, versions.length > 1 ? text.count(versions.length) : text.none);
