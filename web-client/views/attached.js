@@ -1,6 +1,6 @@
 /** The files that go with the message one is writing: chosen, pasted or dropped, each a chip that can be taken away. */
 
-import { h, keyed, on, set, write } from "../dom.js";
+import { h, isAsked, keyed, on, set, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { size } from "../sizes.js";
 import { problemWords, words } from "../words.js";
@@ -104,35 +104,36 @@ export function attachedView({ uploads, limit, changed, removed, complain, focus
 }
 
 /**
- * Files dropped on an element or pasted into it.
+ * Files dropped on the page or pasted into an area of it. The whole page takes them: beside the area the browser would leave
+ * for the file.
  * @param {HTMLElement} area
  * @param {(files: File[]) => void} add
+ * @returns {() => void} stops taking them
  */
 export function takeFiles(area, add) {
   let inside = 0;
   const veil = h("div.drop-veil", { hidden: true, "aria-hidden": "true" }, h("p", words.composer.drop));
   area.append(veil);
-  const withFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files") ?? false;
-  const show = () => (veil.hidden = inside <= 0);
-  on(area, "dragenter", (event) => {
-    if (!withFiles(event)) return;
-    event.preventDefault();
-    inside += 1;
-    show();
-  });
-  on(area, "dragleave", (event) => {
-    if (!withFiles(event)) return;
-    inside -= 1;
-    show();
-  });
-  on(area, "dragover", (event) => withFiles(event) && event.preventDefault());
-  on(area, "drop", (event) => {
-    if (!withFiles(event)) return;
-    event.preventDefault();
-    inside = 0;
-    show();
-    add([...(event.dataTransfer?.files ?? [])]);
-  });
+  /**
+   * @param {"dragenter" | "dragleave" | "dragover" | "drop"} name
+   * @param {(event: DragEvent) => void} act
+   */
+  const dragged = (name, act) =>
+    on(window, name, (/** @type {DragEvent} */ event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      act(event);
+      veil.hidden = inside <= 0 || isAsked();
+    });
+  const offs = [
+    dragged("dragenter", () => (inside += 1)),
+    dragged("dragleave", () => (inside -= 1)),
+    dragged("dragover", () => {}),
+    dragged("drop", ({ dataTransfer }) => {
+      inside = 0;
+      if (!isAsked()) add([...(dataTransfer?.files ?? [])]);
+    }),
+  ];
   on(area, "paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
     // A copied table or page comes with its text and a picture of it: then the text is meant.
@@ -140,4 +141,5 @@ export function takeFiles(area, add) {
     event.preventDefault();
     add(files);
   });
+  return () => offs.forEach((off) => off());
 }

@@ -124,7 +124,7 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
   );
 
   // Another tab may have kept its own in the meantime; what is closed last is found first.
-  const leaving = on(window, "pagehide", keep);
+  const offs = [on(window, "pagehide", keep)];
 
   const kept = readDraft(draft);
   box.value = kept.text;
@@ -140,8 +140,10 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
   return {
     element,
     box,
-    /** Files dropped or pasted anywhere in an area go with the message. @param {HTMLElement} area */
-    takeFrom: (area) => takeFiles(area, attached.add),
+    /** Files dropped anywhere, or pasted in an area, go with the message. @param {HTMLElement} area */
+    takeFrom(area) {
+      offs.push(takeFiles(area, attached.add));
+    },
     /** @param {string} title */
     setPlaceholder(title) {
       const hint = text.placeholder(title);
@@ -156,7 +158,7 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
     },
     stop() {
       attached.stop();
-      leaving();
+      offs.forEach((off) => off());
     },
   };
 }
