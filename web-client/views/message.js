@@ -5,7 +5,7 @@ import { icon } from "../icons.js";
 import { mentions } from "../mentions.js";
 import { attachedTo } from "../pending.js";
 import { firstLine } from "../text.js";
-import { clockTime } from "../time.js";
+import { clockTime, tightTime } from "../time.js";
 import { problemWords, words } from "../words.js";
 import { avatar } from "./avatar.js";
 import { timeView } from "./controls.js";
@@ -63,7 +63,7 @@ export function updateMessage(element, row, acts) {
   element.dataset.seq = String(message.seq);
   const calls = message.from !== acts.me() && mentions(message.text, acts.me());
   element.className = ["message", row.grouped && "grouped", state !== "sent" && state, message.deleted && "deleted", calls && "calls"].filter(Boolean).join(" ");
-  const time = timeView(message.time, clockTime(message.time));
+  const time = timeView(message.time, row.grouped ? tightTime(message.time) : clockTime(message.time));
   const author = h("span.author", { dir: "auto" }, row.display);
   if (row.display !== message.from && !acts.gone(message.from)) author.append(h("span.login-name", ` ${message.from}`));
   const body = h("div.body", h("header", author, " ", time));
