@@ -134,6 +134,7 @@ export const words = {
     typed: "Ihr Wortlaut",
     copy: "Kopieren",
     copied: "Kopiert",
+    copyHere: "Hier kopieren",
     react: "Reagieren",
     reply: "Antworten",
     edit: "Bearbeiten",

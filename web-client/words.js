@@ -145,6 +145,7 @@ export const words = {
     typed: "Your wording",
     copy: "Copy",
     copied: "Copied",
+    copyHere: "Copy it from here",
     react: "React",
     reply: "Reply",
     edit: "Edit",

@@ -85,7 +85,7 @@ export function adminPeopleView({ chat, store, announce }) {
             : !own && button(text.disable, () => confirm(text.disableHeading(user.name), text.disableText, text.disable, () => setDisabled(true))),
           !user.bot && button(text.reset, async () => {
             const { reply } = await chat.change("reset_password", { user: user.name });
-            const box = linkBox(text.resetLink(user.name), String(reply.link), settingsWords.links.until(fullTime(Number(reply.until))), announce);
+            const box = linkBox(text.resetLink(user.name), String(reply.link), settingsWords.links.until(fullTime(Number(reply.until))));
             link.replaceChildren(box.element);
             box.focus();
           }),

@@ -9,12 +9,14 @@ import { bound, firstUnread } from "../rooms.js";
 import { words } from "../words.js";
 import { messageActions } from "./actions.js";
 import { composerView } from "./composer.js";
+import { copy } from "./dialogs.js";
 import { editMessage } from "./editor.js";
 import { headView } from "./head.js";
 import { openVersions } from "./lazy.js";
 import { messageList } from "./list.js";
 
 const LOADING_MS = 300;
+const NOTE_MS = 4000;
 
 /**
  * @typedef {import("../types.js").Message} Message
@@ -29,11 +31,14 @@ const LOADING_MS = 300;
  */
 export function conversationView({ chat, store, number, seq: first, people, announce }) {
   const me = () => store.me?.name ?? "";
-  const head = headView({ mute: (on) => chat.mute(number, on), people, announce });
+  const head = headView({ mute: (on) => chat.mute(number, on), people, announce: say });
   const typing = h("p.typing", { dir: "auto" });
   const empty = h("div.empty", { hidden: true });
   /** @type {ReturnType<typeof editMessage> | null} */
   let editor = null;
+  let note = "";
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let noteTimer;
   let failed = false;
   let slow = false;
   let target = first;
@@ -58,7 +63,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
       composer.box.focus();
     },
     copy: (/** @type {string} */ said) => {
-      void navigator.clipboard?.writeText(said).then(() => announce(words.message.copied), () => undefined);
+      void copy(said, () => say(words.message.copied));
     },
     show: (/** @type {number} */ seq) => void reveal(seq),
     versions: (/** @type {Message} */ message) => void openVersions(() => reader.versions(number, message.seq)),
@@ -159,7 +164,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     const came = await reader.loadAround(number, seq);
     if (!element.isConnected) return;
     update();
-    if (!list.reveal(seq)) announce(came ? words.message.notThere : words.empty.failed);
+    if (!list.reveal(seq)) say(came ? words.message.notThere : words.empty.failed);
   }
 
   /** What has been before the eyes of someone who is there has been read. */
@@ -242,8 +247,19 @@ export function conversationView({ chat, store, number, seq: first, people, anno
   }
 
   function showTyping() {
-    const said = words.room.typing(store.typingIn(number).map(acts.display));
-    write(typing, said);
+    write(typing, note || words.room.typing(store.typingIn(number).map(acts.display)));
+  }
+
+  /** Tells what came of something, for a while also in sight. @param {string} told */
+  function say(told) {
+    announce(told);
+    note = told;
+    showTyping();
+    clearTimeout(noteTimer);
+    noteTimer = setTimeout(() => {
+      note = "";
+      showTyping();
+    }, NOTE_MS);
   }
 
   async function load() {
@@ -261,7 +277,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     update();
     if (came && to !== null) {
       target = null;
-      if (!list.reveal(to)) announce(words.message.notThere);
+      if (!list.reveal(to)) say(words.message.notThere);
     }
   }
 

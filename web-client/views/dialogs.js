@@ -1,6 +1,6 @@
 /** The questions this page asks: a new room, a new direct conversation, and those before harm. */
 
-import { h, on } from "../dom.js";
+import { h, on, write } from "../dom.js";
 import { newId } from "../ids.js";
 import { words } from "../words.js";
 import { fullName } from "./avatar.js";
@@ -129,6 +129,31 @@ export function tell(heading, what) {
 }
 
 /**
+ * Puts text where a paste finds it. Without a clipboard (plain http in a network) it is shown, selected, for the person's own copy.
+ * @param {string} text
+ * @param {() => void} done says so
+ */
+export async function copy(text, done) {
+  try {
+    await navigator.clipboard.writeText(text);
+    done();
+  } catch {
+    const box = h("textarea", { readonly: true, rows: 4, value: text, "aria-label": words.message.copyHere });
+    openDialog({ heading: words.message.copyHere, body: [box] });
+    box.select();
+  }
+}
+
+/**
+ * A button that copies, and says when it has.
+ * @param {string} text
+ */
+export function copyButton(text) {
+  const label = h("span", { "aria-live": "polite" }, words.message.copy);
+  return h("button.button.small", { onclick: () => copy(text, () => write(label, words.message.copied)) }, label);
+}
+
+/**
  * What was refused in rooms one is no longer in, so that it is not lost.
  * @param {import("../chat.js").Chat} chat
  * @param {import("../types.js").Item[]} items
@@ -145,7 +170,7 @@ export function showStray(chat, items) {
       h("p.text", { dir: "auto" }, written),
       h(
         "div.row",
-        h("button.button.small", { onclick: () => navigator.clipboard?.writeText(written) }, words.message.copy),
+        copyButton(written),
         h("button.button.small", { onclick: discard }, words.message.remove),
       ),
     );

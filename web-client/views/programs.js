@@ -116,7 +116,7 @@ function kindView(kind, announce) {
       // The same once more is another one.
       idFor = steadyId();
       input.value = "";
-      const box = linkBox(told.label, told.value, text.once, announce);
+      const box = linkBox(told.label, told.value, text.once);
       made.replaceChildren(box.element);
       box.focus();
       await load();

@@ -55,7 +55,7 @@ export function registrationView({ chat, announce }) {
       const { reply } = await chat.change("create_invite", fields, idFor(fields));
       // The next one is another one.
       idFor = steadyId();
-      const box = linkBox(text.link, String(reply.link), settingsWords.links.until(fullTime(Number(reply.until))), announce);
+      const box = linkBox(text.link, String(reply.link), settingsWords.links.until(fullTime(Number(reply.until))));
       made.replaceChildren(box.element);
       box.focus();
       await load();
