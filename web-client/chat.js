@@ -420,6 +420,7 @@ export class Chat {
   #event(event) {
     const had = this.#store.status.quorum;
     this.#store.apply(event);
+    if (event.ev === "message") this.reader.knowUsers([event.from]);
     if (event.ev === "message" && event.from === this.#store.me?.name) this.#outbox.settle(event.id);
     if (event.ev === "cluster") {
       if (event.quorum && !had) this.#outbox.quicken();

@@ -413,7 +413,7 @@ export class Store extends EventTarget {
    * @param {boolean} online
    */
   #presence(name, online) {
-    const user = this.users.get(name) ?? { name, display: name, role: "member", deleted: false };
+    const user = this.users.get(name) ?? { name, display: name, role: "member", deleted: false, bare: true };
     this.users.set(name, { ...user, online });
     this.tell("users");
   }

@@ -2,7 +2,7 @@
  * The shapes that travel: one `@typedef` for each frame and each thing the page keeps.
  * Frames are checked once, in `frames.js`; behind it everyone trusts these types.
  *
- * @typedef {{ name: string, display: string, role: "admin" | "member", deleted: boolean, online?: boolean, disabled?: boolean, bot?: boolean }} User
+ * @typedef {{ name: string, display: string, role: "admin" | "member", deleted: boolean, online?: boolean, disabled?: boolean, bot?: boolean, bare?: boolean }} User  `bare`: nothing but the name is known
  *
  * @typedef {"public" | "private" | "direct"} RoomKind
  *

@@ -12,6 +12,7 @@
  * @property {string} label of the list
  * @property {() => Promise<unknown> | null} [ready] what must be waited for before the first look
  * @property {(typed: string) => Suggestion[]} find
+ * @property {(typed: string) => Promise<unknown> | null} [more] what may be found a little later; null when nothing
  */
 
 import { h, on, set } from "../dom.js";
@@ -62,6 +63,7 @@ export function completion(box, sources) {
     from = caret - match[2].length - 1;
     if (from === dismissed) return close();
     found = source.find(match[2]);
+    void source.more?.(match[2])?.then(() => document.activeElement === box && update());
     if (found.length === 0) return close();
     list.replaceChildren(
       ...found.map(({ look }, at) =>

@@ -27,9 +27,10 @@ const NEAR = 0.1;
  * @param {() => { message_bytes: number, file_bytes: number }} context.limits
  * @param {(name: string) => string} context.display
  * @param {() => import("../types.js").User[]} context.people whom one may mention, the likeliest first
+ * @param {(typed: string) => Promise<unknown> | null} context.morePeople asks for others
  * @param {import("../uploads.js").Uploads} context.uploads
  */
-export function composerView({ draft, send, typing, editLast, limits, display, people, uploads }) {
+export function composerView({ draft, send, typing, editLast, limits, display, people, morePeople, uploads }) {
   const text = words.composer;
   const problem = problemLine();
   const box = h("textarea", { id: "composer", rows: 1, enterkeyhint: "send", dir: "auto", "aria-describedby": `composer-left ${problem.element.id}` });
@@ -39,7 +40,7 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
   const openEmoji = () => pickEmoji(emojiButton, (emoji) => insertText(box, emoji));
   const emojiButton = iconButton("smile", text.emoji, openEmoji, ".emoji-opener", { "aria-haspopup": "dialog" });
   const reply = h("div.replying", { hidden: true });
-  const complete = completion(box, sources(people));
+  const complete = completion(box, sources(people, morePeople));
   const attached = attachedView({ uploads, limit: () => limits().file_bytes, changed: () => keep(), removed: () => check(), complain: problem.say, focus: () => box.focus() });
   /** @type {{ seq: number, name: string, text: string } | null} */
   let replying = null;

@@ -117,6 +117,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     limits: () => store.limits,
     display: acts.display,
     people: () => likely(store, number),
+    morePeople: (typed) => reader.findUsers(typed),
     uploads: chat.uploads,
   });
 
@@ -147,6 +148,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
       limit: () => store.limits.message_bytes,
       save: (said) => chat.edit(number, message.seq, said, message.version),
       people: () => likely(store, number),
+      morePeople: (typed) => reader.findUsers(typed),
       done: () => {
         editor = null;
         composer.box.focus();

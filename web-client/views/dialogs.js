@@ -65,6 +65,34 @@ export function askNewRoom(chat, go) {
 }
 
 /**
+ * People whose names begin to stand in a box; a press on one puts the name there.
+ * @param {import("../chat.js").Chat} chat
+ * @param {import("../store.js").Store} store
+ * @param {HTMLInputElement} input
+ * @param {(name: string) => boolean} [fit] whom it may be
+ */
+export function suggestions(chat, store, input, fit = () => true) {
+  const found = h("ul.suggestions");
+  const suggest = () => {
+    const typed = input.value.split(/[,\s]+/);
+    const last = (typed.pop() ?? "").toLowerCase();
+    void chat.reader.findUsers(last)?.then(() => found.isConnected && suggest());
+    const people = [...store.users.values()].filter((user) => user.name !== store.me?.name && !user.deleted && !typed.includes(user.name) && fit(user.name));
+    const fits = people.filter((user) => user.name !== last && (user.name.includes(last) || user.display.toLowerCase().includes(last)));
+    const rows = fits.sort((a, b) => (a.name < b.name ? -1 : 1)).slice(0, 5);
+    const take = (/** @type {string} */ who) => {
+      input.value = [...typed, who].filter(Boolean).join(", ");
+      input.focus();
+      suggest();
+    };
+    found.replaceChildren(...rows.map((user) => h("li", h("button.chip", { onclick: () => take(user.name) }, fullName(user)))));
+  };
+  on(input, "input", suggest);
+  suggest();
+  return found;
+}
+
+/**
  * @param {import("../chat.js").Chat} chat
  * @param {import("../store.js").Store} store
  * @param {(room: number) => void} go
@@ -72,26 +100,10 @@ export function askNewRoom(chat, go) {
 export function askNewDirect(chat, store, go) {
   const text = words.newDirect;
   const name = field(words.login.name, { autocapitalize: "none", spellcheck: "false" }, text.hint);
-  const found = h("ul.suggestions");
-  const suggest = () => {
-    const typed = name.input.value.split(/[,\s]+/);
-    const last = (typed.pop() ?? "").toLowerCase();
-    const people = [...store.users.values()].filter((user) => user.name !== store.me?.name && !user.deleted && !typed.includes(user.name));
-    const fit = people.filter((user) => user.name !== last && (user.name.includes(last) || user.display.toLowerCase().includes(last)));
-    const rows = fit.sort((a, b) => (a.name < b.name ? -1 : 1)).slice(0, 5);
-    const take = (/** @type {string} */ who) => {
-      name.input.value = [...typed, who].filter(Boolean).join(", ");
-      name.input.focus();
-      suggest();
-    };
-    found.replaceChildren(...rows.map((user) => h("li", h("button.chip", { onclick: () => take(user.name) }, fullName(user)))));
-  };
-  on(name.input, "input", suggest);
-  suggest();
   const idFor = steadyId();
   openDialog({
     heading: words.nav.newDirect,
-    body: [name.element, found],
+    body: [name.element, suggestions(chat, store, name.input)],
     action: text.start,
     async act(dialog) {
       const users = [...new Set(name.input.value.toLowerCase().split(/[,\s]+/).filter(Boolean))].slice(0, DIRECT_OTHERS_MAX);

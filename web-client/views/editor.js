@@ -18,14 +18,15 @@ import { replaceNamed, sources } from "./sources.js";
  * @param {() => number} context.limit in bytes
  * @param {(text: string) => void} context.save
  * @param {() => import("../types.js").User[]} context.people whom one may mention
+ * @param {(typed: string) => Promise<unknown> | null} context.morePeople asks for others
  * @param {() => void} context.done
  */
-export function editMessage({ message, article, draft, limit, save, people, done }) {
+export function editMessage({ message, article, draft, limit, save, people, morePeople, done }) {
   const text = words.message;
   const kept = recall(draft);
   const box = h("textarea", { rows: 1, dir: "auto", "aria-label": text.editBox, value: typeof kept === "string" ? kept : message.text });
   const problem = problemLine();
-  const complete = completion(box, sources(people));
+  const complete = completion(box, sources(people, morePeople));
   const grow = () => fitText(box);
   /** What was typed stays, for when this message is edited again. */
   const leave = () => {

@@ -141,6 +141,7 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
   for (const used of ["pointerenter", "focusin"]) on(element, used, () => chat.listRooms());
   on(searchBox, "input", () => {
     chat.listRooms();
+    void chat.reader.findUsers(searchBox.value);
     update();
     clearTimeout(pause);
     const typed = searchBox.value.trim();

@@ -27,14 +27,16 @@ function loadEmoji() {
  * @typedef {import("../types.js").User} User
  *
  * @param {() => User[]} people those who come first first
+ * @param {(typed: string) => Promise<unknown> | null} more asks for people who are not known yet
  * @returns {import("./completion.js").Source[]}
  */
-export function sources(people) {
+export function sources(people, more) {
   return [
     {
       sign: "@",
       least: 0,
       label: words.complete.people,
+      more,
       find: (typed) =>
         best(typed, people(), (user) => [user.name, user.display], SHOWN).map((user) => ({
           insert: `@${user.name}`,

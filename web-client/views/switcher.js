@@ -66,7 +66,10 @@ export function openSwitcher({ chat, store, go }) {
     write(note, found.length === 0 ? words.nav.nothing : text.hint);
     choose(0);
   };
-  on(input, "input", update);
+  on(input, "input", () => {
+    void chat.reader.findUsers(input.value);
+    update();
+  });
   on(input, "keydown", (event) => {
     if (event.isComposing) return;
     if (event.key === "ArrowDown") choose(chosen + 1);
