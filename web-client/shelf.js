@@ -15,6 +15,7 @@ const ROOMS = "rooms";
 const PEOPLE = "people";
 const MESSAGES_KEPT = 60;
 const ROOMS_KEPT = 200;
+const ROOMS_SLACK = 50;
 const PEOPLE_KEPT = 1000;
 const WRITE_MS = 3000;
 
@@ -94,7 +95,10 @@ async function writeDown(store) {
     }
     const people = [...store.users.values()].slice(0, PEOPLE_KEPT).map(({ online: _, ...user }) => user);
     transaction.objectStore(PEOPLE).put({ user: me.name, people });
-    const all = /** @type {Kept[]} */ (await answer(rooms.index("user").getAll(me.name)));
+    // To read all of them is slow, so it is done for many at a time.
+    const mine = rooms.index("user");
+    if ((await answer(mine.count(me.name))) <= ROOMS_KEPT + ROOMS_SLACK) return;
+    const all = /** @type {Kept[]} */ (await answer(mine.getAll(me.name)));
     for (const { key } of all.sort((a, b) => b.time - a.time).slice(ROOMS_KEPT)) rooms.delete(key);
   } catch {
     // Full or forbidden: the page works on without a memory.
