@@ -3,8 +3,8 @@
  * views listen to the topics below and read what they need.
  *
  * Topics: `session` (in or out), `anew` (what is held has to be loaded again), `status`, `rooms` (the list, counts, the public rooms), `users`, `current` (another room
- * is open), `members` (somebody came or went), `arrived` (somebody else's new message, as `detail`), `touched` (there is
- * something to write down), and for each room `room:N` (its messages) and `typing:N`.
+ * is open), `arrived` (somebody else's new message, as `detail`), `touched` (there is something to write down), and for each
+ * room `room:N` (its messages), `members:N` (somebody came or went) and `typing:N`.
  *
  * @typedef {import("./types.js").RoomState} RoomState
  * @typedef {import("./types.js").Room} Room
@@ -200,7 +200,7 @@ export class Store extends EventTarget {
       case "room":
         return this.#room(event);
       case "member":
-        return this.tell("members");
+        return this.tell(`members:${event.room}`);
       case "read":
         return this.markRead(event.room, event.seq);
       case "mute":

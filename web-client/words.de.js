@@ -231,6 +231,7 @@ export const words = {
   },
   people: {
     invite: "Einladen",
+    more: "Mehr zeigen",
     inviteName: "Wen einladen",
     inviteMissing: "Geben Sie den Namen der Person ein.",
     remove: "Entfernen",

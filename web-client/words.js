@@ -242,6 +242,7 @@ export const words = {
   },
   people: {
     invite: "Invite",
+    more: "Show more",
     inviteName: "Who to invite",
     inviteMissing: "Enter the name of the person to invite.",
     remove: "Remove",

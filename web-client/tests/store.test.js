@@ -75,6 +75,14 @@ test("an acknowledged message is shown without its event, and not twice with it"
   assert.equal(store.acknowledged.length, 0);
 });
 
+test("who comes and goes is told to those who look at that room", () => {
+  const store = connected();
+  const told = /** @type {string[]} */ ([]);
+  for (const topic of ["members:7", "members:8"]) store.on(topic, () => told.push(topic));
+  store.apply(event({ ev: "member", at: 64, room: 7, user: "bob", member: true }));
+  assert.deepEqual(told, ["members:7"]);
+});
+
 test("the name of a deleted account shows as deleted", () => {
   const store = connected();
   store.apply(event({ ev: "user", at: 64, name: "bob", display: "deleted", role: "member", deleted: true }));

@@ -1,6 +1,6 @@
 /** The head of an open room: its name and topic, whether it is muted, and the way to its people. */
 
-import { h, unseen, write } from "../dom.js";
+import { h, set, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { problemOf } from "../refusal.js";
 import { problemWords, words } from "../words.js";
@@ -42,6 +42,7 @@ export function headView({ mute, people, announce }) {
      */
     update(state, title) {
       write(heading, title);
+      set(heading, { title });
       if (kind.dataset.kind !== state.kind) {
         kind.dataset.kind = state.kind;
         kind.replaceChildren(icon(state.kind === "direct" ? "people" : state.kind === "private" ? "lock" : "hash"), unseen(words.kinds[state.kind]));
@@ -52,6 +53,7 @@ export function headView({ mute, people, announce }) {
         muteButton.replaceChildren(icon(muted ? "bellOff" : "bell"), unseen(text.mute));
       }
       write(topic, state.topic);
+      set(topic, { title: state.topic });
       topic.hidden = state.topic === "";
     },
   };

@@ -6,8 +6,11 @@ import { words } from "../words.js";
 import { avatar, fullName } from "./avatar.js";
 import { asking, iconButton, problemLine, refusedAs } from "./controls.js";
 import { field } from "./dialog.js";
-import { askFirst, steadyId } from "./dialogs.js";
+import { askFirst, steadyId, suggestions } from "./dialogs.js";
 import { editRoom, openPrograms } from "./lazy.js";
+
+/** So many at a time. */
+const SHOWN = 100;
 
 /**
  * @typedef {import("../types.js").User} User
@@ -21,12 +24,17 @@ import { editRoom, openPrograms } from "./lazy.js";
  */
 export function peopleView({ chat, store, number, close, announce }) {
   const text = words.people;
+  const name = h("p.full-name", { dir: "auto" });
+  const topic = h("p.full-topic", { dir: "auto" });
   const count = h("p.hint");
   const people = h("ul.people");
   const problem = problemLine();
   const closeButton = iconButton("close", words.ask.close, close);
+  const more = h("button.button.small", { onclick: () => showMore() }, text.more);
   /** @type {User[]} */
   let members = [];
+  let most = SHOWN;
+  let counted = false;
   let stopped = false;
 
   const room = () => store.rooms.get(number);
@@ -43,7 +51,7 @@ export function peopleView({ chat, store, number, close, announce }) {
     };
     await chat.change("invite", { room: number, user }, idFor(user)).then(done, refusedAs("not_found", () => problem.say(words.newDirect.unknown, invited.input)));
   };
-  const invite = asking("form.invite", problem, send, invited.element, h("button.button.small", { type: "submit" }, text.invite));
+  const invite = asking("form.invite", problem, send, invited.element, suggestions(chat, store, invited.input, (who) => invited.input.value !== "" && !members.some((member) => member.name === who)), h("button.button.small", { type: "submit" }, text.invite));
 
   const rename = () => {
     const state = room();
@@ -97,10 +105,14 @@ export function peopleView({ chat, store, number, close, announce }) {
     invite.hidden = state.kind !== "private";
     change.hidden = programs.hidden = state.kind === "direct" || !(store.me?.role === "admin" || (state.creator !== undefined && state.creator === store.me?.name));
     leave.hidden = state.kind === "direct";
+    write(name, store.title(state));
+    write(topic, state.topic);
+    topic.hidden = state.topic === "";
     write(count, text.count(members.length));
-    const rows = members.map((user) => ({ ...user, ...(store.users.get(user.name) ?? {}), online: store.isOnline(user.name) }));
-    rows.sort((a, b) => Number(b.online ?? false) - Number(a.online ?? false) || (a.name < b.name ? -1 : 1));
-    keyed(people, rows, {
+    more.hidden = members.length <= most;
+    const all = members.map((user) => ({ ...user, ...(store.users.get(user.name) ?? {}), online: store.isOnline(user.name) }));
+    all.sort((a, b) => Number(b.online ?? false) - Number(a.online ?? false) || (a.name < b.name ? -1 : 1));
+    keyed(people, all.slice(0, most), {
       key: (user) => `${user.name} ${user.online} ${user.display} ${user.role} ${user.deleted} ${mayRemove(user)}`,
       create: (user) => {
         const notes = [
@@ -118,30 +130,43 @@ export function peopleView({ chat, store, number, close, announce }) {
     });
   };
 
+  function showMore() {
+    const from = people.children.length;
+    most += SHOWN;
+    update();
+    const next = people.children[from];
+    if (!(next instanceof HTMLElement)) return;
+    next.tabIndex = -1;
+    next.focus();
+  }
+
   async function load() {
     try {
       members = await chat.reader.members(number);
       if (stopped) return;
       update();
-      announce(text.count(members.length));
+      // Once: whoever comes and goes later is not read out.
+      if (!counted) announce(text.count(members.length));
+      counted = true;
     } catch {
       problem.say(text.failed);
     }
   }
 
   const asked = soon(update);
-  const offs = [store.on("users", asked), store.on("rooms", asked), store.on("members", () => void load())];
+  const offs = [store.on("users", asked), store.on("rooms", asked), store.on(`members:${number}`, () => void load())];
   const element = h(
     "aside.panel",
     { "aria-label": words.room.people },
     h("div.panel-head", h("h2", words.room.people), closeButton),
-    count,
-    people,
+    name,
+    topic,
     problem.element,
     invite,
-    change,
-    programs,
-    leave,
+    h("div.row", change, programs, leave),
+    count,
+    people,
+    more,
   );
   on(element, "keydown", (event) => {
     if (event.key === "Escape") close();

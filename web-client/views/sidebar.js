@@ -234,6 +234,7 @@ function updateEntry(entry, room, title, store) {
     }
   }
   write(name, title);
+  set(name, { title });
   // What is muted is not counted.
   const unread = room.muted ? 0 : room.unread;
   const called = room.muted ? 0 : room.mentions;
