@@ -11,6 +11,26 @@ use super::tokens::Kind;
 /// So many of the most used shared names get one letter; the other letters are for the variables of a module.
 const ONE_LETTER: usize = 12;
 
+/// What the browser provides and nothing ever changes; in the first script it gets a short name where that pays.
+const LASTING: &[&str] = &[
+    "document",
+    "setTimeout",
+    "clearTimeout",
+    "Promise",
+    "Math",
+    "Map",
+    "Set",
+    "Number",
+    "String",
+    "Object",
+    "Date",
+    "navigator",
+    "setInterval",
+    "clearInterval",
+];
+/// In the place of its module.
+const BROWSER: &str = "";
+
 /// A name at the top of a module: the module's path, and the name there.
 type Shared = (String, String);
 
@@ -55,13 +75,23 @@ pub fn bundled(sources: &BTreeMap<String, String>, entry: &str) -> Result<BTreeM
     for (path, module) in modules.iter().filter(|(path, _)| !base.contains(*path)) {
         out.insert((*path).to_owned(), alone(path, module, &keys, &base, &shared, entry, &mut told));
     }
+    let of_browser: BTreeMap<&str, &str> = shared
+        .iter()
+        .filter(|((path, _), _)| path == BROWSER)
+        .map(|((_, name), new)| (name.as_str(), new.as_str()))
+        .collect();
     let mut joined = String::new();
+    if !of_browser.is_empty() {
+        let names: Vec<_> = of_browser.iter().map(|(name, new)| format!("{new}={name}")).collect();
+        joined.push_str(&format!("let {};\n", names.join(",")));
+    }
     for path in &order {
         let module = &modules[path.as_str()];
         let mut given = Names::new();
         for name in &module.script.roles.top {
             given.insert(name.clone(), shared[&(path.clone(), name.clone())].clone());
         }
+        given.extend(of_browser.iter().map(|(name, new)| ((*name).to_owned(), (*new).to_owned())));
         let mut instead = loads(path, entry, &module.script);
         for import in &module.imports {
             for (theirs, ours) in &import.names {
@@ -153,6 +183,12 @@ fn shared_names(
         // A variable of a module may keep a name this short.
         taken.extend(module.script.roles.declared.keys().filter(|name| name.len() <= SHORT).cloned());
     }
+    for name in LASTING {
+        let count = uses_of_browser(name, modules, base);
+        if count * (name.len() - SHORT) > name.len() + "=,".len() + SHORT {
+            uses.insert((BROWSER.to_owned(), (*name).to_owned()), count);
+        }
+    }
     let mut by_use: Vec<_> = uses.into_iter().collect();
     by_use.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let mut counter = Counter::default();
@@ -166,6 +202,20 @@ fn shared_names(
         names.insert(name, new);
     }
     Ok(names)
+}
+
+/// How often the first modules mention something of the browser's; never, when one of them calls something of its own so.
+fn uses_of_browser(name: &str, modules: &BTreeMap<&str, Module<'_>>, base: &HashSet<&str>) -> usize {
+    let mut count = 0;
+    for Module { script, imports } in base.iter().map(|path| &modules[path]) {
+        let imported = imports.iter().flat_map(|import| &import.names).any(|(_, ours)| ours == name);
+        if imported || script.roles.declared.contains_key(name) {
+            return 0;
+        }
+        let says = |at: &usize| script.is_variable(*at) && script.tokens[*at].text == name;
+        count += (0..script.tokens.len()).filter(says).count();
+    }
+    count
 }
 
 /// What the first modules mention and do not declare: the browser's.
@@ -290,6 +340,19 @@ mod tests {
             "let a=(f,e)=>[f,e];\nlet c=2;function d(e){return a(e,c)}\nlet b=1;d(b,window);\n"
         );
         assert_eq!(made.len(), 1);
+    }
+
+    #[test]
+    fn what_the_browser_provides_has_a_short_name_where_that_pays() {
+        let says =
+            "export const say = () => [document.a, document.b, document.c, Math.min(1, 2), document];\n";
+        let main = "import { say } from \"./a.js\";\nsay(it.document);\n";
+        let made = page(&[("main.js", main), ("a.js", says)]).unwrap();
+        let wanted = "let a=document;\nlet b=()=>[a.a,a.b,a.c,Math.min(1,2),a];\nb(it.document);\n";
+        assert_eq!(made["main.js"], wanted);
+        let own = "const document = it;\nexport const say = () => [document.a, document.b, document.c, document];\n";
+        let made = page(&[("main.js", main), ("a.js", own)]).unwrap();
+        assert_eq!(made["main.js"], "let a=it,b=()=>[a.a,a.b,a.c,a];\nb(it.document);\n");
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl<'a> Script<'a> {
         out
     }
 
-    /// `const a = 1; let b = 2;` needs one of the two words, and `(a) => b` no brackets.
+    /// `const a = 1; let b = 2;` needs one of the two words, `(a) => b` no brackets, and a statement no `void`.
     fn shorten(&self, instead: &mut HashMap<usize, String>) {
         // For each open bracket whether the statement in it is a declaration.
         let mut open = vec![false];
@@ -85,6 +85,9 @@ impl<'a> Script<'a> {
             } else if token.is(")") || token.is("]") || token.is("}") || token.closes_hole() {
                 open.pop();
             }
+            if token.is("void") && self.roles.roles[at] == Role::Fixed && self.begins_statement(at) {
+                instead.insert(at, String::new());
+            }
             let Some(top) = open.last_mut() else { return };
             if declares(token) && self.roles.roles[at] == Role::Fixed {
                 let apart = |before: usize| {
@@ -103,6 +106,35 @@ impl<'a> Script<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a statement begins there that is an expression from a name on.
+    fn begins_statement(&self, at: usize) -> bool {
+        let named =
+            self.tokens.get(at + 1).is_some_and(|next| next.kind == Kind::Name && !next.is("function"));
+        let Some(before) = at.checked_sub(1) else { return named };
+        let closed = matches!(self.roles.closes[before], Some(Frame::Block { arrow: false }));
+        let word = &self.tokens[before];
+        let opens = word.is("{") && self.opens_block(before);
+        named && (word.is(";") || opens || closed || word.is("else"))
+    }
+
+    /// Whether the brace at this place holds statements.
+    fn opens_block(&self, at: usize) -> bool {
+        let mut depth = 0usize;
+        for later in at..self.tokens.len() {
+            let token = &self.tokens[later];
+            if token.is("{") || token.opens_hole() {
+                depth += 1;
+            }
+            if token.is("}") || token.closes_hole() {
+                depth -= 1;
+            }
+            if depth == 0 {
+                return matches!(self.roles.closes[later], Some(Frame::Block { .. }));
+            }
+        }
+        false
     }
 
     fn word(&self, at: usize, names: &Names, keys: &Names) -> String {
@@ -339,6 +371,10 @@ mod tests {
             (
                 "const none = undefined;\nlet [yes, no] = [true, false];\nf({ true: 1 }, it.false);",
                 "let b=void 0,[c,a]=[!0,!1];f({true:1},it.false);\n",
+            ),
+            (
+                "void f();\nif (a) {\n  void b();\n}\nvoid c();\nconst d = () => void e();\nconst g = { h: void 0 };",
+                "f();if(a){b()}c();let d=()=>void e(),g={h:void 0};\n",
             ),
             ("f(60_000, 0.5, 1200, 0, 0x7000, 1000, 30 .x);", "f(6e4,.5,1200,0,0x7000,1e3,30 .x);\n"),
             (

@@ -149,8 +149,10 @@ impl Followed<'_, '_> {
             entry.0 += 1;
             entry.1.push(tree);
         }
+        let Module { script, imports } = self.module;
         for (name, (count, trees)) in constants {
-            if self.module.script.roles.declared.get(&name) == Some(&count) {
+            let imported = imports.iter().flat_map(|import| &import.names).any(|(_, ours)| *ours == name);
+            if !imported && script.roles.declared.get(&name) == Some(&count) {
                 self.held.insert(name, trees);
             } else {
                 self.keep(&trees);
@@ -247,7 +249,9 @@ mod tests {
         let main = format!(
             "import {{ words }} from \"./words.js\";\nObject.assign(words, (await import(\"./words.de.js\")).words);\n{view}"
         );
-        let sources = [("main.js", main), ("words.js", english.to_owned()), ("words.de.js", german)];
+        let text = "export const text = it;".to_owned();
+        let sources =
+            [("main.js", main), ("words.js", english.to_owned()), ("words.de.js", german), ("text.js", text)];
         bundled(&sources.map(|(path, source)| (path.to_owned(), source)).into(), "main.js").unwrap()
     }
 
@@ -279,6 +283,10 @@ mod tests {
             ("const text = words.login;\nsay(text.why);", &["used"]),
             ("const { why, ...rest } = words.login;\nsay(why, rest);", &["heading", "why", "used"]),
             ("const text = words.login;\nconst say = (text) => text.heading;", &["heading", "why", "used"]),
+            (
+                "import { text } from \"./text.js\";\nsay(text.heading);\nconst say = () => {\n  const text = words.login;\n};",
+                &["heading", "why", "used"],
+            ),
             ("say(element.heading, words.login.heading);", &["heading"]),
             ("say({ end: 1, why });", &["why", "end"]),
             ("say(words);", &["login", "heading", "why", "used", "plain", "end"]),

@@ -27,7 +27,6 @@ export function newRoom(room) {
     kind: room.kind,
     topic: room.topic,
     users: room.users,
-    creator: room.creator,
     at: room.at,
     last_seq: room.last_seq,
     // A direct conversation begins unread; any other begins where one joined it.
@@ -56,7 +55,6 @@ export function updateRoom(state, room) {
   state.kind = room.kind;
   state.topic = room.topic;
   if (room.users.length > 0) state.users = room.users;
-  state.creator = room.creator ?? state.creator;
   state.muted = room.muted ?? state.muted;
 }
 

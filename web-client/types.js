@@ -19,7 +19,6 @@
  * @property {number} [unread]
  * @property {number} [mentions]
  * @property {boolean} [muted]
- * @property {string} [creator]
  *
  * @typedef {{ file: string, name: string, bytes: number, type: string, local?: string }} Attachment  `local`: our own id while it waits
  * @typedef {{ id: string, name: string, bytes: number, type: string }} Local  a file that waits to be sent with a message
@@ -95,7 +94,6 @@
  * @property {RoomKind} kind
  * @property {string} topic
  * @property {string[]} users
- * @property {string | undefined} creator
  * @property {number} at
  * @property {number} last_seq
  * @property {number} read_seq

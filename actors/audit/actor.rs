@@ -326,10 +326,13 @@ fn check(file: &Path) -> Result<Found, String> {
     };
     match read() {
         Ok(found) => found.map(|()| Found::Sound),
-        Err(error) if is_damage(&error) => Err(match wrong_checksum(&error) {
-            Some(wrong) => wrong.to_string(),
-            None => format!("it cannot be read: {error}"),
-        }),
+        // What is no error of SQLite's own is a value that no row of ours holds.
+        Err(error) if is_damage(&error) || error.sqlite_error().is_none() => {
+            Err(match wrong_checksum(&error) {
+                Some(wrong) => wrong.to_string(),
+                None => format!("it cannot be read: {error}"),
+            })
+        }
         Err(error) => {
             warn!(%error, "the rows could not be counted anew: later");
             Ok(Found::Nothing)
@@ -394,6 +397,8 @@ mod tests {
         other.execute("UPDATE messages SET text = 'what was sajd' WHERE seq = 17", []).unwrap();
         let why = check(store.path()).unwrap_err();
         assert!(why.contains("its rows come to"), "{why}");
+        other.execute("UPDATE messages SET text = CAST(x'7768ff74' AS TEXT) WHERE seq = 17", []).unwrap();
+        assert!(check(store.path()).is_err(), "no UTF-8");
         other.execute("UPDATE messages SET text = 'what was said' WHERE seq = 17", []).unwrap();
         assert_eq!(check(store.path()), Ok(Found::Sound));
     }

@@ -36,6 +36,8 @@ export function peopleView({ chat, store, number, close, announce }) {
   let most = SHOWN;
   let counted = false;
   let stopped = false;
+  /** Whether the room is one's own to change. */
+  let inCharge = false;
 
   const room = () => store.rooms.get(number);
   const invited = field(text.inviteName, { autocapitalize: "none", spellcheck: "false" });
@@ -91,19 +93,13 @@ export function peopleView({ chat, store, number, close, announce }) {
     });
   };
 
-  /** Who may: the creator, when the server says who that is, and admins; the server has the last word. @param {User} user */
-  const mayRemove = (user) => {
-    const state = room();
-    const me = store.me;
-    if (!state || !me || state.kind !== "private" || user.name === me.name) return false;
-    return me.role === "admin" || state.creator === undefined || state.creator === me.name;
-  };
+  const mayRemove = (/** @type {User} */ user) => inCharge && room()?.kind === "private" && user.name !== store.me?.name;
 
   const update = () => {
     const state = room();
     if (!state) return;
     invite.hidden = state.kind !== "private";
-    change.hidden = programs.hidden = state.kind === "direct" || !(store.me?.role === "admin" || (state.creator !== undefined && state.creator === store.me?.name));
+    change.hidden = programs.hidden = !inCharge;
     leave.hidden = state.kind === "direct";
     write(name, store.title(state));
     write(topic, state.topic);
@@ -142,7 +138,9 @@ export function peopleView({ chat, store, number, close, announce }) {
 
   async function load() {
     try {
-      members = await chat.reader.members(number);
+      // Only its creator and admins may ask for a room's hooks.
+      const mayAsk = chat.ask("list_hooks", { room: number }).then(() => true, () => false);
+      [members, inCharge] = await Promise.all([chat.reader.members(number), mayAsk]);
       if (stopped) return;
       update();
       // Once: whoever comes and goes later is not read out.
