@@ -97,6 +97,13 @@ export function applyMessage(state, message, me) {
  */
 export function applyRead(state, seq, me) {
   if (seq <= state.read_seq) return;
+  for (let next = state.read_seq + 1; next <= Math.min(seq, state.last_seq); next++) {
+    const message = state.messages.get(next);
+    // What an earlier visit left may have been deleted, and not be counted.
+    if (!message || state.stale || message.from === me) continue;
+    state.unread = Math.max(0, state.unread - Number(!message.deleted));
+    state.mentions = Math.max(0, state.mentions - Number(calls(message, me)));
+  }
   state.read_seq = seq;
   if (seq >= state.last_seq) {
     state.unread = 0;

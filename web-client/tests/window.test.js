@@ -104,6 +104,15 @@ test("mentions are counted once, whatever becomes of them", () => {
   assert.deepEqual([room.unread, room.mentions], [0, 0]);
 });
 
+test("what was read is no longer counted, also where one's own messages behind it are not held", () => {
+  const room = roomWith(0);
+  // Every fifth is one's own, and the servers do not count it.
+  room.unread = (LAST * 4) / 5;
+  takeHistory(room, page(1, 100).map((one) => (one.seq % 5 === 0 ? { ...one, from: "ann" } : one)), "around", 1);
+  applyRead(room, 100, "ann");
+  assert.equal(room.unread, ((LAST - 100) * 4) / 5);
+});
+
 test("quoted messages are held apart, as they are now, and not without end", () => {
   const room = roomWith();
   for (let seq = 1; seq <= 300; seq++) keepQuoted(room, message(seq));
