@@ -93,7 +93,8 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   /** @param {HTMLElement} next */
   function swap(next) {
     next.inert = document.body.classList.contains("nav-open");
-    if (next.isEqualNode(main)) return;
+    // What is said instead of a room is not said anew with all that goes on elsewhere.
+    if (!open && next.isEqualNode(main)) return;
     const held = main.contains(document.activeElement);
     main.replaceWith(next);
     main = next;
