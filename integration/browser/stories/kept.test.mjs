@@ -62,3 +62,64 @@ test("what is sent further up without a connection is shown, and stands at the e
   assert.match(shown.at(-1) ?? "", /sent from far above/);
   assert.deepEqual(ann.faults, []);
 });
+
+test("two tabs, two edits and a removal lose nothing, and a link leads to its place on one's own node", async () => {
+  const ann = await Person.arrive(browser, urls[0], fresh("ann"));
+  const bob = await Person.arrive(browser, urls[1], fresh("bob"));
+  await ann.createRoom(fresh("drafts"), "Private");
+  const room = roomOf(ann);
+  await ann.ask("invite", { room, user: bob.name });
+  await ann.say("a first message");
+  await ann.say("a second message");
+  await ann.sees("a second message");
+
+  // What one tab sends takes away no other tab's draft.
+  const tab = new Person(await ann.page.context().newPage(), ann.name);
+  await tab.page.goto(`${urls[0]}/#/room/${room}`);
+  await tab.box.fill("a long text in the other tab");
+  await ann.say(`see ${urls[0]}/#/room/${room}/1`);
+  await tab.sees("see http");
+  await tab.page.reload();
+  await tab.box.waitFor();
+  assert.equal(await tab.box.inputValue(), "a long text in the other tab");
+  await tab.page.close();
+
+  // To edit another message keeps what was typed in the first.
+  const wording = ann.page.getByRole("textbox", { name: "New wording" });
+  await ann.act("a first message", "Edit");
+  await wording.fill("a better first");
+  await ann.act("a second message", "Edit");
+  await wording.press("Escape");
+  await ann.act("a first message", "Edit");
+  assert.equal(await wording.inputValue(), "a better first");
+
+  // Meanwhile another edit was faster: what was typed is made on the wording that is there now.
+  await ann.ask("edit", { room, seq: 1, text: "a quicker first" });
+  await ann.sees("a quicker first");
+  await wording.press("Enter");
+  const refused = ann.message("Not changed");
+  await refused.filter({ hasText: "a better first" }).waitFor();
+  await refused.getByRole("button", { name: "Edit again" }).click();
+  assert.equal(await wording.inputValue(), "a better first");
+  await wording.press("Enter");
+  await ann.sees("a better first");
+  await refused.waitFor({ state: "detached" });
+
+  await bob.page.goto(`${urls[1]}/#/room/${room}`);
+  await bob.message("see http").getByRole("link").click();
+  await bob.page.locator("article:focus").filter({ hasText: "a better first" }).waitFor();
+  assert.equal(bob.page.url(), `${urls[1]}/#/room/${room}/1`);
+  assert.equal(bob.page.context().pages().length, 1);
+
+  await bob.box.fill("an unsent thought");
+  await bob.box.focus();
+  await ann.ask("remove", { room, user: bob.name });
+  const why = bob.page.getByRole("heading", { name: "This room is not there for you" });
+  await why.waitFor();
+  assert.ok(await why.evaluate((heading) => heading === document.activeElement), "the focus is where it is said");
+  await bob.page.getByText("an unsent thought").waitFor();
+  await ann.ask("invite", { room, user: bob.name });
+  await bob.box.waitFor();
+  assert.equal(await bob.box.inputValue(), "an unsent thought");
+  assert.deepEqual([...ann.faults, ...bob.faults, ...tab.faults], []);
+});
