@@ -99,7 +99,7 @@ export const words = {
     gone: "Diesen Raum gibt es für Sie nicht",
     joinText: "Ein öffentlicher Raum, in dem Sie noch nicht sind.",
     join: "Diesem Raum beitreten",
-    goneText: "Vielleicht war er privat, oder Sie haben ihn verlassen.",
+    goneText: "Vielleicht haben Sie ihn verlassen oder wurden entfernt, oder er ist privat.",
     unsent: "Was Sie nicht gesendet hatten",
     failed: "Die Nachrichten konnten nicht geladen werden.",
   },

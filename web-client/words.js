@@ -104,7 +104,7 @@ export const words = {
     gone: "This room is not there for you",
     joinText: "A public room that you are not in yet.",
     join: "Join this room",
-    goneText: "It may have been private, or you have left it.",
+    goneText: "You may have left it or been removed, or it is private.",
     unsent: "What you had not sent",
     failed: "The messages could not be loaded.",
   },
