@@ -35,31 +35,34 @@ function drafted(kept) {
   };
 }
 
+/** What this tab read or wrote last, by key. @type {Map<string, string>} */
+const ours = new Map();
+
 /**
- * This tab's own draft, else the one that was kept last, which then is this tab's.
+ * This tab's own draft, else the one that was kept last.
  * @param {string} key
  * @returns {Draft}
  */
 export function readDraft(key) {
-  const own = recall(key, "sessionStorage");
-  const last = own ?? recall(key);
-  if (own === null && last !== null) remember(key, last, "sessionStorage");
+  const last = recall(key, "sessionStorage") ?? recall(key);
+  ours.set(key, JSON.stringify(last));
   return drafted(last);
 }
 
 /**
  * Another tab may have a draft of its own in the same room: each has its own copy, and beside them lies the last one, for
- * the next visit. That one goes only with the tab that wrote it.
+ * the next visit. That one goes only with a tab that has the same.
  * @param {string} key
  * @param {Draft} draft
  */
 export function keepDraft(key, draft) {
   if (draft.text !== "" || draft.reply !== null || draft.files.length > 0) {
+    ours.set(key, JSON.stringify(draft));
     remember(key, draft, "sessionStorage");
     remember(key, draft);
     return;
   }
-  if (JSON.stringify(recall(key, "sessionStorage")) === JSON.stringify(recall(key))) forget(key);
+  if (ours.get(key) === JSON.stringify(recall(key))) forget(key);
   forget(key, "sessionStorage");
 }
 

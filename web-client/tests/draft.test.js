@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { draftKey, dropDrafts, editKey, keepDraft, readDraft } from "../draft.js";
+import { draftKey, dropDrafts, editKey } from "../draft.js";
 
 function storage() {
   /** @type {Map<string, string>} */
@@ -16,24 +16,33 @@ function storage() {
 const put = (/** @type {string} */ name, /** @type {unknown} */ value) => Object.defineProperty(globalThis, name, { value, configurable: true });
 const draft = (text = "") => ({ text, reply: null, files: [] });
 
-test("what one tab sends takes away no other tab's draft", () => {
-  const [first, second, third] = [storage(), storage(), storage()];
+/** A tab of its own: the module anew, with storage of its own beside what all share. @param {number} number */
+async function tab(number) {
+  const { keepDraft, readDraft } = await import(`../draft.js?tab=${number}`);
+  const own = storage();
+  const here = (/** @type {() => unknown} */ act) => {
+    put("sessionStorage", own);
+    return act();
+  };
+  return {
+    read: () => here(() => readDraft("k").text),
+    write: (text = "") => here(() => keepDraft("k", draft(text))),
+  };
+}
+
+test("what one tab sends takes away no other tab's draft", async () => {
   put("localStorage", storage());
-  put("sessionStorage", second);
-  keepDraft("k", draft("a long text"));
-  put("sessionStorage", first);
-  keepDraft("k", draft("short one"));
-  keepDraft("k", draft());
-  put("sessionStorage", second);
-  assert.equal(readDraft("k").text, "a long text", "after a reload");
-  keepDraft("k", readDraft("k"));
-  put("sessionStorage", first);
-  keepDraft("k", draft());
-  put("sessionStorage", third);
-  assert.equal(readDraft("k").text, "a long text", "for a tab that is opened later");
-  keepDraft("k", draft());
-  put("sessionStorage", storage());
-  assert.equal(readDraft("k").text, "", "it goes with the tab that sends it");
+  const [first, second] = [await tab(1), await tab(2)];
+  second.write("a long text");
+  first.write("short one");
+  first.write();
+  assert.equal(second.read(), "a long text", "after a reload");
+  second.write("a long text");
+  first.write();
+  const third = await tab(3);
+  assert.equal(third.read(), "a long text", "for a tab that is opened later");
+  third.write();
+  assert.equal((await tab(4)).read(), "", "it goes with a tab that sends it");
 });
 
 test("with an account goes what was not sent in its name, and nobody else's", () => {
