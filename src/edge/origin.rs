@@ -38,8 +38,9 @@ fn same(one: &str, other: &str) -> bool {
 /// Scheme, host and port; none of what is more than these, as no origin is.
 fn parts(origin: &str) -> Option<(String, String, u16)> {
     let uri: Uri = origin.parse().ok()?;
-    let more = uri.authority()?.as_str().contains('@') || uri.path() != "/" || uri.query().is_some();
-    if more || origin.contains('#') {
+    let authority = uri.authority()?.as_str();
+    let more = uri.path() != "/" || uri.query().is_some() || origin.contains('#');
+    if more || authority.contains('@') || authority.ends_with(':') {
         return None;
     }
     let scheme = uri.scheme_str()?.to_ascii_lowercase();
