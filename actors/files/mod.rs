@@ -12,6 +12,7 @@
 //! - [`nodes`]: asking the other nodes, and sending to them and fetching from them.
 //! - [`receive`]: bytes from a connection into a file.
 //! - [`majorities`]: how many nodes must hold a file. Pure.
+//! - [`securing`]: what is to be done until they do. Pure.
 //! - [`carrier`]: `FileCarrier`, which sees that files are where they should be.
 //! - [`upkeep`]: what it does by itself.
 
@@ -26,6 +27,7 @@ pub mod nodes;
 pub mod partial;
 pub mod reading;
 pub mod receive;
+pub mod securing;
 pub mod store;
 mod upkeep;
 pub mod wire;

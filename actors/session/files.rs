@@ -59,13 +59,20 @@ impl Executor {
 
     /// A majority holds these files, and each is one that the user uploaded or may see.
     async fn ready(&self, user: &str, files: &[FileId]) -> Result<Vec<Held>, Problem> {
-        let find = |reply| Find { user: user.to_owned(), files: files.to_vec(), hold: true, reply };
+        let seen = self.files_seen(user, files.to_vec()).await?;
+        let find = |reply| Find {
+            user: user.to_owned(),
+            files: files.to_vec(),
+            seen: seen.clone(),
+            hold: true,
+            reply,
+        };
         let found = ask(&self.ports.files.find, find).await?;
-        let mut strange = self.strange(user, files, &found).await?;
+        let mut strange = strange(files, &found, &seen);
         if strange.is_some() {
             // It may have been sent elsewhere a moment ago.
             self.barrier().await?;
-            strange = self.strange(user, files, &found).await?;
+            strange = self::strange(files, &found, &self.files_seen(user, files.to_vec()).await?);
         }
         if let Some(file) = strange {
             let message =
@@ -76,13 +83,6 @@ impl Executor {
         let secured = ask(&self.ports.files.secure, secure).await?;
         secured.map_err(|why| Problem::new(Code::Unavailable, why.to_string()))?;
         Ok(found)
-    }
-
-    /// The first of these files that the user neither uploaded nor may see.
-    async fn strange(&self, user: &str, files: &[FileId], found: &[Held]) -> Result<Option<FileId>, Problem> {
-        let seen = self.files_seen(user, files.to_vec()).await?;
-        let known = found.iter().zip(seen).map(|(held, seen)| held.uploaded.is_some() || seen);
-        Ok(files.iter().zip(known).find(|(_, known)| !known).map(|(file, _)| *file))
     }
 
     async fn was_sent(&self, user: &str, id: &str) -> Result<bool, Problem> {
@@ -118,7 +118,8 @@ impl Executor {
     }
 
     async fn is_own_upload(&self, user: &str, file: FileId) -> Result<bool, Problem> {
-        let find = |reply| Find { user: user.to_owned(), files: vec![file], hold: false, reply };
+        let find =
+            |reply| Find { user: user.to_owned(), files: vec![file], seen: vec![false], hold: false, reply };
         let found = ask(&self.ports.files.find, find).await?;
         let Some(at) = found.first().and_then(|held| held.uploaded) else { return Ok(false) };
         // Once it was sent, the message says who may see it.
@@ -152,6 +153,12 @@ impl Executor {
             )),
         }
     }
+}
+
+/// The first of these files that the user neither uploaded nor may see.
+fn strange(files: &[FileId], found: &[Held], seen: &[bool]) -> Option<FileId> {
+    let known = found.iter().zip(seen).map(|(held, seen)| held.uploaded.is_some() || *seen);
+    files.iter().zip(known).find(|(_, known)| !known).map(|(file, _)| *file)
 }
 
 fn no_such_file() -> Problem {
