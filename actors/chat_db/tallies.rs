@@ -176,7 +176,7 @@ mod tests {
             (1, 2_047, 1..1),
             (1_024, 3_072, 1..3),
             (1_025, 3_073, 2..3),
-            (5_000, 5_100, 5..4),
+            (5_100, 5_200, 5..5),
         ] {
             assert_eq!(whole_behind(Seq(after), Seq(last)), whole, "{after} to {last}");
         }
