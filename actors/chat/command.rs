@@ -14,7 +14,7 @@ use super::tables::Registration;
 use crate::ids::{FileId, Origin, RoomId, Seq, SubscriptionId};
 
 /// The highest format level that this program reads and writes.
-pub const LEVEL: u8 = 2;
+pub const LEVEL: u8 = 3;
 /// The level that every program reads.
 pub const LEVEL_FIRST: u8 = 1;
 /// From this level of a batch on, what changed nothing and a user's last read mark are remembered for repeats as well.
@@ -236,6 +236,8 @@ pub enum Change {
 
 /// The level of changes that came after the first version.
 const LEVEL_SECOND: u8 = 2;
+/// The level from which on imports bring what bots may do, muted rooms and subscriptions.
+const LEVEL_THIRD: u8 = 3;
 
 /// A file that a message is to hold. Its bytes are on the disks of a majority before it is proposed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -344,6 +346,7 @@ impl Change {
             | Self::Delete { .. }
             | Self::React { .. }
             | Self::MarkRead { .. } => LEVEL_FIRST,
+            Self::Import { items, .. } if items.iter().any(Imported::is_late) => LEVEL_THIRD,
             Self::SendFiles { .. }
             | Self::Edit { keep: true, .. }
             | Self::Mute { .. }
