@@ -40,6 +40,7 @@ pub struct Metrics {
     pub storage_commit_seconds: Histogram,
     pub storage_batch_entries: Histogram,
     pub state_received_bytes: IntCounter,
+    pub rows_sound: IntGauge,
     pub files: IntGauge,
     pub files_bytes: IntGauge,
     pub files_lacking: IntGauge,
@@ -96,6 +97,10 @@ impl Metrics {
             state_received_bytes: counter(
                 "chat_state_received_bytes_total",
                 "Bytes of state fetched from other nodes, for want of a log that goes back far enough.",
+            ),
+            rows_sound: gauge(
+                "chat_rows_sound",
+                "1 once the rows of this file were counted anew, since the start or since they were replaced, and came to what they should.",
             ),
             files: gauge("chat_files", "Files whose bytes are on this disk."),
             files_bytes: gauge("chat_files_bytes", "Bytes of the files on this disk."),
@@ -205,6 +210,7 @@ impl Metrics {
             Box::new(self.storage_commit_seconds.clone()),
             Box::new(self.storage_batch_entries.clone()),
             Box::new(self.state_received_bytes.clone()),
+            Box::new(self.rows_sound.clone()),
             Box::new(self.files.clone()),
             Box::new(self.files_bytes.clone()),
             Box::new(self.files_lacking.clone()),

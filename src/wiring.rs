@@ -172,8 +172,8 @@ pub async fn start_node(
     let (dismissed, led, parting) = Departure::begin(metrics);
     listeners.dismissed.subscribe(dismissed);
     listeners.role.subscribe(led);
-    let auditor = Auditor::new(store.path(), own, Arc::clone(&roll.borrow()), listeners.dismissed.clone());
-    let auditor = auditor.start();
+    let first = Arc::clone(&roll.borrow());
+    let auditor = Auditor::new(store.path(), own, first, listeners.dismissed.clone(), metrics).start();
     let audit = Seat::new(metrics, "auditor", AUDIT_MAILBOX);
     let mut damaged = News::default();
     damaged.subscribe(audit.port(auditor.clone().recipient()));

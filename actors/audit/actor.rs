@@ -31,6 +31,7 @@ use crate::messages::audit::{Counted, Damaged, PeerCounted, Unsound, Vouch};
 use crate::messages::disk::Members;
 use crate::messages::links::{Dismissal, Dismissed, Gossip, LinkState, Word};
 use crate::messages::people::{Peers, Replaced};
+use crate::metrics::Metrics;
 
 /// The file is counted anew so long after the start …
 const FIRST_COUNT: Duration = Duration::from_secs(10);
@@ -51,6 +52,7 @@ pub struct Auditor {
     peers: BTreeMap<RaftId, Port<Gossip>>,
     up: BTreeSet<RaftId>,
     dismissed: News<Dismissed>,
+    metrics: Metrics,
     counting: bool,
     /// What is being counted was replaced meanwhile.
     anew: bool,
@@ -77,7 +79,13 @@ impl Message for CountedAnew {
 
 impl Auditor {
     /// `file` is the node's `chat.db`, opened by a store before.
-    pub fn new(file: &Path, own: RaftId, roll: Arc<Roll>, dismissed: News<Dismissed>) -> Self {
+    pub fn new(
+        file: &Path,
+        own: RaftId,
+        roll: Arc<Roll>,
+        dismissed: News<Dismissed>,
+        metrics: &Metrics,
+    ) -> Self {
         let mut auditor = Self {
             file: file.to_owned(),
             own,
@@ -86,12 +94,14 @@ impl Auditor {
             peers: BTreeMap::new(),
             up: BTreeSet::new(),
             dismissed,
+            metrics: metrics.clone(),
             counting: false,
             anew: false,
             sound: false,
             damaged: None,
             said: false,
         };
+        auditor.set_sound(false);
         auditor.follow(roll);
         auditor
     }
@@ -113,8 +123,14 @@ impl Auditor {
         }
     }
 
+    fn set_sound(&mut self, sound: bool) {
+        self.sound = sound;
+        self.metrics.rows_sound.set(sound.into());
+    }
+
     fn leave(&mut self, word: String) {
         if !std::mem::replace(&mut self.said, true) {
+            self.set_sound(false);
             self.dismissed.publish(&Dismissed { by: self.own, why: Dismissal::Damaged, word });
         }
     }
@@ -122,6 +138,7 @@ impl Auditor {
     fn found(&mut self, why: String) {
         if self.damaged.is_none() {
             error!("chat.db is damaged: {why}");
+            self.set_sound(false);
             self.damaged = Some((why, None));
         }
     }
@@ -230,7 +247,7 @@ impl Handler<Envelope<Replaced>> for Auditor {
     /// The state of another replica came in: is it what was promised?
     fn handle(&mut self, envelope: Envelope<Replaced>, ctx: &mut Self::Context) {
         let (_replaced, _handling) = envelope.open();
-        self.sound = false;
+        self.set_sound(false);
         self.anew = self.counting;
         self.count_anew(ctx.address());
     }
@@ -279,7 +296,7 @@ impl Handler<CountedAnew> for Auditor {
         match found {
             Ok(Found::Sound) => {
                 debug!("the rows were counted anew: all is well");
-                self.sound = true;
+                self.set_sound(self.damaged.is_none());
             }
             Ok(Found::Nothing) => {}
             Err(why) => self.found(why),
@@ -309,10 +326,13 @@ fn check(file: &Path) -> Result<Found, String> {
     };
     match read() {
         Ok(found) => found.map(|()| Found::Sound),
-        Err(error) if is_damage(&error) => Err(match wrong_checksum(&error) {
-            Some(wrong) => wrong.to_string(),
-            None => format!("it cannot be read: {error}"),
-        }),
+        // What is no error of SQLite's own is a value that no row of ours holds.
+        Err(error) if is_damage(&error) || error.sqlite_error().is_none() => {
+            Err(match wrong_checksum(&error) {
+                Some(wrong) => wrong.to_string(),
+                None => format!("it cannot be read: {error}"),
+            })
+        }
         Err(error) => {
             warn!(%error, "the rows could not be counted anew: later");
             Ok(Found::Nothing)
@@ -327,7 +347,7 @@ mod tests {
     use crate::storage::testing::{TestDir, batch, committed, send, setup, started};
 
     fn auditor(file: &Path, roll: Roll) -> Auditor {
-        Auditor::new(file, RaftId(1), Arc::new(roll), News::default())
+        Auditor::new(file, RaftId(1), Arc::new(roll), News::default(), &Metrics::new())
     }
 
     #[test]
@@ -377,6 +397,8 @@ mod tests {
         other.execute("UPDATE messages SET text = 'what was sajd' WHERE seq = 17", []).unwrap();
         let why = check(store.path()).unwrap_err();
         assert!(why.contains("its rows come to"), "{why}");
+        other.execute("UPDATE messages SET text = CAST(x'7768ff74' AS TEXT) WHERE seq = 17", []).unwrap();
+        assert!(check(store.path()).is_err(), "no UTF-8");
         other.execute("UPDATE messages SET text = 'what was said' WHERE seq = 17", []).unwrap();
         assert_eq!(check(store.path()), Ok(Found::Sound));
     }

@@ -42,7 +42,10 @@ pub fn is_damage(error: &rusqlite::Error) -> bool {
         ffi::SQLITE_IOERR_SHMSIZE,
         ffi::SQLITE_IOERR_SHMLOCK,
     ];
-    let Some(failure) = error.sqlite_error() else { return wrong_checksum(error).is_some() };
+    let Some(failure) = error.sqlite_error() else {
+        // Texts are UTF-8 when they are written.
+        return wrong_checksum(error).is_some() || matches!(error, rusqlite::Error::Utf8Error(..));
+    };
     match failure.extended_code & 0xff {
         ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => true,
         ffi::SQLITE_IOERR => !NO_DAMAGE.contains(&failure.extended_code),
@@ -85,6 +88,8 @@ mod tests {
         }
         let wrong = WrongChecksum { index: LogIndex(7) };
         assert!(is_damage(&wrong.into()));
+        let text = String::from_utf8(vec![b'a', 0xff]).unwrap_err();
+        assert!(is_damage(&rusqlite::Error::Utf8Error(0, text.utf8_error())));
         assert!(!is_damage(&rusqlite::Error::QueryReturnedNoRows));
     }
 }

@@ -328,7 +328,11 @@ impl Core {
             }
             let mut ready = self.node.ready();
             let number = ready.number();
-            out.messages.extend(ready.take_messages());
+            let mut held = ready.take_messages();
+            // Where one alone votes it leads at once, and would speak in a term that its disk may forget.
+            if self.durable_term >= self.node.raft.term {
+                out.messages.append(&mut held);
+            }
             if installs.is_some() {
                 let metadata = ready.snapshot().get_metadata();
                 let (index, term) = (metadata.index, metadata.term);
@@ -347,7 +351,7 @@ impl Core {
             out.reads.extend(
                 ready.take_read_states().into_iter().map(|read| (read.request_ctx, LogIndex(read.index))),
             );
-            let held = ready.take_persisted_messages();
+            held.extend(ready.take_persisted_messages());
             self.node.advance_append_async(ready);
 
             for entry in committed {

@@ -35,13 +35,16 @@ pub trait Sight {
     fn own(&self) -> RaftId;
     /// It is heard, or is this one.
     fn is_up(&self, id: RaftId) -> bool;
-    /// Entries that it lacks.
+    /// Entries that it lacks; all there can be when it has not even the state before them.
     fn lag(&self, id: RaftId) -> u64;
 }
 
 /// See the module.
 pub struct Members {
     roll: Arc<Roll>,
+    looking: Option<Looking>,
+    /// What a look came to, when nothing begins.
+    said: Option<(u64, Settled)>,
     waiting: Option<Waiting>,
     last_number: u64,
     /// Since which tick each learner is caught up.
@@ -49,6 +52,17 @@ pub struct Members {
     promote_ticks: u64,
     deadline_ticks: u64,
 }
+
+/// Who was heard a moment ago may be gone by now. Before votes are taken away or leadership moves, the leader looks who
+/// answers it from then on.
+struct Looking {
+    number: u64,
+    wish: Wish,
+    since: u64,
+}
+
+/// Ticks after which an answer was sent after the wish, whatever was on its way then.
+const LOOK_TICKS: u64 = 2;
 
 struct Waiting {
     number: u64,
@@ -64,7 +78,16 @@ enum What {
 
 impl Members {
     pub fn new(roll: Arc<Roll>, promote_ticks: u64, deadline_ticks: u64) -> Self {
-        Self { roll, waiting: None, last_number: 0, calm: BTreeMap::new(), promote_ticks, deadline_ticks }
+        Self {
+            roll,
+            looking: None,
+            said: None,
+            waiting: None,
+            last_number: 0,
+            calm: BTreeMap::new(),
+            promote_ticks,
+            deadline_ticks,
+        }
     }
 
     /// Everybody, as of what was applied.
@@ -85,10 +108,54 @@ impl Members {
         if !now.leads {
             return Err(Settled::Elsewhere(now.leader));
         }
-        if self.waiting.is_some() || core.is_changing() || core.is_transferring() || self.roll.is_joint() {
+        if self.looking.is_some()
+            || self.waiting.is_some()
+            || core.is_changing()
+            || core.is_transferring()
+            || self.roll.is_joint()
+        {
             return Err(Settled::Later("another change of members is under way".to_owned()));
         }
-        let what = match judge(wish, &self.roll, core) {
+        let verdict = judge(wish, &self.roll, core);
+        let number = self.last_number + 1;
+        if verdict.relies_on_others() {
+            self.looking = Some(Looking { number, wish: wish.clone(), since: core.now() });
+        } else {
+            self.begin(number, wish, verdict, core, tick)?;
+        }
+        self.last_number = number;
+        Ok(number)
+    }
+
+    /// Begins what a look was taken for, once all answered or had the time to. Call it after each tick.
+    pub fn look(&mut self, core: &mut Core, tick: u64) {
+        let Some(Looking { since, .. }) = &self.looking else { return };
+        let now = core.leadership();
+        let sight = Lately { core, since: since + LOOK_TICKS };
+        let conf = &self.roll.conf;
+        let all_answer = conf.voters.iter().chain(&conf.learners).all(|&id| sight.is_up(RaftId(id)));
+        if now.leads && !all_answer && !core.is_election_over(*since) {
+            return;
+        }
+        let Some(Looking { number, wish, since }) = self.looking.take() else { return };
+        let begun = if now.leads {
+            let verdict = judge(&wish, &self.roll, &Lately { core, since: since + LOOK_TICKS });
+            self.begin(number, &wish, verdict, core, tick)
+        } else {
+            Err(Settled::Elsewhere(now.leader))
+        };
+        self.said = begun.err().map(|settled| (number, settled));
+    }
+
+    fn begin(
+        &mut self,
+        number: u64,
+        wish: &Wish,
+        verdict: Verdict,
+        core: &mut Core,
+        tick: u64,
+    ) -> Result<(), Settled> {
+        let what = match verdict {
             Verdict::Settled(settled) => return Err(settled),
             Verdict::Move { to } => {
                 core.transfer_to(to);
@@ -107,13 +174,15 @@ impl Members {
                 What::Change(goal)
             }
         };
-        self.last_number += 1;
-        self.waiting = Some(Waiting { number: self.last_number, term: now.term, tick, what });
-        Ok(self.last_number)
+        self.waiting = Some(Waiting { number, term: core.leadership().term, tick, what });
+        Ok(())
     }
 
     /// What has been settled by now.
     pub fn settle(&mut self, core: &Core, tick: u64) -> Option<(u64, Settled)> {
+        if let Some(said) = self.said.take() {
+            return Some(said);
+        }
         let waiting = self.waiting.as_ref()?;
         let late = tick - waiting.tick >= self.deadline_ticks;
         let now = core.leadership();
@@ -162,12 +231,15 @@ impl Members {
         for id in candidates {
             let row = self.roll.rows.iter().find(|row| row.raft_id == Some(id));
             let stays = row.is_none_or(|row| row.learner || row.removed);
-            if stays || !core.is_up(id) || core.lag(id) > CAUGHT_UP_LAG {
+            if stays || !core.is_up(id) || core.lag_of(id) > CAUGHT_UP_LAG {
                 self.calm.remove(&id);
                 continue;
             }
             let since = *self.calm.entry(id).or_insert(tick);
-            let free = self.waiting.is_none() && !core.is_changing() && !self.roll.is_joint();
+            let free = self.looking.is_none()
+                && self.waiting.is_none()
+                && !core.is_changing()
+                && !self.roll.is_joint();
             if free
                 && tick - since >= self.promote_ticks
                 && core.propose_members(&[Turn::Voter(id)], Vec::new()).is_ok()
@@ -177,6 +249,17 @@ impl Members {
             }
         }
         None
+    }
+}
+
+impl Verdict {
+    /// Whether it is only right when those who seem to be up are.
+    fn relies_on_others(&self) -> bool {
+        match self {
+            Self::Settled(_) => false,
+            Self::Move { .. } => true,
+            Self::Change { turns, .. } => turns.iter().any(|turn| !matches!(turn, Turn::Learner(_))),
+        }
     }
 }
 
@@ -205,10 +288,27 @@ impl Sight for Core {
     }
 
     fn lag(&self, id: RaftId) -> u64 {
-        let last = self.last_index().0;
-        let progress = self.progress();
-        let matched = progress.iter().find(|(of, ..)| *of == id).map_or(0, |(_, matched, _)| matched.0);
-        last.saturating_sub(matched)
+        self.lag_of(id)
+    }
+}
+
+/// Up is who has answered from a tick on.
+struct Lately<'c> {
+    core: &'c Core,
+    since: u64,
+}
+
+impl Sight for Lately<'_> {
+    fn own(&self) -> RaftId {
+        self.core.id()
+    }
+
+    fn is_up(&self, id: RaftId) -> bool {
+        id == self.core.id() || self.core.heard_since(id, self.since)
+    }
+
+    fn lag(&self, id: RaftId) -> u64 {
+        self.core.lag_of(id)
     }
 }
 
@@ -328,7 +428,12 @@ fn unready(sight: &impl Sight, name: &str, id: RaftId) -> Option<String> {
         return Some(format!("{name} is down: start it first"));
     }
     let lag = sight.lag(id);
-    (lag > CAUGHT_UP_LAG).then(|| format!("{name} is not caught up, it lacks {lag} entries: try again later"))
+    let lacks = match lag {
+        ..=CAUGHT_UP_LAG => return None,
+        u64::MAX => "has not got the chat yet".to_owned(),
+        _ => format!("lacks {lag} entries"),
+    };
+    Some(format!("{name} is not caught up, it {lacks}: try again later"))
 }
 
 fn promote(roll: &Roll, sight: &impl Sight, name: &str) -> Verdict {

@@ -195,6 +195,7 @@ impl Node {
         if self.core.quorum() {
             self.quorum_tick = self.ticks;
         }
+        self.members.look(&mut self.core, self.ticks);
         if let Some(id) = self.members.promote(&mut self.core, self.ticks) {
             tracing::info!(
                 node = self.members.roll().name_of(id),

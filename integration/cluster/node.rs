@@ -206,6 +206,12 @@ impl Node {
         answer.text()
     }
 
+    /// A value of `GET /metrics` that has no labels, if the node answers.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let page = http::get(&format!("{}/metrics", self.url())).await.ok()?.text();
+        page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
     fn output_file(&self) -> PathBuf {
         self.folder.join(format!("{}.out", self.name))
     }

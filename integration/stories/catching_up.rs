@@ -98,9 +98,7 @@ async fn a_node_that_missed_more_than_the_log_holds_gets_what_changed() {
 
 /// Bytes of state that a node has received since it was started.
 async fn received(cluster: &Cluster, place: usize) -> u64 {
-    let metrics = cluster.nodes[place].metrics().await;
-    let line = metrics.lines().find(|line| line.starts_with("chat_state_received_bytes_total"));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap()
+    cluster.nodes[place].metric("chat_state_received_bytes_total").await.unwrap() as u64
 }
 
 #[actix::test]

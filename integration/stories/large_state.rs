@@ -40,10 +40,7 @@ async fn fill(client: &mut Client, room: u64, messages: u64, at_once: u64) {
 
 /// Of one node's process and of the state it was sent, since it was started.
 async fn metric(cluster: &Cluster, place: usize, name: &str) -> u64 {
-    let metrics = cluster.nodes[place].metrics().await;
-    let line = metrics.lines().find(|line| line.starts_with(name) && line[name.len()..].starts_with(' '));
-    let value: Option<f64> = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
-    value.unwrap_or_else(|| panic!("no {name} in {metrics}")) as u64
+    cluster.nodes[place].metric(name).await.unwrap_or_else(|| panic!("no {name}")) as u64
 }
 
 async fn resident_mb(cluster: &Cluster, place: usize) -> u64 {

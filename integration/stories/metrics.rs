@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::Cluster;
 
-const FAMILIES: [(&str, &str); 25] = [
+const FAMILIES: [(&str, &str); 26] = [
     ("chat_actor_mailbox_messages", "gauge"),
     ("chat_actor_messages_total", "counter"),
     ("chat_actor_handle_seconds", "histogram"),
@@ -17,6 +17,7 @@ const FAMILIES: [(&str, &str); 25] = [
     ("chat_raft_peer_lag_entries", "gauge"),
     ("chat_storage_commit_seconds", "histogram"),
     ("chat_storage_batch_entries", "histogram"),
+    ("chat_rows_sound", "gauge"),
     ("chat_sessions", "gauge"),
     ("chat_events_delivered_total", "counter"),
     ("chat_proposal_seconds", "histogram"),

@@ -200,12 +200,10 @@ impl Inside {
         Ok(())
     }
 
-    /// Whether what the sender says agrees with what earlier runs of it have said. Where one alone votes, it need
-    /// not wait for its disk before it speaks as leader.
+    /// Whether what the sender says agrees with what earlier runs of it have said.
     fn trust(&self, request: &HttpRequest, sender: RaftId, step: &Step) -> Result<(), Turned> {
-        let votes = self.roll.borrow().conf.voters.len();
         match number(request, wire::BOOT) {
-            Some(boot) if votes > 1 && !self.seen.keeps_word(sender, boot, &step.messages) => {
+            Some(boot) if !self.seen.keeps_word(sender, boot, &step.messages) => {
                 Err(Turned::WentBack(sender))
             }
             _ => Ok(()),

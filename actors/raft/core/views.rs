@@ -100,6 +100,32 @@ impl Core {
     }
 
     pub fn heard_lately(&self, peer: RaftId) -> bool {
-        self.heard.iter().any(|&(of, tick)| of == peer && self.ticks - tick <= self.election_ticks)
+        self.heard_since(peer, self.ticks.saturating_sub(self.election_ticks))
+    }
+
+    /// Whether a peer has been heard at that tick (see [`Core::now`]) or later.
+    pub fn heard_since(&self, peer: RaftId, tick: u64) -> bool {
+        self.heard.iter().any(|&(of, heard)| of == peer && heard >= tick)
+    }
+
+    /// The tick that it is.
+    pub fn now(&self) -> u64 {
+        self.ticks
+    }
+
+    /// Whether an election timeout has passed since a tick.
+    pub fn is_election_over(&self, since: u64) -> bool {
+        self.ticks - since >= self.election_ticks
+    }
+
+    /// How many entries a replica lacks, as the leader knows; `u64::MAX` when it has none that the log still goes back
+    /// to: it lacks the state as well.
+    pub fn lag_of(&self, id: RaftId) -> u64 {
+        let progress = self.progress();
+        let matched = progress.iter().find(|(of, ..)| *of == id).map_or(0, |(_, matched, _)| matched.0);
+        if matched + 1 < self.node.raft.raft_log.first_index() {
+            return u64::MAX;
+        }
+        self.last_index().0.saturating_sub(matched)
     }
 }

@@ -10,6 +10,7 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::cluster::clock::Clock;
+use crate::cluster::wait::poll;
 use crate::cluster::{Cluster, Network};
 use crate::disk::Keep;
 use crate::disk::cluster::OnDisks;
@@ -22,8 +23,8 @@ const FLAP_MS: std::ops::Range<u64> = 20..600;
 const SLOW_FSYNC_MS: std::ops::Range<u64> = 50..1500;
 /// Of so many rounds one takes the power of all nodes.
 const BLACKOUTS_ONE_IN: u32 = 12;
-/// A node counts the rows of its file ten seconds after its start.
-const COUNTED_AFTER: Duration = Duration::from_secs(12);
+/// A node counts the rows of its file ten seconds after its start; damaged ones leave their files one after the other.
+const SOUND_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// What becomes of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -301,8 +302,8 @@ impl Chaos {
             }
         }
         self.cluster.wait_until_ready().await;
-        if struck.iter().any(|(_, kind)| *kind == Kind::Flip) {
-            actix::clock::sleep(COUNTED_AFTER).await;
+        for (place, _) in struck.iter().filter(|(_, kind)| *kind == Kind::Flip) {
+            self.wait_until_sound(*place).await;
         }
         for (place, _) in struck.iter().filter(|(_, kind)| kind.ends_a_life()) {
             // What another life left would be refused as removed.
@@ -313,6 +314,19 @@ impl Chaos {
             self.cluster.wait_for_voters(steady.unwrap_or(0), NODES).await;
             self.cluster.wait_until_ready().await;
         }
+    }
+
+    /// Until a node has counted its rows and they are well. One that finds damage ends, and comes back with an empty disk.
+    async fn wait_until_sound(&mut self, place: usize) {
+        let node = &mut self.cluster.nodes[place];
+        let is_sound = async || {
+            if !node.is_up() {
+                node.start();
+            }
+            (node.metric("chat_rows_sound").await? > 0.0).then_some(())
+        };
+        let sound = poll(SOUND_TIMEOUT, is_sound).await;
+        assert!(sound.is_some(), "the rows are not sound yet\n{}", self.cluster.log_tails());
     }
 }
 
