@@ -130,8 +130,7 @@ impl SqlTables {
         mentions::note(&self.conn, message)?;
         tallies::sent(&self.conn, message)?;
         let end = End { seq: message.seq, time: message.time, moved: true };
-        let before = self.ends.insert(message.room, end);
-        if !before.is_some_and(|end| end.moved) {
+        if !self.ends.insert(message.room, end).is_some_and(|end| end.moved) {
             self.moved.push(message.room);
         }
         Ok(())
