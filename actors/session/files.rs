@@ -60,14 +60,15 @@ impl Executor {
     /// A majority holds these files, and each is one that the user uploaded or may see.
     async fn ready(&self, user: &str, files: &[FileId]) -> Result<Vec<Held>, Problem> {
         let seen = self.files_seen(user, files.to_vec()).await?;
-        let find = |reply| Find {
-            user: user.to_owned(),
-            files: files.to_vec(),
-            seen: seen.clone(),
-            hold: true,
-            reply,
+        let find = async |seen: Vec<bool>| {
+            let (user, files) = (user.to_owned(), files.to_vec());
+            ask(&self.ports.files.find, |reply| Find { user, files, seen, hold: true, reply }).await
         };
-        let found = ask(&self.ports.files.find, find).await?;
+        // What one may see by now need not be found where it was uploaded: that node may be silent.
+        let (found, seen) = tokio::select! {
+            found = find(seen.clone()) => (found?, seen),
+            Some(seen) = self.all_seen_by_now(user, files, &seen) => (find(seen.clone()).await?, seen),
+        };
         let mut strange = strange(files, &found, &seen);
         if strange.is_some() {
             // It may have been sent elsewhere a moment ago.
@@ -83,6 +84,16 @@ impl Executor {
         let secured = ask(&self.ports.files.secure, secure).await?;
         secured.map_err(|why| Problem::new(Code::Unavailable, why.to_string()))?;
         Ok(found)
+    }
+
+    /// When not all of these files could be seen before, and all can once this node has applied what was acknowledged.
+    async fn all_seen_by_now(&self, user: &str, files: &[FileId], before: &[bool]) -> Option<Vec<bool>> {
+        if !before.contains(&false) {
+            return None;
+        }
+        self.barrier().await.ok()?;
+        let seen = self.files_seen(user, files.to_vec()).await.ok()?;
+        (!seen.contains(&false)).then_some(seen)
     }
 
     async fn was_sent(&self, user: &str, id: &str) -> Result<bool, Problem> {
