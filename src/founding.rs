@@ -196,10 +196,17 @@ impl<B: Book> FoundingDesk for Desk<B> {
     }
 
     fn give_up(&self, without: &[String]) -> Result<Option<Listed>, String> {
-        if let Foundation::Founded(record) = self.foundation().map_err(|error| error.to_string())? {
-            return Err(format!("the chat {} is founded: use members remove", record.cluster));
-        }
         let (own, members) = (&self.who.own.name, &self.who.members);
+        if let Foundation::Founded(record) = self.foundation().map_err(|error| error.to_string())? {
+            let was_left_out = |name: &String| {
+                members.iter().any(|member| member.name == *name)
+                    && !record.nodes.iter().any(|node| node.name == *name)
+            };
+            return match without.iter().all(was_left_out) {
+                true => Ok(None),
+                false => Err(format!("the chat {} is founded: use members remove", record.cluster)),
+            };
+        }
         let unknown = |name: &&String| !members.iter().any(|member| member.name == **name);
         if let Some(name) = without.iter().find(unknown) {
             return Err(format!("cluster.members of {own} does not list {name}"));

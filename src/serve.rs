@@ -18,7 +18,7 @@ use chat_actors::messages::links::{Dismissal, Dismissed};
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::client::{Failure, client, good};
 use chat_actors::peer_link::{Secret, wire};
-use chat_actors::storage::{FoundingError, Store, StoreError, suspect};
+use chat_actors::storage::{FoundingError, Store, StoreError, known_peers, suspect};
 use futures_util::future::join_all;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
@@ -44,8 +44,10 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const HAND_OVER_MAX: Duration = Duration::from_millis(1_200);
 /// How long clients may take to go.
 const FAREWELL_MAX: Duration = Duration::from_millis(700);
-/// How long the answers to HTTP requests under way may take: each has an outcome, or its own end, within 5 s.
+/// How long the answers to HTTP requests under way may take: each that has come whole has an outcome within 5 s.
 const ANSWERS_MAX: Duration = Duration::from_millis(5_500);
+/// How long the file may take to say that its node is part of its chat no more.
+const RETIRE_MAX: Duration = Duration::from_secs(1);
 /// A member that does not say within this that this node was removed will say so later.
 const REMOVED_ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Links drop a connection that was idle for 30 s; the server must not be first.
@@ -84,14 +86,15 @@ async fn live(
 ) -> anyhow::Result<()> {
     let mut signals = StopSignals::new().context("cannot listen for signals")?;
     let secret = Secret::new(settings.peer.secret.reveal());
+    let (members, join) = whom_to_ask(&settings, &store)?;
     let who = Identity {
         own: Listed {
             name: settings.node.name.clone(),
             peer: settings.peer.url.to_string(),
             public: settings.http.public_url.to_string(),
         },
-        members: listed(&settings),
-        join: settings.cluster.join.iter().map(ToString::to_string).collect(),
+        members,
+        join,
         supersedes: store.supersedes()?,
         disk: store.disk()?.unwrap_or_default(),
     };
@@ -114,7 +117,9 @@ async fn live(
     let (gone, succeeded) = tokio::join!(removed(&secret, &store), superseded(&settings, &secret, &store));
     for (word, why) in [(gone?, Retirement::Removed), (succeeded?, Retirement::Superseded)] {
         if let Some(word) = word {
-            store.retire(why)?;
+            if let Err(error) = store.retire(why) {
+                warn!(%error, "the file cannot say so itself: it is asked again at the next start");
+            }
             bail!(farewell(&settings.node.name, why, &word));
         }
     }
@@ -144,7 +149,6 @@ async fn live(
             return begin_anew(&settings, &format!("chat.db is damaged: {word}"));
         }
         Some(Parting { news: Dismissed { why: Dismissal::Retired(why), .. }, .. }) => {
-            node.retire(*why).await;
             if *why == Retirement::Removed { Leave::Removed } else { Leave::Stops }
         }
     };
@@ -152,10 +156,12 @@ async fn live(
     gate.stop();
     let drain = async {
         let _late = tokio::time::timeout(HAND_OVER_MAX, node.step_down()).await;
-        let _late = tokio::join!(
-            tokio::time::timeout(FAREWELL_MAX, node.farewell(leave)),
-            tokio::time::timeout(ANSWERS_MAX, gate.close()),
-        );
+        let (_late, ()) =
+            tokio::join!(tokio::time::timeout(FAREWELL_MAX, node.farewell(leave)), gate.close(ANSWERS_MAX),);
+        if let Some(Parting { news: Dismissed { why: Dismissal::Retired(why), .. }, .. }) = &parting {
+            // A disk that takes nothing keeps nobody here: at the next start the others say it again.
+            let _later = tokio::time::timeout(RETIRE_MAX, node.retire(*why)).await;
+        }
         stop(&people_server).await;
         stop(&peer_server).await;
     };
@@ -302,6 +308,23 @@ fn listen(address: &BindAddress, key: &str) -> anyhow::Result<TcpListener> {
         };
         anyhow::anyhow!("cannot listen on {text} ({key}): {error}: {remedy}")
     })
+}
+
+/// The members that the settings list, or where to ask to be let in. Whoever lists nobody but itself founded a chat alone,
+/// and others may have come since: when its file was set aside, they are where that file had them.
+fn whom_to_ask(settings: &Settings, store: &Store) -> anyhow::Result<(Vec<Listed>, Vec<String>)> {
+    let members = listed(settings);
+    let mut join: Vec<String> = settings.cluster.join.iter().map(ToString::to_string).collect();
+    let lists_others = members.iter().any(|member| member.name != settings.node.name);
+    if lists_others || store.foundation()? != Foundation::Empty {
+        return Ok((members, join));
+    }
+    let known = known_peers(&settings.node.data_dir).context("cannot read who was in the chat")?;
+    if known.is_empty() {
+        return Ok((members, join));
+    }
+    join.extend(known);
+    Ok((Vec::new(), join))
 }
 
 fn listed(settings: &Settings) -> Vec<Listed> {

@@ -19,14 +19,14 @@ use actix::{Actor, Addr, Arbiter, Context, Handler};
 use futures_util::future::{LocalBoxFuture, Shared};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, watch};
 
 use super::nodes::{Asking, OtherNodes};
 use super::receive::{seal, shared, take_in};
 use super::securing::{Securing, Step};
 use super::upkeep;
 use super::wire::{AskHeld, Held};
-use crate::bus::{Envelope, Port, Post};
+use crate::bus::{Envelope, Port, ask_anyway};
 use crate::ids::{At, FileId, RaftId};
 use crate::membership::Roll;
 use crate::messages::consensus::ReadBarrier;
@@ -96,10 +96,11 @@ impl Handler<Envelope<Find>> for FileCarrier {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Find>, _: &mut Self::Context) {
-        let (Find { user, files, seen, hold, reply }, _handling) = envelope.open();
+        let (Find { user, files, seen, hold, everywhere, reply }, _handling) = envelope.open();
         let work = Rc::clone(&self.work);
         actix::spawn(async move {
-            let _nobody_waits = reply.send(work.find(AskHeld { user, files, hold }, &seen).await);
+            let ask = AskHeld { user, files, hold };
+            let _nobody_waits = reply.send(work.find(ask, &seen, everywhere).await);
         });
     }
 }
@@ -149,12 +150,13 @@ impl Work {
         Self { config, ports, nodes, pushing, fetching, turns }
     }
 
-    /// What is known of files anywhere. Others are asked, and waited for, only while not enough is known.
-    async fn find(&self, ask: AskHeld, seen: &[bool]) -> Vec<Held> {
+    /// What is known of files anywhere. Others are asked, and waited for, only while not enough is known, unless
+    /// `everywhere`.
+    async fn find(&self, ask: AskHeld, seen: &[bool], everywhere: bool) -> Vec<Held> {
         let enough = |found: &[Held]| {
             let of_one =
                 |(held, seen): (&Held, &bool)| held.bytes.is_some() && (held.uploaded.is_some() || *seen);
-            found.iter().zip(seen).all(of_one)
+            !everywhere && found.iter().zip(seen).all(of_one)
         };
         let mut found = self.here(&ask).await;
         if enough(&found) {
@@ -162,10 +164,11 @@ impl Work {
         }
         let mut answers = self.nodes.ask_each(&ask);
         while let Some((_, theirs)) = answers.recv().await {
-            for (known, held) in found.iter_mut().zip(theirs) {
-                known.bytes = known.bytes.or(held.bytes);
-                // How far that node had applied says nothing here that is too little.
-                known.uploaded = known.uploaded.or(held.uploaded);
+            for (known, theirs) in found.iter_mut().zip(theirs) {
+                known.join(theirs);
+            }
+            if enough(&found) {
+                break;
             }
             if enough(&found) {
                 break;
@@ -177,8 +180,8 @@ impl Work {
     async fn here(&self, ask: &AskHeld) -> Vec<Held> {
         let AskHeld { user, files, hold } = ask.clone();
         let count = files.len();
-        let held = asked(&self.ports.hold, |reply| Hold { user, files, hold, reply }).await;
-        held.unwrap_or_else(|| vec![Held::default(); count])
+        let held = ask_anyway(&self.ports.hold, |reply| Hold { user, files, hold, reply }).await;
+        held.unwrap_or_else(|_| vec![Held::default(); count])
     }
 
     /// See [`Secure`].
@@ -214,8 +217,8 @@ impl Work {
         carry(self, |work| &work.pushing, (peer, file), async move {
             let turns = work.turns_at(peer);
             let _turn = turns.acquire().await;
-            let Some(opened) = asked(&work.ports.open_file, |reply| OpenFile { file, reply }).await.flatten()
-            else {
+            let opened = ask_anyway(&work.ports.open_file, |reply| OpenFile { file, reply }).await;
+            let Ok(Some(opened)) = opened else {
                 return Err("the file is gone".to_owned());
             };
             let pushed = work.nodes.push(peer, file, opened, work.ports.discredit.clone()).await;
@@ -257,15 +260,15 @@ impl Work {
         let _turn = turns.acquire().await;
         let got = self.nodes.get(peer, file).await;
         let (body, bytes) = got.map_err(|failure: Failure| failure.to_string())?;
-        let began = asked(&self.ports.begin_copy, |reply| BeginCopy { file, bytes, reply }).await;
-        let partial = began.ok_or("this node is stopping")?.map_err(|error| error.to_string())?;
+        let began = ask_anyway(&self.ports.begin_copy, |reply| BeginCopy { file, bytes, reply }).await;
+        let partial = began.map_err(|gone| gone.to_string())?.map_err(|error| error.to_string())?;
         let partial = shared(partial);
         take_in(&partial, 0, body, PAUSE_MAX).await.map_err(|cut| cut.to_string())?;
         seal(&partial).await.map_err(|error| error.to_string())?;
         let partial = Arc::into_inner(partial).and_then(|partial| partial.into_inner().ok());
         let partial = partial.ok_or("its bytes are still being written")?;
-        let finished = asked(&self.ports.finish, |reply| Finish { partial, at: At(0), reply }).await;
-        finished.ok_or("this node is stopping")?.map_err(|error| error.to_string())?;
+        let finished = ask_anyway(&self.ports.finish, |reply| Finish { partial, at: At(0), reply }).await;
+        finished.map_err(|gone| gone.to_string())?.map_err(|error| error.to_string())?;
         self.ports.metrics.files_fetched.inc();
         self.ports.metrics.files_fetched_bytes.inc_by(bytes);
         Ok(())
@@ -290,14 +293,4 @@ fn carry<K: Copy + Eq + Hash + 'static>(
         on_the_way(&work).borrow_mut().remove(&what);
     });
     begun
-}
-
-/// Asks an actor and waits for its answer; none when it is gone.
-pub(super) async fn asked<M: Post, T>(
-    port: &Port<M>,
-    question: impl FnOnce(oneshot::Sender<T>) -> M,
-) -> Option<T> {
-    let (reply, answer) = oneshot::channel();
-    port.tell(question(reply));
-    answer.await.ok()
 }

@@ -46,11 +46,27 @@ pub struct Step {
     pub messages: Vec<raft::eraftpb::Message>,
 }
 
+/// Commands of one node's people, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// The number of the command that went before the first of them; 0: none that is still waited for.
+    pub after: u64,
+    /// Each follows the one before it.
+    pub items: Vec<Item>,
+}
+
+impl Chain {
+    /// What the next one would follow.
+    pub fn last(&self) -> u64 {
+        self.items.last().map_or(self.after, |item| item.origin.number)
+    }
+}
+
 /// Commands that a follower hands to this node, which it takes for the leader of `term`.
 pub struct Forwarded {
     pub from: RaftId,
     pub term: Term,
-    pub items: Vec<Item>,
+    pub chain: Chain,
 }
 
 /// A peer could not be reached: Raft slows down towards it.

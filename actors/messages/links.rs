@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::bus::Port;
-use crate::chat::command::Item;
 use crate::chat::digest::RowsSum;
 use crate::ids::{LogIndex, RaftId, RoomId, Term};
 use crate::membership::Retirement;
+use crate::messages::consensus::Chain;
 use crate::messages::news::DiskRoom;
 use crate::post;
 
@@ -22,7 +22,7 @@ pub struct Send {
 /// Asks to carry commands to the leader of a term, in order, on the link of the appends.
 pub struct Forward {
     pub term: Term,
-    pub items: Vec<Item>,
+    pub chain: Chain,
 }
 
 /// One peer, as `RaftNode` needs it.

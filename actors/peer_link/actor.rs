@@ -19,7 +19,7 @@ use crate::bus::{Envelope, News, Port};
 use crate::chat::command::LEVEL_FIRST;
 use crate::ids::{Boot, RaftId};
 use crate::membership::Retirement;
-use crate::messages::consensus::{Died, Unreachable};
+use crate::messages::consensus::{Chain, Died, Unreachable};
 use crate::messages::links::{Dismissal, Dismissed, Forward, Gossip, LinkState, Send};
 
 /// Heartbeats are useless when they are late, and the peer answers before its disk does.
@@ -179,11 +179,14 @@ impl Handler<Envelope<Forward>> for PeerLink {
 
     fn handle(&mut self, envelope: Envelope<Forward>, ctx: &mut Self::Context) {
         let (forward, _handling) = envelope.open();
-        for item in forward.items {
-            // Nothing may overtake: what follows one that finds no room is dropped as well.
-            if self.put(Which::Append, Cargo::Item(forward.term, item), ctx).is_err() {
+        let Forward { term, chain: Chain { mut after, items } } = forward;
+        for item in items {
+            let number = item.origin.number;
+            // The leader would not take what follows one that finds no room.
+            if self.put(Which::Append, Cargo::Item { term, after, item }, ctx).is_err() {
                 return self.tell_unreachable();
             }
+            after = number;
         }
     }
 }

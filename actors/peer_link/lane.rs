@@ -42,8 +42,12 @@ pub struct Full;
 pub enum Cargo {
     /// An encoded Raft message.
     Raft(Vec<u8>),
-    /// A command for the leader of a term.
-    Item(Term, Item),
+    /// A command for the leader of a term, and the number of the one that it follows.
+    Item {
+        term: Term,
+        after: u64,
+        item: Item,
+    },
     Word(Word),
 }
 
@@ -54,7 +58,7 @@ impl Cargo {
         FRAME
             + match self {
                 Self::Raft(message) => message.len(),
-                Self::Item(_, item) => item.command.len(),
+                Self::Item { item, .. } => item.command.len(),
                 Self::Word(Word::Typing { user, .. }) => user.len(),
                 Self::Word(Word::Rows { .. }) => 32,
                 Self::Word(Word::Disk(room)) => 16 + room.node.len(),
@@ -132,7 +136,10 @@ impl Lane {
             self.bytes -= cargo.bytes();
             match self.waiting.pop_front() {
                 Some(Cargo::Raft(message)) => parcel.raft.push(ByteBuf::from(message)),
-                Some(Cargo::Item(term, item)) => parcel.items.push((term, item)),
+                Some(Cargo::Item { term, after, item }) => {
+                    parcel.items.push((term, item));
+                    parcel.after.push(after);
+                }
                 Some(Cargo::Word(word)) => parcel.words.push(word),
                 None => break,
             }

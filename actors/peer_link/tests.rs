@@ -18,7 +18,7 @@ use super::{PeerLink, PeerLinkConfig, PeerLinkPorts, Secret};
 use crate::bus::{Envelope, News, Post, Seat};
 use crate::chat::command::Item;
 use crate::ids::{Boot, Origin, RaftId, Term};
-use crate::messages::consensus::{Died, Unreachable};
+use crate::messages::consensus::{Chain, Died, Unreachable};
 use crate::messages::links::{Forward, LinkState, Send};
 use crate::metrics::Metrics;
 
@@ -217,7 +217,7 @@ async fn commands_go_behind_the_appends_before_them() {
         origin: Origin { node: RaftId(1), boot: Boot(1), number },
         command: serde_bytes::ByteBuf::from(vec![0; 100_000]),
     };
-    link.send(Forward { term: Term(1), items: (1..=20).map(item).collect() });
+    link.send(Forward { term: Term(1), chain: Chain { after: 0, items: (1..=20).map(item).collect() } });
     let numbers = || -> Vec<u64> {
         peer.got
             .lock()

@@ -11,6 +11,7 @@ use serde_bytes::ByteBuf;
 
 use crate::chat::command::Item;
 use crate::ids::Term;
+use crate::messages::consensus::Chain;
 use crate::messages::links::Word;
 
 pub const PARCEL_PATH: &str = "/peer/parcel";
@@ -54,6 +55,9 @@ pub struct Parcel {
     pub raft: Vec<ByteBuf>,
     /// Commands, each for the leader of a term, in order.
     pub items: Vec<(Term, Item)>,
+    /// The number of the command that each of them follows, as in a [`Chain`]. A version that does not say so sends
+    /// them one after the other.
+    pub after: Vec<u64>,
     pub words: Vec<Word>,
 }
 
@@ -85,16 +89,19 @@ impl Parcel {
         Ok(rmp_serde::from_slice(bytes)?)
     }
 
-    /// Takes the commands out, in order, with those of one term together.
-    pub fn take_items(&mut self) -> Vec<(Term, Vec<Item>)> {
-        let mut by_term: Vec<(Term, Vec<Item>)> = Vec::new();
+    /// Takes the commands out, in order, with those together that follow each other.
+    pub fn take_chains(&mut self) -> Vec<(Term, Chain)> {
+        let mut chains: Vec<(Term, Chain)> = Vec::new();
+        let mut said = std::mem::take(&mut self.after).into_iter();
         for (term, item) in std::mem::take(&mut self.items) {
-            match by_term.last_mut() {
-                Some((of, items)) if *of == term => items.push(item),
-                _ => by_term.push((term, vec![item])),
+            let before = chains.last_mut().filter(|(of, _)| *of == term);
+            let after = said.next().or(before.as_ref().map(|(_, chain)| chain.last())).unwrap_or_default();
+            match before {
+                Some((_, chain)) if chain.last() == after => chain.items.push(item),
+                _ => chains.push((term, Chain { after, items: vec![item] })),
             }
         }
-        by_term
+        chains
     }
 
     /// The Raft messages, each checked for who sent it and whom it is for.
@@ -162,6 +169,7 @@ impl Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{Boot, Origin, RaftId};
 
     fn message(from: u64, to: u64, kind: MessageType) -> ByteBuf {
         let mut message = Message::default();
@@ -175,12 +183,34 @@ mod tests {
     fn a_parcel_comes_out_as_it_went_in() {
         let parcel = Parcel {
             raft: vec![message(1, 2, MessageType::MsgAppend)],
-            items: Vec::new(),
             words: vec![Word::Here { users: ["ann".to_owned()].into() }],
+            ..Parcel::default()
         };
         let back = Parcel::decode(&parcel.encode().unwrap()).unwrap();
         assert_eq!(back, parcel);
         assert_eq!(back.messages(1, 2).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn commands_that_follow_each_other_stay_together() {
+        let item = |number| {
+            let origin = Origin { node: RaftId(2), boot: Boot(1), number };
+            Item { origin, command: ByteBuf::new() }
+        };
+        let chains = |items: &[(u64, u64)], after: &[u64]| {
+            let items = items.iter().map(|&(term, number)| (Term(term), item(number))).collect();
+            let sent = Parcel { items, after: after.to_vec(), ..Parcel::default() };
+            let mut came = Parcel::decode(&sent.encode().unwrap()).unwrap();
+            let chains = came.take_chains().into_iter();
+            let numbers =
+                |chain: Chain| chain.items.iter().map(|item| item.origin.number).collect::<Vec<_>>();
+            chains.map(|(term, chain)| (term.0, chain.after, numbers(chain))).collect::<Vec<_>>()
+        };
+        // Two were lost; then all is handed on again, and once more to the leader of the next term.
+        let found = chains(&[(1, 4), (1, 5), (1, 8), (1, 5), (1, 6), (2, 5)], &[3, 4, 7, 0, 5, 0]);
+        let expected = [(1, 3, vec![4, 5]), (1, 7, vec![8]), (1, 0, vec![5, 6]), (2, 0, vec![5])];
+        assert_eq!(found, expected);
+        assert_eq!(chains(&[(1, 4), (1, 9), (2, 4)], &[]), [(1, 0, vec![4, 9]), (2, 0, vec![4])]);
     }
 
     #[test]

@@ -163,8 +163,8 @@ impl Handler<Envelope<Forwarded>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Forwarded>, ctx: &mut Self::Context) {
-        let (Forwarded { term, items, .. }, _handling) = envelope.open();
-        self.node.forwarded(term, items);
+        let (Forwarded { term, chain, .. }, _handling) = envelope.open();
+        self.node.forwarded(term, chain);
         self.wake(ctx);
     }
 }

@@ -7,7 +7,9 @@
 //! A snapshot that a leader offers is held back until its rows are here ([`Core::state_here`]); raft
 //! hears of it then, with the position of what came. See [`super::snapshots`].
 
+mod backlog;
 mod changes;
+mod held;
 mod views;
 
 use bytes::Bytes;
@@ -24,6 +26,7 @@ use super::snapshots::Snapshots;
 use crate::ids::{LogIndex, RaftId, Term};
 use crate::messages::disk::{Append, Committed, Payload};
 use crate::messages::transfer::Offer;
+use held::Held;
 
 /// How Raft is tuned. Ticks, not times: the actor has the clock.
 #[derive(Clone, Debug)]
@@ -110,18 +113,6 @@ pub struct Core {
     candidacy: Candidacy,
 }
 
-pub(super) struct Held {
-    /// The tick at which it left for the disk.
-    pub(super) since: u64,
-    /// The log's last entry then.
-    pub(super) last: u64,
-    number: u64,
-    messages: Vec<Message>,
-    term: u64,
-    /// The state that is installed with it.
-    installs: Option<u64>,
-}
-
 impl Core {
     /// # Errors
     /// When raft-rs refuses the configuration.
@@ -199,6 +190,10 @@ impl Core {
             self.hold(message);
             return;
         }
+        if kind == MessageType::MsgAppend && !message.entries.is_empty() && self.is_apply_behind() {
+            debug!(from = message.from, "entries refused: too much waits to be applied");
+            return;
+        }
         if kind == MessageType::MsgHeartbeat && message.commit > self.node.raft.raft_log.last_index() {
             // raft-rs would panic on it.
             out.went_back = Some(format!(
@@ -238,12 +233,6 @@ impl Core {
     /// A message to this peer was lost.
     pub fn report_unreachable(&mut self, peer: RaftId) {
         self.node.report_unreachable(peer.0);
-    }
-
-    /// Hands leadership to the peer whose log is the furthest and who was heard lately.
-    /// Says to whom; `None`: there is nobody, or this node does not lead.
-    pub fn transfer_leadership(&mut self) -> Option<RaftId> {
-        self.hand_over(|_, _| true)
     }
 
     /// The leader's process is gone. When this node follows exactly that peer, it forgets it, once a
@@ -438,7 +427,7 @@ impl Core {
         append.number = number;
         append.hard_state = hard_state;
         held.number = number;
-        held.messages.extend(messages);
+        held.hold(messages);
         if let Some(first) = entries.first() {
             append.entries.retain(|entry| entry.index < first.index);
             append.entries.extend(entries);
@@ -449,7 +438,7 @@ impl Core {
     fn ride_along(&mut self, number: u64, messages: Vec<Message>, out: &mut Outputs) {
         if let Some(held) = self.next.as_mut().map(|(_, held)| held).or(self.writing.as_mut()) {
             held.number = number;
-            held.messages.extend(messages);
+            held.hold(messages);
         } else {
             out.messages.extend(messages);
             self.node.on_persist_ready(number);

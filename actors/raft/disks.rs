@@ -1,8 +1,8 @@
 //! What is to be done when a disk is slow or nearly full: pure, as everything around it.
 //!
 //! Raft alone never replaces a leader whose disk stands still: its heartbeats go on. So a leader hands over
-//! to a peer whose disk has done what its own has not, and one whose disk is nearly full to a peer with
-//! room. Changes that take room are refused while no majority of the voters has any.
+//! to a peer whose disk has done what its own has not, if there is one to a peer with room; and one whose disk is
+//! nearly full to a peer with room. Changes that take room are refused while no majority of the voters has any.
 
 use std::collections::BTreeMap;
 
@@ -74,11 +74,25 @@ impl Disks {
         if core.is_transferring() || core.ticks() < self.try_again_at {
             return None;
         }
-        let stuck = core.stuck_at().unwrap_or_default();
-        let to = core.hand_over(|peer, matched| !self.is_low(peer) && matched >= stuck)?;
+        let to = match core.stuck_at() {
+            Some(stuck) => core
+                .hand_over(|peer, matched| !self.is_low(peer) && matched >= stuck)
+                // What little room there is there is enough to read and delete.
+                .or_else(|| core.hand_over(|_, matched| matched >= stuck)),
+            None => core.hand_over(|peer, _| !self.is_low(peer)),
+        }?;
         self.try_again_at = core.ticks() + BETWEEN_TRIES * core.election_ticks();
         let is_news = self.told.replace(trouble) != Some(trouble);
         is_news.then_some(HandsOver { to, trouble })
+    }
+
+    /// This node is going: hands leadership to the peer whose log is the furthest and who was heard lately, if there is
+    /// one to a peer that has room and all that is committed. Says to whom; `None`: there is nobody, or this node does
+    /// not lead.
+    pub fn leave(&self, core: &mut Core) -> Option<RaftId> {
+        let commit = core.commit();
+        core.hand_over(|peer, matched| !self.is_low(peer) && matched >= commit)
+            .or_else(|| core.hand_over(|_, _| true))
     }
 
     fn trouble(&self, core: &Core) -> Option<Trouble> {

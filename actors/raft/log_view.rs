@@ -195,6 +195,11 @@ impl LogView {
         after.checked_sub(1).map(|run| self.term_runs[run].1)
     }
 
+    /// About the bytes of the entries that are in memory.
+    pub fn bytes_in_memory(&self) -> usize {
+        self.tail_bytes
+    }
+
     fn first_in_memory(&self) -> u64 {
         self.last + 1 - self.tail.len() as u64
     }

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::chat::command::{Command, Item};
+use crate::chat::command::Command;
 use crate::chat::outcome::{Outcome, Refusal};
 use crate::ids::{Boot, LogIndex, Origin, RaftId, Term};
 use crate::membership::Roll;
-use crate::messages::consensus::{ClusterView, NotDone, PeerProgress};
+use crate::messages::consensus::{Chain, ClusterView, NotDone, PeerProgress};
 use crate::messages::disk::{Append, Committed, Install};
 use crate::messages::members::{Settled, Wish};
 use crate::messages::news::{DiskReport, Role};
@@ -55,7 +55,7 @@ pub struct Handed {
     pub to: RaftId,
     /// Only as the leader of this term may it take them.
     pub term: Term,
-    pub items: Vec<Item>,
+    pub chain: Chain,
 }
 
 /// See the module.
@@ -179,11 +179,11 @@ impl Node {
     }
 
     /// Commands that a follower handed to the leader of `term`.
-    pub fn forwarded(&mut self, term: Term, items: Vec<Item>) {
+    pub fn forwarded(&mut self, term: Term, chain: Chain) {
         let now = self.core.leadership();
         if now.leads && now.term == term {
             let may = |level| self.levels.obstacle(level, self.core.id(), self.core.members()).is_none();
-            self.proposals.relay(term, items, may);
+            self.proposals.relay(term, chain, may);
         }
     }
 
@@ -282,7 +282,7 @@ impl Node {
     /// This node is going: it hands leadership over and stands for none. To whom, if it led.
     pub fn step_down(&mut self) -> Option<RaftId> {
         self.leaving = true;
-        self.core.transfer_leadership()
+        self.disks.leave(&mut self.core)
     }
 
     /// Does everything that the inputs so far make possible.
@@ -292,8 +292,8 @@ impl Node {
         // First, so that the next question can leave at once for those who waited behind this one.
         self.answer_reads();
         let level = self.levels.common(self.core.id(), self.core.members());
-        if let Some((to, items)) = self.proposals.pump(&mut self.core, level, time_ms, self.ticks) {
-            todo.forward = Some(Handed { to, term: self.core.leadership().term, items });
+        if let Some((to, chain)) = self.proposals.pump(&mut self.core, level, time_ms, self.ticks) {
+            todo.forward = Some(Handed { to, term: self.core.leadership().term, chain });
         }
         self.reads.pump(&mut self.core, self.ticks);
         self.core.drive(&mut self.out);

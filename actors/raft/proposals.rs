@@ -10,6 +10,9 @@
 //! 2. A leader takes each number once a term.
 //! 3. In a new term nothing is handed on again before an entry of that term was applied here: by then
 //!    each copy of an earlier term has come out of the log, or never will.
+//!
+//! And they stand there **in their order**: what is handed on names the number that it follows, and the leader takes it
+//! only when it has seen that one. What comes behind something that was lost is handed on again with it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,7 +21,7 @@ use serde_bytes::ByteBuf;
 use super::core::{Core, Leadership};
 use crate::chat::command::{Batch, Command, FormatError, Item, LEVEL_FIRST};
 use crate::ids::{Boot, Origin, RaftId, Term};
-use crate::messages::consensus::NotDone;
+use crate::messages::consensus::{Chain, NotDone};
 
 /// Commands of this node's people that may wait at a time.
 const WAITING_MAX: usize = 8_192;
@@ -68,6 +71,8 @@ pub struct Proposals {
 #[derive(Default)]
 struct Taken {
     boot: Boot,
+    /// All that its node handed on up to this number has come here.
+    up_to: u64,
     below: u64,
     numbers: BTreeSet<u64>,
 }
@@ -107,15 +112,19 @@ impl Proposals {
         Ok(self.last_number)
     }
 
-    /// Takes in what a follower handed on to this leader in `term`. What is of another term or does not
-    /// fit is dropped: its node repeats it. So is what not everybody can read, as `may` says of a level:
-    /// in the log it would end every process that cannot.
-    pub fn relay(&mut self, term: Term, items: Vec<Item>, may: impl Fn(u8) -> bool) {
+    /// Takes in what a follower handed on to this leader in `term`. What is of another term, does not fit or
+    /// follows what is not here is dropped: its node repeats it. So is what not everybody can read, as `may` says
+    /// of a level: in the log it would end every process that cannot.
+    pub fn relay(&mut self, term: Term, chain: Chain, may: impl Fn(u8) -> bool) {
         self.enter(term);
+        let Chain { mut after, items } = chain;
         for item in items {
-            if self.relayed.len() >= RELAYED_MAX {
+            let taken = self.taken.entry(item.origin.node).or_default();
+            if self.relayed.len() >= RELAYED_MAX || !taken.reaches(item.origin.boot, after) {
                 return;
             }
+            after = item.origin.number;
+            taken.up_to = taken.up_to.max(after);
             let level = match level_of(&item) {
                 Ok(level) if may(level) => level,
                 Ok(level) => {
@@ -127,7 +136,7 @@ impl Proposals {
                     continue;
                 }
             };
-            if self.taken.entry(item.origin.node).or_default().take(item.origin) {
+            if taken.take(item.origin) {
                 self.relayed.push_back((item, level));
             }
         }
@@ -156,18 +165,13 @@ impl Proposals {
 
     /// Proposes or hands on what waits; to whom and what, when another node leads. All members read `level`, so
     /// that what is proposed is meant as that level says.
-    pub fn pump(
-        &mut self,
-        core: &mut Core,
-        level: u8,
-        time_ms: u64,
-        tick: u64,
-    ) -> Option<(RaftId, Vec<Item>)> {
+    pub fn pump(&mut self, core: &mut Core, level: u8, time_ms: u64, tick: u64) -> Option<(RaftId, Chain)> {
         let Leadership { term, leader, leads } = core.leadership();
         self.enter(term);
         if self.handed_for != (term, leader) {
             self.handed_for = (term, leader);
             self.next = 0;
+            self.lost = false;
         }
         if !leads {
             self.relayed.clear();
@@ -177,9 +181,14 @@ impl Proposals {
             self.propose(core, level, time_ms, tick);
             return None;
         }
+        if self.lost {
+            // It would not be taken before what was lost.
+            return None;
+        }
+        let after = self.next.saturating_sub(1);
         let (items, _) = self.take_own(tick, BATCH_BYTES_MAX);
         match leader {
-            Some(leader) if !items.is_empty() => Some((leader, items)),
+            Some(leader) if !items.is_empty() => Some((leader, Chain { after, items })),
             _ => None,
         }
     }
@@ -285,13 +294,18 @@ fn level_of(item: &Item) -> Result<u8, FormatError> {
 }
 
 impl Taken {
-    /// Whether this is the first time.
-    fn take(&mut self, origin: Origin) -> bool {
-        if origin.boot > self.boot {
-            *self = Self { boot: origin.boot, ..Self::default() };
+    /// Whether that number has come here, and with it all that its node handed on before.
+    fn reaches(&mut self, boot: Boot, number: u64) -> bool {
+        if boot > self.boot {
+            *self = Self { boot, ..Self::default() };
         }
         // Nobody waits for the outcome of an earlier run.
-        if origin.boot < self.boot || origin.number < self.below || !self.numbers.insert(origin.number) {
+        boot == self.boot && number <= self.up_to
+    }
+
+    /// Whether this is the first time.
+    fn take(&mut self, origin: Origin) -> bool {
+        if origin.number < self.below || !self.numbers.insert(origin.number) {
             return false;
         }
         if self.numbers.len() > TAKEN_MAX
@@ -325,12 +339,16 @@ mod tests {
     fn a_leader_takes_nothing_that_not_everybody_reads() {
         let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1, promote_ticks: 1 };
         let mut leader = Proposals::new((RaftId(1), Boot(1)), patience);
-        leader.relay(Term(5), vec![item(1, 1)], |level| level > LEVEL_FIRST);
+        leader.relay(Term(5), chain(0, vec![item(1, 1)]), |level| level > LEVEL_FIRST);
         let garbage = Item { command: ByteBuf::from(b"\xc1".to_vec()), ..item(1, 2) };
-        leader.relay(Term(5), vec![garbage, item(1, 3)], may);
+        leader.relay(Term(5), chain(1, vec![garbage, item(1, 3)]), may);
         assert_eq!(numbers(&leader), [3]);
-        leader.relay(Term(5), vec![item(1, 1)], may);
+        leader.relay(Term(5), chain(0, vec![item(1, 1)]), may);
         assert_eq!(numbers(&leader), [3, 1], "it may come again when they do");
+    }
+
+    fn chain(after: u64, items: Vec<Item>) -> Chain {
+        Chain { after, items }
     }
 
     fn numbers(proposals: &Proposals) -> Vec<u64> {
@@ -341,13 +359,30 @@ mod tests {
     fn a_leader_takes_each_number_once_a_term() {
         let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1, promote_ticks: 1 };
         let mut leader = Proposals::new((RaftId(1), Boot(1)), patience);
-        leader.relay(Term(5), vec![item(1, 3), item(1, 1), item(1, 3)], may);
-        leader.relay(Term(5), vec![item(1, 1), item(1, 2)], may);
+        leader.relay(Term(5), chain(0, vec![item(1, 3), item(1, 1), item(1, 3)]), may);
+        leader.relay(Term(5), chain(0, vec![item(1, 1), item(1, 2)]), may);
         assert_eq!(numbers(&leader), [3, 1, 2]);
-        leader.relay(Term(5), vec![item(2, 1), item(1, 4)], may);
+        leader.relay(Term(5), chain(0, vec![item(2, 1), item(1, 4)]), may);
         assert_eq!(numbers(&leader), [3, 1, 2, 1], "nobody waits for what an earlier run asked");
-        leader.relay(Term(6), vec![item(2, 1)], may);
+        leader.relay(Term(6), chain(0, vec![item(2, 1)]), may);
         assert_eq!(numbers(&leader), [1], "what the earlier term did not propose is handed on again");
+    }
+
+    #[test]
+    fn a_leader_takes_nothing_before_what_it_follows() {
+        let patience = Patience { deadline_ticks: 1, repeat_ticks: 1, no_quorum_ticks: 1, promote_ticks: 1 };
+        let mut leader = Proposals::new((RaftId(1), Boot(1)), patience);
+        leader.relay(Term(5), chain(0, vec![item(1, 3), item(1, 4)]), may);
+        leader.relay(Term(5), chain(5, vec![item(1, 6), item(1, 7)]), may);
+        assert_eq!(numbers(&leader), [3, 4], "5 was lost on the way");
+        leader.relay(Term(5), chain(0, vec![item(1, 3), item(1, 4), item(1, 5), item(1, 6)]), may);
+        leader.relay(Term(5), chain(6, vec![item(1, 7)]), may);
+        assert_eq!(numbers(&leader), [3, 4, 5, 6, 7]);
+        leader.relay(Term(5), chain(1, vec![item(2, 2)]), may);
+        leader.relay(Term(5), chain(0, vec![item(2, 1)]), may);
+        assert_eq!(numbers(&leader).last(), Some(&1), "numbers begin anew with each run");
+        leader.relay(Term(6), chain(1, vec![item(2, 2)]), may);
+        assert_eq!(numbers(&leader), [0; 0], "… and with each term");
     }
 
     #[test]

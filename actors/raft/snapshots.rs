@@ -25,6 +25,8 @@ pub(super) struct Snapshots {
     offer_again_ticks: u64,
     /// The leader's offer, whose rows are being fetched.
     offered: Option<Message>,
+    /// The entry that state is being fetched for, also when its offer stands no more.
+    wanted: Option<u64>,
     /// It has not been told yet.
     is_news: bool,
     /// What raft was told of, until it is on the disk.
@@ -54,6 +56,7 @@ impl Snapshots {
             log_keep_entries: config.log_keep_entries.max(1),
             offer_again_ticks: OFFER_AGAIN_ELECTIONS * config.election_ticks as u64,
             offered: None,
+            wanted: None,
             is_news: false,
             installing: None,
             offered_to: Vec::new(),
@@ -66,6 +69,7 @@ impl Snapshots {
 
     pub fn installed(&mut self) {
         self.installing = None;
+        self.wanted = None;
     }
 
     /// The offer, once.
@@ -90,6 +94,7 @@ impl Core {
         if message.term == self.node.raft.term {
             self.hear(RaftId(message.from));
         }
+        self.snapshots.wanted = Some(message.get_snapshot().get_metadata().index);
         self.snapshots.offered = Some(message);
         self.snapshots.is_news = true;
     }
@@ -99,9 +104,9 @@ impl Core {
         LogIndex(self.node.store().cut())
     }
 
-    /// An offer is held, or its state is being installed.
+    /// State is being fetched or installed.
     pub fn lacks_state(&self) -> bool {
-        self.snapshots.offered.is_some() || self.snapshots.installing.is_some()
+        self.snapshots.wanted.is_some()
     }
 
     /// Raft was told of a snapshot that is not on the disk yet.
@@ -148,18 +153,23 @@ impl Core {
             debug!(%error, "an offer of state is not taken");
         }
         if self.node.snap().is_none() {
+            self.snapshots.wanted = None;
             return Verdict::NotNeeded;
         }
         self.snapshots.installing = Some(install);
         Verdict::Installs
     }
 
-    /// The log has brought this node as far as the offer: says so once.
+    /// The log has brought this node as far as the last offer: says so once.
     pub fn needs_no_state(&mut self) -> bool {
         let applied = self.applied;
-        let offered =
-            self.snapshots.offered.take_if(|message| message.get_snapshot().get_metadata().index <= applied);
-        offered.is_some()
+        if self.snapshots.installing.is_some()
+            || self.snapshots.wanted.take_if(|index| *index <= applied).is_none()
+        {
+            return false;
+        }
+        self.snapshots.offered = None;
+        true
     }
 
     /// Cuts the log when it is long. Up to here the disk may forget it.
@@ -213,7 +223,7 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
-    use raft::eraftpb::MessageType;
+    use raft::eraftpb::{Entry, HardState, MessageType};
     use serde_bytes::ByteBuf;
 
     use super::*;
@@ -252,17 +262,49 @@ mod tests {
         out
     }
 
-    /// With an empty log, and knowing of nobody.
-    #[test]
-    fn who_joins_begins_with_a_snapshot() {
-        let config = Config {
+    fn config() -> Config {
+        Config {
             id: RaftId(4),
             election_ticks: 10,
             heartbeat_ticks: 2,
             fixed_election_tick: None,
             log_keep_entries: 10,
+        }
+    }
+
+    /// The leader that made the offer is none any more when the state is here, and the log of the next one goes back
+    /// far enough.
+    #[test]
+    fn who_is_caught_up_by_the_log_needs_no_more_state() {
+        let start = LogStart {
+            hard_state: HardState { term: 1, commit: 1, ..HardState::default() },
+            conf_state: ConfState { voters: vec![1, 2, 4], ..ConfState::default() },
+            applied: 1,
+            cut: (1, 1),
+            last: 1,
+            ..LogStart::default()
         };
-        let mut core = Core::new(&config, LogStart::default()).unwrap();
+        let mut core = Core::new(&config(), start).unwrap();
+        core.step(offer(5, 20), &mut Outputs::default());
+        assert_eq!(core.state_here(state(25, 6, 4)), Verdict::NoOffer);
+        assert!(core.lacks_state() && !core.needs_no_state());
+
+        let mut append = Message { index: 1, log_term: 1, commit: 20, ..message(MessageType::MsgAppend, 6) };
+        let entry = |index| Entry { index, term: 6, ..Entry::default() };
+        append.entries = (2..=20).map(entry).collect::<Vec<_>>().into();
+        core.step(append, &mut Outputs::default());
+        let mut out = drive(&mut core);
+        core.persisted(out.append.unwrap().number, &mut Outputs::default());
+        out = drive(&mut core);
+        assert_eq!(out.apply.last().map(|last| last.index), Some(LogIndex(20)));
+        core.applied(LogIndex(20));
+        assert!(core.needs_no_state() && !core.needs_no_state() && !core.lacks_state());
+    }
+
+    /// With an empty log, and knowing of nobody.
+    #[test]
+    fn who_joins_begins_with_a_snapshot() {
+        let mut core = Core::new(&config(), LogStart::default()).unwrap();
         (0..100).for_each(|_| core.tick());
         assert!(drive(&mut core).messages.is_empty(), "it stands for nothing");
 

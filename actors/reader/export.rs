@@ -8,7 +8,7 @@ use crate::chat::portable::{
     End, Line, Place, PortableBot, PortableMessage, PortableRoom, PortableSubscription,
 };
 use crate::chat::tables::SubscriptionRow;
-use crate::chat_db::rows::{self, columns, int, number};
+use crate::chat_db::rows::{self, columns, int, number, rooms_of};
 use crate::ids::{At, RoomId, Seq, SubscriptionId};
 use crate::messages::reading::ExportedPage;
 
@@ -22,7 +22,7 @@ const LINE_BYTES: usize = 150;
 /// The rooms that the user `?1` is in; all of them when that is NULL.
 macro_rules! in_view {
     ($room:literal) => {
-        concat!("(?1 IS NULL OR ", $room, " IN (SELECT room FROM members WHERE user = ?1 AND member = 1))")
+        concat!("(?1 IS NULL OR ", $room, " IN (", rooms_of!("?1"), "))")
     };
 }
 

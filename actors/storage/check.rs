@@ -3,7 +3,9 @@
 //! From the outside in: SQLite's own pages, the tables' shape, the positions as a start checks them,
 //! each log entry, the rules that rows obey among each other, and last the canonical digest.
 
+use raft::eraftpb::ConfState;
 use rusqlite::Connection;
+use sha2::{Digest as _, Sha256};
 
 use super::copy::files_of;
 use super::open::OpenError;
@@ -14,6 +16,7 @@ use crate::chat::command::{Batch, Command};
 use crate::chat_db::rows::number;
 use crate::chat_db::{entries, walk};
 use crate::ids::{At, FileId, LogIndex};
+use crate::membership::Roll;
 
 /// Damages that SQLite tells before it stops looking.
 const DAMAGES_TOLD_MAX: usize = 5;
@@ -31,6 +34,8 @@ pub struct Whole {
     pub last: LogIndex,
     /// The same on every node that is equally far.
     pub digest: [u8; 32],
+    /// … and of who is in the cluster, which the digest says nothing about.
+    pub members: [u8; 8],
     /// The format of the file.
     pub format: i32,
     /// `founded`, or why this node is part of its chat no more.
@@ -78,7 +83,8 @@ impl Store {
         let digest = self.digest()?;
         let State { applied, at, foundation, .. } = state;
         let files = self.sql(files_of)?;
-        Ok(Whole { applied, at, last, digest, format, foundation, files })
+        let members = digest_of_members(&self.roll()?);
+        Ok(Whole { applied, at, last, digest, members, format, foundation, files })
     }
 
     fn none_of(
@@ -95,6 +101,22 @@ impl Store {
             false => Err(CheckFailed::Damaged { file: self.path.display().to_string(), found }),
         }
     }
+}
+
+/// Of rows and configuration. A new replica has none before it has applied anything.
+fn digest_of_members(roll: &Roll) -> [u8; 8] {
+    let mut hash = Sha256::new();
+    for row in &roll.rows {
+        hash.update(format!("{row:?}"));
+    }
+    let ConfState { voters, learners, voters_outgoing, learners_next, .. } = &roll.conf;
+    for ids in [voters, learners, voters_outgoing, learners_next] {
+        let mut ids = ids.clone();
+        ids.sort_unstable();
+        hash.update(format!("{ids:?}"));
+    }
+    let hash = hash.finalize();
+    std::array::from_fn(|place| hash[place])
 }
 
 /// What SQLite itself finds: pages, indexes, constraints.

@@ -16,8 +16,10 @@ use super::canon::digest_of;
 use super::check::{broken_rules, foreign_shapes, integrity};
 use super::schema::{self, APPLICATION_ID, FORMAT, PAGE_BYTES};
 use crate::chat::command::LEVEL;
+use crate::chat::digest::RowsSum;
 use crate::chat_db::pages::{self, Header, Page, PageError};
-use crate::chat_db::rows::{at, int, number};
+use crate::chat_db::rows::{Stored, at, number};
+use crate::chat_db::walk;
 use crate::ids::{At, FileId};
 
 const SEAL_BYTES: usize = 32;
@@ -80,6 +82,11 @@ pub enum CopyError {
     Newer { path: PathBuf, what: String },
     #[error("what the node sent is no copy of its chat: {0}")]
     Pages(String),
+    #[error(
+        "the rows of {node} are damaged, they come to {found}, and {kept} was written down with them: copy from \
+         another node"
+    )]
+    BadRows { node: String, found: RowsSum, kept: RowsSum },
     #[error("the copy cannot be written: {0}")]
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
@@ -154,7 +161,7 @@ impl CopyInTheMaking {
     /// What SQLite says.
     pub fn add_part(&mut self, file: FileId, part: u64, bytes: &[u8]) -> Result<(), CopyError> {
         let sql = "INSERT INTO file_parts (file, part, bytes) VALUES (?1, ?2, ?3)";
-        self.conn.prepare_cached(sql)?.execute(params![file.0, int(part), bytes])?;
+        self.conn.prepare_cached(sql)?.execute(params![file.0, Stored(part), bytes])?;
         Ok(())
     }
 
@@ -170,7 +177,7 @@ impl CopyInTheMaking {
     /// After the last page and file: verifies what is in the file, seals and syncs it.
     ///
     /// # Errors
-    /// When it is not as the node's own rows must be, or the disk fails.
+    /// When it is not what the node itself has counted, not as a node's own rows must be, or the disk fails.
     pub fn finish(self, node: &str, made_by: &str) -> Result<Copied, CopyError> {
         let Self { conn, path, last } = self;
         let Some(Header { end: true, position, .. }) = last else {
@@ -185,17 +192,21 @@ impl CopyInTheMaking {
                 node,
                 position.cluster,
                 position.epoch,
-                int(position.term.0),
-                int(position.index.0),
-                int(position.at.0),
+                Stored(position.term.0),
+                Stored(position.index.0),
+                Stored(position.at.0),
                 position.level,
                 &position.conf_state[..]
             ],
         )?;
+        let (found, kept) = (walk::sum(&conn)?, position.sum);
+        if found != kept {
+            return Err(CopyError::BadRows { node: node.to_owned(), found, kept });
+        }
         let digest = digest_of(&conn)?;
         conn.execute(
             "UPDATE copy SET seal = ?1, made_by = ?2, node = ?3, rows_at = ?4, digest = ?5",
-            params![UNSEALED, made_by, node, int(position.at.0), digest],
+            params![UNSEALED, made_by, node, Stored(position.at.0), digest],
         )?;
         conn.execute_batch("COMMIT")?;
         conn.close().map_err(|(_, error)| error)?;

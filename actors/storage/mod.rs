@@ -53,6 +53,6 @@ pub use check::{CheckFailed, Whole};
 pub use founding::FoundingError;
 pub use open::OpenError;
 pub use rebirth::{NewCluster, Outlook, RebirthError};
-pub use set_aside::{set_aside, suspect};
+pub use set_aside::{known_peers, set_aside, suspect, suspicion};
 pub use start::{Opened, StartError, TermRun};
 pub use store::{Store, StoreError};

@@ -9,8 +9,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
+use super::members::read_roll;
 use super::schema::{self, APPLICATION_ID, FORMAT, PAGE_BYTES};
-use super::set_aside::{set_aside, suspect, suspicion};
+use super::set_aside::{keep_peers, set_aside, suspect, suspicion};
 use crate::chat::command::LEVEL;
 use crate::chat_db::damage::is_damage;
 use crate::chat_db::pragma;
@@ -18,7 +19,7 @@ use crate::chat_db::pragma;
 /// The file that holds the Raft log and the chat.
 pub const FILE: &str = "chat.db";
 /// Locked for as long as a process uses the directory.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// More than the number of statements the writer has.
 const STATEMENTS_CACHED: usize = 128;
@@ -72,7 +73,8 @@ pub(super) struct OpenFile {
 pub(super) fn open(data_dir: &Path, node: &str) -> Result<OpenFile, OpenError> {
     make_directory(data_dir)?;
     let lock = take_lock(data_dir)?;
-    set_suspect_aside(data_dir).map_err(|source| OpenError::SetAside { dir: data_dir.to_owned(), source })?;
+    set_suspect_aside(data_dir, node)
+        .map_err(|source| OpenError::SetAside { dir: data_dir.to_owned(), source })?;
     let path = data_dir.join(FILE);
     let conn = open_chat(&path, data_dir, node)?;
     Ok(OpenFile { conn, path, lock })
@@ -84,6 +86,9 @@ pub(super) fn open_to_look(data_dir: &Path, node: &str) -> Result<OpenFile, Open
     let nothing = || OpenError::Nothing { path: path.clone() };
     if !path.exists() {
         return Err(nothing());
+    }
+    if is_one_byte(&path) {
+        return Err(OpenError::NotAChat { path });
     }
     let lock = take_lock(data_dir)?;
     let failed = |source| explain(&path, data_dir, source);
@@ -185,12 +190,33 @@ fn take_lock(dir: &Path) -> Result<File, OpenError> {
 }
 
 /// A file that an earlier run found untrustworthy is not opened: the node begins with an empty one.
-fn set_suspect_aside(dir: &Path) -> io::Result<()> {
+fn set_suspect_aside(dir: &Path, node: &str) -> io::Result<()> {
     if let Some(reason) = suspicion(dir)? {
+        let peers = others_in(&dir.join(FILE), node);
+        if !peers.is_empty() {
+            keep_peers(dir, &peers)?;
+        }
         let aside = set_aside(dir, &reason)?;
         tracing::warn!(aside = %aside.display(), reason, "the file was suspect: set aside, beginning with an empty one");
     }
     Ok(())
+}
+
+/// Where the other nodes are, as far as a file says it of which nothing is certain: it is only where to ask.
+fn others_in(file: &Path, node: &str) -> Vec<String> {
+    let read = || {
+        let conn = connect_to_look(file)?;
+        let roll = read_roll(&conn)?;
+        Ok::<_, rusqlite::Error>(
+            roll.here().into_iter().filter(|of| of.name != node).map(|of| of.peer).collect(),
+        )
+    };
+    read().unwrap_or_default()
+}
+
+/// SQLite takes a file of one byte for an empty one, and writes over it.
+fn is_one_byte(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.len() == 1)
 }
 
 fn open_chat(path: &Path, dir: &Path, node: &str) -> Result<Connection, OpenError> {
@@ -198,6 +224,9 @@ fn open_chat(path: &Path, dir: &Path, node: &str) -> Result<Connection, OpenErro
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     make_private(path).map_err(|source| OpenError::Unwritable { path: path.to_owned(), source })?;
+    if is_one_byte(path) {
+        return Err(OpenError::NotAChat { path: path.to_owned() });
+    }
     let mut conn = Connection::open_with_flags(path, flags).map_err(failed)?;
     conn.busy_timeout(Duration::from_millis(BUSY_MS.unsigned_abs())).map_err(failed)?;
     // Before anything is written: what is it?
@@ -387,8 +416,12 @@ mod tests {
         assert!(matches!(refusal(dir.path(), "node1"), OpenError::NotAChat { .. }));
         assert_eq!(fs::read(&file).unwrap(), before);
 
-        fs::write(&file, "Dear diary, ".repeat(1000)).unwrap();
-        assert!(matches!(refusal(dir.path(), "node1"), OpenError::NotAChat { .. }));
+        for text in ["Dear diary, ".repeat(1000).as_str(), "De", "D"] {
+            fs::write(&file, text).unwrap();
+            assert!(matches!(refusal(dir.path(), "node1"), OpenError::NotAChat { .. }), "{text}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), text);
+        }
+        assert!(matches!(open_to_look(dir.path(), "node1"), Err(OpenError::NotAChat { .. })));
     }
 
     #[test]

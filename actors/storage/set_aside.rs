@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use super::open::FILE;
 
 /// Says why the file beside it is not to be opened.
-const SUSPECT: &str = "suspect";
+pub(super) const SUSPECT: &str = "suspect";
+/// Where the other nodes were, as the file that was set aside last had it.
+pub(super) const KNOWN_PEERS: &str = "known-peers";
 /// What belongs to the file: SQLite's companions, and state that was on its way into it.
 const COMPANIONS: [&str; 3] = ["chat.db-wal", "chat.db-shm", "incoming"];
 /// Directories of files that were set aside begin so.
-const SET_ASIDE: &str = "set-aside-";
+pub(super) const SET_ASIDE: &str = "set-aside-";
 /// More are not made: something is wrong with the disk for good.
 const SET_ASIDE_MAX: u32 = 100;
 
@@ -87,6 +89,31 @@ pub fn was_set_aside(data_dir: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Keeps where the other nodes are, for a node that would have nobody to ask without its file.
+///
+/// # Errors
+/// What the disk says.
+pub(super) fn keep_peers(data_dir: &Path, peers: &[String]) -> io::Result<()> {
+    let mut kept = File::create(data_dir.join(KNOWN_PEERS))?;
+    for peer in peers {
+        writeln!(kept, "{peer}")?;
+    }
+    kept.sync_all()?;
+    sync_directory(data_dir)
+}
+
+/// The peer URLs of the other nodes, as the file had them that was set aside here; none while the file is as it was.
+///
+/// # Errors
+/// What the disk says.
+pub fn known_peers(data_dir: &Path) -> io::Result<Vec<String>> {
+    match fs::read_to_string(data_dir.join(KNOWN_PEERS)) {
+        Ok(peers) => Ok(peers.lines().map(str::to_owned).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
 fn new_directory(data_dir: &Path) -> io::Result<PathBuf> {
     for number in 1..=SET_ASIDE_MAX {
         let aside = data_dir.join(format!("{SET_ASIDE}{number}"));
@@ -136,6 +163,8 @@ mod tests {
         assert!(aside.join("chat.db").is_file());
         assert_eq!(fs::read_to_string(aside.join("suspect")).unwrap(), "the disk said no\n");
         assert!(was_set_aside(&dir.data()).unwrap());
+        let others = ["http://127.0.0.1:8202", "http://127.0.0.1:8203"];
+        assert_eq!(known_peers(&dir.data()).unwrap(), others);
         drop(store);
 
         // Nothing more happens without a reason; with one it goes beside the first.

@@ -40,6 +40,8 @@ pub enum Bug {
     AppliedTooEarly,
     /// Forwarded commands get lost, and nobody is told.
     ForwardsLost,
+    /// A leader takes forwarded commands though others that were asked before are lost.
+    ForwardsOvertake,
     /// Forwarded commands count in whatever term they arrive.
     ForwardsOfAnyTerm,
     /// The position of an installed snapshot is safe before its rows are.

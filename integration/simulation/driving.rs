@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chat_actors::chat::command::{Item, LEVEL};
 use chat_actors::ids::{LogIndex, RaftId, Term};
+use chat_actors::messages::consensus::Chain;
 use chat_actors::messages::disk::{Append, Committed, Payload};
 use chat_actors::messages::news::{DiskReport, DiskRoom};
 use chat_actors::raft::core::Config;
@@ -79,15 +80,15 @@ impl World {
     }
 
     /// Commands that a follower handed on arrive.
-    pub fn forwarded(&mut self, host: usize, to: RaftId, term: Term, items: Vec<Item>) {
-        let from = items.first().map(|item| item.origin.node);
+    pub fn forwarded(&mut self, host: usize, to: RaftId, term: Term, chain: Chain) {
+        let from = chain.items.first().map(|item| item.origin.node);
         if to != self.hosts[host].id || from.is_some_and(|from| !self.lets_in(host, from)) {
             return;
         }
         let any_term = self.bug == Some(Bug::ForwardsOfAnyTerm);
         self.input(host, |node| {
             let now = node.core().leadership().term;
-            node.forwarded(if any_term { now } else { term }, items);
+            node.forwarded(if any_term { now } else { term }, chain);
         });
     }
 
@@ -113,7 +114,7 @@ impl World {
         let mut reports = Vec::new();
         for (place, other) in self.hosts.iter().enumerate().filter(|(_, other)| other.process.is_some()) {
             if other.id == id || !self.network.is_cut(place, host) {
-                let low = other.full_until > now;
+                let low = other.full_until.max(other.low_until) > now;
                 let room = DiskRoom { node: format!("node{}", other.id), free_mb: u64::from(!low), low };
                 reports.push(DiskReport { of: other.id, room });
             }
@@ -170,18 +171,21 @@ impl World {
                 self.at(at, Event::Unreachable { host, peer: to });
             }
         }
-        if let Some(Handed { to, term, items }) = todo.forward
+        if let Some(Handed { to, term, mut chain }) = todo.forward
             && let Some(place) = self.place_of(to)
         {
             self.trace(|_| {
-                let numbers: Vec<_> = items.iter().map(|item| item.origin.number).collect();
+                let numbers: Vec<_> = chain.items.iter().map(|item| item.origin.number).collect();
                 format!("{} hands {numbers:?} on to {to} in term {term}", host + 1)
             });
             let fate = self.network.forwards(now, host, place);
             if let Some(&at) = fate.arrives.first()
                 && self.bug != Some(Bug::ForwardsLost)
             {
-                self.at(at, Event::Forwarded { host: place, to, term, items });
+                if self.bug == Some(Bug::ForwardsOvertake) {
+                    chain.after = 0;
+                }
+                self.at(at, Event::Forwarded { host: place, to, term, chain });
             }
             if let Some(at) = fate.unreachable {
                 self.at(at, Event::Unreachable { host, peer: to });
@@ -225,6 +229,7 @@ impl World {
         let held = (image.applied - image.cut.0) as usize;
         let bounds = [
             ("messages at once", todo.messages.len(), MESSAGES_MAX * self.hosts.len()),
+            ("messages held", process.node.core().held_messages(), MESSAGES_MAX * self.hosts.len()),
             ("entries to apply", process.queue.apply.len() + todo.apply.len(), APPLY_MAX),
             ("commands waiting", process.waiting.len(), WAITING_MAX),
             ("reads waiting", process.reads.len(), WAITING_MAX),

@@ -10,6 +10,7 @@ impl Host {
         self.stalled_until = self.stalled_until.min(now);
         self.slow_until = 0;
         self.full_until = 0;
+        self.low_until = 0;
         self.fails = false;
     }
 
@@ -76,6 +77,10 @@ impl World {
             Fault::Heal => self.heal(),
             Fault::SlowDisk => self.hosts[host].slow_until = now + self.dice.between((50_000, 1_500_000)),
             Fault::FullDisk => self.hosts[host].full_until = now + self.dice.between((50_000, 1_500_000)),
+            Fault::LowDisks => {
+                let until = now + self.dice.between((500_000, 4_000_000));
+                self.hosts.iter_mut().for_each(|host| host.low_until = until);
+            }
             Fault::FailedDisk => self.hosts[host].fails = true,
             Fault::Stall => self.hosts[host].stalled_until = now + self.dice.between((20_000, 2_000_000)),
             Fault::ClockJump => {

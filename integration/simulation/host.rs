@@ -23,6 +23,7 @@ pub struct Host {
     pub stalled_until: u64,
     pub slow_until: u64,
     pub full_until: u64,
+    pub low_until: u64,
     /// The disk fails in what it does next.
     pub fails: bool,
     /// Its disk is empty and drew this; it asks to be let in.
@@ -101,6 +102,7 @@ impl Host {
             stalled_until: 0,
             slow_until: 0,
             full_until: 0,
+            low_until: 0,
             fails: false,
             joining: None,
             clock_ms: 0,

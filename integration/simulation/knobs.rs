@@ -25,6 +25,8 @@ pub enum Fault {
     Heal,
     SlowDisk,
     FullDisk,
+    /// All disks are nearly full: they hold the same.
+    LowDisks,
     /// A write or a sync fails: the process ends, and the file is never believed again.
     FailedDisk,
     /// A process stands still.
@@ -65,6 +67,8 @@ const FAULTS: [Fault; 18] = [
 #[derive(Clone, Debug)]
 pub struct Knobs {
     pub nodes: usize,
+    /// The first so many have founded the chat; the others join it.
+    pub founders: usize,
     /// How long the faults last.
     pub first_act_us: u64,
     pub weather: Weather,
@@ -110,6 +114,7 @@ impl Knobs {
         let sync = dice.pick(&[300, 3_000, 20_000]);
         let mut knobs = Self {
             nodes: dice.pick(&[3, 3, 5]),
+            founders: 0,
             first_act_us: dice.between((4_000_000, 10_000_000)),
             weather,
             write_us: (20, dice.pick(&[100, 1_000])),
@@ -143,7 +148,20 @@ impl Knobs {
         if let Some(bug) = bug {
             knobs.favour(bug);
         }
+        knobs.founders = knobs.nodes;
         knobs
+    }
+
+    /// What comes on top of that, by dice of its own.
+    pub fn add(&mut self, dice: &mut Dice) {
+        self.members_every_us = dice.pick(&[0, 0, 400_000, 1_000_000]);
+        if dice.per_mille(200) {
+            self.faults.push(Fault::LowDisks);
+        }
+        if self.members_every_us > 0 && dice.per_mille(300) {
+            self.founders = 1;
+            self.patience.promote_ticks = dice.pick(&[20, 100]);
+        }
     }
 
     /// Some bugs need a mixture that is rare among seeds.
@@ -167,6 +185,11 @@ impl Knobs {
                 self.weather.break_per_mille = 300;
                 self.faults = vec![Fault::StepDown, Fault::FalseDeath, Fault::CutLink, Fault::Heal];
                 self.fault_every_us = 200_000;
+            }
+            Bug::ForwardsOvertake => {
+                self.weather.break_per_mille = 300;
+                self.ask_every_us = 5_000;
+                self.window = 16;
             }
             Bug::PositionWithoutRows => {
                 self.log_keep_entries = 3;

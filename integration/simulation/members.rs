@@ -194,11 +194,15 @@ impl World {
     /// The machine begins with an empty disk.
     fn empty(&mut self, host: usize) {
         self.kill(host, false);
-        let drawn = format!("{:016x}", self.dice.next());
         let at = &mut self.hosts[host];
         at.life += 1;
         at.disk = Disk::admitted(at.id, Vec::new(), self.bug);
-        at.joining = Some(drawn);
+        self.draw_disk(host);
+    }
+
+    /// An empty disk names itself, and the machine asks to be let in.
+    pub fn draw_disk(&mut self, host: usize) {
+        self.hosts[host].joining = Some(format!("{:016x}", self.dice.next()));
         self.soon((1_000, 1_000_000), Event::AskToJoin { host });
     }
 

@@ -8,7 +8,7 @@ use chat_actors::chat::model::Model;
 use chat_actors::chat::objects::Event;
 use chat_actors::chat::outcome::{Done, Effect, Notice, Outcome};
 use chat_actors::chat::tables::Tables;
-use chat_actors::ids::{At, LogIndex, Origin, RaftId, RoomId, Seq};
+use chat_actors::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Seq};
 use chat_actors::messages::consensus::NotDone;
 use chat_actors::messages::disk::{Committed, Payload};
 use chat_actors::raft::core::Core;
@@ -70,6 +70,8 @@ pub struct Truth {
     done: BTreeMap<(String, String), First>,
     acknowledged: Vec<(Command, Outcome)>,
     tries: BTreeMap<Origin, Try>,
+    /// Of each run of a node, by what it numbered: the `at` of what was done for the first time and acknowledged.
+    in_order: BTreeMap<(RaftId, Boot), BTreeMap<u64, At>>,
 }
 
 const FIRST: u64 = 2;
@@ -271,6 +273,7 @@ impl Truth {
                     return fail("first outcome again", format!("{command:?}: {outcome:?}, first {first:?}"));
                 }
                 self.acknowledged.push((command.clone(), outcome.clone()));
+                self.check_order(origin, outcome)?;
             }
             Err(NotDone::Unknown) => {}
             Err(
@@ -290,6 +293,25 @@ impl Truth {
                     );
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Whoever asked a node for one thing and then, on the same connection, for another finds them in that order.
+    fn check_order(&mut self, origin: Origin, outcome: &Outcome) -> Checked {
+        if outcome.duplicate {
+            return Ok(());
+        }
+        let Origin { node, boot, number } = origin;
+        let asked = self.in_order.entry((node, boot)).or_default();
+        let before = asked.range(..number).next_back().is_some_and(|(_, at)| *at > outcome.at);
+        let after = asked.range(number..).next().is_some_and(|(_, at)| *at < outcome.at);
+        asked.insert(number, outcome.at);
+        if before || after {
+            return fail(
+                "in the order asked",
+                format!("{origin:?} was done at {}, out of its turn", outcome.at),
+            );
         }
         Ok(())
     }
@@ -347,14 +369,13 @@ fn members(conf: &ConfState, row: &Bytes) -> Bytes {
     Bytes::from(format!("{ids:?} {row:?}"))
 }
 
-/// Whose repeat gives the first outcome again, whatever happened since. Of read marks the last is.
+/// Whose repeat gives the first outcome again, whatever happened since.
 fn is_remembered(change: &Change) -> bool {
     !matches!(
         change,
         Change::Register { .. }
             | Change::Login { .. }
             | Change::DeleteAccount { .. }
-            | Change::MarkRead { .. }
             // Repeats of these give another secret.
             | Change::CreateInvite { .. }
             | Change::ResetPassword { .. }

@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use chat_actors::chat::command::Item;
 use chat_actors::chat::script::Script;
 use chat_actors::hub::shelf::Out;
 use chat_actors::ids::{RaftId, Term};
+use chat_actors::messages::consensus::Chain;
 use chat_actors::raft::log_view::Wanted;
 use raft::eraftpb::{Entry, Message};
 
@@ -65,7 +65,7 @@ pub enum Event {
         host: usize,
         to: RaftId,
         term: Term,
-        items: Vec<Item>,
+        chain: Chain,
     },
     Unreachable {
         host: usize,
@@ -242,13 +242,16 @@ impl World {
         let mut dice = Dice::new(seed);
         let mut knobs = Knobs::draw(&mut dice, bug);
         if bug.is_none() {
-            knobs.members_every_us = Dice::new(!seed).pick(&[0, 0, 400_000, 1_000_000]);
+            knobs.add(&mut Dice::new(!seed));
         }
-        let voters: Vec<_> = (1..=knobs.nodes as u64).collect();
+        let founders: Vec<_> = (1..=knobs.founders as u64).collect();
         let mut hosts = Vec::new();
-        for &id in &voters {
+        for place in 0..knobs.nodes {
             let tick_us = TICK_US * dice.between((970, 1_030)) / 1000;
-            hosts.push(Host::new(Disk::founded(RaftId(id), voters.clone(), bug), tick_us));
+            hosts.push(match founders.get(place) {
+                Some(&id) => Host::new(Disk::founded(RaftId(id), founders.clone(), bug), tick_us),
+                None => Host::new(Disk::admitted(RaftId(0), Vec::new(), bug), tick_us),
+            });
         }
         let network = Network::new(knobs.nodes, knobs.weather.clone(), dice.fork());
         let script = Script::new(dice.next());
@@ -287,10 +290,13 @@ impl World {
     /// The first thing that a checker found.
     pub fn play(&mut self) -> Result<Summary, Failure> {
         self.trace(|world| format!("{:?}", world.knobs));
-        for host in 0..self.hosts.len() {
+        for host in 0..self.knobs.founders {
             self.hosts[host].restarting = true;
             let at = self.dice.below(100_000);
             self.after(at, Event::Start { host });
+        }
+        for host in self.knobs.founders..self.hosts.len() {
+            self.draw_disk(host);
         }
         for event in [Event::Ask, Event::Read { probe: None }, Event::Fault] {
             let at = self.dice.between((500_000, 1_000_000));
@@ -395,7 +401,7 @@ impl World {
             }
             Event::Stand { host, term, .. } => self.input(host, |node| node.stand(term)),
             Event::Deliver { host, message } => self.deliver(host, *message),
-            Event::Forwarded { host, to, term, items } => self.forwarded(host, to, term, items),
+            Event::Forwarded { host, to, term, chain } => self.forwarded(host, to, term, chain),
             Event::Unreachable { host, peer } => self.input(host, |node| node.unreachable(peer)),
             Event::Died { host, peer } => self.died(host, peer),
             Event::Ended { host, life } if self.hosts[host].life == life => self.kill(host, true),

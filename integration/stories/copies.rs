@@ -158,6 +158,36 @@ async fn recover_goes_on_with_the_one_survivor() {
     assert_eq!(again.send(room, "two of three are enough again").await, 7);
 }
 
+/// The last disk with the chat is not set aside by the command that is to save it.
+#[actix::test]
+async fn recover_leaves_a_suspect_file_where_it_is() {
+    let mut cluster = Cluster::start(2).await;
+    let (_ann, room) = chatting(&cluster, 0).await;
+    cluster.wait_until_equal().await;
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    let dir = cluster.nodes[0].data_dir();
+    fs::write(dir.join("suspect"), "a disk said no\n").unwrap();
+    for more in [&[][..], &["--yes"]] {
+        let refused = command(&cluster, "recover", 0, more).await;
+        assert_failed(&refused, &["a disk said no", "nothing was changed", "suspect"]);
+    }
+    assert!(dir.join("chat.db").is_file() && !dir.join("set-aside-1").exists());
+    let told = command(&cluster, "check", 0, &[]).await;
+    assert_done(&told, &["node1 is whole"]);
+    assert!(told.stderr.contains("a disk said no"), "{}", told.stderr);
+
+    fs::remove_file(dir.join("suspect")).unwrap();
+    assert_done(&command(&cluster, "recover", 0, &["--yes"]).await, &["of its own now"]);
+    cluster.nodes[0].start();
+    let node = &cluster.nodes[0];
+    cluster.wait_for("the survivor", async || node.is_ready().await.then_some(())).await;
+    let mut ann = cluster.client(0).await;
+    ann.login("ann").await;
+    assert_eq!(messages(&mut ann, room).await.len(), 5);
+}
+
 #[actix::test]
 async fn recover_is_refused_beside_a_living_majority() {
     let mut cluster = Cluster::start(3).await;
@@ -310,6 +340,22 @@ async fn a_damaged_copy_makes_nothing() {
     assert_failed(&command(&cluster, "restore", 0, &["missing.copy"]).await, &["cannot read missing.copy"]);
     assert_done(&command(&cluster, "restore", 0, &["good.copy"]).await, &["holds the chat"]);
     assert_failed(&command(&cluster, "restore", 0, &["good.copy"]).await, &["holds a chat already"]);
+}
+
+/// It does not become the only good copy that somebody has.
+#[actix::test]
+async fn rows_that_went_bad_are_not_copied() {
+    let mut cluster = Cluster::start(1).await;
+    let (_ann, _) = chatting(&cluster, 0).await;
+    cluster.nodes[0].kill();
+    let forged = Connection::open(cluster.nodes[0].data_dir().join("chat.db")).unwrap();
+    forged.execute("UPDATE messages SET text = 'as it never was' WHERE seq = 1", []).unwrap();
+    drop(forged);
+    cluster.nodes[0].start();
+    cluster.wait_until_ready().await;
+    let refused = command(&cluster, "backup", 0, &["bad.copy"]).await;
+    assert_failed(&refused, &["the rows of node1 are damaged", "copy from another node"]);
+    assert!(!cluster.folder.path().join("bad.copy").exists());
 }
 
 #[actix::test]

@@ -314,6 +314,29 @@ async fn full_disks_everywhere_stop_writes_until_there_is_room() {
     end_and_check(&mut cluster, chatters).await;
 }
 
+/// Its disk takes nothing, not even that it was removed.
+#[actix::test]
+async fn a_removed_node_ends_though_its_disk_is_full() {
+    let Some(mut cluster) = OnDisks::start(3, NO_LIMIT).await else { return };
+    let chatters = begin_to_chat(&mut cluster, 4, Duration::from_millis(2)).await;
+    wait_for_progress(&cluster, &chatters).await;
+    let place = cluster.follower().await;
+    let mut ann = cluster.register(place, "ann").await;
+    fill_up(&cluster, &[place]).await;
+    let (name, by) = (cluster.nodes[place].name.clone(), (place + 1) % 3);
+    let removed = cluster.command(by, &["members", "remove", &name]).await;
+    assert_eq!(removed.code, Some(0), "{}", removed.stderr);
+    ann.event(json!({"ev": "bye"})).await;
+    assert_eq!(ann.closed().await.code, Some(4001));
+    let ended = cluster.nodes[place].ended().await;
+    assert_eq!(ended.code, Some(0), "{}", cluster.nodes[place].log_tail());
+    cluster.disks[place].fill(None);
+    cluster.nodes[place].start();
+    assert_eq!(cluster.nodes[place].ended().await.code, Some(1), "{}", cluster.nodes[place].log_tail());
+    wait_for_progress(&cluster, &chatters).await;
+    end_and_check(&mut cluster, chatters).await;
+}
+
 /// Leaves no room on these disks, and waits until their nodes say so.
 async fn fill_up(cluster: &OnDisks, places: &[usize]) {
     for place in places {

@@ -1,5 +1,6 @@
 //! Disks are lost, and nodes come back as new replicas by themselves.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -91,6 +92,31 @@ async fn wiped_nodes_join_a_recovered_cluster() {
     cluster.equal_tables().await;
 }
 
+/// It has founded the chat alone, so its settings name nobody else.
+#[actix::test]
+async fn who_founded_alone_and_left_its_file_aside_finds_those_that_came() {
+    let mut cluster = Cluster::start(1).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    for _ in 0..2 {
+        cluster.prepare_another(&[0], "");
+    }
+    for place in [1, 2] {
+        cluster.nodes[place].start();
+    }
+    cluster.wait_for_voters(0, 3).await;
+    assert_eq!(ann.send(room, "before").await, 1);
+    cluster.wait_until_equal().await;
+    cluster.nodes[0].kill();
+    let id = text(&cluster.nodes[1].status().await.unwrap(), "cluster");
+    fs::write(cluster.nodes[0].data_dir().join("suspect"), "the disk said no\n").unwrap();
+    cluster.nodes[0].start();
+    cluster.wait_for_voters(1, 3).await;
+    cluster.wait_until_ready().await;
+    assert_eq!(text(&cluster.nodes[0].status().await.unwrap(), "cluster"), id);
+    cluster.equal_tables().await;
+}
+
 /// Whatever starts first beside a living cluster, there is only that one.
 #[actix::test]
 async fn nothing_founds_a_second_chat() {
@@ -132,7 +158,10 @@ async fn an_operator_founds_without_a_member() {
     cluster.wait_until_ready().await;
     let id = text(&cluster.nodes[1].status().await.unwrap(), "cluster");
     let run = cluster.command(2, &["members", "found", "--without", "node1"]).await;
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "the chat is founded without node1\n"));
+    let run = cluster.command(2, &["members", "found", "--without", "node2"]).await;
     assert_eq!(run.code, Some(1), "{}", run.stdout);
+    assert!(run.stderr.contains("use members remove"), "{}", run.stderr);
 
     // The one that was given up comes after all.
     cluster.nodes[0].start();

@@ -311,24 +311,30 @@ async fn a_repeat_is_done_once_on_whichever_node() {
     assert!(messages[0]["text"].as_str().unwrap().starts_with("since"));
 }
 
-/// Of read marks the last in a room is remembered, wherever it led.
+/// An id that a read mark has is taken for good, also when others came after it.
 #[actix::test]
-async fn a_repeated_read_mark() {
+async fn repeated_read_marks() {
     let cluster = Cluster::start(3).await;
     let mut ann = cluster.register(0, "ann").await;
     let mut ann_too = cluster.client(1).await;
     ann_too.hello_as(&ann).await;
     let room = ann.create_room("general", "public").await;
-    for seq in [9, 1] {
+    let mark = |seq: u64| json!({"room": room, "seq": seq});
+    let mut marks = Vec::new();
+    for seq in [9, 2, 1] {
         ann.send(room, "one more").await;
         let id = new_id();
-        let one = ann.ask_as(&id, "mark_read", json!({"room": room, "seq": seq})).await;
+        let one = ann.ask_as(&id, "mark_read", mark(seq)).await;
         done("mark_read", &one);
-        ann.send(room, "since then").await;
-        let two = ann_too.ask_as(&id, "mark_read", json!({"room": room, "seq": seq})).await;
+        marks.push((id, seq, one));
+    }
+    for (id, seq, one) in marks {
+        let two = ann_too.ask_as(&id, "mark_read", mark(seq)).await;
         assert_eq!((&two["duplicate"], &two["at"]), (&json!(true), &one["at"]), "{two}");
-        let other = ann_too.ask_as(&id, "mark_read", json!({"room": room, "seq": seq + 1})).await;
-        refused("mark_read", &other, "conflict");
+        refused("mark_read", &ann_too.ask_as(&id, "mark_read", mark(seq + 1)).await, "conflict");
+        refused("join", &ann_too.ask_as(&id, "join", json!({"room": room})).await, "conflict");
+        let send = json!({"room": room, "text": "under a mark's id"});
+        refused("send", &ann_too.ask_as(&id, "send", send).await, "conflict");
     }
 }
 

@@ -78,7 +78,8 @@ impl Parcel {
         match self {
             Self::Raft(message) => format!("{from} to {to}: {}", message_text(message)),
             Self::Commands { handed, .. } => {
-                let texts: Vec<_> = handed.items.iter().map(|item| command_text(&item.command)).collect();
+                let texts: Vec<_> =
+                    handed.chain.items.iter().map(|item| command_text(&item.command)).collect();
                 format!(
                     "{from} to {to}: commands for the leader of term {}: {}",
                     handed.term,

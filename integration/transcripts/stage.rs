@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `keep COUNT` | how many applied entries the nodes keep in their logs; before they are founded |
 //! | `nodes TICK…` | founds a cluster; each node stands for election after so many silent ticks |
-//! | `propose NODE TEXT` · `read NODE` | somebody asks that node |
+//! | `propose NODE TEXT` · `mark NODE SEQ` · `read NODE` | somebody asks that node; to mark what was read takes no room |
 //! | `tick NODE COUNT` | its clock |
 //! | `deliver [FROM TO]` | all messages that are under way now, or those of one link |
 //! | `lose [FROM TO]` | throws them away, and tells the senders |
@@ -28,7 +28,7 @@ use std::sync::Arc;
 use chat_actors::chat::command::{Batch, Change, Command};
 use chat_actors::chat::outcome::{Done, Outcome};
 use chat_actors::chat_db::pages::Position;
-use chat_actors::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Term};
+use chat_actors::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Seq, Term};
 use chat_actors::membership::{NodeRow, Roll};
 use chat_actors::messages::disk::{Install, Payload};
 use chat_actors::messages::members::Wish;
@@ -73,6 +73,7 @@ impl Stage {
             "nodes" => self.found(&words[1..]),
             "room" => self.room(number(1), number(2), number(3)),
             "propose" => self.propose(number(1), &words[2..].join(" ")),
+            "mark" => self.mark(number(1), number(2)),
             "read" => self.read(number(1)),
             "tick" => (0..number(2)).for_each(|_| self.with(number(1), Node::tick)),
             "deliver" => self.deliver(link()),
@@ -271,9 +272,17 @@ impl Stage {
 
     fn propose(&mut self, id: u64, text: &str) {
         let change = Change::Send { room: RoomId(1), text: text.to_owned(), reply_to: None };
-        let command = Command { user: "ann".to_owned(), id: text.to_owned(), change };
+        self.ask(id, &Command { user: "ann".to_owned(), id: text.to_owned(), change });
+    }
+
+    fn mark(&mut self, id: u64, seq: u64) {
+        let change = Change::MarkRead { room: RoomId(1), seq: Seq(seq) };
+        self.ask(id, &Command { user: "ann".to_owned(), id: format!("read {seq}"), change });
+    }
+
+    fn ask(&mut self, id: u64, command: &Command) {
         let mut refused = None;
-        self.with(id, |node| refused = node.propose(&command).err());
+        self.with(id, |node| refused = node.propose(command).err());
         if let Some(why) = refused {
             self.say(format!("{id}: refused at once, {why:?}"));
         }
@@ -300,7 +309,7 @@ impl Stage {
             match parcel {
                 Parcel::Raft(message) => self.with(to, |node| node.step(message)),
                 Parcel::Commands { handed, .. } => {
-                    self.with(to, |node| node.forwarded(handed.term, handed.items));
+                    self.with(to, |node| node.forwarded(handed.term, handed.chain));
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use chat_actors::files::look::look;
-use chat_actors::storage::Store;
+use chat_actors::storage::{Store, suspicion};
 
 use crate::settings::Settings;
 use crate::terminal;
@@ -34,6 +34,12 @@ pub fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
             first.display()
         );
     }
+    if let Some(why) = suspicion(data_dir).context("cannot read the note suspect")? {
+        terminal::complain(&format!(
+            "{name} is suspect: {why}: its next start sets the file aside; if no other disk has the chat, remove {}/suspect",
+            data_dir.display()
+        ));
+    }
     let files = match (stand.whole, stand.lacking) {
         (0, 0) => String::new(),
         (whole, 0) => format!(", {whole} files"),
@@ -44,11 +50,12 @@ pub fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
         other => format!(", {other}"),
     };
     terminal::say(&format!(
-        "{name} is whole{standing}: entry {}, at {}, log up to {}, format {}{files}, digest {}",
+        "{name} is whole{standing}: entry {}, at {}, log up to {}, format {}{files}, members {}, digest {}",
         whole.applied,
         whole.at,
         whole.last,
         whole.format,
+        hex::encode(whole.members),
         hex::encode(whole.digest)
     ));
     Ok(())

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use chat_actors::peer_link::Secret;
-use chat_actors::storage::{NewCluster, Outlook, Store};
+use chat_actors::storage::{NewCluster, Outlook, Store, suspicion};
 
 use crate::founding::digits;
 use crate::settings::Settings;
@@ -31,6 +31,13 @@ pub fn run(arguments: &RecoverArguments) -> anyhow::Result<()> {
     let settings = Settings::load(&arguments.settings)?;
     let (name, data_dir) = (&settings.node.name, &settings.node.data_dir);
     let outlook = Store::open_to_look(data_dir, name)?.outlook()?;
+    if let Some(why) = suspicion(data_dir).context("cannot read the note suspect")? {
+        bail!(
+            "the chat in {dir} is suspect: {why}: nothing was changed; if no other disk has it, keep a copy of {dir}, look \
+             at it with `replicated-chat check`, and remove {dir}/suspect to go on with it as it is",
+            dir = data_dir.display()
+        );
+    }
     if outlook.is_alone() {
         terminal::say(&format!(
             "{name} is a cluster of its own already, {}: there is nothing to do",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use chat_actors::files::partial::Partial;
-use chat_actors::files::store::{FOLDER, FileLimits, FileStore};
+use chat_actors::files::store::{FileLimits, FileStore};
 use chat_actors::ids::{At, FileId};
 use chat_actors::peer_link::Secret;
 use chat_actors::storage::{NewCluster, copy, restore};
@@ -52,13 +52,8 @@ pub fn run(arguments: &RestoreArguments) -> anyhow::Result<()> {
         peer: settings.peer.url.to_string(),
         public: settings.http.public_url.to_string(),
     };
-    // The files first: the chat's own file says that all is there.
-    let done = bring_files(file, data_dir)
-        .and_then(|()| Ok(restore::restore(file, data_dir, name, &digits::<8>()?, &new)?));
-    if done.is_err() {
-        remove_files(data_dir)?;
-    }
-    let at = done?;
+    let disk = digits::<8>()?;
+    let at = restore::restore(file, data_dir, name, &disk, &new, |folder| bring_files(file, folder))?;
     if copied.files_lacking > 0 {
         terminal::complain(&format!(
             "{} files are not in the copy: their messages stay",
@@ -77,10 +72,8 @@ pub fn run(arguments: &RestoreArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts the files of the copy where the node will look for them; each is compared with its hash.
+/// Puts the files of the copy where a node with that directory would look for them; each is compared with its hash.
 fn bring_files(copy: &Path, data_dir: &Path) -> anyhow::Result<()> {
-    restore::make_directory(data_dir)?;
-    remove_files(data_dir)?;
     let limits = FileLimits { file_bytes: u64::MAX, total_mb: 0, reserve_mb: 0, unsent_ms: u64::MAX };
     let mut store = FileStore::open(data_dir, limits, 0).context("cannot write the files")?;
     let mut underway: Option<(FileId, Partial)> = None;
@@ -100,13 +93,4 @@ fn finish(store: &mut FileStore, whole: Option<(FileId, Partial)>) -> anyhow::Re
     partial.seal_whole().with_context(|| format!("cannot write file {file}"))?;
     store.finish(&mut partial, At(0), 0).with_context(|| format!("cannot write file {file}"))?;
     Ok(())
-}
-
-fn remove_files(data_dir: &Path) -> anyhow::Result<()> {
-    match std::fs::remove_dir_all(data_dir.join(FOLDER)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", data_dir.join(FOLDER).display()))
-        }
-        _ => Ok(()),
-    }
 }

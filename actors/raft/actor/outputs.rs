@@ -39,9 +39,9 @@ impl RaftNode {
         if !todo.apply.is_empty() {
             self.ports.apply.tell(Apply { entries: todo.apply });
         }
-        if let Some(Handed { to, term, items }) = todo.forward
+        if let Some(Handed { to, term, chain }) = todo.forward
             && let Some(peer) = self.peers.get(&to)
-            && let Err(NotSent::Full(_) | NotSent::Closed(_)) = peer.forward.offer(Forward { term, items })
+            && let Err(NotSent::Full(_) | NotSent::Closed(_)) = peer.forward.offer(Forward { term, chain })
         {
             self.node.unreachable(to);
         }

@@ -95,6 +95,12 @@ impl Core {
         self.writing.is_some() && self.next.is_some()
     }
 
+    /// Messages that wait for the disk.
+    pub fn held_messages(&self) -> usize {
+        let gathering = self.next.as_ref().map(|(_, held)| held);
+        self.writing.iter().chain(gathering).map(|held| held.messages.len()).sum()
+    }
+
     pub fn voters(&self) -> Vec<RaftId> {
         self.node.raft.prs().conf().voters().ids().iter().map(RaftId).collect()
     }

@@ -13,7 +13,7 @@ use chat_actors::founding::Answer;
 use chat_actors::ids::{At, Boot, Origin, Term};
 use chat_actors::membership::{Foundation, NodeRow};
 use chat_actors::messages::audit::{PeerCounted, Vouch};
-use chat_actors::messages::consensus::{Died, ReadBarrier, Unreachable};
+use chat_actors::messages::consensus::{Chain, Died, ReadBarrier, Unreachable};
 use chat_actors::messages::files::{BeginCopy, Discredit, Fetch, Finish, Held, Hold, OpenFile};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
 use chat_actors::messages::reading::{ExportPage, StatePage, StatePageAnswer, TablesAt};
@@ -62,7 +62,7 @@ macro_rules! notes {
 }
 notes! {
     Step => |step| format!("step {:?}", step.messages.iter().map(|message| message.index).collect::<Vec<_>>()),
-    Forwarded => |forwarded| format!("forwarded by {} to the leader of {}: {}", forwarded.from, forwarded.term, forwarded.items.len()),
+    Forwarded => |forwarded| format!("forwarded by {} to the leader of {}: {}", forwarded.from, forwarded.term, forwarded.chain.items.len()),
     PeerCounted => |counted| format!("rows of {} as of {}", counted.from, counted.index),
     Vouch => |ask| {
         ask.reply.send(Ok(())).ok();
@@ -296,10 +296,8 @@ async fn what_a_link_carries_comes_in_at_the_other_end() {
     link.append(41);
     link.append(42);
     let origin = Origin { node: RaftId(1), boot: Boot(7), number: 1 };
-    link.tell(Forward {
-        term: Term(3),
-        items: vec![Item { origin, command: serde_bytes::ByteBuf::from(b"x".to_vec()) }],
-    });
+    let items = vec![Item { origin, command: serde_bytes::ByteBuf::from(b"x".to_vec()) }];
+    link.tell(Forward { term: Term(3), chain: Chain { after: 0, items } });
     link.tell(Gossip { word: Word::Here { users: ["ann".to_owned()].into() } });
     node.notes.wait_for("forwarded by 1 to the leader of 3: 1").await;
     node.notes.wait_for("heard from 1: Here { users: {\"ann\"} }").await;
