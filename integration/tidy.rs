@@ -29,6 +29,8 @@ const SHARED: &[&str] = &[
 ];
 /// Pure cores: no actor framework, no runtime, no clock, no dice, no sockets.
 const CORES: &[&str] = &[
+    "actors/audit/comparing.rs",
+    "actors/audit/core.rs",
     "actors/chat/",
     "actors/courier/core.rs",
     "actors/files/links.rs",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::client::new_id;
+use crate::cluster::client::{new_id, password_of};
 use crate::cluster::replies::{done, each, refused};
 use crate::cluster::{Client, Cluster, assert_like, number, tables};
 
@@ -455,5 +455,26 @@ async fn what_a_message_said_before() {
             .query_row("SELECT count(*) FROM versions WHERE text <> ''", [], |row| row.get(0))
             .unwrap();
         assert_eq!(left, 0);
+    }
+}
+
+/// However much a node logs.
+#[actix::test]
+async fn what_people_write_is_in_no_log() {
+    let mut cluster = Cluster::start_with(3, "[log]\nlevel = \"trace\"").await;
+    let follower = cluster.follower().await;
+    let mut ann = cluster.register(follower, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    for number in 1..=5 {
+        assert_eq!(ann.send(room, "a-text-of-hers").await, number);
+    }
+    cluster.wait_until_equal().await;
+    for node in &cluster.nodes {
+        let log = node.log();
+        assert!(log.contains("DEBUG"), "{} says too little to show anything", node.name);
+        for word in ["a-text-of-hers", &password_of("ann")] {
+            let line = log.lines().find(|line| line.contains(word));
+            assert_eq!(line, None, "{}", node.name);
+        }
     }
 }

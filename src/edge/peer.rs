@@ -19,7 +19,7 @@ use chat_actors::founding::{Answer, Listed, Request};
 use chat_actors::ids::{At, RaftId};
 use chat_actors::membership::{Directory, Foundation, Roll};
 use chat_actors::messages::audit::{PeerCounted, Vouch};
-use chat_actors::messages::consensus::{Forwarded, Step};
+use chat_actors::messages::consensus::{Forwarded, Standing, Step};
 use chat_actors::messages::links::{Heard, Word};
 use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::news::DiskReport;
@@ -82,6 +82,7 @@ pub struct Inside {
     pub directory: watch::Receiver<Arc<Directory>>,
     pub stranger: Port<Stranger>,
     pub change: Port<ChangeMembers>,
+    pub standing: Port<Standing>,
     pub seen: Seen,
     pub step: Port<Step>,
     pub forwarded: Port<Forwarded>,
@@ -477,4 +478,4 @@ pub(super) async fn read(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
