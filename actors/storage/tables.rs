@@ -136,7 +136,6 @@ impl SqlTables {
         Ok(())
     }
 
-    /// `last`: the room's last message.
     fn replace_message(&mut self, row: &MessageRow, last: Seq) -> Result<()> {
         let message = &row.message;
         let before = self.message(message.room, message.seq)?;
@@ -144,8 +143,7 @@ impl SqlTables {
             && (&before.text, before.deleted) != (&message.text, message.deleted)
         {
             tallies::take(&self.conn, before, last)?;
-            mentions::forget(&self.conn, message.room, message.seq)?;
-            mentions::note(&self.conn, message)?;
+            mentions::note_anew(&self.conn, message)?;
             tallies::add(&self.conn, message, last)?;
         }
         self.sum_up(before.map(Row::Message), Row::Message(row.clone()));
