@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use actix::{Message, Recipient};
+use tokio::sync::oneshot;
 
 use crate::metrics::{ActorMeter, Metrics};
 
@@ -73,6 +74,52 @@ pub enum NotSent<M> {
     Full(M),
     /// The actor is gone.
     Closed(M),
+}
+
+/// Why a question was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    #[error("too much waits there already")]
+    Full,
+    /// Also when it went with the question in its mailbox.
+    #[error("the actor is gone: the node is stopping")]
+    Gone,
+}
+
+impl<M> From<NotSent<M>> for Unanswered {
+    fn from(not_sent: NotSent<M>) -> Self {
+        match not_sent {
+            NotSent::Full(_) => Self::Full,
+            NotSent::Closed(_) => Self::Gone,
+        }
+    }
+}
+
+/// Asks an actor that may be slow, and waits for its answer.
+///
+/// # Errors
+/// See [`Unanswered`].
+pub async fn ask<M: Post, T>(
+    port: &Port<M>,
+    question: impl FnOnce(oneshot::Sender<T>) -> M,
+) -> Result<T, Unanswered> {
+    let (reply, answer) = oneshot::channel();
+    port.offer(question(reply))?;
+    answer.await.map_err(|_| Unanswered::Gone)
+}
+
+/// The same without asking whether there is room: only where what is asked is bounded elsewhere, and for
+/// operators, who look just when there is too much to do.
+///
+/// # Errors
+/// [`Unanswered::Gone`].
+pub async fn ask_anyway<M: Post, T>(
+    port: &Port<M>,
+    question: impl FnOnce(oneshot::Sender<T>) -> M,
+) -> Result<T, Unanswered> {
+    let (reply, answer) = oneshot::channel();
+    port.tell(question(reply));
+    answer.await.map_err(|_| Unanswered::Gone)
 }
 
 /// One actor's place on the bus: its name in `/metrics`, and how many messages may wait for it.
@@ -175,5 +222,47 @@ impl<M: Post + Clone> News<M> {
         for port in &self.ports {
             port.tell(news.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::{Actor, Context, Handler};
+
+    use super::*;
+
+    struct Question(Option<oneshot::Sender<u8>>);
+
+    post! { Question => "question" }
+
+    /// Answers, unless it is asked without a way to.
+    struct Answering;
+
+    impl Actor for Answering {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Envelope<Question>> for Answering {
+        type Result = ();
+
+        fn handle(&mut self, envelope: Envelope<Question>, _: &mut Self::Context) {
+            let (Question(reply), _handling) = envelope.open();
+            if let Some(reply) = reply {
+                reply.send(7).unwrap();
+            }
+        }
+    }
+
+    #[actix::test]
+    async fn a_question_is_answered_or_it_is_known_why_not() {
+        let port = |capacity| {
+            let address = Answering.start();
+            Seat::new(&Metrics::new(), "answering", capacity).port::<Question>(address.recipient())
+        };
+        assert_eq!(ask(&port(1), |reply| Question(Some(reply))).await, Ok(7));
+        assert_eq!(ask(&port(0), |reply| Question(Some(reply))).await, Err(Unanswered::Full));
+        assert_eq!(ask_anyway(&port(0), |reply| Question(Some(reply))).await, Ok(7));
+        let dropped = |_: oneshot::Sender<u8>| Question(None);
+        assert_eq!(ask(&port(1), dropped).await, Err(Unanswered::Gone));
     }
 }

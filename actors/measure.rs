@@ -91,7 +91,7 @@ fn times(mut ask: impl FnMut()) -> String {
 
 fn ask(index: &Index, chat: &Connection, user: &str, text: &str, before: Option<u64>) -> FoundPage {
     let (reply, _) = oneshot::channel();
-    let query = Query::read(text).unwrap();
+    let query = Query::read(text);
     let before = before.map(crate::ids::At);
     let search = Search { user: user.into(), query, room: None, from: None, before, limit: 20, reply };
     let moment = chat.unchecked_transaction().unwrap();

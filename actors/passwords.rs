@@ -63,6 +63,13 @@ fn hash(argon: &Argon2<'_>, password: &str) -> Option<String> {
     }
 }
 
+/// The hash that a password is checked against, and whether it counts when it is right. An account that has no
+/// password, because it was imported, is like none.
+fn to_check_against<'h>(stored: Option<&'h str>, nobody: Option<&'h str>) -> Option<(&'h str, bool)> {
+    let stored = stored.filter(|stored| !stored.is_empty());
+    stored.map(|stored| (stored, true)).or_else(|| nobody.map(|nobody| (nobody, false)))
+}
+
 fn verify(argon: &Argon2<'_>, password: &str, stored: &str) -> bool {
     let Ok(stored) = PasswordHash::new(stored) else { return false };
     argon.verify_password(password.as_bytes(), &stored).is_ok()
@@ -97,10 +104,9 @@ impl Handler<Envelope<Verify>> for Passwords {
         if reply.is_closed() {
             return;
         }
-        let right = match (&stored, &self.nobody) {
-            (Some(stored), _) => verify(&self.argon, &password, stored),
-            (None, Some(nobody)) => verify(&self.argon, &password, nobody) && stored.is_some(),
-            (None, None) => false,
+        let right = match to_check_against(stored.as_deref(), self.nobody.as_deref()) {
+            Some((hash, counts)) => verify(&self.argon, &password, hash) && counts,
+            None => false,
         };
         let _gone = reply.send(right);
     }
@@ -130,6 +136,16 @@ mod tests {
         assert!(!verify(&argon, "correct horsf", &stored));
         assert!(!verify(&argon, "correct horse", "not a hash"));
         assert_ne!(stored, hash(&argon, "correct horse").unwrap());
+    }
+
+    #[test]
+    fn an_account_without_a_password_takes_as_long_as_none() {
+        let nobody = Some("nobody's");
+        assert_eq!(to_check_against(Some("ann's"), nobody), Some(("ann's", true)));
+        for stored in [None, Some("")] {
+            assert_eq!(to_check_against(stored, nobody), Some(("nobody's", false)), "{stored:?}");
+            assert_eq!(to_check_against(stored, None), None);
+        }
     }
 
     #[test]

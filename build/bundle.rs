@@ -5,26 +5,47 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::script::{Counter, Names, SHORT, Script};
+use super::texts;
 use super::tokens::Kind;
 
 /// So many of the most used shared names get one letter; the other letters are for the variables of a module.
-const ONE_LETTER: usize = 8;
+const ONE_LETTER: usize = 12;
+
+/// What the browser provides and nothing ever changes; in the first script it gets a short name where that pays.
+const LASTING: &[&str] = &[
+    "document",
+    "setTimeout",
+    "clearTimeout",
+    "Promise",
+    "Math",
+    "Map",
+    "Set",
+    "Number",
+    "String",
+    "Object",
+    "Date",
+    "navigator",
+    "setInterval",
+    "clearInterval",
+];
+/// In the place of its module.
+const BROWSER: &str = "";
 
 /// A name at the top of a module: the module's path, and the name there.
 type Shared = (String, String);
 
-struct Module<'a> {
-    script: Script<'a>,
-    imports: Vec<Import>,
+pub struct Module<'a> {
+    pub script: Script<'a>,
+    pub imports: Vec<Import>,
 }
 
-struct Import {
+pub struct Import {
     /// The words of the statement.
     start: usize,
     end: usize,
-    from: String,
+    pub from: String,
     /// As the other module calls them and as this one does.
-    names: Vec<(String, String)>,
+    pub names: Vec<(String, String)>,
 }
 
 /// The scripts that take the place of these.
@@ -47,18 +68,30 @@ pub fn bundled(sources: &BTreeMap<String, String>, entry: &str) -> Result<BTreeM
     let shared = shared_names(&modules, &base)?;
     let around: HashSet<String> = shared.values().cloned().chain(foreign(&modules, &base)).collect();
 
+    let keys = texts::new_keys(&modules);
+
     let mut out = BTreeMap::new();
     let mut told = BTreeSet::new();
     for (path, module) in modules.iter().filter(|(path, _)| !base.contains(*path)) {
-        out.insert((*path).to_owned(), alone(path, module, &base, &shared, entry, &mut told));
+        out.insert((*path).to_owned(), alone(path, module, &keys, &base, &shared, entry, &mut told));
     }
+    let of_browser: BTreeMap<&str, &str> = shared
+        .iter()
+        .filter(|((path, _), _)| path == BROWSER)
+        .map(|((_, name), new)| (name.as_str(), new.as_str()))
+        .collect();
     let mut joined = String::new();
+    if !of_browser.is_empty() {
+        let names: Vec<_> = of_browser.iter().map(|(name, new)| format!("{new}={name}")).collect();
+        joined.push_str(&format!("let {};\n", names.join(",")));
+    }
     for path in &order {
         let module = &modules[path.as_str()];
         let mut given = Names::new();
         for name in &module.script.roles.top {
             given.insert(name.clone(), shared[&(path.clone(), name.clone())].clone());
         }
+        given.extend(of_browser.iter().map(|(name, new)| ((*name).to_owned(), (*new).to_owned())));
         let mut instead = loads(path, entry, &module.script);
         for import in &module.imports {
             for (theirs, ours) in &import.names {
@@ -72,7 +105,7 @@ pub fn bundled(sources: &BTreeMap<String, String>, entry: &str) -> Result<BTreeM
             }
         }
         let names = module.script.new_names(&given, &around);
-        joined.push_str(&module.script.print(&names, &instead));
+        joined.push_str(&module.script.print(&names, &keys, &instead));
     }
     if !told.is_empty() {
         joined.push_str(&format!("export{{{}}};\n", told.into_iter().collect::<Vec<_>>().join(",")));
@@ -85,6 +118,7 @@ pub fn bundled(sources: &BTreeMap<String, String>, entry: &str) -> Result<BTreeM
 fn alone(
     path: &str,
     module: &Module<'_>,
+    keys: &Names,
     base: &HashSet<&str>,
     shared: &HashMap<Shared, String>,
     entry: &str,
@@ -107,7 +141,7 @@ fn alone(
     if let Some(first) = first {
         instead.insert(first, format!("import{{{}}}from\"{}\";", taken.join(","), way(path, entry)));
     }
-    module.script.print(&names, &instead)
+    module.script.print(&names, keys, &instead)
 }
 
 /// A name for everything at the top of the first modules.
@@ -147,7 +181,13 @@ fn shared_names(
             }
         }
         // A variable of a module may keep a name this short.
-        taken.extend(module.script.roles.declared.iter().filter(|name| name.len() <= SHORT).cloned());
+        taken.extend(module.script.roles.declared.keys().filter(|name| name.len() <= SHORT).cloned());
+    }
+    for name in LASTING {
+        let count = uses_of_browser(name, modules, base);
+        if count * (name.len() - SHORT) > name.len() + "=,".len() + SHORT {
+            uses.insert((BROWSER.to_owned(), (*name).to_owned()), count);
+        }
     }
     let mut by_use: Vec<_> = uses.into_iter().collect();
     by_use.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -164,6 +204,20 @@ fn shared_names(
     Ok(names)
 }
 
+/// How often the first modules mention something of the browser's; never, when one of them calls something of its own so.
+fn uses_of_browser(name: &str, modules: &BTreeMap<&str, Module<'_>>, base: &HashSet<&str>) -> usize {
+    let mut count = 0;
+    for Module { script, imports } in base.iter().map(|path| &modules[path]) {
+        let imported = imports.iter().flat_map(|import| &import.names).any(|(_, ours)| ours == name);
+        if imported || script.roles.declared.contains_key(name) {
+            return 0;
+        }
+        let says = |at: &usize| script.is_variable(*at) && script.tokens[*at].text == name;
+        count += (0..script.tokens.len()).filter(says).count();
+    }
+    count
+}
+
 /// What the first modules mention and do not declare: the browser's.
 fn foreign(modules: &BTreeMap<&str, Module<'_>>, base: &HashSet<&str>) -> impl Iterator<Item = String> {
     let mut found = HashSet::new();
@@ -172,7 +226,7 @@ fn foreign(modules: &BTreeMap<&str, Module<'_>>, base: &HashSet<&str>) -> impl I
         let imported: HashSet<&str> =
             imports.iter().flat_map(|import| import.names.iter().map(|(_, ours)| ours.as_str())).collect();
         for (at, token) in script.tokens.iter().enumerate() {
-            let own = script.roles.declared.contains(token.text) || imported.contains(token.text);
+            let own = script.roles.declared.contains_key(token.text) || imported.contains(token.text);
             if script.is_variable(at) && !own {
                 found.insert(token.text.to_owned());
             }
@@ -283,9 +337,22 @@ mod tests {
         .unwrap();
         assert_eq!(
             made["main.js"],
-            "const a=(f,e)=>[f,e];\nconst c=2;function d(e){return a(e,c);}\nconst b=1;d(b,window);\n"
+            "let a=(f,e)=>[f,e];\nlet c=2;function d(e){return a(e,c)}\nlet b=1;d(b,window);\n"
         );
         assert_eq!(made.len(), 1);
+    }
+
+    #[test]
+    fn what_the_browser_provides_has_a_short_name_where_that_pays() {
+        let says =
+            "export const say = () => [document.a, document.b, document.c, Math.min(1, 2), document];\n";
+        let main = "import { say } from \"./a.js\";\nsay(it.document);\n";
+        let made = page(&[("main.js", main), ("a.js", says)]).unwrap();
+        let wanted = "let a=document;\nlet b=()=>[a.a,a.b,a.c,Math.min(1,2),a];\nb(it.document);\n";
+        assert_eq!(made["main.js"], wanted);
+        let own = "const document = it;\nexport const say = () => [document.a, document.b, document.c, document];\n";
+        let made = page(&[("main.js", main), ("a.js", own)]).unwrap();
+        assert_eq!(made["main.js"], "let a=it,b=()=>[a.a,a.b,a.c,a];\nb(it.document);\n");
     }
 
     #[test]
@@ -299,11 +366,11 @@ mod tests {
         .unwrap();
         assert_eq!(
             made["main.js"],
-            "const a=async()=>(await import(\"./views/later.js\")).view();\na();\nexport{a};\n"
+            "let a=async()=>(await import(\"./views/later.js\")).view();\na();\nexport{a};\n"
         );
         assert_eq!(
             made["views/later.js"],
-            "import{a as open}from\"../main.js\";\nimport{twice as a}from\"../more.js\";export function view(){a(open);}\n"
+            "import{a as open}from\"../main.js\";\nimport{twice as a}from\"../more.js\";export function view(){a(open)}\n"
         );
         assert!(
             page(&[("main.js", "import { none } from \"./a.js\";"), ("a.js", "export const one = 1;")])

@@ -13,6 +13,7 @@ mod page;
 mod roles;
 mod script;
 mod sheet;
+mod texts;
 mod tokens;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -44,19 +44,19 @@ pub fn sources(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Box<dyn Error
 /// When the folder cannot be read, or a file is written in a way that is not understood.
 pub fn made_small(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Box<dyn Error>> {
     let mut made = BTreeMap::new();
-    let mut scripts = BTreeMap::new();
+    let (mut scripts, mut sheets) = (BTreeMap::new(), BTreeMap::new());
     for (path, bytes) in sources(folder)? {
         if path.ends_with(".js") {
             scripts.insert(path, String::from_utf8(bytes)?);
         } else if path.ends_with(".css") {
-            let small = sheet::minified(&String::from_utf8(bytes)?);
-            let small = small.map_err(|problem| format!("web-client/{path}: {problem}"))?;
-            made.insert(path, small.into_bytes());
+            sheets.insert(path, String::from_utf8(bytes)?);
         } else {
             made.insert(path, bytes);
         }
     }
-    let scripts = bundle::bundled(&scripts, ENTRY).map_err(|problem| format!("web-client: {problem}"))?;
-    made.extend(scripts.into_iter().map(|(path, text)| (path, text.into_bytes())));
+    let told = |problem| format!("web-client: {problem}");
+    let sheets = sheet::minified_all(&sheets, scripts.values()).map_err(told)?;
+    let scripts = bundle::bundled(&scripts, ENTRY).map_err(told)?;
+    made.extend(scripts.into_iter().chain(sheets).map(|(path, text)| (path, text.into_bytes())));
     Ok(made)
 }

@@ -1,7 +1,7 @@
 //! What each name of a script is: a variable, a property, a keyword. That is known from the marks around it, as
 //! long as the script is written plainly; what is not understood is an error.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::tokens::{Kind, Token};
 
@@ -37,8 +37,8 @@ pub struct Roles {
     pub roles: Vec<Role>,
     /// For each `}` what it closes.
     pub closes: Vec<Option<Frame>>,
-    /// Variables that the script itself declares.
-    pub declared: HashSet<String>,
+    /// Variables that the script itself declares, and in how many places.
+    pub declared: HashMap<String, usize>,
     /// Those of them that the whole script sees.
     pub top: HashSet<String>,
     /// Variables that others know by their name.
@@ -112,7 +112,7 @@ pub fn roles(tokens: &[Token<'_>]) -> Result<Roles, String> {
         out: Roles {
             roles: vec![Role::Fixed; tokens.len()],
             closes: vec![None; tokens.len()],
-            declared: HashSet::new(),
+            declared: HashMap::new(),
             top: HashSet::new(),
             exported: HashSet::new(),
         },
@@ -322,7 +322,7 @@ impl Reading<'_, '_> {
     }
 
     fn declare(&mut self, name: &str, top: bool) {
-        self.out.declared.insert(name.to_owned());
+        *self.out.declared.entry(name.to_owned()).or_default() += 1;
         if top {
             self.out.top.insert(name.to_owned());
         }

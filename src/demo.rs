@@ -2,8 +2,11 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use chat_actors::storage::open::is_in_use;
 
 use crate::children::{Children, Ended, Plan, Variables};
 use crate::failure::WrongUsage;
@@ -15,6 +18,12 @@ use crate::{node_client, open_files, terminal};
 const NODES_DEFAULT: u16 = 5;
 const HTTP_PORT_DEFAULT: u16 = 8101;
 const PEER_PORT_DEFAULT: u16 = 8201;
+
+/// A demo that was killed is gone after so long. Whoever has the folder then is another one.
+const EARLIER_DEMO_ENDS: Duration = Duration::from_secs(1);
+/// Its nodes end by themselves: a drain takes at most ten seconds.
+const EARLIER_NODES_END: Duration = Duration::from_secs(12);
+const LOOK_PERIOD: Duration = Duration::from_millis(50);
 
 /// Variables that would give every node the same name, place or address.
 const VARIABLES_OF_ONE_NODE: [&str; 5] =
@@ -44,16 +53,16 @@ pub fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     check_variables()?;
     open_files::raise_limit();
     let folder = &arguments.dir;
-    let is_used = || Layout::settings_file(folder, 1).exists();
-    if !is_used() {
+    let has_nodes = || Layout::settings_file(folder, 1).exists();
+    if !has_nodes() {
         // Wrong usage leaves no folder behind.
         layout(arguments, folder.clone())?;
     }
     fs::create_dir_all(folder).with_context(|| {
         format!("cannot make the folder {}: choose a --dir that this user may write to", folder.display())
     })?;
-    let _lock = lock(folder)?;
-    let nodes = if is_used() { found(arguments)? } else { create(arguments)? };
+    let _lock = lock(folder, EARLIER_DEMO_ENDS)?;
+    let nodes = if has_nodes() { found(arguments)? } else { create(arguments)? };
     actix::System::new().block_on(supervise(&nodes))
 }
 
@@ -151,8 +160,40 @@ fn found(arguments: &DemoArguments) -> anyhow::Result<Vec<DemoNode>> {
             )));
         }
     }
-    check_ports(&nodes)?;
+    wait_for_earlier_nodes(&nodes, EARLIER_NODES_END)?;
     Ok(nodes)
+}
+
+/// The nodes of a demo that was killed have their folders and ports for as long as they drain.
+///
+/// # Errors
+/// When a port is taken by others, or a node's folder is still in use after that time.
+fn wait_for_earlier_nodes(nodes: &[DemoNode], patience: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + patience;
+    let (mut was_free, mut said) = (false, false);
+    loop {
+        let used = nodes.iter().map(|node| &node.settings.node.data_dir).find(|dir| is_in_use(dir));
+        let ports = check_ports(nodes);
+        let late = Instant::now() >= deadline;
+        match used {
+            None if ports.is_ok() => return Ok(()),
+            // Who ends gives back one after the other, so this is looked at twice.
+            None if was_free => return ports,
+            None => was_free = true,
+            Some(dir) if late => {
+                return ports.and_then(|()| {
+                    bail!("{} is in use by another process: stop that one first", dir.display())
+                });
+            }
+            Some(_) => {
+                was_free = false;
+                if !std::mem::replace(&mut said, true) {
+                    terminal::say("waiting for the nodes of an earlier demo to end");
+                }
+            }
+        }
+        thread::sleep(LOOK_PERIOD);
+    }
 }
 
 /// What is asked for, for a folder without nodes.
@@ -227,8 +268,9 @@ fn check_variables() -> Result<(), SettingsError> {
     Ok(())
 }
 
-/// Takes the folder for this process, until the file is dropped or the process ends.
-fn lock(folder: &Path) -> anyhow::Result<File> {
+/// Takes the folder for this process, until the file is dropped or the process ends. Waits so long for a demo that is
+/// about to end.
+fn lock(folder: &Path, patience: Duration) -> anyhow::Result<File> {
     let path = folder.join("demo.lock");
     let file = File::options()
         .create(true)
@@ -236,12 +278,21 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
         .write(true)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!("{} is in use by another demo: stop that one, or choose another --dir", folder.display())
+    let deadline = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOOK_PERIOD),
+            Err(TryLockError::WouldBlock) => {
+                bail!(
+                    "{} is in use by another demo: stop that one, or choose another --dir",
+                    folder.display()
+                )
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).context(format!("cannot lock {}", path.display()));
+            }
         }
-        Err(TryLockError::Error(error)) => Err(error).context(format!("cannot lock {}", path.display())),
     }
 }
 
@@ -280,9 +331,22 @@ mod tests {
             let error = found(&arguments(&folder, &other)).unwrap_err();
             assert!(error.is::<WrongUsage>() && error.to_string().contains(other[0]), "{error}");
         }
-        let _listener = std::net::TcpListener::bind(("127.0.0.1", ports[2].peer)).unwrap();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", ports[2].peer)).unwrap();
         let error = found(&arguments(&folder, &[])).unwrap_err().to_string();
         assert!(error.contains("for node3 is taken"), "{error}");
+
+        drop(listener);
+
+        let nodes = found(&arguments(&folder, &[])).unwrap();
+        let data_dir = &nodes[1].settings.node.data_dir;
+        fs::create_dir_all(data_dir).unwrap();
+        let lock = File::create(data_dir.join("lock")).unwrap();
+        lock.try_lock().unwrap();
+        let error = wait_for_earlier_nodes(&nodes, Duration::ZERO).unwrap_err().to_string();
+        assert!(error.contains("node2 is in use by another process"), "{error}");
+        let ends = thread::spawn(move || drop(lock));
+        wait_for_earlier_nodes(&nodes, EARLIER_NODES_END).unwrap();
+        ends.join().unwrap();
 
         let moved = folder.with_extension("moved");
         fs::rename(&folder, &moved).unwrap();
@@ -298,10 +362,12 @@ mod tests {
     fn a_folder_has_one_demo_at_a_time() {
         let folder = std::env::temp_dir().join(format!("chat-demo-lock-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let first = lock(&folder).unwrap();
-        assert!(lock(&folder).unwrap_err().to_string().contains("is in use by another demo"));
-        drop(first);
-        lock(&folder).unwrap();
+        let first = lock(&folder, Duration::ZERO).unwrap();
+        let error = lock(&folder, Duration::ZERO).unwrap_err().to_string();
+        assert!(error.contains("is in use by another demo"), "{error}");
+        let ends = thread::spawn(move || drop(first));
+        lock(&folder, EARLIER_DEMO_ENDS).unwrap();
+        ends.join().unwrap();
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -174,6 +174,8 @@ mod tests {
                 "unexpected argument '--node' found tip: a similar argument exists: '--nodes'",
             ),
             (&["demo", "--nodes", "0"], "invalid value '0' for '--nodes <NODES>'"),
+            (&["members"], "'replicated-chat members"),
+            (&["members", "node1.toml"], "'replicated-chat members"),
             (&["fly"], "unrecognized subcommand 'fly'"),
         ] {
             let error = Arguments::try_parse_from([&["replicated-chat"], arguments].concat()).unwrap_err();

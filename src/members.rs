@@ -8,10 +8,10 @@ use chat_actors::messages::members::Wish;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::edge::members::{Asked, Done, FOUND_PATH, GivenUp, PATH};
+use crate::edge::members::{Asked, Done, FOUND_PATH, GivenUp, PATH, addresses};
 use crate::failure::WrongUsage;
 use crate::node_client::{self, Answer};
-use crate::settings::{HttpUrl, Settings, is_name};
+use crate::settings::Settings;
 use crate::status;
 use crate::terminal::say;
 
@@ -21,6 +21,7 @@ const THERE_MAX: Duration = Duration::from_millis(4_000);
 const CHANGED_MAX: Duration = Duration::from_millis(9_500);
 
 #[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = false)]
 pub struct MembersArguments {
     /// The settings of the node to ask
     #[arg(value_name = "SETTINGS.toml")]
@@ -112,31 +113,16 @@ pub fn transfer(arguments: &TransferArguments) -> anyhow::Result<()> {
 
 /// The two addresses, in the one spelling that the node will give itself.
 fn check(name: &str, peer: &str, public: &str) -> Result<(String, String), WrongUsage> {
-    if !is_name(name) {
-        return Err(WrongUsage(format!("NAME is {name:?}, must be 1 to 32 of a-z 0-9 . _ -")));
-    }
-    let url = |text: &str| HttpUrl::parse(text).filter(|url| !url.is_wildcard());
-    let Some(peer_url) = url(peer).filter(|url| !url.is_secure()) else {
-        return Err(WrongUsage(format!("PEER is {peer:?}, must be a URL such as http://10.0.0.4:8201")));
-    };
-    let Some(public_url) = url(public) else {
-        return Err(WrongUsage(format!("PUBLIC is {public:?}, must be a URL such as https://chat4.example")));
-    };
-    if peer_url == public_url {
-        return Err(WrongUsage(format!("PEER and PUBLIC are both {peer_url}, must be two addresses")));
-    }
-    Ok((peer_url.to_string(), public_url.to_string()))
+    addresses(name, peer, public)
+        .map_err(|wrong| WrongUsage(format!("{} {}", wrong.field.to_uppercase(), wrong.says)))
 }
 
 fn list(settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let body = actix::System::new().block_on(status::ask(settings))?;
+    let seen = actix::System::new().block_on(status::ask(settings))?;
     if json {
-        let value: serde_json::Value =
-            serde_json::from_slice(&body).context("the node's answer is not JSON")?;
-        say(&value["nodes"].to_string());
+        say(&seen.json["nodes"].to_string());
     } else {
-        let view = serde_json::from_slice(&body).context("the node's answer is not a cluster's state")?;
-        for line in status::member_lines(&view) {
+        for line in status::member_lines(&seen.view) {
             say(&line);
         }
     }
@@ -161,7 +147,8 @@ fn tell(done: Done) -> anyhow::Result<()> {
 /// Posts to the peer port of the node that these settings are of, and reads what it says when it is done.
 ///
 /// # Errors
-/// The sentence of a refusal; or that the node does not answer in time.
+/// The sentence of a refusal; that the node does not answer; or, when it may have done it all the same, that this is not
+/// known.
 pub async fn post<T: Serialize, D: DeserializeOwned>(
     settings: &Settings,
     path: &str,
@@ -173,11 +160,16 @@ pub async fn post<T: Serialize, D: DeserializeOwned>(
     let secret = settings.peer.secret.reveal();
     let answer = node_client::post(&node_client::client(), &format!("{url}{path}"), secret, body, left).await;
     match answer {
-        Ok(Answer { status: 200, body }) => {
-            serde_json::from_slice(&body).context("the node's answer cannot be read")
-        }
+        Ok(Answer { status: 200, body }) => match serde_json::from_slice(&body) {
+            Ok(done) => Ok(done),
+            Err(error) => bail!(status::not_a_node(settings, &error)),
+        },
         Ok(answer) => bail!(status::refusal(settings, &answer)),
-        Err(reason) => bail!("{name} does not answer at {url} ({reason}): start it, or ask another node"),
+        Err(silence) if silence.was_asked => bail!(
+            "{name} at {url} has been asked and does not answer ({silence}): it is not known whether this was done: look, \
+             and repeat it"
+        ),
+        Err(silence) => bail!("{name} does not answer at {url} ({silence}): start it, or ask another node"),
     }
 }
 
@@ -198,7 +190,7 @@ mod tests {
             ("node4", "http://0.0.0.0:8201", public, "PEER"),
             ("node4", "https://10.0.0.4:8201", public, "PEER"),
             ("node4", peer, "ftp://x", "PUBLIC"),
-            ("node4", peer, peer, "PEER and PUBLIC"),
+            ("node4", peer, peer, "PUBLIC"),
         ] {
             let said = check(name, peer, public).unwrap_err().to_string();
             assert!(said.starts_with(word), "{said}");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use awc::error::{ConnectError, SendRequestError};
 use awc::http::Version;
 use awc::{Client, SendClientRequest};
 use bytes::Bytes;
@@ -17,15 +18,27 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// The cluster as a node tells it on `GET /api/v1/cluster`; what a node leaves out is unknown.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+/// Why there is no answer, in a few words.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct Silence {
+    reason: String,
+    /// The question may have come through.
+    pub was_asked: bool,
+}
+
+/// The cluster as a node tells it on `GET /api/v1/cluster`. Who says neither which node it is nor which nodes there are is
+/// none; what else is left out is unknown.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ClusterView {
     pub cluster: Option<String>,
     pub node: String,
     pub leader: Option<String>,
+    #[serde(default)]
     pub term: u64,
+    #[serde(default)]
     pub quorum: bool,
+    #[serde(default)]
     pub at: u64,
     pub epoch: Option<String>,
     pub nodes: Vec<NodeView>,
@@ -53,13 +66,13 @@ pub fn client() -> Client {
 /// Asks a node, with the cluster's secret if one is given.
 ///
 /// # Errors
-/// Says in a few words why there is no answer.
+/// [`Silence`].
 pub async fn get(
     client: &Client,
     url: &str,
     secret: Option<&str>,
     timeout: Duration,
-) -> Result<Answer, String> {
+) -> Result<Answer, Silence> {
     let mut request = client.get(url);
     if let Some(secret) = secret {
         request = request.bearer_auth(secret);
@@ -70,28 +83,35 @@ pub async fn get(
 /// Posts JSON to a node, with the cluster's secret.
 ///
 /// # Errors
-/// Says in a few words why there is no answer.
+/// [`Silence`].
 pub async fn post(
     client: &Client,
     url: &str,
     secret: &str,
     json: Vec<u8>,
     timeout: Duration,
-) -> Result<Answer, String> {
+) -> Result<Answer, Silence> {
     exchange(client.post(url).bearer_auth(secret).content_type("application/json").send_body(json), timeout)
         .await
 }
 
-async fn exchange(sending: SendClientRequest, timeout: Duration) -> Result<Answer, String> {
+async fn exchange(sending: SendClientRequest, timeout: Duration) -> Result<Answer, Silence> {
     let exchange = async {
-        let mut response = sending.await.map_err(|error| in_few_words(&error))?;
+        let mut response = sending.await.map_err(|error| Silence {
+            reason: in_few_words(&error),
+            was_asked: !matches!(error, SendRequestError::Connect(_) | SendRequestError::Url(_)),
+        })?;
         let status = response.status().as_u16();
-        let body = response.body().limit(ANSWER_BYTES_MAX).await.map_err(|error| error.to_string())?;
+        let body = response.body().limit(ANSWER_BYTES_MAX).await;
+        let body = body.map_err(|error| Silence { reason: error.to_string(), was_asked: true })?;
         Ok(Answer { status, body })
     };
     match tokio::time::timeout(timeout, exchange).await {
         Ok(answered) => answered,
-        Err(_) => Err(format!("nothing within {:.1} s", timeout.as_secs_f32())),
+        Err(_) => {
+            let reason = format!("nothing within {:.1} s", timeout.as_secs_f32());
+            Err(Silence { reason, was_asked: true })
+        }
     }
 }
 
@@ -107,8 +127,7 @@ pub async fn is_ready(client: &Client, public_url: &str, timeout: Duration) -> b
     answer.is_ok_and(|answer| answer.status == 200)
 }
 
-fn in_few_words(error: &awc::error::SendRequestError) -> String {
-    use awc::error::{ConnectError, SendRequestError};
+fn in_few_words(error: &SendRequestError) -> String {
     match error {
         SendRequestError::Connect(ConnectError::Io(error)) => match error.kind() {
             std::io::ErrorKind::ConnectionRefused => "connection refused".into(),

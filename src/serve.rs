@@ -44,7 +44,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const HAND_OVER_MAX: Duration = Duration::from_millis(1_200);
 /// How long clients may take to go.
 const FAREWELL_MAX: Duration = Duration::from_millis(700);
-/// How long the answers to HTTP requests under way may take: each has an outcome, or its own end, within 5 s.
+/// How long the answers to HTTP requests under way may take: each that has come whole has an outcome within 5 s.
 const ANSWERS_MAX: Duration = Duration::from_millis(5_500);
 /// How long the file may take to say that its node is part of its chat no more.
 const RETIRE_MAX: Duration = Duration::from_secs(1);
@@ -156,10 +156,8 @@ async fn live(
     gate.stop();
     let drain = async {
         let _late = tokio::time::timeout(HAND_OVER_MAX, node.step_down()).await;
-        let _late = tokio::join!(
-            tokio::time::timeout(FAREWELL_MAX, node.farewell(leave)),
-            tokio::time::timeout(ANSWERS_MAX, gate.close()),
-        );
+        let (_late, ()) =
+            tokio::join!(tokio::time::timeout(FAREWELL_MAX, node.farewell(leave)), gate.close(ANSWERS_MAX),);
         if let Some(Parting { news: Dismissed { why: Dismissal::Retired(why), .. }, .. }) = &parting {
             // A disk that takes nothing keeps nobody here: at the next start the others say it again.
             let _later = tokio::time::timeout(RETIRE_MAX, node.retire(*why)).await;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
+use serde::Deserialize as _;
 
 use crate::node_client::{self, Answer, ClusterView, NodeView};
 use crate::settings::Settings;
@@ -28,37 +29,63 @@ pub struct StatusArguments {
 /// When the settings are wrong or the node does not answer.
 pub fn run(arguments: &StatusArguments) -> anyhow::Result<()> {
     let settings = Settings::load(&arguments.settings)?;
-    let body = actix::System::new().block_on(ask(&settings))?;
+    let seen = actix::System::new().block_on(ask(&settings))?;
     if arguments.json {
-        let value: serde_json::Value =
-            serde_json::from_slice(&body).context("the node's answer is not JSON")?;
-        terminal::say(&value.to_string());
+        terminal::say(&seen.json.to_string());
     } else {
-        let view = serde_json::from_slice(&body).context("the node's answer is not a cluster's state")?;
-        for line in lines(&view) {
+        for line in lines(&seen.view) {
             terminal::say(&line);
         }
     }
     Ok(())
 }
 
-/// What the node answers on `GET /api/v1/cluster`.
+/// What a node answers on `GET /api/v1/cluster`: all of it, and what we know to read.
+#[derive(Debug)]
+pub struct Seen {
+    pub json: serde_json::Value,
+    pub view: ClusterView,
+}
+
+/// Asks the node of these settings how its cluster stands. Whatever else is asked of it comes after that, so that it is
+/// known who answers.
 ///
 /// # Errors
-/// Says that it does not answer, or what it says instead.
-pub async fn ask(settings: &Settings) -> anyhow::Result<bytes::Bytes> {
+/// Says that it does not answer, what it says instead, or that this is another node or none.
+pub async fn ask(settings: &Settings) -> anyhow::Result<Seen> {
     let (name, url) = (&settings.node.name, &settings.peer.url);
     let client = node_client::client();
     let secret = Some(settings.peer.secret.reveal());
     let answer = node_client::get(&client, &format!("{url}/api/v1/cluster"), secret, ANSWER_TIMEOUT).await;
     match answer {
-        Ok(answer) if answer.status == 200 => Ok(answer.body),
+        Ok(answer) if answer.status == 200 => seen(settings, &answer.body),
         Ok(answer) => match said(&answer) {
             Some(said) if !is_secret_refused(&answer) => bail!("{name} at {url}: {said}"),
             _ => bail!(refusal(settings, &answer)),
         },
-        Err(reason) => bail!("{name} does not answer at {url} ({reason}): start it, or ask another node"),
+        Err(silence) => bail!("{name} does not answer at {url} ({silence}): start it, or ask another node"),
     }
+}
+
+fn seen(settings: &Settings, body: &[u8]) -> anyhow::Result<Seen> {
+    let (name, url) = (&settings.node.name, &settings.peer.url);
+    let read = serde_json::from_slice(body).and_then(|json: serde_json::Value| {
+        let view = ClusterView::deserialize(&json)?;
+        Ok(Seen { json, view })
+    });
+    match read {
+        Ok(seen) if seen.view.node == *name => Ok(seen),
+        Ok(seen) => {
+            bail!("{} answers at {url}, not {name}: look at peer.url in the settings", seen.view.node)
+        }
+        Err(error) => bail!(not_a_node(settings, &error)),
+    }
+}
+
+/// What is said of an answer that no node gives.
+pub fn not_a_node(settings: &Settings, error: &serde_json::Error) -> String {
+    let (name, url) = (&settings.node.name, &settings.peer.url);
+    format!("what answers for {name} at {url} is no node ({error}): look at peer.url in the settings")
 }
 
 /// What a node says that does not do what it is asked, as a sentence; who else may answer there says none.

@@ -290,6 +290,7 @@ pub async fn start_node(
         directory,
         stranger: consensus.stranger.clone(),
         change: consensus.change.clone(),
+        standing: consensus.standing.clone(),
         seen: Seen::default(),
         step: consensus.step.clone(),
         forwarded: consensus.forwarded.clone(),

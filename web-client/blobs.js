@@ -8,26 +8,26 @@
  * @property {number} time when it was chosen
  */
 
-const DATABASE = "chat-files";
-const STORE = "blobs";
+import { database, run } from "./idb.js";
 
-/** @type {Promise<IDBDatabase | null> | null} */
-let opened = null;
+const STORE = "blobs";
+const open = database("chat-files", (db) => db.createObjectStore(STORE, { keyPath: "id" }));
 
 /**
+ * Without a database, or room in it, the page holds the bytes while it is open.
  * @param {Kept} kept
  * @returns {Promise<boolean>} whether it is on the disk
  */
-export const putBlob = async (kept) => (await run("readwrite", (store) => store.put(kept))) !== null;
+export const putBlob = (kept) => run(open, STORE, "readwrite", (store) => store.put(kept)).then(() => true, () => false);
 
 /**
  * @param {string} id
  * @returns {Promise<Kept | null>}
  */
-export const getBlob = async (id) => (await run("readonly", (store) => store.get(id))) ?? null;
+export const getBlob = (id) => run(open, STORE, "readonly", (store) => store.get(id)).catch(() => null);
 
 /** @param {string} id */
-export const deleteBlob = (id) => run("readwrite", (store) => store.delete(id));
+export const deleteBlob = (id) => run(open, STORE, "readwrite", (store) => store.delete(id)).catch(() => undefined);
 
 /**
  * Lets go of what no message and no draft names any more.
@@ -35,45 +35,10 @@ export const deleteBlob = (id) => run("readwrite", (store) => store.delete(id));
  * @param {number} before Unix milliseconds; what is newer may just be about to be named
  */
 export async function tidyBlobs(wanted, before) {
-  const ids = await run("readonly", (store) => store.getAllKeys());
-  for (const id of ids ?? []) {
+  const ids = await run(open, STORE, "readonly", (store) => store.getAllKeys()).catch(() => []);
+  for (const id of ids) {
     if (wanted(String(id))) continue;
     const kept = await getBlob(String(id));
     if (kept && kept.time < before) await deleteBlob(kept.id);
   }
-}
-
-/**
- * @template Result
- * @param {IDBTransactionMode} mode
- * @param {(store: IDBObjectStore) => IDBRequest<Result>} ask
- * @returns {Promise<Result | null>} null when there is no room or no database; the page then holds the bytes while it is open
- */
-async function run(mode, ask) {
-  const db = await database();
-  if (!db) return null;
-  return new Promise((resolve) => {
-    try {
-      const transaction = db.transaction(STORE, mode);
-      const request = ask(transaction.objectStore(STORE));
-      transaction.oncomplete = () => resolve(request.result);
-      transaction.onerror = transaction.onabort = () => resolve(null);
-    } catch {
-      resolve(null);
-    }
-  });
-}
-
-function database() {
-  opened ??= new Promise((resolve) => {
-    try {
-      const request = indexedDB.open(DATABASE, 1);
-      request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = request.onblocked = () => resolve(null);
-    } catch {
-      resolve(null);
-    }
-  });
-  return opened;
 }

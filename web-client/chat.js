@@ -6,8 +6,8 @@
  */
 
 import { tidyBlobs } from "./blobs.js";
-import { forget, outboxItems, recall, remember } from "./db.js";
-import { draftFiles } from "./draft.js";
+import { deleteItem, forget, outboxItems, recall, remember } from "./db.js";
+import { draftFiles, dropDrafts } from "./draft.js";
 import { list, origins, readRoom, readUser } from "./frames.js";
 import { newId } from "./ids.js";
 import { askAnywhere, askCluster } from "./lookout.js";
@@ -25,7 +25,9 @@ const LOGOUT_MS = 3000;
 const ASK_MS = 12_000;
 const READ_MARK_MS = 1000;
 const TYPING_MS = 3000;
-const JOINABLE_MS = 6000;
+const LOOK_MS = 2000;
+/** The list of public rooms is in use: so long it is good enough. */
+const LISTED_MS = 3000;
 const KEEP_ROOMS_MS = 2000;
 /** So often a message's files are uploaded again because no node knows them. */
 const LOST_MAX = 3;
@@ -61,7 +63,7 @@ export class Chat {
     this.#connection = this.#newConnection();
     this.uploads = new Uploads({ url: () => this.#connection.url, token: () => this.#token });
     this.media = new Media({
-      nodes: () => [...new Set([this.#connection.url ?? home, ...this.#connection.nodes])],
+      nodes: () => this.nodes,
       token: () => this.#token,
       ask: (op, fields) => this.ask(op, fields),
     });
@@ -75,7 +77,7 @@ export class Chat {
       },
     });
     this.reader = new Reader(store, (op, fields, patience_ms) => this.#connection.request(op, fields, { patience_ms }));
-    setInterval(() => this.reader.refreshJoinable(), JOINABLE_MS);
+    setInterval(() => this.reader.refreshJoinable(this.reader.idle_ms), LOOK_MS);
     void tidyFiles();
     keepShelf(store);
     store.on("rooms", () => (this.#roomsTimer ??= setTimeout(() => this.#keepRooms(), KEEP_ROOMS_MS)));
@@ -157,12 +159,32 @@ export class Chat {
       // Its sessions have ended: what was asked for is done.
       if (problemOf(error).code !== "unauthorized") throw error;
     }
-    if (this.#store.me) this.#leave(null);
+    const { me } = this.#store;
+    if (!me) return;
+    this.#leave(null);
+    await this.#dropAll(me.name);
+  }
+
+  /**
+   * What waited here in somebody's name goes with the name.
+   * @param {string} user
+   */
+  async #dropAll(user) {
+    this.uploads.forget(dropDrafts(user));
+    for (const item of await outboxItems(user)) {
+      this.uploads.forget(attachedTo(item));
+      await deleteItem(item.id);
+    }
   }
 
   /** The node that serves us, or else the one the page came from. */
   get node() {
     return this.#connection.url ?? this.#home;
+  }
+
+  /** All nodes, the one that serves us first. */
+  get nodes() {
+    return [...new Set([this.node, ...this.#connection.nodes, this.#home])];
   }
 
   /** After the server asked the page to stay away. */
@@ -178,7 +200,12 @@ export class Chat {
   /** The browser came online or into view. */
   wake() {
     this.#connection.probe();
-    void this.reader.refreshJoinable();
+    this.listRooms();
+  }
+
+  /** The list of rooms is being used, and should have what others have made. */
+  listRooms() {
+    void this.reader.refreshJoinable(LISTED_MS);
   }
 
   /**
@@ -393,6 +420,7 @@ export class Chat {
   #event(event) {
     const had = this.#store.status.quorum;
     this.#store.apply(event);
+    if (event.ev === "message") this.reader.knowUsers([event.from]);
     if (event.ev === "message" && event.from === this.#store.me?.name) this.#outbox.settle(event.id);
     if (event.ev === "cluster") {
       if (event.quorum && !had) this.#outbox.quicken();

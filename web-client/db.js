@@ -8,19 +8,17 @@
  * @typedef {import("./types.js").Item} Item
  */
 
-const DATABASE = "chat";
+import { database, run } from "./idb.js";
+
 const OUTBOX = "outbox";
 const JOURNAL = "outbox:";
-
-/** @type {Promise<IDBDatabase | null> | null} */
-let opened = null;
+const open = database("chat", (db) => db.createObjectStore(OUTBOX, { keyPath: "id" }));
 
 /** @param {string | null} user null for everybody's */
 export async function outboxItems(user) {
-  const db = await database();
-  /** @type {Map<string, Item>} */
-  const items = new Map();
-  for (const item of db ? await allOf(db) : []) items.set(item.id, item);
+  /** @type {Item[]} */
+  const held = await run(open, OUTBOX, "readonly", (store) => store.getAll()).catch(() => []);
+  const items = new Map(held.map((item) => [item.id, item]));
   for (const item of journal()) {
     // An item in both is the same one; IndexedDB has the later state of it.
     if (items.has(item.id)) forget(JOURNAL + item.id);
@@ -35,10 +33,8 @@ export async function outboxItems(user) {
 /** @param {Item} item */
 export async function putItem(item) {
   remember(JOURNAL + item.id, item);
-  const db = await database();
-  if (!db) return;
   try {
-    await write(db, (store) => store.put(item));
+    await run(open, OUTBOX, "readwrite", (store) => store.put(item));
     forget(JOURNAL + item.id);
   } catch {
     // The journal keeps it.
@@ -48,18 +44,20 @@ export async function putItem(item) {
 /** @param {string} id */
 export async function deleteItem(id) {
   forget(JOURNAL + id);
-  const db = await database();
-  if (db) await write(db, (store) => store.delete(id)).catch(() => undefined);
+  await run(open, OUTBOX, "readwrite", (store) => store.delete(id)).catch(() => undefined);
   forget(JOURNAL + id);
 }
 
+/** @typedef {"localStorage" | "sessionStorage"} Where  the second is this tab's own, and survives a reload */
+
 /**
  * @param {string} key
+ * @param {Where} [where]
  * @returns {any} null when there is nothing
  */
-export function recall(key) {
+export function recall(key, where = "localStorage") {
   try {
-    const value = localStorage.getItem(key);
+    const value = globalThis[where].getItem(key);
     return value === null ? null : JSON.parse(value);
   } catch {
     return null;
@@ -69,19 +67,23 @@ export function recall(key) {
 /**
  * @param {string} key
  * @param {unknown} value
+ * @param {Where} [where]
  */
-export function remember(key, value) {
+export function remember(key, value, where = "localStorage") {
   try {
-    localStorage.setItem(key, JSON.stringify(value));
+    globalThis[where].setItem(key, JSON.stringify(value));
   } catch {
     // Full or forbidden: the page works on without a memory.
   }
 }
 
-/** @param {string} key */
-export function forget(key) {
+/**
+ * @param {string} key
+ * @param {Where} [where]
+ */
+export function forget(key, where = "localStorage") {
   try {
-    localStorage.removeItem(key);
+    globalThis[where].removeItem(key);
   } catch {
     // As above.
   }
@@ -101,49 +103,4 @@ function journal() {
     // No localStorage, no journal.
   }
   return found;
-}
-
-function database() {
-  opened ??= new Promise((resolve) => {
-    try {
-      const request = indexedDB.open(DATABASE, 1);
-      request.onupgradeneeded = () => request.result.createObjectStore(OUTBOX, { keyPath: "id" });
-      request.onsuccess = () => {
-        request.result.onversionchange = () => request.result.close();
-        resolve(request.result);
-      };
-      request.onerror = () => resolve(null);
-      request.onblocked = () => resolve(null);
-    } catch {
-      resolve(null);
-    }
-  });
-  return opened;
-}
-
-/**
- * @param {IDBDatabase} db
- * @returns {Promise<Item[]>}
- */
-function allOf(db) {
-  return new Promise((resolve) => {
-    const request = db.transaction(OUTBOX, "readonly").objectStore(OUTBOX).getAll();
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => resolve([]);
-  });
-}
-
-/**
- * @param {IDBDatabase} db
- * @param {(store: IDBObjectStore) => void} change
- * @returns {Promise<void>}
- */
-function write(db, change) {
-  return new Promise((resolve, reject) => {
-    const transaction = db.transaction(OUTBOX, "readwrite", { durability: "strict" });
-    change(transaction.objectStore(OUTBOX));
-    transaction.oncomplete = () => resolve();
-    transaction.onerror = () => reject(transaction.error);
-    transaction.onabort = () => reject(transaction.error);
-  });
 }

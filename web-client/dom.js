@@ -2,30 +2,56 @@
  * The few helpers the views build with. Text goes in as text; there is no way to hand in markup.
  *
  * @typedef {Node | string | null | undefined | false} Child
- * @typedef {Record<string, any>} Props  attributes; `on…` listeners; `class`, `text`, and properties such as `value` by their names
+ * @typedef {Record<string, any>} Props  attributes; `on…` listeners; and properties such as `value` by their names
+ */
+
+/**
+ * The element of a tag that may have classes behind it.
+ * @template {string} What
+ * @typedef {HTMLElementTagNameMap[(What extends `${infer Tag}.${string}` ? Tag : What) & keyof HTMLElementTagNameMap]} Made
  */
 
 const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "tabIndex", "htmlFor", "required", "maxLength", "open"]);
 
 /**
- * @template {keyof HTMLElementTagNameMap} Tag
- * @param {Tag} tag
- * @param {Props} [props]
+ * Makes an element: `h("p.hint", { dir: "auto" }, text)`, and without attributes `h("p.hint", text)`. A button submits nothing
+ * unless its `type` says so.
+ * @template {string} What
+ * @param {What} what a tag, and its classes behind dots
+ * @param {Props | Child} [props]
  * @param {...Child} children
- * @returns {HTMLElementTagNameMap[Tag]}
+ * @returns {Made<What>}
  */
-export function h(tag, props = {}, ...children) {
+export function h(what, props, ...children) {
+  const [tag, ...classes] = what.split(".");
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) {
+  if (classes.length > 0) element.className = classes.join(" ");
+  if (tag === "button") element.setAttribute("type", tag);
+  const plain = props?.constructor === Object;
+  for (const [name, value] of Object.entries(plain ? props : {})) {
     if (value === undefined || value === null || value === false) continue;
-    if (name === "class") element.className = value;
-    else if (name === "text") element.textContent = value;
-    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    if (name.startsWith("on")) on(element, name.slice(2), value);
     else if (PROPERTIES.has(name)) /** @type {any} */ (element)[name] = value;
     else element.setAttribute(name, value === true ? "" : String(value));
   }
+  if (!plain) children.unshift(/** @type {Child} */ (props));
   element.append(...children.filter(isThere));
-  return element;
+  return /** @type {any} */ (element);
+}
+
+/**
+ * Listens to what happens somewhere.
+ * @template {string} Name
+ * @param {EventTarget} target
+ * @param {Name} name
+ * @param {(event: Name extends keyof GlobalEventHandlersEventMap ? GlobalEventHandlersEventMap[Name] : any) => unknown} listener
+ * @param {boolean | AddEventListenerOptions} [options]
+ * @returns {() => void} stops listening
+ */
+export function on(target, name, listener, options) {
+  const handler = /** @type {EventListener} */ (listener);
+  target.addEventListener(name, handler, options);
+  return () => target.removeEventListener(name, handler, options);
 }
 
 /**
@@ -33,7 +59,7 @@ export function h(tag, props = {}, ...children) {
  * @param {string} text
  */
 export function unseen(text) {
-  return h("span", { class: "unseen" }, text);
+  return h("span.unseen", text);
 }
 
 /**
@@ -45,6 +71,15 @@ export function set(element, attributes) {
     if (value === null || value === false) element.removeAttribute(name);
     else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value === true ? "" : String(value));
   }
+}
+
+/**
+ * Says something in an element, which is left alone when it says so already.
+ * @param {Element} element
+ * @param {unknown} text
+ */
+export function write(element, text) {
+  if (element.textContent !== String(text)) element.textContent = String(text);
 }
 
 /** @type {WeakMap<Element, Map<string, HTMLElement>>} */
@@ -82,14 +117,21 @@ export function keyed(parent, items, { key, create, update }) {
   keyedChildren.set(parent, after);
 }
 
-const fitsItself = CSS.supports("field-sizing", "content");
+/** Whether the navigation stands beside the conversation, and lies over nothing. */
+export const wide = () => matchMedia("(min-width: 56.25em)");
+
+/** Whether the page is touched. On such a one the keyboard on the screen comes when asked for. */
+export const touched = () => matchMedia("(pointer: coarse)").matches;
+
+/** Whether a dialog is open. */
+export const isAsked = () => document.querySelector("dialog[open]") !== null;
 
 /**
  * Makes a text box as high as its text, where the style sheet alone does not.
  * @param {HTMLTextAreaElement} box
  */
 export function fitText(box) {
-  if (fitsItself) return;
+  if (CSS.supports("field-sizing", "content")) return;
   box.style.setProperty("height", "auto");
   box.style.setProperty("height", `${box.scrollHeight + box.offsetHeight - box.clientHeight}px`);
 }

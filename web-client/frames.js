@@ -105,7 +105,6 @@ export function readRoom(from) {
     ...(isNumber(from.unread) ? { unread: from.unread } : {}),
     ...(isNumber(from.mentions) ? { mentions: from.mentions } : {}),
     ...(typeof from.muted === "boolean" ? { muted: from.muted } : {}),
-    ...(typeof from.creator === "string" ? { creator: from.creator } : {}),
   };
 }
 

@@ -23,6 +23,16 @@ export function readPlace(hash) {
 }
 
 /**
+ * The place that a link leads to when it is one to this chat, on whichever of its nodes.
+ * @param {string} href an address that can be read
+ * @param {readonly string[]} nodes their public URLs
+ */
+export function placeOf(href, nodes) {
+  const { origin, pathname, hash } = new URL(href);
+  return pathname === "/" && nodes.includes(origin) ? readPlace(hash) : null;
+}
+
+/**
  * Goes to a room, or to a message in it: the address changes, and the page follows its address.
  * @param {number} room
  * @param {number | null} [seq]

@@ -1,6 +1,7 @@
 /** Where the page begins: one store, one chat, and the view that fits who is there. */
 
 import { Chat } from "./chat.js";
+import { on } from "./dom.js";
 import { speak } from "./language.js";
 import { readLink } from "./links.js";
 import { jump } from "./jump.js";
@@ -28,14 +29,14 @@ const view = byId("view");
 const announcer = byId("announcer");
 const roomsButton = /** @type {HTMLButtonElement} */ (byId("rooms-button"));
 byId("skip").textContent = words.nav.skip;
-byId("skip").addEventListener("click", (event) => {
+on(byId("skip"), "click", (event) => {
   // The address names the open room, so it is not for this link to change.
   event.preventDefault();
   const first = document.querySelector("#conversation textarea, #conversation button");
   if (first instanceof HTMLElement) first.focus();
 });
 byId("brand").textContent = words.product;
-byId("rooms-label").textContent = words.nav.show;
+byId("rooms-label").textContent = words.nav.rooms;
 roomsButton.setAttribute("aria-controls", "rooms");
 statusView(store, byId("status"));
 
@@ -71,7 +72,7 @@ function withoutLink() {
 store.on("session", show);
 // Somebody who opens a link wants what it leads to, also where another person is logged in.
 if (readLink(location.hash) || !chat.resume()) show();
-window.addEventListener("hashchange", () => readLink(location.hash) && location.reload());
+on(window, "hashchange", () => readLink(location.hash) && location.reload());
 
 notices({ store, go: jump });
 navigator.serviceWorker?.addEventListener("message", ({ data }) => {
@@ -87,12 +88,12 @@ setInterval(() => {
 const wake = () => {
   if (document.visibilityState === "visible" && navigator.onLine) chat.wake();
 };
-document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && chat.rest());
-window.addEventListener("online", wake);
+on(document, "visibilitychange", () => document.visibilityState === "hidden" && chat.rest());
+on(window, "online", wake);
 // A node may still be within reach, on this machine or in this house: it is asked.
-window.addEventListener("offline", () => chat.wake());
-window.addEventListener("pageshow", wake);
-document.addEventListener("visibilitychange", wake);
+on(window, "offline", () => chat.wake());
+on(window, "pageshow", wake);
+on(document, "visibilitychange", wake);
 
 // With the keyboard on the screen, the page is as high as what is left of it.
 const { visualViewport } = window;
@@ -101,7 +102,7 @@ if (visualViewport) {
     // Someone who zooms in with two fingers wants a larger page, not a smaller window.
     if (visualViewport.scale < 1.01) document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
   };
-  visualViewport.addEventListener("resize", fit);
+  on(visualViewport, "resize", fit);
 }
 
 void keepOpenable();

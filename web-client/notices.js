@@ -6,6 +6,7 @@
  */
 
 import { forget, recall, remember } from "./db.js";
+import { on } from "./dom.js";
 import { calls } from "./rooms.js";
 import { firstLine } from "./text.js";
 
@@ -54,7 +55,7 @@ export function notices({ store, go }) {
 
   const looksAt = (/** @type {number} */ room) => store.current === room && document.visibilityState === "visible" && document.hasFocus();
 
-  store.addEventListener("arrived", (event) => {
+  on(store, "arrived", (event) => {
     const message = /** @type {CustomEvent<Message>} */ (event).detail;
     const room = store.rooms.get(message.room);
     if (!room || noticesState() !== "on" || looksAt(message.room) || !isForMe(message, room, store.me?.name ?? "")) return;

@@ -2,8 +2,8 @@
  * The outbox: what a person wrote and the servers have not acknowledged. It lies on the disk, belongs to the page's origin
  * and leaves in the order of `queue.js`.
  *
- * Each tab sends what was written in it, and holds a lock as long as it lives; who gets that lock finds the tab gone and takes
- * over its items. Where locks are missing (plain http in a network) two tabs may send the same item: same id, done once.
+ * Each tab sends what was written in it, and holds a lock as long as somebody is logged in there; who gets that lock finds
+ * nobody there and takes over the items, also the same tab when one logs in again. Where locks are missing (plain http in a network) two tabs may send the same item: same id, done once.
  *
  * @typedef {import("./types.js").Item} Item
  * @typedef {import("./types.js").Success} Success
@@ -18,8 +18,12 @@ const CHANNEL = "chat-outbox";
 const TAB_LOCK = "chat-tab:";
 
 export class Outbox {
-  /** This tab's name, for one life of the page. */
-  tab = newId();
+  /** This tab's name, anew with each log-in. */
+  #tab = "";
+  /** The names it has had. @type {Set<string>} */
+  #names = new Set();
+  /** Lets go of the lock of that name. */
+  #letGo = () => {};
   #queue = new Queue();
   /** @type {string | null} */
   #user = null;
@@ -46,8 +50,6 @@ export class Outbox {
     this.#acknowledged = acknowledged;
     this.#gone = gone;
     if (this.#channel) this.#channel.onmessage = ({ data }) => data === this.#user && void this.#reread();
-    // Held until the page is gone.
-    if (navigator.locks) void navigator.locks.request(TAB_LOCK + this.tab, () => new Promise(() => {}));
   }
 
   /** @param {string} user */
@@ -55,6 +57,10 @@ export class Outbox {
     if (this.#user === user) return;
     this.close();
     this.#user = user;
+    this.#tab = newId();
+    this.#names.add(this.#tab);
+    const left = new Promise((resolve) => (this.#letGo = () => resolve(undefined)));
+    if (navigator.locks) void navigator.locks.request(TAB_LOCK + this.#tab, () => left);
     await this.#reread();
   }
 
@@ -62,6 +68,7 @@ export class Outbox {
   close() {
     this.#user = null;
     this.#queue = new Queue();
+    this.#letGo();
     clearTimeout(this.#timer);
   }
 
@@ -74,7 +81,7 @@ export class Outbox {
     if (this.#user === null) return;
     const now = Date.now();
     /** @type {Item} */
-    const item = { id: newId(), user: this.#user, room, op, fields, time: now, tab: this.tab, state: "waiting" };
+    const item = { id: newId(), user: this.#user, room, op, fields, time: now, tab: this.#tab, state: "waiting" };
     this.#queue.add(item);
     this.#tell();
     void this.#keep(item);
@@ -117,7 +124,7 @@ export class Outbox {
   #pump() {
     clearTimeout(this.#timer);
     if (this.#user === null) return;
-    for (const item of this.#queue.due(this.tab, Date.now())) void this.#try(item);
+    for (const item of this.#queue.due(this.#tab, Date.now())) void this.#try(item);
     const wake = this.#queue.wakeAt();
     if (wake !== null) this.#timer = setTimeout(() => this.#pump(), Math.max(50, wake - Date.now()));
   }
@@ -152,16 +159,19 @@ export class Outbox {
     if (user !== this.#user) return;
     const there = new Set(items.map((item) => item.id));
     for (const held of this.#queue.items) {
-      if (held.tab !== this.tab && !there.has(held.id)) this.#queue.settle(held.id);
+      if (held.tab !== this.#tab && !there.has(held.id)) this.#queue.settle(held.id);
     }
     for (const item of items) {
       // One of our own that is missing here was settled a moment ago.
-      if (item.tab === this.tab) continue;
+      if (item.tab === this.#tab) continue;
       drawAfter(item.id);
       this.#queue.add(item);
-      this.#watch(item.tab);
+      // What this tab left behind comes before what is written now.
+      if (this.#names.has(item.tab)) void this.#adopt(item.id);
+      else this.#watch(item.tab);
     }
     this.#tell();
+    this.#pump();
   }
 
   /** @param {string} tab another one, perhaps gone */
@@ -198,15 +208,16 @@ export class Outbox {
 
   /** @param {string} id */
   async #adopt(id) {
-    const item = this.#queue.adopt(id, this.tab);
+    const item = this.#queue.adopt(id, this.#tab);
     if (item) await this.#keep(item);
   }
 
   /** @param {Item} item */
   async #keep(item) {
+    const queue = this.#queue;
     await putItem(item);
     // Settled while it was being written: then it must not come back.
-    if (item.user === this.#user && !this.#queue.has(item.id)) await deleteItem(item.id);
+    if (queue === this.#queue && !queue.has(item.id)) await deleteItem(item.id);
     this.#channel?.postMessage(item.user);
   }
 

@@ -15,7 +15,8 @@
 import { shownRun } from "./rooms.js";
 
 /**
- * The conversation as it is shown: what the servers have, with one's own waiting changes over it, then what waits to be sent.
+ * The conversation as it is shown: what the servers have, with one's own waiting changes over it, then what waits to be sent,
+ * also where one reads further up and more messages stand between.
  * @param {RoomState} room
  * @param {readonly Item[]} outbox
  * @param {readonly Item[]} acknowledged
@@ -40,8 +41,6 @@ export function conversation(room, outbox, acknowledged, me) {
       item: failed,
     };
   });
-  // Further up, what waits to stand at the end is not in sight.
-  if (room.anchor !== null) return shown;
   for (const item of acknowledged) {
     if (item.room === room.room && !there.has(item.id)) {
       there.add(item.id);

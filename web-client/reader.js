@@ -11,15 +11,30 @@ import { shownRun } from "./rooms.js";
 const PAGE = 60;
 const PAGE_MAX = 200;
 const USERS_MAX = 2000;
+/** So many are found by a part of a name, and so many such questions are remembered. */
+const FOUND_MAX = 20;
+const SOUGHT_MAX = 1000;
 const QUICK_READ_MS = 5500;
 const ASK_MS = 12_000;
 const AGAIN_MS = 5000;
+/** So long the list of public rooms is good enough while nobody uses it. */
+const JOINABLE_MS_MIN = 6000;
+const JOINABLE_MS_ROOM = 100;
+const JOINABLE_MS_MAX = 60_000;
 
 export class Reader {
   #store;
   #ask;
   /** Histories under way. @type {Map<string, Promise<boolean>>} */
   #loading = new Map();
+  /** Whether all accounts are known. */
+  #everybody = true;
+  /** What was asked for by name. @type {Set<string>} */
+  #sought = new Set();
+  /** When the public rooms were asked for last. */
+  #listed = 0;
+  /** So long they are good enough while nobody uses the list. */
+  idle_ms = JOINABLE_MS_MIN;
   /** Whether the node had not yet come as far as we had. */
   behind = false;
 
@@ -157,17 +172,19 @@ export class Reader {
       const reply = this.behind ? await ask("linearizable", QUICK_READ_MS).catch(() => ask("local", ASK_MS)) : await ask("local", ASK_MS);
       const messages = list(reply.messages).map(readMessage).filter((message) => message !== null);
       this.#store.history(room, messages, where, seq);
+      this.knowUsers(messages.map(({ from }) => from));
       return messages.length > 0 || where === "newest" || where === "around";
     } catch {
       return false;
     }
   }
 
-  /** Everybody here, and who is online. */
+  /** Everybody here, and who is online; of very many the first ones, and the others when they are named. */
   async loadUsers() {
     /** @type {string | undefined} */
     let after;
     let seen = 0;
+    this.#sought.clear();
     try {
       do {
         const reply = await this.#ask("list_users", { limit: PAGE_MAX, ...(after ? { after } : {}) }, ASK_MS);
@@ -175,21 +192,61 @@ export class Reader {
         this.#store.setUsers(users);
         seen += users.length;
         const last = users.at(-1)?.name;
-        after = users.length > 0 && last !== after ? last : undefined;
+        after = users.length === PAGE_MAX && last !== after ? last : undefined;
       } while (after && seen < USERS_MAX);
+      this.#everybody = after === undefined;
     } catch {
       // Names stand in for what is not known.
     }
   }
 
-  /** The public rooms that one could join: nobody is told of a new one. */
-  async refreshJoinable() {
+  /**
+   * People with a part of a name, where not everybody is known.
+   * @param {string} part
+   * @returns {Promise<unknown> | null} null when there is nothing to be asked
+   */
+  findUsers(part) {
+    const wanted = part.trim().toLowerCase().replace(/[*?]/g, "");
+    return wanted === "" ? null : this.#seek(`*${wanted}*`, FOUND_MAX);
+  }
+
+  /** Who these are, where not everybody is known. @param {Iterable<string>} names */
+  knowUsers(names) {
+    for (const name of new Set(names)) if (this.#store.users.get(name)?.bare ?? !this.#store.users.has(name)) void this.#seek(name, 1);
+  }
+
+  /**
+   * @param {string} match
+   * @param {number} limit
+   */
+  #seek(match, limit) {
+    if (this.#everybody || this.#sought.has(match)) return null;
+    if (this.#sought.size >= SOUGHT_MAX) this.#sought.clear();
+    this.#sought.add(match);
+    return this.#ask("list_users", { match, limit }, ASK_MS).then(
+      (reply) => this.#store.setUsers(list(reply.users).map(readUser)),
+      () => this.#sought.delete(match),
+    );
+  }
+
+  /**
+   * The public rooms that one could join: nobody is told of a new one. Asked for when the list is used, and else seldom: the
+   * more rooms there are, the less often.
+   * @param {number} [fresh_ms] what came so long ago is good enough
+   */
+  async refreshJoinable(fresh_ms = 0) {
     if (!this.#store.me || this.#store.status.phase !== "connected" || document.visibilityState === "hidden") return;
+    if (Date.now() - this.#listed < fresh_ms) return;
+    const before = this.#listed;
+    this.#listed = Date.now();
     try {
       const reply = await this.#ask("list_rooms", {}, ASK_MS);
-      this.#store.setJoinable(list(reply.rooms).map(readRoom).filter((room) => room !== null));
+      const rooms = list(reply.rooms).map(readRoom).filter((room) => room !== null);
+      this.idle_ms = Math.min(JOINABLE_MS_MAX, Math.max(JOINABLE_MS_MIN, rooms.length * JOINABLE_MS_ROOM));
+      this.#store.setJoinable(rooms);
     } catch {
       // Shown as it was.
+      this.#listed = before;
     }
   }
 }

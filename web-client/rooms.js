@@ -27,7 +27,6 @@ export function newRoom(room) {
     kind: room.kind,
     topic: room.topic,
     users: room.users,
-    creator: room.creator,
     at: room.at,
     last_seq: room.last_seq,
     // A direct conversation begins unread; any other begins where one joined it.
@@ -56,7 +55,6 @@ export function updateRoom(state, room) {
   state.kind = room.kind;
   state.topic = room.topic;
   if (room.users.length > 0) state.users = room.users;
-  state.creator = room.creator ?? state.creator;
   state.muted = room.muted ?? state.muted;
 }
 
@@ -99,6 +97,13 @@ export function applyMessage(state, message, me) {
  */
 export function applyRead(state, seq, me) {
   if (seq <= state.read_seq) return;
+  for (let next = state.read_seq + 1; next <= Math.min(seq, state.last_seq); next++) {
+    const message = state.messages.get(next);
+    // What an earlier visit left may have been deleted, and not be counted.
+    if (!message || state.stale || message.from === me) continue;
+    state.unread = Math.max(0, state.unread - Number(!message.deleted));
+    state.mentions = Math.max(0, state.mentions - Number(calls(message, me)));
+  }
   state.read_seq = seq;
   if (seq >= state.last_seq) {
     state.unread = 0;

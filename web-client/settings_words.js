@@ -1,8 +1,11 @@
-/** The words of the settings, which are loaded with them; in English, as `words.js` has the rest. */
+/**
+ * The words of the settings, one's own and a room's, which are loaded with them; in English, as `words.js` has the rest.
+ */
+
+import { language } from "./language.js";
 
 export const settingsWords = {
   settings: {
-    heading: "Settings",
     close: "Close the settings",
     tabs: { account: "Account", preferences: "This device", sessions: "Sessions", people: "People", rooms: "All rooms", registration: "Registration", cluster: "Cluster" },
   },
@@ -23,12 +26,9 @@ export const settingsWords = {
     profile: "Your name",
     display: "Display name",
     displayHint: (/** @type {string} */ name) => `What others see. You log in as ${name} all the same.`,
-    save: "Save",
     saved: "Saved.",
-    password: "Password",
     passwordNote: "Changing it ends your other sessions.",
     oldPassword: "Current password",
-    newPassword: "New password",
     changePassword: "Change password",
     passwordChanged: "Changed. Your other sessions have ended.",
     wrongPassword: "That is not your current password.",
@@ -47,12 +47,10 @@ export const settingsWords = {
     ended: "That session has ended.",
   },
   links: {
-    copy: "Copy link",
     until: (/** @type {string} */ time) => `It is shown only now. Good until ${time}.`,
   },
   admin: {
-    findPerson: "Find by name",
-    findRoom: "Find by name",
+    find: "Find by name",
     more: "Show more",
     done: "Done.",
     bot: "bot",
@@ -91,6 +89,33 @@ export const settingsWords = {
     revoked: "revoked",
     revoke: "Revoke",
   },
+  programs: {
+    heading: (/** @type {string} */ room) => `Programs of ${room}`,
+    hooks: "What writes here",
+    hooksNote: "Whatever knows such an address can write into this room.",
+    name: "Name it writes under",
+    hook: "Create address",
+    hookLink: "Address to post to",
+    taken: "Somebody has this name, or had it. Choose another one.",
+    by: (/** @type {string} */ name) => `by ${name}`,
+    subscriptions: "Where messages are posted",
+    subscriptionsNote: "Each new message of this room is posted to such an address.",
+    url: "Address of the receiver",
+    subscribe: "Post messages there",
+    secret: "Secret of the signatures",
+    full: "There are as many as there may be. Remove one first.",
+    once: "It is shown only now.",
+    fine: "everything is posted",
+    behind: (/** @type {number} */ count) => `${count} still to be posted`,
+    failing: (/** @type {string} */ since, /** @type {string} */ why) => `fails since ${since}: ${why}`,
+    paused: (/** @type {string} */ name) => `paused, until ${name} is in this room and may act`,
+    off: "off, after a day of failures",
+    missing: "Enter something.",
+    removeHeading: (/** @type {string} */ what) => `Remove ${what}?`,
+    removeHook: "Its address works no more, for good.",
+    removeSubscription: "No message of this room is posted there any more.",
+    removed: "Removed.",
+  },
   cluster: {
     nodes: "Nodes",
     node: "Node",
@@ -119,3 +144,13 @@ export const settingsWords = {
     noMetrics: "That node does not tell its figures at the moment.",
   },
 };
+
+/** Puts the words of the reader's language in the place of these. */
+export async function speakSettings() {
+  if (language !== "de") return;
+  try {
+    Object.assign(settingsWords, (await import("./settings_words.de.js")).settingsWords);
+  } catch {
+    // English, then.
+  }
+}

@@ -7,18 +7,22 @@
  * @typedef {{ key: string, user: string, room: number, epoch: string, time: number, messages: Message[] }} Kept
  */
 
+import { on } from "./dom.js";
+import { answer, database } from "./idb.js";
 import { shownRun } from "./rooms.js";
 
-const DATABASE = "chat-shelf";
 const ROOMS = "rooms";
 const PEOPLE = "people";
 const MESSAGES_KEPT = 60;
 const ROOMS_KEPT = 200;
+const ROOMS_SLACK = 50;
 const PEOPLE_KEPT = 1000;
 const WRITE_MS = 3000;
 
-/** @type {Promise<IDBDatabase | null> | null} */
-let opened = null;
+const open = database("chat-shelf", (db) => {
+  db.createObjectStore(ROOMS, { keyPath: "key" }).createIndex("user", "user");
+  db.createObjectStore(PEOPLE, { keyPath: "user" });
+});
 
 /**
  * Writes down what changes, a little later.
@@ -33,7 +37,7 @@ export function keepShelf(store) {
     void writeDown(store);
   };
   store.on("touched", () => (timer ??= setTimeout(write, WRITE_MS)));
-  document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && timer && write());
+  on(document, "visibilitychange", () => document.visibilityState === "hidden" && timer && write());
 }
 
 /**
@@ -41,7 +45,7 @@ export function keepShelf(store) {
  * @returns {Promise<{ epoch: string, messages: Map<number, Message[]>, people: User[] } | null>}
  */
 export async function fromShelf(user) {
-  const db = await database();
+  const db = await open();
   if (!db) return null;
   try {
     const [rooms, people] = await Promise.all([
@@ -58,7 +62,7 @@ export async function fromShelf(user) {
 
 /** @param {string} user */
 export async function clearShelf(user) {
-  const db = await database();
+  const db = await open();
   if (!db) return;
   try {
     const transaction = db.transaction([ROOMS, PEOPLE], "readwrite");
@@ -72,7 +76,7 @@ export async function clearShelf(user) {
 /** @param {import("./store.js").Store} store */
 async function writeDown(store) {
   const { me, epoch } = store;
-  const db = await database();
+  const db = await open();
   if (!db || !me || epoch === null || store.me !== me) return;
   const touched = [...store.touched];
   store.touched.clear();
@@ -91,41 +95,12 @@ async function writeDown(store) {
     }
     const people = [...store.users.values()].slice(0, PEOPLE_KEPT).map(({ online: _, ...user }) => user);
     transaction.objectStore(PEOPLE).put({ user: me.name, people });
-    const all = /** @type {Kept[]} */ (await answer(rooms.index("user").getAll(me.name)));
+    // To read all of them is slow, so it is done for many at a time.
+    const mine = rooms.index("user");
+    if ((await answer(mine.count(me.name))) <= ROOMS_KEPT + ROOMS_SLACK) return;
+    const all = /** @type {Kept[]} */ (await answer(mine.getAll(me.name)));
     for (const { key } of all.sort((a, b) => b.time - a.time).slice(ROOMS_KEPT)) rooms.delete(key);
   } catch {
     // Full or forbidden: the page works on without a memory.
   }
-}
-
-function database() {
-  opened ??= new Promise((resolve) => {
-    try {
-      const request = indexedDB.open(DATABASE, 1);
-      request.onupgradeneeded = () => {
-        request.result.createObjectStore(ROOMS, { keyPath: "key" }).createIndex("user", "user");
-        request.result.createObjectStore(PEOPLE, { keyPath: "user" });
-      };
-      request.onsuccess = () => {
-        request.result.onversionchange = () => request.result.close();
-        resolve(request.result);
-      };
-      request.onerror = request.onblocked = () => resolve(null);
-    } catch {
-      resolve(null);
-    }
-  });
-  return opened;
-}
-
-/**
- * @template T
- * @param {IDBRequest<T>} request
- * @returns {Promise<T>}
- */
-function answer(request) {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
 }

@@ -339,7 +339,10 @@ export class Connection {
   }
 
   #next() {
+    // Come to early, as by a probe: the pause must not end a second time.
+    clearTimeout(this.#pauseTimer);
     this.#pauseTimer = undefined;
+    if (!this.#handshake) return;
     let url = choose(this.#nodes, this.#failed, this.#down, Math.random);
     if (url === null) {
       this.#failed.clear();

@@ -3,8 +3,8 @@
  * views listen to the topics below and read what they need.
  *
  * Topics: `session` (in or out), `anew` (what is held has to be loaded again), `status`, `rooms` (the list, counts, the public rooms), `users`, `current` (another room
- * is open), `members` (somebody came or went), `arrived` (somebody else's new message, as `detail`), `touched` (there is
- * something to write down), and for each room `room:N` (its messages) and `typing:N`.
+ * is open), `arrived` (somebody else's new message, as `detail`), `touched` (there is something to write down), and for each
+ * room `room:N` (its messages), `members:N` (somebody came or went) and `typing:N`.
  *
  * @typedef {import("./types.js").RoomState} RoomState
  * @typedef {import("./types.js").Room} Room
@@ -17,6 +17,7 @@
 
 import { overlaid, sentMessage } from "./pending.js";
 import { applyMessage, applyRead, keepQuoted, newRoom, takeHistory, trim, updateRoom } from "./rooms.js";
+import { words } from "./words.js";
 
 const TYPING_SHOWN_MS = 5000;
 const EARLY_MESSAGES_MAX = 2000;
@@ -199,7 +200,7 @@ export class Store extends EventTarget {
       case "room":
         return this.#room(event);
       case "member":
-        return this.tell("members");
+        return this.tell(`members:${event.room}`);
       case "read":
         return this.markRead(event.room, event.seq);
       case "mute":
@@ -332,7 +333,8 @@ export class Store extends EventTarget {
    * @param {string} name
    */
   display(name) {
-    return this.users.get(name)?.display || name;
+    const user = this.users.get(name);
+    return user?.deleted ? words.people.deleted : user?.display || name;
   }
 
   /**
@@ -387,8 +389,8 @@ export class Store extends EventTarget {
   /** @param {Room} room */
   #room(room) {
     if (!room.member) {
+      // The place stays the one that is open: there it is said, and there the room is again when one is let in again.
       this.rooms.delete(room.room);
-      if (this.current === room.room) this.open(null);
       this.tell("rooms", `room:${room.room}`);
       return;
     }
@@ -411,7 +413,7 @@ export class Store extends EventTarget {
    * @param {boolean} online
    */
   #presence(name, online) {
-    const user = this.users.get(name) ?? { name, display: name, role: "member", deleted: false };
+    const user = this.users.get(name) ?? { name, display: name, role: "member", deleted: false, bare: true };
     this.users.set(name, { ...user, online });
     this.tell("users");
   }

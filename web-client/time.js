@@ -15,6 +15,12 @@ const otherYear = new Intl.DateTimeFormat(locale, { dateStyle: "long" });
 /** @param {number} time Unix milliseconds */
 export const clockTime = (time) => clock.format(time);
 
+/**
+ * The same without what a clock of twelve hours adds, for where there is little room.
+ * @param {number} time Unix milliseconds
+ */
+export const tightTime = (time) => clock.formatToParts(time).filter(({ type }) => type !== "dayPeriod").map(({ value }) => value).join("").trim();
+
 /** @param {number} time Unix milliseconds */
 export const fullTime = (time) => full.format(time);
 

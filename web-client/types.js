@@ -2,7 +2,7 @@
  * The shapes that travel: one `@typedef` for each frame and each thing the page keeps.
  * Frames are checked once, in `frames.js`; behind it everyone trusts these types.
  *
- * @typedef {{ name: string, display: string, role: "admin" | "member", deleted: boolean, online?: boolean, disabled?: boolean, bot?: boolean }} User
+ * @typedef {{ name: string, display: string, role: "admin" | "member", deleted: boolean, online?: boolean, disabled?: boolean, bot?: boolean, bare?: boolean }} User  `bare`: nothing but the name is known
  *
  * @typedef {"public" | "private" | "direct"} RoomKind
  *
@@ -19,7 +19,6 @@
  * @property {number} [unread]
  * @property {number} [mentions]
  * @property {boolean} [muted]
- * @property {string} [creator]
  *
  * @typedef {{ file: string, name: string, bytes: number, type: string, local?: string }} Attachment  `local`: our own id while it waits
  * @typedef {{ id: string, name: string, bytes: number, type: string }} Local  a file that waits to be sent with a message
@@ -95,7 +94,6 @@
  * @property {RoomKind} kind
  * @property {string} topic
  * @property {string[]} users
- * @property {string | undefined} creator
  * @property {number} at
  * @property {number} last_seq
  * @property {number} read_seq

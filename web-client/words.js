@@ -36,7 +36,6 @@ export const words = {
     heading: "Welcome",
     intro: "Log in, or create an account with a name and a password of your own.",
     name: "Name",
-    nameHint: "Up to 32 of a–z, 0–9, dot, hyphen and underscore",
     password: "Password",
     passwordHint: "At least 8 characters",
     logIn: "Log in",
@@ -70,14 +69,10 @@ export const words = {
   },
 
   nav: {
-    label: "Rooms",
-    show: "Rooms",
     close: "Close the list",
     rooms: "Rooms",
-    direct: "Direct messages",
     joinable: "Open to join",
     joinNote: "A public room; opening it joins it",
-    people: "People",
     newRoom: "New room",
     newDirect: "New direct message",
     search: "Search",
@@ -109,22 +104,22 @@ export const words = {
     gone: "This room is not there for you",
     joinText: "A public room that you are not in yet.",
     join: "Join this room",
-    goneText: "It may have been private, or you have left it.",
+    goneText: "You may have left it or been removed, or it is private.",
+    unsent: "What you had not sent",
     failed: "The messages could not be loaded.",
   },
 
+  kinds: { public: "Public room", private: "Private room", direct: "Direct messages" },
+  days: { today: "Today", yesterday: "Yesterday" },
   room: {
-    public: "Public room",
-    private: "Private room",
-    direct: "Direct messages",
     people: "People",
     log: (/** @type {string} */ room) => `Conversation in ${room}`,
     beginning: "The beginning",
     mute: "Mute this room",
     muted: "Muted. Its new messages are not counted.",
     unmuted: "No longer muted.",
-    noMute: "This server cannot mute rooms yet.",
     fresh: "New",
+    gap: "More messages stand between",
     pill: (/** @type {number} */ count) => plural(count, "new message", "new messages"),
     toEnd: "To the end",
     typing: (/** @type {string[]} */ names) =>
@@ -135,8 +130,6 @@ export const words = {
           : names.length === 2
             ? `${names[0]} and ${names[1]} are typing…`
             : "Several people are typing…",
-    today: "Today",
-    yesterday: "Yesterday",
     arrived: (/** @type {number} */ count) => `${plural(count, "message", "messages")} arrived`,
   },
 
@@ -147,9 +140,12 @@ export const words = {
     edited: "edited",
     deleted: "deleted",
     again: "Try again",
+    editAgain: "Edit again",
+    discard: "Discard",
+    typed: "Your wording",
     copy: "Copy",
     copied: "Copied",
-    discard: "Delete",
+    copyHere: "Copy it from here",
     react: "React",
     reply: "Reply",
     edit: "Edit",
@@ -162,22 +158,17 @@ export const words = {
     actions: "What can be done with it",
     replyTo: (/** @type {string} */ name) => `In reply to ${name}`,
     earlier: "an earlier message",
-    reaction: (/** @type {string} */ emoji, /** @type {string[]} */ names) => `${emoji} ${names.length}: ${names.join(", ")}`,
-    me: "you",
     editBox: "New wording",
     save: "Save",
-    cancel: "Cancel",
     editHint: "Enter saves, Escape cancels",
     pick: "Choose an emoji",
   },
 
   versions: {
     heading: "Wordings of this message",
-    close: "Close",
     current: "as it is now",
     count: (/** @type {number} */ count) => plural(count, "wording", "wordings"),
     none: "No earlier wording is kept.",
-    notThere: "This server keeps no earlier wordings.",
   },
 
   composer: {
@@ -205,18 +196,16 @@ export const words = {
     partial: "The index is being built, so some may be missing.",
     noWord: "Enter a word to look for.",
     noRoom: "You are in no room of that name.",
-    notThere: "This server cannot search messages yet.",
     tips: "Narrow it down: from:name, in:room, before:2026-03-31. A “phrase” in quotes; the beginning of a word with *.",
   },
   switcher: {
     heading: "Go to",
     label: "Room or person",
     hint: "Arrows choose, Enter opens.",
-    none: "No room and nobody has a name like that.",
     join: "join",
   },
-  lazy: { heading: "Not here yet", text: "This part of the page could not be loaded, since no server answers. Try again in a moment.", close: "Close" },
-  complete: { people: "People to mention", emoji: "Emoji" },
+  lazy: { heading: "Not here yet", text: "This part of the page could not be loaded, since no server answers. Try again in a moment." },
+  complete: { people: "People to mention" },
   emoji: { label: "Emoji", find: "Find an emoji", none: "None has a name like that.", more: "More emoji…" },
   files: {
     list: "Files",
@@ -233,7 +222,6 @@ export const words = {
   },
 
   newRoom: {
-    heading: "New room",
     name: "Room name",
     topic: "Topic (optional)",
     kind: "Who can come in",
@@ -247,23 +235,20 @@ export const words = {
     taken: "A room of this name is there already. Choose another name.",
   },
   newDirect: {
-    heading: "New direct message",
-    name: "Name",
     hint: "One person, or up to 8 with commas between them",
     start: "Start",
     missing: "Enter the name of a person.",
     unknown: "Nobody here has that name. Names are as people log in with them.",
   },
   people: {
-    heading: "People",
-    close: "Close",
     invite: "Invite",
+    more: "Show more",
     inviteName: "Who to invite",
     inviteMissing: "Enter the name of the person to invite.",
     remove: "Remove",
-    removeOf: (/** @type {string} */ name) => `Remove ${name}`,
     leave: "Leave this room",
     change: "Change name and topic",
+    programs: "Programs",
     changeHeading: (/** @type {string} */ room) => `Change ${room}`,
     admin: "admin",
     you: "you",
@@ -275,7 +260,6 @@ export const words = {
     deleteHeading: "Delete this message?",
     deleteText: "Its text disappears for everyone and cannot be brought back.",
     deleteYes: "Delete message",
-    deleteNo: "Keep",
     leaveHeading: (/** @type {string} */ room) => `Leave ${room}?`,
     leavePublic: "You can join it again at any time.",
     leavePrivate: "You can come back only when somebody invites you.",
@@ -283,16 +267,13 @@ export const words = {
     leaveNo: "Stay",
     removeHeading: (/** @type {string} */ name, /** @type {string} */ room) => `Remove ${name} from ${room}?`,
     removeText: "They no longer see this room, unless they are invited again.",
-    removeYes: "Remove",
-    removeNo: "Keep",
     cancel: "Cancel",
+    close: "Close",
+    keep: "Keep",
   },
 
   stray: {
-    entry: (/** @type {number} */ count) => `${count} not sent`,
-    heading: "Not sent",
     text: "These were written for rooms that you are no longer in. Copy what you want to keep.",
-    close: "Close",
   },
 
   problem: {
@@ -304,7 +285,7 @@ export const words = {
     not_found: "It is not there any more, or not for you.",
     too_large: "It is too large for the server.",
     unauthorized: "You are no longer logged in.",
-    conflict: (/** @type {string} */ why) => (why ? `It has changed meanwhile: ${why}.` : "It has changed meanwhile."),
+    conflict: "It has changed meanwhile.",
     bad_request: (/** @type {string} */ why) => (why ? `The server did not take it: ${why}.` : "The server did not take it."),
     other: "Something went wrong on the server. Try again.",
   },
@@ -315,8 +296,7 @@ export const words = {
  * @param {Problem} problem
  */
 export function problemWords(problem) {
-  const { conflict, bad_request, ...said } = words.problem;
-  if (problem.code === "conflict") return conflict(problem.message);
+  const { bad_request, ...said } = words.problem;
   if (problem.code === "unavailable" && /\bdisk|\bfull\b|files_total/.test(problem.message)) return said.full;
   if (problem.code === "bad_request") return bad_request(problem.message);
   return /** @type {Record<string, string>} */ (said)[problem.code] ?? said.other;

@@ -6,12 +6,8 @@
 //! the peers what the rows here came to, and the program, once, that this node cannot go on as the replica
 //! that it is. **Never** mends anything: a node that is damaged leaves its file aside and gets the chat
 //! anew from the others.
-//!
-//! Only ever a minority does that. Who differs from a majority is one. Who finds by itself that its file is
-//! damaged cannot know how the others are: it goes on until all of them are there and vote, and they go one
-//! after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -21,7 +17,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use rusqlite::{Connection, OpenFlags};
 use tracing::{debug, error, warn};
 
-use super::comparing::{Comparison, Verdict};
+use super::core::{Audit, Finding, Found};
 use crate::bus::{Envelope, News, Port};
 use crate::chat_db::damage::{is_damage, wrong_checksum};
 use crate::chat_db::{entries, walk};
@@ -47,31 +43,15 @@ const PLACE_WAITS: Duration = Duration::from_secs(20);
 pub struct Auditor {
     file: PathBuf,
     own: RaftId,
-    comparison: Comparison,
-    roll: Arc<Roll>,
+    core: Audit,
+    began: Instant,
     peers: BTreeMap<RaftId, Port<Gossip>>,
-    up: BTreeSet<RaftId>,
     dismissed: News<Dismissed>,
     metrics: Metrics,
-    counting: bool,
-    /// What is being counted was replaced meanwhile.
-    anew: bool,
-    /// The rows were what they are to be, since this process began or they were replaced.
-    sound: bool,
-    /// Why the file is damaged, and since when nothing stands against leaving it.
-    damaged: Option<(String, Option<Instant>)>,
-    said: bool,
 }
 
 /// The file was counted anew.
-struct CountedAnew(Result<Found, String>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
-    Sound,
-    /// It could not be read, for a reason that is no damage.
-    Nothing,
-}
+struct CountedAnew(Found);
 
 impl Message for CountedAnew {
     type Result = ();
@@ -86,101 +66,64 @@ impl Auditor {
         dismissed: News<Dismissed>,
         metrics: &Metrics,
     ) -> Self {
-        let mut auditor = Self {
+        let auditor = Self {
             file: file.to_owned(),
             own,
-            comparison: Comparison::new(own),
-            roll: Arc::default(),
+            core: Audit::new(own, roll, PLACE_WAITS),
+            began: Instant::now(),
             peers: BTreeMap::new(),
-            up: BTreeSet::new(),
             dismissed,
             metrics: metrics.clone(),
-            counting: false,
-            anew: false,
-            sound: false,
-            damaged: None,
-            said: false,
         };
-        auditor.set_sound(false);
-        auditor.follow(roll);
+        auditor.show();
         auditor
     }
 
-    fn follow(&mut self, roll: Arc<Roll>) {
-        self.comparison.set_voters(voters(&roll).collect());
-        self.roll = roll;
+    /// Whether the rows are sound, on `/metrics`.
+    fn show(&self) {
+        self.metrics.rows_sound.set(self.core.vouch().is_ok().into());
     }
 
-    fn judge(&mut self, verdict: Verdict) {
-        match verdict {
-            Verdict::Nothing => {}
-            Verdict::Differs { who, index } => {
+    fn judge(&self, finding: Finding) {
+        match finding {
+            Finding::Nothing => {}
+            Finding::Differs { who, index } => {
                 warn!(peer = %who, %index, "another node's rows differ from those of the majority");
             }
-            Verdict::WeDiffer { index } => {
-                self.leave(format!("the rows here differ from those of the majority as of entry {index}"));
-            }
+            Finding::Leave(word) => self.leave(word),
         }
     }
 
-    fn set_sound(&mut self, sound: bool) {
-        self.sound = sound;
-        self.metrics.rows_sound.set(sound.into());
-    }
-
-    fn leave(&mut self, word: String) {
-        if !std::mem::replace(&mut self.said, true) {
-            self.set_sound(false);
-            self.dismissed.publish(&Dismissed { by: self.own, why: Dismissal::Damaged, word });
-        }
+    fn leave(&self, word: String) {
+        self.show();
+        self.dismissed.publish(&Dismissed { by: self.own, why: Dismissal::Damaged, word });
     }
 
     fn found(&mut self, why: String) {
-        if self.damaged.is_none() {
+        if self.core.found(why.clone()) {
             error!("chat.db is damaged: {why}");
-            self.set_sound(false);
-            self.damaged = Some((why, None));
+            self.show();
         }
     }
 
-    /// Leaves a file that was found damaged by itself, when every voter is there and it is this one's turn.
     fn look(&mut self) {
-        let others = || voters(&self.roll).filter(|&voter| voter != self.own);
-        // Who lost its file before this one has to vote again first: else few are left to decide.
-        let all_vote = self.roll.rows.iter().filter(|row| !row.removed && !row.learner);
-        let all_vote = all_vote.filter_map(|row| row.raft_id).all(|id| self.roll.conf.voters.contains(&id.0));
-        let complete = all_vote && others().count() > 1 && others().all(|voter| self.up.contains(&voter));
-        let place = others().filter(|&voter| voter < self.own).count();
-        let Some((word, since)) = &mut self.damaged else { return };
-        if !complete {
-            *since = None;
-            return;
-        }
-        let waited = since.get_or_insert_with(Instant::now).elapsed();
-        if waited >= PLACE_WAITS.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)) {
-            let word = word.clone();
+        if let Some(word) = self.core.look(self.began.elapsed()) {
             self.leave(word);
         }
     }
 
-    /// Where the rows stand, for whoever would take them.
-    fn vouch(&self) -> Result<(), Unsound> {
-        match (&self.damaged, self.sound) {
-            (Some(_), _) => Err(Unsound::Damaged),
-            (None, true) => Ok(()),
-            (None, false) => Err(Unsound::NotCounted),
+    fn count_anew(&mut self, to: Addr<Self>) {
+        if self.core.begin_count() {
+            self.count(to);
         }
     }
 
-    fn count_anew(&mut self, to: Addr<Self>) {
-        if self.counting {
-            return;
-        }
+    fn count(&mut self, to: Addr<Self>) {
         let file = self.file.clone();
         let count = move || to.do_send(CountedAnew(check(&file)));
-        match thread::Builder::new().name("audit".to_owned()).spawn(count) {
-            Ok(_runs_alone) => self.counting = true,
-            Err(error) => warn!(%error, "no thread to count the rows anew: later"),
+        if let Err(error) = thread::Builder::new().name("audit".to_owned()).spawn(count) {
+            warn!(%error, "no thread to count the rows anew: later");
+            self.core.not_begun();
         }
     }
 }
@@ -204,8 +147,8 @@ impl Handler<Envelope<Counted>> for Auditor {
             // Lost when the link is full: the next comparison is soon.
             let _full = port.offer(Gossip { word: Word::Rows { index, sum } });
         }
-        let verdict = self.comparison.report(self.own, index, sum);
-        self.judge(verdict);
+        let finding = self.core.report(self.own, index, sum);
+        self.judge(finding);
     }
 }
 
@@ -214,8 +157,8 @@ impl Handler<Envelope<PeerCounted>> for Auditor {
 
     fn handle(&mut self, envelope: Envelope<PeerCounted>, _: &mut Self::Context) {
         let (PeerCounted { from, index, sum }, _handling) = envelope.open();
-        let verdict = self.comparison.report(from, index, sum);
-        self.judge(verdict);
+        let finding = self.core.report(from, index, sum);
+        self.judge(finding);
     }
 }
 
@@ -224,7 +167,7 @@ impl Handler<Envelope<Members>> for Auditor {
 
     fn handle(&mut self, envelope: Envelope<Members>, _: &mut Self::Context) {
         let (Members { roll }, _handling) = envelope.open();
-        self.follow(roll);
+        self.core.follow(roll);
     }
 }
 
@@ -233,23 +176,19 @@ impl Handler<Envelope<LinkState>> for Auditor {
 
     fn handle(&mut self, envelope: Envelope<LinkState>, _: &mut Self::Context) {
         let (link, _handling) = envelope.open();
-        if link.up {
-            self.up.insert(link.peer);
-        } else {
-            self.up.remove(&link.peer);
-        }
+        self.core.link(link.peer, link.up);
     }
 }
 
 impl Handler<Envelope<Replaced>> for Auditor {
     type Result = ();
 
-    /// The state of another replica came in: is it what was promised?
     fn handle(&mut self, envelope: Envelope<Replaced>, ctx: &mut Self::Context) {
         let (_replaced, _handling) = envelope.open();
-        self.set_sound(false);
-        self.anew = self.counting;
-        self.count_anew(ctx.address());
+        if self.core.replaced() {
+            self.count(ctx.address());
+        }
+        self.show();
     }
 }
 
@@ -258,7 +197,7 @@ impl Handler<Envelope<Vouch>> for Auditor {
 
     fn handle(&mut self, envelope: Envelope<Vouch>, ctx: &mut Self::Context) {
         let (Vouch { reply }, _handling) = envelope.open();
-        let word = self.vouch();
+        let word = self.core.vouch();
         if word == Err(Unsound::NotCounted) {
             self.count_anew(ctx.address());
         }
@@ -288,54 +227,43 @@ impl Handler<CountedAnew> for Auditor {
     type Result = ();
 
     fn handle(&mut self, CountedAnew(found): CountedAnew, ctx: &mut Self::Context) {
-        self.counting = false;
-        if std::mem::take(&mut self.anew) {
-            // Of rows that are gone.
-            return self.count_anew(ctx.address());
+        if self.core.counted(&found) {
+            return self.count(ctx.address());
         }
+        self.show();
         match found {
-            Ok(Found::Sound) => {
-                debug!("the rows were counted anew: all is well");
-                self.set_sound(self.damaged.is_none());
-            }
-            Ok(Found::Nothing) => {}
-            Err(why) => self.found(why),
+            Found::Sound => debug!("the rows were counted anew: all is well"),
+            Found::Nothing => {}
+            Found::Damaged(why) => self.found(why),
         }
     }
 }
 
-fn voters(roll: &Roll) -> impl Iterator<Item = RaftId> {
-    roll.conf.voters.iter().map(|&id| RaftId(id))
-}
-
 /// Reads the whole file, as of one moment.
-///
-/// # Errors
-/// A sentence that says in what it is damaged.
-fn check(file: &Path) -> Result<Found, String> {
-    let read = || -> rusqlite::Result<Result<(), String>> {
+fn check(file: &Path) -> Found {
+    let read = || -> rusqlite::Result<Found> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(file, flags)?;
         let transaction = conn.unchecked_transaction()?;
         let said: String = transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if said != "ok" {
-            return Ok(Err(said));
+            return Ok(Found::Damaged(said));
         }
         entries::check(&transaction)?;
-        Ok(walk::difference(&transaction)?.map_or(Ok(()), Err))
+        Ok(walk::difference(&transaction)?.map_or(Found::Sound, Found::Damaged))
     };
     match read() {
-        Ok(found) => found.map(|()| Found::Sound),
+        Ok(found) => found,
         // What is no error of SQLite's own is a value that no row of ours holds.
         Err(error) if is_damage(&error) || error.sqlite_error().is_none() => {
-            Err(match wrong_checksum(&error) {
+            Found::Damaged(match wrong_checksum(&error) {
                 Some(wrong) => wrong.to_string(),
                 None => format!("it cannot be read: {error}"),
             })
         }
         Err(error) => {
             warn!(%error, "the rows could not be counted anew: later");
-            Ok(Found::Nothing)
+            Found::Nothing
         }
     }
 }
@@ -343,46 +271,7 @@ fn check(file: &Path) -> Result<Found, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::membership::NodeRow;
     use crate::storage::testing::{TestDir, batch, committed, send, setup, started};
-
-    fn auditor(file: &Path, roll: Roll) -> Auditor {
-        Auditor::new(file, RaftId(1), Arc::new(roll), News::default(), &Metrics::new())
-    }
-
-    #[test]
-    fn nobody_vouches_for_what_was_not_counted_or_is_damaged() {
-        let mut auditor = auditor(Path::new("chat.db"), Roll::default());
-        assert_eq!(auditor.vouch(), Err(Unsound::NotCounted));
-        auditor.sound = true;
-        assert_eq!(auditor.vouch(), Ok(()));
-        auditor.found("a row went bad".to_owned());
-        assert_eq!(auditor.vouch(), Err(Unsound::Damaged));
-    }
-
-    #[test]
-    fn a_damaged_file_is_left_only_when_all_members_vote() {
-        let row = |id| NodeRow {
-            name: format!("node{id}"),
-            raft_id: Some(RaftId(id)),
-            disk: None,
-            peer: String::new(),
-            public: String::new(),
-            learner: false,
-            removed: false,
-        };
-        let mut roll = Roll { rows: vec![row(1), row(2), row(3), row(4)], ..Roll::default() };
-        roll.conf.voters = vec![1, 2, 3];
-        let mut auditor = auditor(Path::new("chat.db"), roll.clone());
-        auditor.up.extend([2, 3, 4].map(RaftId));
-        auditor.found("a row went bad".to_owned());
-        auditor.look();
-        assert!(!auditor.said, "node4 came back with an empty disk, and learns");
-        roll.conf.voters.push(4);
-        auditor.follow(Arc::new(roll));
-        auditor.look();
-        assert!(auditor.said);
-    }
 
     #[test]
     fn a_row_that_went_bad_is_found() {
@@ -391,16 +280,16 @@ mod tests {
         let mut commands = setup(&["ann"], 1);
         commands.extend((0..50).map(|number| send("ann", 1, &number.to_string(), "what was said")));
         store.apply(&[committed(2, batch(1, &commands))], || false).unwrap();
-        assert_eq!(check(store.path()), Ok(Found::Sound));
+        assert_eq!(check(store.path()), Found::Sound);
 
         let other = Connection::open(store.path()).unwrap();
         other.execute("UPDATE messages SET text = 'what was sajd' WHERE seq = 17", []).unwrap();
-        let why = check(store.path()).unwrap_err();
+        let Found::Damaged(why) = check(store.path()) else { panic!("it was not found") };
         assert!(why.contains("its rows come to"), "{why}");
         other.execute("UPDATE messages SET text = CAST(x'7768ff74' AS TEXT) WHERE seq = 17", []).unwrap();
-        assert!(check(store.path()).is_err(), "no UTF-8");
+        assert!(matches!(check(store.path()), Found::Damaged(_)), "no UTF-8");
         other.execute("UPDATE messages SET text = 'what was said' WHERE seq = 17", []).unwrap();
-        assert_eq!(check(store.path()), Ok(Found::Sound));
+        assert_eq!(check(store.path()), Found::Sound);
     }
 
     #[test]
@@ -415,7 +304,7 @@ mod tests {
         bytes[4096..].fill(0xee);
         std::fs::write(&file, bytes).unwrap();
         std::fs::remove_file(file.with_extension("db-wal")).unwrap();
-        assert!(check(&file).is_err());
-        assert_eq!(check(&dir.path().join("gone.db")), Ok(Found::Nothing));
+        assert!(matches!(check(&file), Found::Damaged(_)));
+        assert_eq!(check(&dir.path().join("gone.db")), Found::Nothing);
     }
 }

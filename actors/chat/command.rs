@@ -8,17 +8,22 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::objects::{Role, RoomKind};
+use super::objects::{Role, RoomKind, is_false};
 use super::portable::Imported;
 use super::tables::Registration;
 use crate::ids::{FileId, Origin, RoomId, Seq, SubscriptionId};
 
 /// The highest format level that this program reads and writes.
-pub const LEVEL: u8 = 2;
+pub const LEVEL: u8 = 3;
 /// The level that every program reads.
 pub const LEVEL_FIRST: u8 = 1;
 /// From this level of a batch on, what changed nothing and a user's last read mark are remembered for repeats as well.
 pub const LEVEL_REMEMBERS_ALL: u8 = 2;
+/// From this level of a batch on, the outcome that is kept of a new subscription does not hold its secret, and an
+/// import brings nobody into a direct conversation and no number that is too large.
+pub const LEVEL_KEEPS_LESS: u8 = 3;
+/// From this one on every read mark is, like every other change.
+pub const LEVEL_REMEMBERS_MARKS: u8 = 3;
 
 /// A change that somebody asks for. Idempotent by (`user`, `id`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,7 +125,7 @@ pub enum Change {
         text: String,
         version: Option<u64>,
         /// What it said before is kept as well. Level 2.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, skip_serializing_if = "is_false")]
         keep: bool,
     },
     Delete {
@@ -310,11 +315,6 @@ pub enum FormatError {
     Decode(#[from] rmp_serde::decode::Error),
     #[error("format level {found}, but this program knows levels up to {LEVEL}: run a newer replicated-chat")]
     Newer { found: u8 },
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 /// The name that people see of a token's hash.

@@ -406,7 +406,8 @@ impl Canon {
             }
             Done::Link { until } => self.text("link").number(*until),
             Done::Subscribed { subscription, secret } => {
-                self.text("subscribed").number(subscription.0).text(secret)
+                self.text("subscribed").number(subscription.0);
+                if secret.is_empty() { self } else { self.text(secret) }
             }
             Done::Marked { id } => self.text("marked").text(id),
             Done::Imported(landed) => self.text("imported").number(landed.len() as u64),
@@ -427,7 +428,7 @@ mod tests {
     use super::*;
     use crate::chat::command::{Attached, LoginOp};
     use crate::chat::tables::Registration;
-    use crate::ids::{FileId, RoomId, Seq, SubscriptionId};
+    use crate::ids::{At, FileId, RoomId, Seq, SubscriptionId};
 
     fn of(change: Change) -> RequestDigest {
         of_request(&Command { user: "ann".into(), id: "1".into(), change })
@@ -569,6 +570,20 @@ mod tests {
                 assert_eq!(of(one.clone()) == of(other.clone()), i == j, "{one:?} and {other:?}");
             }
         }
+    }
+
+    /// An earlier program kept a subscription's secret with the outcome: its row still comes to the same.
+    #[test]
+    fn an_outcome_with_a_secret_counts_as_it_did() {
+        let sum = |secret: &str| {
+            let done = Done::Subscribed { subscription: SubscriptionId(1), secret: secret.into() };
+            let outcome = Outcome { at: At(5), duplicate: false, done };
+            let (user, id) = ("ann".to_owned(), "1".to_owned());
+            let row = Row::Outcome(OutcomeRow { at: At(5), user, id, digest: [7; 16], outcome });
+            RowsSum::of_rows(&[row]).to_string()
+        };
+        assert_eq!(sum("secret"), "b296bb656d0d8abf6fb21824c18b3d4a");
+        assert_ne!(sum("secret"), sum(""));
     }
 
     /// Stored beside rows for good: a change here would turn every repeat into a conflict.

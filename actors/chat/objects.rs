@@ -35,8 +35,9 @@ pub struct User {
     pub bot: bool,
 }
 
+/// For fields that are written only when they are true.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_false(flag: &bool) -> bool {
+pub(crate) fn is_false(flag: &bool) -> bool {
     !flag
 }
 

@@ -43,6 +43,9 @@ pub enum Done {
     /// A subscription was made; its secret, which a repeat is told as well.
     Subscribed {
         subscription: SubscriptionId,
+        /// Not in the row that is kept for repeats, or it would outlive the subscription: there it is read from
+        /// the subscription's own. Earlier programs kept it; it counts only where it is.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         secret: String,
     },
     /// `mark_read`, by the request of this id.
@@ -141,5 +144,21 @@ impl Effect {
     /// An outcome that changed nothing.
     pub fn only(outcome: Result<Outcome, Refusal>) -> Self {
         Self { outcome, notices: Vec::new(), ended: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_an_earlier_program_kept_stays_as_it_was_written() {
+        for text in [
+            r#"{"at":5,"done":{"Subscribed":{"subscription":1,"secret":"s"}}}"#,
+            r#"{"at":5,"done":{"Subscribed":{"subscription":1}}}"#,
+        ] {
+            let outcome: Outcome = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&outcome).unwrap(), text);
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::objects::{File, Message, RoomKind, User, Version};
 use super::outcome::{Code, Refusal};
 use super::rules::{self, Checked};
 use super::tables::RoomRow;
+use crate::files::names;
 use crate::ids::{At, RoomId, Seq};
 
 /// What the header calls the format, and the version that is written.
@@ -167,13 +168,20 @@ impl Imported {
                 }
                 room.users.iter().try_for_each(|user| name(user))?;
                 let in_order = room.users.windows(2).all(|pair| pair[0] < pair[1]);
-                match in_order && (2..=9).contains(&room.users.len()) {
+                match in_order && rules::DIRECT_USERS.contains(&room.users.len()) {
                     true => Ok(()),
                     false => wrong("users of a direct conversation must be 2 to 9 names, sorted, each once"),
                 }
             }
-            Self::Member { room, user } | Self::Read { room, user, .. } => {
+            Self::Member { room, user } => {
                 rules::room(room.0)?;
+                name(user)
+            }
+            Self::Read { room, user, seq } => {
+                rules::room(room.0)?;
+                if seq.0 > rules::NUMBER_MAX {
+                    return wrong("seq must be below 2^53");
+                }
                 name(user)
             }
             Self::Message(item) => {
@@ -187,8 +195,16 @@ impl Imported {
                     (false, true) => rules::text(&message.text, message_bytes)?,
                     (false, false) => rules::caption(&message.text, message_bytes)?,
                 }
-                if message.version == 0 || message.files.len() > rules::FILES_MAX {
-                    return wrong("version must be from 1 on, and files at most 20");
+                if !message.has_good_numbers() {
+                    return wrong(
+                        "versions must be from 1 to 4294967295; seq, reply_to, times and bytes below 2^53",
+                    );
+                }
+                if message.files.len() > rules::FILES_MAX {
+                    return wrong("files must be at most 20");
+                }
+                if message.files.iter().any(|file| names::clean(&file.name) != file.name) {
+                    return wrong("a file's name must be one line of at most 255 bytes, without a path");
                 }
                 for (emoji, users) in &message.reactions {
                     rules::emoji(emoji)?;
@@ -231,19 +247,31 @@ impl Place {
 impl PortableRoom {
     /// `creator`: whether whoever reads it may know who made the room.
     pub fn of(row: RoomRow, creator: bool) -> Self {
+        let users = row.people();
         let RoomRow { room, name, kind, topic, creator: made_by, .. } = row;
-        let (name, users) = match kind {
-            RoomKind::Direct => (String::new(), name.split('\n').map(str::to_owned).collect()),
-            RoomKind::Public | RoomKind::Private => (name, Vec::new()),
-        };
+        let name = if kind == RoomKind::Direct { String::new() } else { name };
         Self { room, name, kind, topic, users, creator: creator.then_some(made_by) }
     }
 }
 
 impl PortableMessage {
     pub fn of(message: Message, versions: Vec<Version>) -> Self {
-        let Message { room, seq, id, from, text, time, version, edited, deleted, .. } = message;
-        let Message { reply_to, reactions, files, .. } = message;
+        // Every field by its name, here and where it comes back: one that is added is not lost on the way.
+        let Message {
+            at: _,
+            room,
+            seq,
+            id,
+            from,
+            text,
+            time,
+            version,
+            edited,
+            deleted,
+            reply_to,
+            reactions,
+            files,
+        } = message;
         Self {
             room,
             seq,
@@ -259,6 +287,21 @@ impl PortableMessage {
             files,
             versions,
         }
+    }
+
+    /// Whether rows hold its numbers, and clients can read them. Nothing but its form bounds what a file says.
+    pub fn has_good_numbers(&self) -> bool {
+        let is_version = |version: u64| (1..=rules::VERSION_MAX).contains(&version);
+        let is_number = |number: u64| number <= rules::NUMBER_MAX;
+        let replied = self.reply_to.is_none_or(|seq| is_number(seq.0));
+        let mut versions = self.versions.iter();
+        let mut files = self.files.iter();
+        is_version(self.version)
+            && is_number(self.time)
+            && is_number(self.seq.0)
+            && replied
+            && versions.all(|one| is_version(one.version) && is_number(one.time))
+            && files.all(|file| is_number(file.bytes))
     }
 }
 
@@ -301,6 +344,38 @@ mod tests {
         assert_eq!((message.version, message.deleted, message.reply_to), (1, false, None));
         assert!(serde_json::from_str::<Line>(r#"{"type":"member","room":1}"#).is_err());
         assert_eq!(serde_json::from_str::<Line>(r#"{"type":"later","x":1}"#).unwrap(), Line::Unknown);
+    }
+
+    #[test]
+    fn numbers_and_names_of_files_are_ones_that_rows_hold() {
+        let message = |more: &str| {
+            let said = format!(r#"{{"room":1,"seq":2,"id":"x","from":"ann","text":"hi","time":3{more}}}"#);
+            let message = serde_json::from_str(&said).unwrap();
+            Imported::Message(Box::new(ImportedMessage { message, other_id: "y".into(), answers: None }))
+        };
+        let file = format!(r#"{{"file":"{}","name":"a","type":"text/plain","bytes"#, "0".repeat(64));
+        let most = u64::MAX;
+        for (more, good) in [
+            (String::new(), true),
+            (r#","version":4294967295"#.to_owned(), true),
+            (r#","version":4294967296"#.to_owned(), false),
+            (r#","version":0"#.to_owned(), false),
+            (format!(r#","version":{most}"#), false),
+            (format!(r#","reply_to":{most}"#), false),
+            (format!(r#","files":[{file}":9007199254740991}}]"#), true),
+            (format!(r#","files":[{file}":9007199254740992}}]"#), false),
+            (format!(r#","versions":[{{"version":{most},"text":"a","time":1}}]"#), false),
+            (format!(r#","versions":[{{"version":1,"text":"a","time":{most}}}]"#), false),
+            (r#","versions":[{"version":1,"text":"a","time":1}]"#.to_owned(), true),
+            (format!(r#","files":[{}":5}}]"#, file.replace(r#""a""#, r#""../a\u202e""#)), false),
+        ] {
+            assert_eq!(message(&more).check(100).is_ok(), good, "{more}");
+        }
+        let Imported::Message(mut late) = message("") else { panic!() };
+        late.message.time = most;
+        assert!(Imported::Message(late).check(100).is_err());
+        let read = |seq| Imported::Read { room: RoomId(1), user: "ann".into(), seq: Seq(seq) };
+        assert!(read(rules::NUMBER_MAX).check(100).is_ok() && read(most).check(100).is_err());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A check gives back the value as it is to be stored, or a refusal that says what is wrong and what to
 //! do. Apply checks none of this again: it must not depend on settings or on Unicode tables.
 
+use std::ops::RangeInclusive;
+
 use super::command::Shown;
 use super::outcome::{Code, Refusal};
 use crate::ids::{FileId, NotAFileId, RoomId, Seq};
@@ -19,8 +21,8 @@ pub const EMOJI_BYTES_MAX: usize = 64;
 pub const SEQS_MAX: usize = 100;
 /// Files of one message.
 pub const FILES_MAX: usize = 20;
-/// The most others that a direct conversation is opened with.
-pub const DIRECT_OTHERS_MAX: usize = 8;
+/// How many people a direct conversation has, whoever opens it included.
+pub const DIRECT_USERS: RangeInclusive<usize> = 2..=9;
 pub const PAGE_DEFAULT: usize = 50;
 pub const PAGE_MAX: usize = 200;
 pub const FOUND_DEFAULT: usize = 20;
@@ -34,7 +36,9 @@ pub const INVITE_HOURS: u64 = 7 * 24;
 pub const INVITE_HOURS_MAX: u64 = 366 * 24;
 pub const AGENT_CHARS_MAX: usize = 160;
 /// Numbers stay below what JSON readers hold exactly.
-const NUMBER_MAX: u64 = (1 << 53) - 1;
+pub const NUMBER_MAX: u64 = (1 << 53) - 1;
+/// The most versions that a message is brought with: there is room behind it for edits.
+pub const VERSION_MAX: u64 = u32::MAX as u64;
 
 pub type Checked<V> = Result<V, Refusal>;
 
@@ -121,7 +125,7 @@ pub fn rights(rights: &[String]) -> Checked<Vec<String>> {
 
 /// What a program says of itself, made fit to be shown: never refused.
 pub fn agent(said: &str) -> String {
-    said.chars().filter(|c| !breaks_a_line(*c)).take(AGENT_CHARS_MAX).collect()
+    said.chars().filter(|c| !misleads(*c)).take(AGENT_CHARS_MAX).collect()
 }
 
 /// A message's text beside files: it may be empty.
@@ -158,12 +162,12 @@ pub fn seqs(seqs: &[u64]) -> Checked<Vec<Seq>> {
 /// stands twice, or is the asker's own, counts once.
 pub fn direct_users(asker: &str, others: &[String]) -> Checked<Vec<String>> {
     let wrong = "users must be 1 to 8 names of other people";
-    check(others.len() <= DIRECT_OTHERS_MAX + 1, wrong)?;
+    check(others.len() <= *DIRECT_USERS.end(), wrong)?;
     let mut users = others.iter().map(|other| name(other)).collect::<Checked<Vec<_>>>()?;
     users.push(asker.to_owned());
     users.sort_unstable();
     users.dedup();
-    check((2..=DIRECT_OTHERS_MAX + 1).contains(&users.len()), wrong)?;
+    check(DIRECT_USERS.contains(&users.len()), wrong)?;
     Ok(users)
 }
 
@@ -183,6 +187,7 @@ fn clamped(asked: Option<i64>, otherwise: usize, max: usize) -> usize {
 
 /// What is looked for.
 pub fn sought(text: &str) -> Checked<()> {
+    check(!text.trim().is_empty(), "text must hold something to look for")?;
     check(text.chars().count() <= SOUGHT_CHARS_MAX, "text must be at most 256 characters")
 }
 
@@ -226,14 +231,15 @@ fn check(good: bool, otherwise: &str) -> Checked<()> {
 }
 
 fn one_line(text: &str, chars_max: usize, otherwise: &str) -> Checked<String> {
-    check(text.chars().count() <= chars_max && !text.contains(breaks_a_line), otherwise)?;
+    check(text.chars().count() <= chars_max && !text.contains(misleads), otherwise)?;
     Ok(text.to_owned())
 }
 
 /// Characters that would let a name pass for something else: controls, line ends, and those that turn
-/// the direction of what stands after them.
-fn breaks_a_line(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// the direction of what stands beside them.
+pub fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -282,6 +288,9 @@ mod tests {
         let (longest, too_long) = ("é".repeat(64), "é".repeat(65));
         table(|input| display(Some(input), "x"), &[(&longest, true), (&too_long, false), ("a\tb", false)]);
         table(|input| display(Some(input), "x"), &[("a\u{202e}b", false), ("👩\u{200d}💻", true)]);
+        let marks = [("a\u{61c}b", false), ("a\u{200e}b", false), ("a\u{200f}b", false)];
+        table(|input| display(Some(input), "x"), &marks);
+        table(room_name, &marks);
     }
 
     #[test]

@@ -4,8 +4,9 @@
 use super::apply::apply;
 use super::command::{Attached, Change, Command, LoginOp, Report, TokenHash, shown};
 use super::model::Model;
-use super::objects::{Role, RoomKind, User};
+use super::objects::{File, Role, RoomKind, User, Version};
 use super::portable::{Imported, ImportedMessage, PortableMessage, PortableRoom};
+use super::rules::NUMBER_MAX;
 use super::tables::{LinkKind, LinkRow, Registration, Row, Tables};
 use crate::ids::{FileId, RoomId, Seq, SubscriptionId};
 
@@ -23,6 +24,8 @@ const TEXTS: [&str; 9] = [
     "cleo@bob.x @gus-",
 ];
 const EMOJI: [&str; 4] = ["👍", "❤️", "🎉", "+1"];
+/// Where numbers end: those of people's clients, of SQLite, of 64 bits.
+const ENDS: [u64; 7] = [0, u32::MAX as u64, NUMBER_MAX, 1 << 53, i64::MAX as u64, 1 << 63, u64::MAX];
 /// How many commands back a repeat may reach.
 const MEMORY: usize = 64;
 
@@ -171,7 +174,10 @@ impl Script {
             }
             30..40 => {
                 let seq = self.own_seq(room, user).unwrap_or(seq);
-                let version = self.dice.percent(50).then(|| 1 + self.dice.below(3));
+                let version = self.dice.percent(50).then(|| {
+                    let version = 1 + self.dice.below(3);
+                    self.or_an_end(version)
+                });
                 Change::Edit { room, seq, text, version, keep: self.dice.percent(80) }
             }
             40..45 => {
@@ -274,20 +280,27 @@ impl Script {
         let (kind, topic) = (RoomKind::Public, String::new());
         let brought = PortableRoom { room, name, kind, topic, users: Vec::new(), creator: None };
         let number = self.dice.below(20);
+        let text = format!("brought {number}");
+        let time = self.time_ms - self.dice.below(1_000);
+        let versions = (0..self.dice.below(3))
+            .map(|_| Version { version: self.or_an_end(1), text: text.clone(), time: self.or_an_end(time) })
+            .collect();
+        let Attached { file, name, bytes, kind, .. } = self.file();
+        let file = File { file, name, bytes: self.or_an_end(bytes), kind };
         let message = PortableMessage {
             room,
             seq: Seq(1),
             id: format!("import {number}"),
             from: other.to_owned(),
-            text: format!("brought {number}"),
-            time: self.time_ms - self.dice.below(1_000),
-            version: 1,
+            text,
+            time: self.or_an_end(time),
+            version: self.or_an_end(1),
             edited: false,
             deleted: self.dice.percent(10),
             reply_to: self.dice.percent(30).then(|| self.seq(room)),
             reactions: [("+1".to_owned(), vec![other.to_owned()])].into(),
-            files: Vec::new(),
-            versions: Vec::new(),
+            files: if self.dice.percent(20) { vec![file] } else { Vec::new() },
+            versions,
         };
         let (other_id, answers) = (format!("other {number}"), self.dice.percent(20).then_some(0));
         let items = vec![
@@ -384,6 +397,11 @@ impl Script {
         Attached { file: FileId([number as u8; 32]), name, bytes, kind, uploaded: self.dice.percent(50) }
     }
 
+    /// Seldom one that hardly fits, or does not: what is brought from elsewhere may hold any.
+    fn or_an_end(&mut self, number: u64) -> u64 {
+        if self.dice.percent(6) { *self.dice.pick(&ENDS) } else { number }
+    }
+
     fn token(&mut self) -> [u8; 32] {
         let mut token = [0; 32];
         for part in token.chunks_exact_mut(8) {
@@ -423,7 +441,8 @@ impl Script {
     fn seq(&mut self, room: RoomId) -> Seq {
         let Ok((end, _)) = self.guide.end(room);
         let beyond = u64::from(self.dice.percent(10));
-        Seq(1 + self.dice.below(end.0 + beyond))
+        let seq = 1 + self.dice.below(end.0 + beyond);
+        Seq(if beyond > 0 { self.or_an_end(seq) } else { seq })
     }
 
     /// Mostly one that the user wrote.

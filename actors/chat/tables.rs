@@ -19,7 +19,7 @@ pub struct UserRow {
     pub name: String,
     pub display: String,
     pub role: Role,
-    /// argon2id, PHC string; empty once deleted.
+    /// argon2id, PHC string; empty for a program's, for an imported one until a link gave it one, and once deleted.
     pub password_hash: String,
     pub deleted: bool,
     /// Shut out by an admin, until one lets it in again.
@@ -42,6 +42,11 @@ impl UserRow {
             disabled: self.disabled,
             bot: self.bot.is_some(),
         }
+    }
+
+    /// Whether this is the hash of its password. One without a password, because it was imported, has none.
+    pub fn has_password(&self, hash: &str) -> bool {
+        !hash.is_empty() && self.password_hash == hash
     }
 
     /// Whether it may act at all.
@@ -81,6 +86,14 @@ pub struct RoomRow {
 }
 
 impl RoomRow {
+    /// The people of a direct conversation; none of any other room.
+    pub fn people(&self) -> Vec<String> {
+        match self.kind {
+            RoomKind::Direct => self.name.split('\n').map(str::to_owned).collect(),
+            RoomKind::Public | RoomKind::Private => Vec::new(),
+        }
+    }
+
     /// The room as the user sees it whose membership, present or past, is given.
     pub fn seen(&self, member: Option<&MemberRow>, last_seq: Seq) -> Room {
         let direct = self.kind == RoomKind::Direct;
@@ -89,7 +102,7 @@ impl RoomRow {
             name: if direct { String::new() } else { self.name.clone() },
             kind: self.kind,
             topic: self.topic.clone(),
-            users: if direct { self.name.split('\n').map(str::to_owned).collect() } else { Vec::new() },
+            users: self.people(),
             member: member.is_some_and(|row| row.member),
             last_seq,
             at: member.map_or(self.at, |row| row.at.max(self.at)),

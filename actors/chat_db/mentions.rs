@@ -6,7 +6,7 @@
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Result, params};
 
-use super::rows::int;
+use super::rows::{Stored, int, is_member};
 use crate::chat::mentions::mentions;
 use crate::chat::objects::Message;
 use crate::ids::{At, RoomId, Seq};
@@ -23,11 +23,11 @@ pub fn note(conn: &Connection, message: &Message) -> Result<()> {
         if name == message.from {
             continue;
         }
-        conn.prepare_cached(
-            "INSERT OR REPLACE INTO mentions (room, seq, user, tail) SELECT ?1, ?2, ?3, ?4
-             WHERE EXISTS (SELECT 1 FROM members WHERE room = ?1 AND user = ?3 AND member = 1)",
-        )?
-        .execute(params![int(message.room.0), int(message.seq.0), name, tail])?;
+        conn.prepare_cached(concat!(
+            "INSERT OR REPLACE INTO mentions (room, seq, user, tail) SELECT ?1, ?2, ?3, ?4 WHERE ",
+            is_member!("?3", "?1")
+        ))?
+        .execute(params![Stored(message.room.0), Stored(message.seq.0), name, tail])?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::types::Type;
+use rusqlite::types::{ToSql, ToSqlOutput, Type};
 use rusqlite::{Result, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,8 +15,8 @@ use crate::chat::tables::{
 };
 use crate::ids::{At, FileId, RoomId, Seq, SubscriptionId};
 
-/// The columns of each table in the order in which the functions below read them; macros, so that
-/// they can stand inside a statement.
+/// The columns of each table in the order in which the functions below read them. It and those that follow, by
+/// which it is told who may see what, are macros, so that they can stand inside a statement.
 macro_rules! columns {
     (user) => {
         "at, name, display, role, password_hash, deleted, disabled, bot, created_by, created_digest"
@@ -61,10 +61,61 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-/// A number as SQLite keeps it. One past its range, which only a question can hold, lies behind
-/// every row, as it should.
+/// The rooms that a user is in.
+macro_rules! rooms_of {
+    ($user:literal) => {
+        concat!("SELECT room FROM members WHERE user = ", $user, " AND member = 1")
+    };
+}
+pub(crate) use rooms_of;
+
+/// Whether a user is in a room; both as they are called where this stands.
+macro_rules! is_member {
+    ($user:literal, $room:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM members WHERE members.room = ",
+            $room,
+            " AND members.user = ",
+            $user,
+            " AND member = 1)"
+        )
+    };
+}
+pub(crate) use is_member;
+
+/// Whether whoever made a row of `subscriptions` may see its room now.
+macro_rules! maker_may_see {
+    () => {
+        "EXISTS (SELECT 1 FROM members JOIN users ON users.name = members.user
+             WHERE members.room = subscriptions.room AND members.user = made_by AND member = 1
+                 AND deleted = 0 AND disabled = 0)"
+    };
+}
+pub(crate) use maker_may_see;
+
+/// Messages that hold the file `?1` and that the user `?2` may see: `bytes` of one of them.
+macro_rules! file_seen {
+    () => {
+        "SELECT bytes FROM attachments JOIN members ON members.room = attachments.room
+         WHERE file = ?1 AND gone = 0 AND user = ?2 AND member = 1 LIMIT 1"
+    };
+}
+pub(crate) use file_seen;
+
+/// A number that a question holds, as SQLite compares it. One past its range lies behind every row, as it should.
 pub fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number on its way into a row. One past SQLite's range is an error: as another one, the row would not be
+/// what the sum over the rows says, and every replica would find its own file damaged.
+pub struct Stored(pub u64);
+
+impl ToSql for Stored {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        let kept = i64::try_from(self.0);
+        kept.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+    }
 }
 
 /// A number out of a column; the tables hold none below zero.

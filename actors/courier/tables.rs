@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Result};
 
 use crate::chat::objects::Message;
 use crate::chat::tables::SubscriptionRow;
-use crate::chat_db::rows::{self, columns, int, number};
+use crate::chat_db::rows::{self, columns, int, maker_may_see, number};
 use crate::ids::{RoomId, Seq};
 
 /// A subscription that is on.
@@ -25,11 +25,9 @@ pub fn listed(chat: &Connection) -> Result<Vec<Listed>> {
     let sql = concat!(
         "SELECT ",
         columns!(subscription),
-        ", (SELECT last_seq FROM rooms WHERE rooms.room = subscriptions.room),
-             EXISTS (SELECT 1 FROM members JOIN users ON users.name = members.user
-                 WHERE members.room = subscriptions.room AND members.user = made_by AND member = 1
-                     AND deleted = 0 AND disabled = 0)
-           FROM subscriptions WHERE state = 'on' ORDER BY subscription"
+        ", (SELECT last_seq FROM rooms WHERE rooms.room = subscriptions.room), ",
+        maker_may_see!(),
+        " FROM subscriptions WHERE state = 'on' ORDER BY subscription"
     );
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Listed { row: rows::subscription(row)?, last_seq: Seq(number(row, 11)?), allowed: row.get(12)? })

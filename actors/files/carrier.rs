@@ -18,14 +18,14 @@ use std::time::Duration;
 use actix::{Actor, Addr, Arbiter, Context, Handler};
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Shared};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::majorities::is_majority;
 use super::nodes::{Asking, OtherNodes};
 use super::receive::{seal, shared, take_in};
 use super::upkeep;
 use super::wire::{AskHeld, Held};
-use crate::bus::{Envelope, Port, Post};
+use crate::bus::{Envelope, Port, ask_anyway};
 use crate::ids::{At, FileId, RaftId};
 use crate::membership::Roll;
 use crate::messages::consensus::ReadBarrier;
@@ -95,10 +95,10 @@ impl Handler<Envelope<Find>> for FileCarrier {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Find>, _: &mut Self::Context) {
-        let (Find { user, files, hold, reply }, _handling) = envelope.open();
+        let (Find { user, files, hold, everywhere, reply }, _handling) = envelope.open();
         let work = Rc::clone(&self.work);
         actix::spawn(async move {
-            let _nobody_waits = reply.send(work.find(AskHeld { user, files, hold }).await);
+            let _nobody_waits = reply.send(work.find(AskHeld { user, files, hold }, everywhere).await);
         });
     }
 }
@@ -148,17 +148,15 @@ impl Work {
         Self { config, ports, nodes, pushing, fetching, turns }
     }
 
-    /// What is known of files anywhere. Others are asked only for what is not known here.
-    async fn find(&self, ask: AskHeld) -> Vec<Held> {
+    /// What is known of files anywhere. Others are asked only for what is not known here, unless `everywhere`.
+    async fn find(&self, ask: AskHeld, everywhere: bool) -> Vec<Held> {
         let mut found = self.here(&ask).await;
-        if found.iter().all(|held| held.uploaded.is_some() && held.bytes.is_some()) {
+        if !everywhere && found.iter().all(|held| held.uploaded.is_some() && held.bytes.is_some()) {
             return found;
         }
         for theirs in self.nodes.ask_all(&ask).await.into_values() {
-            for (known, held) in found.iter_mut().zip(theirs) {
-                known.bytes = known.bytes.or(held.bytes);
-                // How far that node had applied says nothing here that is too little.
-                known.uploaded = known.uploaded.or(held.uploaded);
+            for (known, theirs) in found.iter_mut().zip(theirs) {
+                known.join(theirs);
             }
         }
         found
@@ -167,8 +165,8 @@ impl Work {
     async fn here(&self, ask: &AskHeld) -> Vec<Held> {
         let AskHeld { user, files, hold } = ask.clone();
         let count = files.len();
-        let held = asked(&self.ports.hold, |reply| Hold { user, files, hold, reply }).await;
-        held.unwrap_or_else(|| vec![Held::default(); count])
+        let held = ask_anyway(&self.ports.hold, |reply| Hold { user, files, hold, reply }).await;
+        held.unwrap_or_else(|_| vec![Held::default(); count])
     }
 
     /// See [`Secure`].
@@ -242,8 +240,8 @@ impl Work {
         carry(self, |work| &work.pushing, (peer, file), async move {
             let turns = work.turns_at(peer);
             let _turn = turns.acquire().await;
-            let Some(opened) = asked(&work.ports.open_file, |reply| OpenFile { file, reply }).await.flatten()
-            else {
+            let opened = ask_anyway(&work.ports.open_file, |reply| OpenFile { file, reply }).await;
+            let Ok(Some(opened)) = opened else {
                 return Err("the file is gone".to_owned());
             };
             let pushed = work.nodes.push(peer, file, opened, work.ports.discredit.clone()).await;
@@ -284,15 +282,15 @@ impl Work {
         let _turn = turns.acquire().await;
         let got = self.nodes.get(peer, file).await;
         let (body, bytes) = got.map_err(|failure: Failure| failure.to_string())?;
-        let began = asked(&self.ports.begin_copy, |reply| BeginCopy { file, bytes, reply }).await;
-        let partial = began.ok_or("this node is stopping")?.map_err(|error| error.to_string())?;
+        let began = ask_anyway(&self.ports.begin_copy, |reply| BeginCopy { file, bytes, reply }).await;
+        let partial = began.map_err(|gone| gone.to_string())?.map_err(|error| error.to_string())?;
         let partial = shared(partial);
         take_in(&partial, 0, body, PAUSE_MAX).await.map_err(|cut| cut.to_string())?;
         seal(&partial).await.map_err(|error| error.to_string())?;
         let partial = Arc::into_inner(partial).and_then(|partial| partial.into_inner().ok());
         let partial = partial.ok_or("its bytes are still being written")?;
-        let finished = asked(&self.ports.finish, |reply| Finish { partial, at: At(0), reply }).await;
-        finished.ok_or("this node is stopping")?.map_err(|error| error.to_string())?;
+        let finished = ask_anyway(&self.ports.finish, |reply| Finish { partial, at: At(0), reply }).await;
+        finished.map_err(|gone| gone.to_string())?.map_err(|error| error.to_string())?;
         self.ports.metrics.files_fetched.inc();
         self.ports.metrics.files_fetched_bytes.inc_by(bytes);
         Ok(())
@@ -317,14 +315,4 @@ fn carry<K: Copy + Eq + Hash + 'static>(
         on_the_way(&work).borrow_mut().remove(&what);
     });
     begun
-}
-
-/// Asks an actor and waits for its answer; none when it is gone.
-pub(super) async fn asked<M: Post, T>(
-    port: &Port<M>,
-    question: impl FnOnce(oneshot::Sender<T>) -> M,
-) -> Option<T> {
-    let (reply, answer) = oneshot::channel();
-    port.tell(question(reply));
-    answer.await.ok()
 }

@@ -78,7 +78,7 @@ impl KeptUploads {
         let (Some(note), Some(id)) = (note, id) else { return };
         let purpose = Purpose::Upload { user: note.user.clone(), name: note.name.clone() };
         let bytes = (note.synced, note.bytes);
-        match Partial::again(path.with_extension(""), purpose, bytes, &store.underway) {
+        match Partial::again(path.with_extension(""), purpose, bytes, &store.room) {
             Ok(partial) => {
                 let stands = Standing::Open(Arc::new(Mutex::new(partial)));
                 self.by_id.insert(id.to_owned(), Kept { note, stands });
@@ -98,7 +98,7 @@ impl KeptUploads {
         id: &str,
         now_ms: u64,
     ) -> Result<(), NotTaken> {
-        store.check_upload(bytes)?;
+        store.room.check_upload(bytes)?;
         if self.by_id.len() >= ALL_MAX {
             return Err(NotTaken::Busy);
         }
@@ -112,7 +112,7 @@ impl KeptUploads {
             Note { user: user.to_owned(), name: names::clean(name), bytes, synced: 0, time_ms: now_ms };
         let path = store.dir.join(PARTIAL).join(id);
         let purpose = Purpose::Upload { user: note.user.clone(), name: note.name.clone() };
-        let partial = Partial::create(path.clone(), purpose, bytes, true, &store.underway)?;
+        let partial = Partial::create(path.clone(), purpose, bytes, true, &store.room)?;
         write(&path.with_extension(NOTE), &serde_json::to_vec(&note).map_err(io::Error::from)?)?;
         let stands = Standing::Open(Arc::new(Mutex::new(partial)));
         self.by_id.insert(id.to_owned(), Kept { note, stands });

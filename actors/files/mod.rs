@@ -3,6 +3,7 @@
 //! - [`names`]: names, types, and how they travel in headers and paths. Pure.
 //! - [`links`]: signed links. Pure.
 //! - [`partial`]: a file on its way in.
+//! - [`room`]: how much room there is for them.
 //! - [`store`]: the files on the disk, and why each of them stays.
 //! - [`kept`]: uploads that can be gone on with.
 //! - [`actor`]: `FileShelf`, which owns both.
@@ -26,6 +27,7 @@ pub mod nodes;
 pub mod partial;
 pub mod reading;
 pub mod receive;
+pub mod room;
 pub mod store;
 mod upkeep;
 pub mod wire;

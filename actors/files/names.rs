@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use crate::chat::rules::misleads;
+
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 255;
 /// An ending is kept when a name is cut, if it is no longer than this.
@@ -131,12 +133,6 @@ pub fn unescaped(text: &str) -> String {
         rest = more;
     }
     String::from_utf8_lossy(&out).into_owned()
-}
-
-/// Controls, line ends, and what turns the direction of the text behind it.
-fn misleads(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A name that is too long loses the end of its stem, not its ending.

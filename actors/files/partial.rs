@@ -8,10 +8,10 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
+use super::room::Room;
 use crate::ids::FileId;
 
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -48,9 +48,6 @@ pub enum NotTaken {
     Io(#[from] io::Error),
 }
 
-/// How much is on its way in, over all of them.
-pub(super) type Underway = Arc<AtomicU64>;
-
 /// See the module.
 #[derive(Debug)]
 pub struct Partial {
@@ -64,7 +61,7 @@ pub struct Partial {
     bytes_max: u64,
     kept: bool,
     state: State,
-    underway: Underway,
+    room: Arc<Room>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +79,11 @@ impl Partial {
         purpose: Purpose,
         bytes_max: u64,
         kept: bool,
-        underway: &Underway,
+        room: &Arc<Room>,
     ) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-        let (hash, underway) = (Some(Sha256::new()), Arc::clone(underway));
-        Ok(Self { purpose, path, file, hash, bytes: 0, bytes_max, kept, state: State::Open, underway })
+        let (hash, room) = (Some(Sha256::new()), Arc::clone(room));
+        Ok(Self { purpose, path, file, hash, bytes: 0, bytes_max, kept, state: State::Open, room })
     }
 
     /// What an earlier run of this node has kept, up to what was synced.
@@ -94,16 +91,16 @@ impl Partial {
         path: PathBuf,
         purpose: Purpose,
         (bytes, bytes_max): (u64, u64),
-        underway: &Underway,
+        room: &Arc<Room>,
     ) -> io::Result<Self> {
         let file = File::options().read(true).write(true).open(&path)?;
         if file.metadata()?.len() < bytes {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "an upload lost some of its bytes"));
         }
         file.set_len(bytes)?;
-        underway.fetch_add(bytes, Ordering::Relaxed);
-        let (state, underway) = (State::Open, Arc::clone(underway));
-        Ok(Self { purpose, path, file, hash: None, bytes, bytes_max, kept: true, state, underway })
+        room.hold(bytes);
+        let (state, room) = (State::Open, Arc::clone(room));
+        Ok(Self { purpose, path, file, hash: None, bytes, bytes_max, kept: true, state, room })
     }
 
     /// How many bytes are here.
@@ -131,13 +128,17 @@ impl Partial {
             return Err(NotTaken::TooLarge { max: self.bytes_max });
         }
         self.read_again()?;
-        self.file.seek(SeekFrom::Start(self.bytes))?;
-        self.file.write_all(bytes)?;
+        let more = bytes.len() as u64;
+        self.room.take(&self.purpose, more)?;
+        let written = self.file.seek(SeekFrom::Start(self.bytes)).and_then(|_| self.file.write_all(bytes));
+        if let Err(error) = written {
+            self.room.give_back(more);
+            return Err(error.into());
+        }
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
         }
         self.bytes = after;
-        self.underway.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
@@ -233,7 +234,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        self.underway.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.room.give_back(self.bytes);
         if self.state != State::Over && !self.kept {
             self.remove();
         }

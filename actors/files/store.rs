@@ -9,13 +9,15 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::names;
-use super::partial::{NotTaken, Partial, Purpose, Underway};
+use super::partial::{NotTaken, Partial, Purpose};
+pub use super::room::FileLimits;
+use super::room::Room;
 use crate::ids::{At, FileId};
 use crate::messages::files::{Held, Uploaded};
 
@@ -25,31 +27,16 @@ const UPLOADS: &str = "uploads";
 pub(super) const PARTIAL: &str = "partial";
 /// A small file that is being written; no name of a record or an upload.
 const UNFINISHED: &str = ".unfinished";
-const MB: u64 = 1_000_000;
 /// What somebody asked for stays so long: far longer than a send takes from asking to its row.
 const HELD_MS: u64 = 10 * 60 * 1000;
-
-/// What this node takes.
-#[derive(Clone, Copy, Debug)]
-pub struct FileLimits {
-    /// Of one file.
-    pub file_bytes: u64,
-    /// Of all files; 0 is no limit.
-    pub total_mb: u64,
-    /// What must stay free on the disk.
-    pub reserve_mb: u64,
-    /// How long an upload stays that no message holds.
-    pub unsent_ms: u64,
-}
 
 /// See the module.
 pub struct FileStore {
     pub(super) dir: PathBuf,
     pub(super) limits: FileLimits,
     blobs: BTreeMap<FileId, Blob>,
-    bytes: u64,
     uploads: BTreeMap<(FileId, String), Record>,
-    pub(super) underway: Underway,
+    pub(super) room: Arc<Room>,
 }
 
 struct Blob {
@@ -79,9 +66,8 @@ impl FileStore {
         }
         sync(data_dir)?;
         sync(&dir)?;
-        let underway = Underway::default();
-        let (blobs, uploads) = (BTreeMap::new(), BTreeMap::new());
-        let mut store = Self { dir, limits, blobs, bytes: 0, uploads, underway };
+        let room = Arc::new(Room::new(dir.clone(), limits));
+        let mut store = Self { dir, limits, blobs: BTreeMap::new(), uploads: BTreeMap::new(), room };
         for entry in fs::read_dir(&store.dir)? {
             let entry = entry?;
             let prefix = entry.file_name();
@@ -102,7 +88,7 @@ impl FileStore {
             let known = entry.metadata()?;
             let changed = known.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
             let held_ms = u64::try_from(changed.as_millis()).unwrap_or(now_ms).min(now_ms);
-            self.bytes += known.len();
+            self.room.came(known.len());
             self.blobs.insert(file, Blob { bytes: known.len(), held_ms });
         }
         Ok(())
@@ -126,46 +112,12 @@ impl FileStore {
 
     /// How many files are here, and their bytes.
     pub fn size(&self) -> (usize, u64) {
-        (self.blobs.len(), self.bytes)
+        (self.blobs.len(), self.room.bytes_here())
     }
 
     fn path_of(&self, file: FileId) -> PathBuf {
         let name = file.to_string();
         self.dir.join(&name[..2]).join(name)
-    }
-
-    /// Whether so many more bytes of people's own are taken.
-    ///
-    /// # Errors
-    /// [`NotTaken::TooLarge`], or [`NotTaken::NoRoom`] with the reason.
-    pub fn check_upload(&self, bytes: u64) -> Result<(), NotTaken> {
-        let FileLimits { file_bytes, total_mb, .. } = self.limits;
-        if bytes > file_bytes {
-            return Err(NotTaken::TooLarge { max: file_bytes });
-        }
-        let total = self.bytes + self.underway.load(Ordering::Relaxed);
-        if total_mb > 0 && total.saturating_add(bytes) > total_mb.saturating_mul(MB) {
-            return Err(NotTaken::NoRoom(format!(
-                "this node holds as many files as it may (limits.files_total_mb, {total_mb} MB): delete some, or \
-                 ask its operator for more"
-            )));
-        }
-        self.check_disk(bytes)
-    }
-
-    fn check_disk(&self, bytes: u64) -> Result<(), NotTaken> {
-        let reserve_mb = self.limits.reserve_mb;
-        if reserve_mb == 0 {
-            return Ok(());
-        }
-        let free = free_bytes(&self.dir)?;
-        if free.saturating_sub(bytes) < reserve_mb.saturating_mul(MB) {
-            return Err(NotTaken::NoRoom(format!(
-                "the disk of this node is nearly full (disk.reserve_mb, {reserve_mb} MB): files are taken when \
-                 there is room"
-            )));
-        }
-        Ok(())
     }
 
     /// Begins to take an upload under a name that was drawn for it.
@@ -179,11 +131,11 @@ impl FileStore {
         bytes: Option<u64>,
         drawn: &str,
     ) -> Result<Partial, NotTaken> {
-        self.check_upload(bytes.unwrap_or_default())?;
+        self.room.check_upload(bytes.unwrap_or_default())?;
         let purpose = Purpose::Upload { user, name: names::clean(name) };
         let path = self.dir.join(PARTIAL).join(drawn);
         let bytes_max = bytes.unwrap_or(self.limits.file_bytes);
-        Ok(Partial::create(path, purpose, bytes_max, false, &self.underway)?)
+        Ok(Partial::create(path, purpose, bytes_max, false, &self.room)?)
     }
 
     /// Begins to take a file from another node.
@@ -191,9 +143,9 @@ impl FileStore {
     /// # Errors
     /// See [`NotTaken`].
     pub fn begin_copy(&self, file: FileId, bytes: u64, drawn: &str) -> Result<Partial, NotTaken> {
-        self.check_disk(bytes)?;
+        self.room.check_disk(bytes)?;
         let path = self.dir.join(PARTIAL).join(drawn);
-        Ok(Partial::create(path, Purpose::Copy { file }, bytes, false, &self.underway)?)
+        Ok(Partial::create(path, Purpose::Copy { file }, bytes, false, &self.room)?)
     }
 
     /// Gives a sealed file its name. When this returns, it and the record of its upload are on the disk.
@@ -214,9 +166,9 @@ impl FileStore {
         sync(&folder)?;
         let bytes = partial.bytes();
         if let Some(before) = self.blobs.insert(file, Blob { bytes, held_ms: now_ms }) {
-            self.bytes -= before.bytes;
+            self.room.went(before.bytes);
         }
-        self.bytes += bytes;
+        self.room.came(bytes);
         match &partial.purpose {
             Purpose::Copy { .. } => Ok(Uploaded { file, name: String::new(), bytes, kind: names::UNKNOWN }),
             Purpose::Upload { user, name } => {
@@ -291,7 +243,7 @@ impl FileStore {
 
     fn forget(&mut self, file: FileId) {
         if let Some(blob) = self.blobs.remove(&file) {
-            self.bytes -= blob.bytes;
+            self.room.went(blob.bytes);
         }
     }
 
@@ -364,13 +316,6 @@ fn touch(path: &Path, now_ms: u64) -> io::Result<u64> {
     let file = File::options().write(true).open(path)?;
     file.set_modified(UNIX_EPOCH + Duration::from_millis(now_ms))?;
     Ok(file.metadata()?.len())
-}
-
-fn free_bytes(dir: &Path) -> io::Result<u64> {
-    let found = nix::sys::statvfs::statvfs(dir)?;
-    // Their types differ from one system to another.
-    let bytes = found.blocks_available() as u128 * found.fragment_size() as u128;
-    Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -120,10 +120,29 @@ fn limits_of_all_files_and_of_the_disk() {
     drop(underway);
     assert!(store.begin_copy(FileId([1; 32]), 400_001, "five").is_ok(), "messages hold it already");
 
-    store.limits.reserve_mb = 1_000_000_000;
+    // Any number may begin; what comes of all of them together stays within the limit.
+    let begin = |drawn: &str, bytes| store.begin_upload("ann".into(), "a", bytes, drawn).unwrap();
+    let mut begun = [begin("b", Some(400_000)), begin("c", Some(400_000)), begin("d", None)];
+    begun[0].write_at(0, &[1; 300_000]).unwrap();
+    begun[2].write_at(0, &[1; 50_000]).unwrap();
+    for (upload, at) in begun.iter_mut().zip([300_000, 0, 50_000]) {
+        let refused = upload.write_at(at, &[1; 60_000]).unwrap_err();
+        assert!(refused.to_string().contains("limits.files_total_mb"), "{refused}");
+        assert_eq!(upload.bytes(), at, "nothing of it stays");
+    }
+    let [one, mut other, _] = begun;
+    drop(one);
+    other.write_at(0, &[1; 300_000]).unwrap();
+    drop((other, store));
+
+    let (store, _) = open(&dir, FileLimits { reserve_mb: 1_000_000_000, ..LIMITS }, 0);
+    // One that began when there was room still.
+    let copy = Purpose::Copy { file: FileId([1; 32]) };
+    let mut begun = Partial::create(dir.path().join("begun"), copy, 1, false, &store.room).unwrap();
     for refused in [
         store.begin_upload("ann".into(), "a", Some(1), "six").unwrap_err(),
         store.begin_copy(FileId([1; 32]), 1, "seven").unwrap_err(),
+        begun.write_at(0, b"x").unwrap_err(),
     ] {
         assert!(refused.to_string().contains("disk.reserve_mb"), "{refused}");
     }

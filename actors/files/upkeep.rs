@@ -6,13 +6,12 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tracing::{debug, info, warn};
 
-use super::carrier::{Work, asked};
+use super::carrier::Work;
 use super::reading;
-use crate::bus::{Port, Post};
+use crate::bus::{Port, Post, ask_anyway};
 use crate::ids::{At, FileId};
 use crate::messages::consensus::ReadBarrier;
 use crate::messages::files::{Discard, Discredit, Idle, Lacking, NextFile, OpenFile};
@@ -63,7 +62,7 @@ async fn look(work: &Work, after: At, lacking: &mut BTreeSet<FileId>) -> At {
         let Some(last) = rows.last() else { break };
         after = last.at;
         let files = rows.iter().filter(|row| !row.gone).map(|row| row.file).collect();
-        let not_here = asked(&work.ports.lacking, |reply| Lacking { files, reply }).await;
+        let not_here = ask_anyway(&work.ports.lacking, |reply| Lacking { files, reply }).await;
         lacking.extend(not_here.unwrap_or_default());
     }
     after
@@ -102,9 +101,9 @@ async fn fetch_some(work: &Rc<Work>, tried: &mut Option<FileId>, lacking: &mut B
 
 /// Reads the next file whole; one that is damaged is lacking.
 async fn examine(work: &Work, after: Option<FileId>, lacking: &mut BTreeSet<FileId>) -> Option<FileId> {
-    let file = asked(&work.ports.next_file, |reply| NextFile { after, reply }).await.flatten()?;
-    let Some((opened, _)) = asked(&work.ports.open_file, |reply| OpenFile { file, reply }).await.flatten()
-    else {
+    let file = ask_anyway(&work.ports.next_file, |reply| NextFile { after, reply }).await.ok()??;
+    let opened = ask_anyway(&work.ports.open_file, |reply| OpenFile { file, reply }).await;
+    let Ok(Some((opened, _))) = opened else {
         lacking.insert(file);
         return Some(file);
     };
@@ -133,15 +132,14 @@ pub(super) async fn collect_for_ever(work: Rc<Work>) {
 
 async fn collect(work: &Work) -> Result<(), &'static str> {
     // A send that was acknowledged must be in the tables that are looked at: its bytes were held before.
-    let (reply, passed) = oneshot::channel();
-    work.ports.barrier.tell(ReadBarrier { reply });
-    if !matches!(passed.await, Ok(Ok(()))) {
+    let passed = ask_anyway(&work.ports.barrier, |reply| ReadBarrier { reply }).await;
+    if !matches!(passed, Ok(Ok(()))) {
         return Err("no majority");
     }
     let (mut after, mut gone) = (None, 0);
     loop {
-        let idle = asked(&work.ports.idle, |reply| Idle { after, limit: PAGE, reply }).await;
-        let idle = idle.ok_or("this node is stopping")?;
+        let idle = ask_anyway(&work.ports.idle, |reply| Idle { after, limit: PAGE, reply }).await;
+        let idle = idle.map_err(|_| "this node is stopping")?;
         let Some(last) = idle.last() else { break };
         after = Some(*last);
         let files = idle.clone();
@@ -160,5 +158,5 @@ async fn collect(work: &Work) -> Result<(), &'static str> {
 
 /// Asks `Reader`; what fails there it has said in the log.
 async fn read<M: Post, T>(port: &Port<M>, question: impl FnOnce(Answer<T>) -> M) -> Option<T> {
-    asked(port, question).await?.ok()
+    ask_anyway(port, question).await.ok()?.ok()
 }

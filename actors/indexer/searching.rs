@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::index::{Index, IndexError, author_mark, room_mark};
 use crate::chat::objects::Message;
-use crate::chat_db::rows::{self, columns, int, number};
+use crate::chat_db::rows::{self, columns, int, number, rooms_of};
 use crate::ids::{At, RoomId};
 use crate::messages::search::{Found, FoundPage, Search, Searched};
 use crate::words::{Phrase, Query};
@@ -30,7 +30,7 @@ impl Index {
             return Ok(Searched::NoSuchUser);
         }
         let mut page = FoundPage { messages: Vec::new(), more: false, at: self.at(), partial };
-        if !rooms.is_empty() {
+        if !rooms.is_empty() && !search.query.phrases().is_empty() {
             let wanted = expression(&rooms, search.from.as_deref(), &search.query);
             self.find(&seen, &wanted, search, &mut page)?;
         }
@@ -84,7 +84,7 @@ struct Seen<'c> {
 
 impl Seen<'_> {
     fn rooms_of(&self, user: &str) -> rusqlite::Result<Vec<RoomId>> {
-        let sql = "SELECT room FROM members WHERE user = ?1 AND member = 1 ORDER BY room";
+        let sql = concat!(rooms_of!("?1"), " ORDER BY room");
         self.chat.prepare_cached(sql)?.query_map([user], |row| number(row, 0).map(RoomId))?.collect()
     }
 
@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn wants(user: &str, text: &str) -> Search {
-        let query = Query::read(text).unwrap();
+        let query = Query::read(text);
         let (reply, _) = oneshot::channel();
         Search { user: user.into(), query, room: None, from: None, before: None, limit: 100, reply }
     }
@@ -215,6 +215,8 @@ mod tests {
             ("more* OR", vec![7]),
             ("text:log", vec![]),
             ("\u{e000}12 log", vec![]),
+            ("\"", vec![]),
+            ("*** ( -", vec![]),
         ] {
             assert_eq!(stand.seqs("bob", text), seqs, "{text}");
         }
@@ -355,9 +357,9 @@ mod tests {
             for (user, text) in
                 ["ann", "bob", "cleo"].iter().flat_map(|user| queries.map(|text| (*user, text)))
             {
-                let query = Query::read(text).unwrap();
+                let query = Query::read(text);
                 let parts: Vec<_> = if text.contains('"') { vec![text] } else { text.split(' ').collect() };
-                let alone: Vec<_> = parts.into_iter().map(|part| Query::read(part).unwrap()).collect();
+                let alone: Vec<_> = parts.into_iter().map(Query::read).collect();
                 let inside = |room| {
                     rows.iter().any(|row| {
                         matches!(row, Row::Member(row) if row.room == room && row.user == user && row.member)

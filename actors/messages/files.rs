@@ -100,6 +100,14 @@ pub struct Held {
     pub uploaded: Option<At>,
 }
 
+impl Held {
+    /// What another node knows as well. Of two uploads the later one counts: the earlier may have been sent since.
+    pub fn join(&mut self, theirs: Self) {
+        self.bytes = self.bytes.or(theirs.bytes);
+        self.uploaded = self.uploaded.max(theirs.uploaded);
+    }
+}
+
 /// Opens a file to read it; its length comes with it. `None`: not here.
 pub struct OpenFile {
     pub file: FileId,
@@ -142,6 +150,8 @@ pub struct Find {
     pub files: Vec<FileId>,
     /// They are to stay there for a while.
     pub hold: bool,
+    /// Every node is asked, also when this one knows of an upload: another may know of a later one.
+    pub everywhere: bool,
     pub reply: oneshot::Sender<Vec<Held>>,
 }
 
@@ -188,4 +198,24 @@ post! {
     Find => "find",
     Secure => "secure",
     Fetch => "fetch",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_uploads_the_later_one_counts() {
+        let held = |bytes, at: Option<u64>| Held { bytes, uploaded: at.map(At) };
+        for (mine, theirs, both) in [
+            (held(Some(3), Some(5)), held(Some(3), Some(9)), held(Some(3), Some(9))),
+            (held(Some(3), Some(9)), held(None, Some(5)), held(Some(3), Some(9))),
+            (held(None, None), held(Some(3), Some(5)), held(Some(3), Some(5))),
+            (held(Some(3), Some(5)), held(None, None), held(Some(3), Some(5))),
+        ] {
+            let mut known = mine;
+            known.join(theirs);
+            assert_eq!(known, both);
+        }
+    }
 }

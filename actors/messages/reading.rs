@@ -148,16 +148,23 @@ pub struct Invites {
 pub struct Bots {
     pub user: String,
     pub room: Option<RoomId>,
-    /// `None` inside: that is for admins to see, or for the room's creator.
-    pub reply: Answer<Option<Vec<UserRow>>>,
+    pub reply: Answer<Result<Vec<UserRow>, Hidden>>,
+}
+
+/// Why somebody is not shown what those in charge are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hidden {
+    /// It is for admins, or for the room's creator.
+    NotInCharge,
+    /// There is no such room, or none that they may see.
+    NoSuchRoom,
 }
 
 /// Where a room's messages are posted, by number.
 pub struct Subscriptions {
     pub user: String,
     pub room: RoomId,
-    /// `None` inside: that is for admins to see, or for the room's creator.
-    pub reply: Answer<Option<Vec<SubscriptionSeen>>>,
+    pub reply: Answer<Result<Vec<SubscriptionSeen>, Hidden>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,8 +249,8 @@ pub struct SentSince {
     pub reply: Answer<bool>,
 }
 
-/// Has the user sent a message under this id?
-pub struct SentBefore {
+/// Has the user made any change under this id?
+pub struct DoneBefore {
     pub user: String,
     pub id: String,
     pub reply: Answer<bool>,
@@ -292,7 +299,7 @@ post! {
     TablesAt => "tables_at",
     FilesSeen => "files_seen",
     SentSince => "sent_since",
-    SentBefore => "sent_before",
+    DoneBefore => "done_before",
     AttachmentsAfter => "attachments_after",
     InMessages => "in_messages",
     ExportPage => "export_page",

@@ -63,6 +63,7 @@ pub struct RaftNode {
     ports: Ports,
     peers: BTreeMap<RaftId, PeerPorts>,
     tick: Duration,
+    election: Duration,
     metrics: Metrics,
     last_tick: Instant,
     /// Proposals whose sessions wait, with when they asked.
@@ -92,11 +93,13 @@ impl actix::Message for Drive {
 
 impl RaftNode {
     pub fn new(node: Node, tick: Duration, ports: Ports, metrics: Metrics) -> Self {
+        let elections = u32::try_from(node.core().election_ticks()).unwrap_or(u32::MAX);
         Self {
             node,
             ports,
             peers: BTreeMap::new(),
             tick,
+            election: tick.saturating_mul(elections),
             metrics,
             last_tick: Instant::now(),
             proposals: HashMap::new(),
@@ -152,6 +155,7 @@ impl Handler<Envelope<Step>> for RaftNode {
 
     fn handle(&mut self, envelope: Envelope<Step>, ctx: &mut Self::Context) {
         let (Step { messages }, _handling) = envelope.open();
+        self.notice_pause();
         for message in messages {
             self.node.step(message);
         }
@@ -371,8 +375,16 @@ impl RaftNode {
         self.carry_out(todo, ctx);
     }
 
+    /// What waited through a pause may come before the first tick after it, or behind that one.
+    fn notice_pause(&mut self) {
+        if self.last_tick.elapsed() > self.election {
+            self.node.stood_still();
+        }
+    }
+
     /// Counts ticks from the time that has passed: actix repays missed beats in a burst.
     fn catch_up(&mut self) {
+        self.notice_pause();
         let mut ticks = 0;
         while self.last_tick.elapsed() >= self.tick {
             if ticks == TICKS_AT_ONCE_MAX {

@@ -106,6 +106,8 @@ pub struct Core {
     pub(super) ticks: u64,
     /// The tick at which each peer was heard last in the present term.
     heard: Vec<(RaftId, u64)>,
+    /// Until this tick what arrives may be older than an election timeout.
+    stale_until: u64,
     /// The first of those who founded the chat stands at once, so that nobody waits for the dice.
     founder: bool,
     /// The term in which this node gave up a leader whose process was gone: at most once a term.
@@ -151,6 +153,7 @@ impl Core {
             election_ticks: config.election_ticks as u64,
             ticks: 0,
             heard: Vec::new(),
+            stale_until: 0,
             founder,
             gave_up_in: Term(0),
             candidacy: Candidacy::default(),
@@ -178,11 +181,19 @@ impl Core {
         self.offer_again();
     }
 
+    /// This node stood still for longer than an election timeout, and messages have waited for it.
+    pub fn stood_still(&mut self) {
+        self.stale_until = self.ticks + self.election_ticks;
+    }
+
     /// A message from a peer. What raft-rs would panic on is refused here.
+    ///
+    /// So is a word to take over that may have waited while this node stood still: whoever sent it has given it up, and
+    /// has told people that it leads on.
     pub fn step(&mut self, message: Message, out: &mut Outputs) {
         let kind = message.get_msg_type();
-        let stands = kind == MessageType::MsgTimeoutNow && self.snapshots.installing().is_some();
-        if kind == MessageType::MsgPropose || stands {
+        let stays = self.snapshots.installing().is_some() || self.ticks < self.stale_until;
+        if kind == MessageType::MsgPropose || (kind == MessageType::MsgTimeoutNow && stays) {
             debug!(?kind, from = message.from, "message refused");
             return;
         }

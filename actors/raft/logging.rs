@@ -1,5 +1,6 @@
 //! raft-rs logs through `slog`; its lines go on into `tracing`, one level quieter: elections are our
-//! news, not its.
+//! news, not its. What it says when it is debugged goes nowhere: those lines hold whole messages, and with them what
+//! people write.
 
 use std::fmt::Write;
 
@@ -20,7 +21,7 @@ impl Drain for IntoTracing {
         let wanted = match record.level() {
             Level::Critical | Level::Error => tracing::enabled!(target: "raft", tracing::Level::ERROR),
             Level::Warning | Level::Info => tracing::enabled!(target: "raft", tracing::Level::DEBUG),
-            Level::Debug | Level::Trace => tracing::enabled!(target: "raft", tracing::Level::TRACE),
+            Level::Debug | Level::Trace => false,
         };
         if !wanted {
             return Ok(());
@@ -29,8 +30,7 @@ impl Drain for IntoTracing {
         let _always_ok = record.kv().serialize(record, &mut values);
         match record.level() {
             Level::Critical | Level::Error => tracing::error!(target: "raft", "{}{}", record.msg(), values.0),
-            Level::Warning | Level::Info => tracing::debug!(target: "raft", "{}{}", record.msg(), values.0),
-            Level::Debug | Level::Trace => tracing::trace!(target: "raft", "{}{}", record.msg(), values.0),
+            _ => tracing::debug!(target: "raft", "{}{}", record.msg(), values.0),
         }
         Ok(())
     }

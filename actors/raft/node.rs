@@ -174,6 +174,11 @@ impl Node {
         self.members.roll()
     }
 
+    /// See [`Core::stood_still`].
+    pub fn stood_still(&mut self) {
+        self.core.stood_still();
+    }
+
     pub fn step(&mut self, message: raft::eraftpb::Message) {
         self.core.step(message, &mut self.out);
     }

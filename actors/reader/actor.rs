@@ -15,8 +15,8 @@ use super::view::View;
 use crate::bus::{Envelope, News};
 use crate::messages::audit::Damaged;
 use crate::messages::reading::{
-    Account, Answer, AttachmentsAfter, Bots, ExportPage, FilesSeen, History, Home, InMessages, Invites,
-    LinkOf, LogEntries, Members, OneMessage, Pull, ReadFailed, RegistrationSet, Rooms, SentBefore, SentSince,
+    Account, Answer, AttachmentsAfter, Bots, DoneBefore, ExportPage, FilesSeen, History, Home, InMessages,
+    Invites, LinkOf, LogEntries, Members, OneMessage, Pull, ReadFailed, RegistrationSet, Rooms, SentSince,
     SessionOf, Sessions, StatePage, Subscriptions, TablesAt, Users, Versions,
 };
 
@@ -95,7 +95,7 @@ answers! {
     TablesAt: |view, _ask| view.position();
     FilesSeen: |view, ask| view.files_seen(&ask.user, &ask.files);
     SentSince: |view, ask| view.sent_since(&ask.user, ask.file, ask.at);
-    SentBefore: |view, ask| view.sent_before(&ask.user, &ask.id);
+    DoneBefore: |view, ask| view.done_before(&ask.user, &ask.id);
     AttachmentsAfter: |view, ask| view.attachments_after(ask.after, ask.limit);
     ExportPage: |view, ask| view.export_page(ask.user.as_deref(), &ask.after, ask.up_to, ask.bytes_max);
     InMessages: |view, ask| view.in_messages(&ask.files);

@@ -5,7 +5,7 @@ use rusqlite::{Params, Result, Row, params};
 
 use super::view::View;
 use crate::chat::portable::{End, Line, Place, PortableMessage, PortableRoom};
-use crate::chat_db::rows::{self, columns, int, number};
+use crate::chat_db::rows::{self, columns, int, number, rooms_of};
 use crate::ids::{At, RoomId, Seq};
 use crate::messages::reading::ExportedPage;
 
@@ -19,7 +19,7 @@ const LINE_BYTES: usize = 150;
 /// The rooms that the user `?1` is in; all of them when that is NULL.
 macro_rules! in_view {
     ($room:literal) => {
-        concat!("(?1 IS NULL OR ", $room, " IN (SELECT room FROM members WHERE user = ?1 AND member = 1))")
+        concat!("(?1 IS NULL OR ", $room, " IN (", rooms_of!("?1"), "))")
     };
 }
 

@@ -4,19 +4,14 @@ use rusqlite::{Result, params};
 
 use super::view::View;
 use crate::chat::tables::AttachmentRow;
-use crate::chat_db::rows::{self, columns, int, number};
+use crate::chat_db::rows::{self, columns, file_seen, int, number};
 use crate::ids::{At, FileId};
 
 impl View<'_> {
     /// Whether a message holds each of these files that the user may see.
     pub fn files_seen(&self, user: &str, files: &[FileId]) -> Result<Vec<bool>> {
         let seen = |file: &FileId| {
-            let found = self.one(
-                "SELECT 1 FROM attachments JOIN members ON members.room = attachments.room
-                 WHERE file = ?1 AND gone = 0 AND user = ?2 AND member = 1 LIMIT 1",
-                params![file.0, user],
-                |_| Ok(()),
-            )?;
+            let found = self.one(file_seen!(), params![file.0, user], |_| Ok(()))?;
             Ok(found.is_some())
         };
         files.iter().map(seen).collect()
@@ -33,9 +28,11 @@ impl View<'_> {
         Ok(found.is_some())
     }
 
-    /// Whether the user has sent a message under this id.
-    pub fn sent_before(&self, user: &str, id: &str) -> Result<bool> {
-        let sql = "SELECT 1 FROM messages WHERE id = ?1 AND author = ?2";
+    /// Whether the user has made a change under this id: what apply looks at for a repeat.
+    pub fn done_before(&self, user: &str, id: &str) -> Result<bool> {
+        let sql = "SELECT 1 FROM messages WHERE id = ?1 AND author = ?2
+                   UNION ALL SELECT 1 FROM outcomes WHERE id = ?1 AND user = ?2
+                   UNION ALL SELECT 1 FROM sessions WHERE id = ?1 AND user = ?2";
         Ok(self.one(sql, [id, user], |_| Ok(()))?.is_some())
     }
 
@@ -109,7 +106,9 @@ mod tests {
         let sent = |user: &str, file, at| pool.read(|view| view.sent_since(user, file, at)).unwrap();
         assert!(sent("ann", two, At(0)) && !sent("bob", two, At(0)) && !sent("ann", three, At(0)));
         assert!(!sent("ann", one, rows[0].at), "not after that");
-        let before = |user: &str, id: &str| pool.read(|view| view.sent_before(user, id)).unwrap();
-        assert!(before("ann", "second") && !before("bob", "second") && !before("ann", "third"));
+        let before = |user: &str, id: &str| pool.read(|view| view.done_before(user, id)).unwrap();
+        assert!(before("ann", "second") && before("ann", "gone") && before("bob", "out"));
+        assert!(!before("bob", "second") && !before("ann", "third"));
+        assert!(before("ann", "register"));
     }
 }

@@ -4,10 +4,11 @@ use rusqlite::{Result, params};
 
 use super::view::View;
 use crate::chat::command::TokenHash;
-use crate::chat::tables::{LinkRow, REGISTRATION, Registration, SessionRow, UserRow, hook_room};
-use crate::chat_db::rows::{self, columns, int};
+use crate::chat::objects::RoomKind;
+use crate::chat::tables::{LinkRow, REGISTRATION, Registration, SessionRow, UserRow, hook_right};
+use crate::chat_db::rows::{self, columns, int, is_member, maker_may_see};
 use crate::ids::RoomId;
-use crate::messages::reading::SubscriptionSeen;
+use crate::messages::reading::{Hidden, SubscriptionSeen};
 
 /// The most bots that are shown.
 const BOTS_MAX: i64 = 1_000;
@@ -43,44 +44,60 @@ impl View<'_> {
     }
 
     /// The bots that were not deleted, for an admin; or a room's hooks, also for its creator.
-    pub fn bots(&self, user: &str, room: Option<RoomId>) -> Result<Option<Vec<UserRow>>> {
-        if !self.is_admin(user)? && !room.map_or(Ok(false), |room| self.has_made(user, room))? {
-            return Ok(None);
+    pub fn bots(&self, user: &str, room: Option<RoomId>) -> Result<Result<Vec<UserRow>, Hidden>> {
+        let hidden = match room {
+            Some(room) => self.hidden_of(user, room)?,
+            None => (!self.is_admin(user)?).then_some(Hidden::NotInCharge),
+        };
+        if let Some(why) = hidden {
+            return Ok(Err(why));
         }
         let sql = concat!(
             "SELECT ",
             columns!(user),
-            " FROM users WHERE bot IS NOT NULL AND deleted = 0 ORDER BY name LIMIT ?1"
+            " FROM users WHERE bot IS NOT NULL AND deleted = 0
+                  AND (?1 IS NULL OR EXISTS (SELECT 1 FROM json_each(bot, '$.rights') WHERE value = ?1))
+              ORDER BY name LIMIT ?2"
         );
-        let mut bots = self.all(sql, [BOTS_MAX], rows::user)?;
-        if room.is_some() {
-            bots.retain(|row| row.bot.as_ref().and_then(|bot| hook_room(&bot.rights)) == room);
-        }
-        Ok(Some(bots))
+        self.all(sql, params![room.map(hook_right), BOTS_MAX], rows::user).map(Ok)
     }
 
     /// Where a room's messages are posted, for an admin or for its creator.
-    pub fn subscriptions(&self, user: &str, room: RoomId) -> Result<Option<Vec<SubscriptionSeen>>> {
-        if !self.is_admin(user)? && !self.has_made(user, room)? {
-            return Ok(None);
+    pub fn subscriptions(&self, user: &str, room: RoomId) -> Result<Result<Vec<SubscriptionSeen>, Hidden>> {
+        if let Some(why) = self.hidden_of(user, room)? {
+            return Ok(Err(why));
         }
         let sql = concat!(
             "SELECT ",
             columns!(subscription),
-            ", EXISTS (SELECT 1 FROM members JOIN users ON users.name = members.user
-                   WHERE members.room = subscriptions.room AND members.user = made_by AND member = 1
-                       AND deleted = 0 AND disabled = 0)
-               FROM subscriptions WHERE room = ?1 AND state <> 'gone' ORDER BY subscription"
+            ", ",
+            maker_may_see!(),
+            " FROM subscriptions WHERE room = ?1 AND state <> 'gone' ORDER BY subscription"
         );
         let seen = |row: &rusqlite::Row<'_>| {
             Ok(SubscriptionSeen { row: rows::subscription(row)?, allowed: row.get(11)? })
         };
-        self.all(sql, [int(room.0)], seen).map(Some)
+        self.all(sql, [int(room.0)], seen).map(Ok)
     }
 
-    fn has_made(&self, user: &str, room: RoomId) -> Result<bool> {
-        let sql = "SELECT creator = ?2 FROM rooms WHERE room = ?1";
-        Ok(self.one(sql, params![int(room.0), user], |row| row.get(0))?.unwrap_or(false))
+    /// Why somebody may not see who else has a hand in a room. As apply says who may change a room: whoever made
+    /// it may have been removed from it since.
+    fn hidden_of(&self, user: &str, room: RoomId) -> Result<Option<Hidden>> {
+        let sql = concat!(
+            "SELECT kind, creator = ?2, ",
+            is_member!("?2", "rooms.room"),
+            " FROM rooms WHERE room = ?1"
+        );
+        let found = self.one(sql, params![int(room.0), user], |row| {
+            Ok((rows::kind(row, 0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?))
+        })?;
+        let Some((kind, made, member)) = found else { return Ok(Some(Hidden::NoSuchRoom)) };
+        let admin = kind != RoomKind::Direct && self.is_admin(user)?;
+        Ok(match kind {
+            RoomKind::Private | RoomKind::Direct if !member && !admin => Some(Hidden::NoSuchRoom),
+            RoomKind::Public | RoomKind::Private if made || admin => None,
+            RoomKind::Public | RoomKind::Private | RoomKind::Direct => Some(Hidden::NotInCharge),
+        })
     }
 
     pub fn link_of(&self, token_hash: &TokenHash) -> Result<Option<LinkRow>> {
@@ -103,7 +120,7 @@ impl View<'_> {
 mod tests {
     use super::*;
     use crate::chat::command::{Change, Command, shown};
-    use crate::chat::objects::{Role, RoomKind};
+    use crate::chat::objects::Role;
     use crate::chat::tables::LinkKind;
     use crate::reader::ReadPool;
     use crate::storage::testing::{TestDir, batch, command, committed, setup, started};
@@ -150,6 +167,64 @@ mod tests {
         assert_eq!((reset.kind, reset.name.as_str(), reset.by.as_str()), (LinkKind::Reset, "bob", "ann"));
         assert!(pool.read(|view| view.link_of(&[4; 32])).unwrap().is_none());
         assert_eq!(pool.read(|view| view.registration()).unwrap(), Some(Registration::Closed));
+    }
+
+    fn hook(user: &str, room: u64, name: &str, token: u64) -> Command {
+        let mut token_hash = [9; 32];
+        token_hash[..8].copy_from_slice(&token.to_be_bytes());
+        let change =
+            Change::CreateHook { room: RoomId(room), name: name.into(), display: name.into(), token_hash };
+        command(user, &format!("hook {name}"), change)
+    }
+
+    /// ann is the admin; bob made both rooms, and is no longer in the private one.
+    #[test]
+    fn hooks_and_subscriptions_are_seen_by_who_is_in_charge_of_the_room() {
+        let dir = TestDir::new();
+        let (mut store, _) = started(&dir);
+        let mut commands = setup(&["ann", "bob", "cleo"], 0);
+        let room = |name: &str, kind| Change::CreateRoom { name: name.into(), kind, topic: String::new() };
+        commands.push(command("bob", "open", room("open", RoomKind::Public)));
+        commands.push(command("bob", "secret", room("secret", RoomKind::Private)));
+        commands.push(command(
+            "bob",
+            "direct",
+            Change::OpenDirect { users: vec!["bob".into(), "cleo".into()] },
+        ));
+        commands.push(command("cleo", "join", Change::Join { room: RoomId(1) }));
+        commands.push(hook("bob", 2, "z", 0));
+        // As many elsewhere as are shown at most.
+        commands.extend((1..=1_001).map(|number| hook("bob", 1, &format!("a{number:04}"), number)));
+        let subscription = Change::CreateSubscription {
+            room: RoomId(2),
+            url: "http://example.org/secret-path".into(),
+            secret: "s".into(),
+        };
+        commands.push(command("bob", "subscription", subscription));
+        let remove = Change::Remove { room: RoomId(2), user: "bob".into() };
+        store.apply(&[committed(2, batch(1, &commands))], || false).unwrap();
+        let pool = ReadPool::open(store.path(), 1).unwrap();
+        let hooks = |user: &str, room| {
+            let found = pool.read(|view| view.bots(user, Some(RoomId(room)))).unwrap();
+            let posted = pool.read(|view| view.subscriptions(user, RoomId(room))).unwrap();
+            assert_eq!(posted.as_ref().err(), found.as_ref().err());
+            assert!(posted.iter().all(|posted| posted.len() == usize::from(room == 2)));
+            found.map(|found| found.into_iter().map(|row| row.name).collect::<Vec<_>>())
+        };
+        assert_eq!(hooks("bob", 2), Ok(vec!["z".to_owned()]), "whatever there is in other rooms");
+        assert_eq!(hooks("bob", 1).map(|names| names.len()), Ok(1_000));
+        store.apply(&[committed(3, batch(1, &[command("ann", "remove", remove)]))], || false).unwrap();
+        assert_eq!(hooks("ann", 2), Ok(vec!["z".to_owned()]));
+        for (user, room, why) in [
+            ("bob", 2, Hidden::NoSuchRoom),
+            ("cleo", 2, Hidden::NoSuchRoom),
+            ("cleo", 1, Hidden::NotInCharge),
+            ("ann", 3, Hidden::NoSuchRoom),
+            ("bob", 3, Hidden::NotInCharge),
+            ("ann", 4711, Hidden::NoSuchRoom),
+        ] {
+            assert_eq!(hooks(user, room), Err(why), "{user} in {room}");
+        }
     }
 
     #[test]

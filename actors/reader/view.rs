@@ -12,7 +12,7 @@ use crate::chat::rules;
 use crate::chat::tables::{MemberRow, UserRow, VersionRow};
 use crate::chat_db::entries;
 use crate::chat_db::pages::{self, PageError, Position};
-use crate::chat_db::rows::{self, columns, int, number};
+use crate::chat_db::rows::{self, columns, int, number, rooms_of};
 use crate::ids::{At, LogIndex, RoomId, Seq};
 use crate::messages::reading::{HistoryPage, HomeRoom, HomeView, PageOf, SessionUser, StatePageAnswer};
 
@@ -257,7 +257,7 @@ impl<'c> View<'c> {
 
     /// The rooms that the user is in, by number.
     pub fn rooms_of(&self, user: &str) -> Result<Vec<RoomId>> {
-        let sql = "SELECT room FROM members WHERE user = ?1 AND member = 1 ORDER BY room";
+        let sql = concat!(rooms_of!("?1"), " ORDER BY room");
         self.all(sql, [user], |row| number(row, 0).map(RoomId))
     }
 

@@ -10,14 +10,15 @@ use tokio::sync::oneshot;
 
 use super::bots;
 use super::caller::Caller;
-use super::executor::{Executor, Who, ask, locked, millis, not_done, outcome, within};
+use super::executor::{Executor, Who, locked, millis, not_done, outcome, within};
 use super::limits::Admission;
 use super::reply::{Answer, Problem, Reply, Welcome};
 use super::request::{Op, Resume};
-use crate::bus::Port;
+use crate::bus::{Port, ask};
 use crate::chat::command::{Change, Command, LoginOp, RequestDigest, TokenHash};
 use crate::chat::objects::User;
 use crate::chat::outcome::{Code, Done, Outcome};
+use crate::chat::rules;
 use crate::chat::tables::{Registration, UserRow};
 use crate::ids::{At, RoomId};
 use crate::messages::consensus::NotDone;
@@ -112,10 +113,21 @@ impl Executor {
             self.barrier().await?;
             user = self.read(&self.ports.session_of, ask).await?;
         }
-        let ended = || Problem::new(Code::Unauthorized, "this session has ended: log in");
-        let SessionUser { user, rights } = user.ok_or_else(ended)?;
+        let SessionUser { user, rights } = user.ok_or_else(session_ended)?;
         let rights = rights.map(Arc::from);
         Ok(Admitted { user, token_hash, rights, token: None, at: None, duplicate: false })
+    }
+
+    /// Looks once more whether the session is good. Before somebody's end is heard where they are let in, it may
+    /// have come and gone.
+    ///
+    /// # Errors
+    /// `unauthorized` when it has ended.
+    pub(super) async fn still_good(&self, admitted: Admitted) -> Result<Admitted, Problem> {
+        let token_hash = admitted.token_hash;
+        let known = self.read(&self.ports.session_of, |reply| SessionOf { token_hash, reply }).await?;
+        let SessionUser { rights, .. } = known.ok_or_else(session_ended)?;
+        Ok(Admitted { rights: rights.map(Arc::from), ..admitted })
     }
 
     async fn register(&self, id: &str, new: NewAccount, from: &Caller) -> Result<Admitted, Problem> {
@@ -178,16 +190,21 @@ impl Executor {
         if let Some(address) = &from.address {
             locked(&self.failed_by_address).check(address, Instant::now()).map_err(too_many_failed)?;
         }
-        self.slow_down(&name).await;
+        // What cannot be a name is nobody's, and not kept to be counted: it may be of any length.
+        let is_name = rules::name(&name).is_ok();
+        if is_name {
+            self.slow_down(&name).await;
+        }
         // An account or a password may have been made elsewhere a moment ago; and without a majority
         // nobody can be let in anyway.
         self.barrier().await?;
         let guess = self.may_guess(from.address).await?;
-        let account = self.account(&name).await?.filter(|row| !row.deleted && row.bot.is_none());
+        let account = if is_name { self.account(&name).await? } else { None };
+        let account = account.filter(|row| !row.deleted && row.bot.is_none());
         let disabled = account.as_ref().is_some_and(|row| row.disabled);
         let stored = account.map(|row| row.password_hash);
         if !self.verify(password, stored.clone()).await? {
-            guess.was_wrong(name);
+            guess.was_wrong(is_name.then_some(name));
             return Err(Problem::new(Code::Unauthorized, "wrong name or password"));
         }
         drop(guess);
@@ -212,36 +229,62 @@ impl Executor {
         admitted(asked.map_err(not_done)?, token, token_hash)
     }
 
-    pub(super) async fn change_password(&self, who: Who, id: String, old: String, new: String) -> Reply {
-        let right = self.check_password(&who.user, &old).await?;
+    pub(super) async fn change_password(
+        &self,
+        who: Who,
+        id: String,
+        (old, new): (String, String),
+        from: Option<IpAddr>,
+    ) -> Reply {
+        self.count_change(&who.user)?;
+        let (right, guess) = self.check_password(&who.user, &old, from).await?;
         // One that was done already is repeated with an old password that is no longer right: only apply
         // knows it by its id. A hash that nobody has lets it look, and refuse what is not a repeat.
-        let old_hash = right.unwrap_or_default();
+        let old_hash = right.clone().unwrap_or_default();
         let new_hash = self.hash(new.clone()).await?;
         let secrets = format!("{}:{old}{new}", old.len());
         let request = self.fingerprint(&who.user, &id, secrets).await?;
         let change = Change::ChangePassword { old_hash, new_hash, token_hash: who.token_hash, request };
-        Ok(outcome(self.propose(Command { user: who.user, id, change })?).await?.into())
+        let asked = self.propose(Command { user: who.user.clone(), id, change })?;
+        let done = outcome(asked).await;
+        if right.is_none() && done.is_err() {
+            guess.was_wrong(Some(who.user));
+        }
+        Ok(done?.into())
     }
 
-    pub(super) async fn delete_account(&self, who: Who, id: String, password: String) -> Reply {
-        let right = self.check_password(&who.user, &password).await?;
-        let password_hash = right.ok_or_else(|| Problem::new(Code::Forbidden, "wrong password"))?;
+    pub(super) async fn delete_account(
+        &self,
+        who: Who,
+        id: String,
+        password: String,
+        from: Option<IpAddr>,
+    ) -> Reply {
+        self.count_change(&who.user)?;
+        let (right, guess) = self.check_password(&who.user, &password, from).await?;
+        let Some(password_hash) = right else {
+            guess.was_wrong(Some(who.user));
+            return Err(Problem::new(Code::Forbidden, "wrong password"));
+        };
+        drop(guess);
         let change = Change::DeleteAccount { password_hash };
         Ok(outcome(self.propose(Command { user: who.user, id, change })?).await?.into())
     }
 
-    /// The stored hash, when the password is right.
-    async fn check_password(&self, user: &str, password: &str) -> Result<Option<String>, Problem> {
+    /// The stored hash, when the password is right; and the guess that it was, for who asks to end. Whoever holds
+    /// somebody's token is held up like whoever knows a name.
+    async fn check_password(
+        &self,
+        user: &str,
+        password: &str,
+        from: Option<IpAddr>,
+    ) -> Result<(Option<String>, Guess<'_>), Problem> {
         self.slow_down(user).await;
         self.barrier().await?;
-        let guess = self.may_guess(None).await?;
+        let guess = self.may_guess(from).await?;
         let stored = self.account(user).await?.filter(|row| !row.deleted).map(|row| row.password_hash);
-        if self.verify(password.to_owned(), stored.clone()).await? {
-            return Ok(stored);
-        }
-        guess.was_wrong(user.to_owned());
-        Ok(None)
+        let right = self.verify(password.to_owned(), stored.clone()).await?;
+        Ok((stored.filter(|_| right), guess))
     }
 
     /// What `hello` shows, and how the session goes on. `reached`: the way to wait for this node.
@@ -334,7 +377,7 @@ impl Executor {
     }
 
     async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, Problem> {
-        ask(&self.ports.passwords.verify, |reply| Verify { password, stored, reply }).await
+        Ok(ask(&self.ports.passwords.verify, |reply| Verify { password, stored, reply }).await?)
     }
 
     /// By name, which others could block, too many failed logins are only slowed down.
@@ -375,9 +418,11 @@ impl Guess<'_> {
         self.wrong = true;
     }
 
-    fn was_wrong(mut self, name: String) {
+    fn was_wrong(mut self, name: Option<String>) {
         self.wrong = true;
-        locked(&self.executor.failed_by_name).spend(name, Instant::now());
+        if let Some(name) = name {
+            locked(&self.executor.failed_by_name).spend(name, Instant::now());
+        }
     }
 }
 
@@ -388,6 +433,10 @@ impl Drop for Guess<'_> {
             self.executor.attempt_ended.notify_waiters();
         }
     }
+}
+
+fn session_ended() -> Problem {
+    Problem::new(Code::Unauthorized, "this session has ended: log in")
 }
 
 fn too_many_failed(wait: Duration) -> Problem {
@@ -426,3 +475,7 @@ pub(super) fn draw_token() -> Result<(String, TokenHash), Problem> {
 pub(super) fn hash_of(token: &str) -> TokenHash {
     Sha256::digest(token.as_bytes()).into()
 }
+
+#[cfg(test)]
+#[path = "accounts_tests.rs"]
+mod tests;

@@ -312,7 +312,7 @@ impl Session {
             reads: op.reads(),
             ends: matches!(op, Op::Logout | Op::DeleteAccount { .. }),
         };
-        let started = self.config.executor.start(who, &id, op);
+        let started = self.config.executor.start(who, &id, op, &self.opened.caller);
         self.started(id, started, kind, ctx);
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::accounts::draw_token;
-use super::executor::{Executor, Started, Who, outcome, within};
+use super::executor::{Executor, Started, Who, no_such_room, outcome, within};
 use super::links::for_admins;
 use super::reply::{Answer, ListedBot, ListedHook, Problem, Reply};
 use super::request::Op;
@@ -13,7 +13,7 @@ use crate::chat::outcome::{Code, Done, Outcome};
 use crate::chat::rules;
 use crate::chat::tables::{hook_right, hook_room};
 use crate::ids::{At, RoomId};
-use crate::messages::reading::Bots;
+use crate::messages::reading::{Bots, Hidden};
 
 /// To see what people wrote.
 pub const READ: &str = "read";
@@ -92,6 +92,16 @@ impl Who {
     }
 }
 
+/// Why somebody is not shown what is a room's creator's to `see`.
+pub(super) fn hidden(why: Hidden, see: &str) -> Problem {
+    match why {
+        Hidden::NotInCharge => {
+            Problem::new(Code::Forbidden, format!("only the room's creator or an admin may {see}"))
+        }
+        Hidden::NoSuchRoom => no_such_room(),
+    }
+}
+
 fn lacks(right: &str) -> Problem {
     Problem::new(Code::Forbidden, format!("this bot has no right to do this: it lacks {right}"))
 }
@@ -165,17 +175,15 @@ impl Executor {
         };
         let room = hook_room(who.rights.as_deref().unwrap_or_default()).ok_or_else(nobody)?;
         rules::text(&text, self.limits().message_bytes)?;
-        match self.start(&who, id, Op::Change(Change::Send { room, text, reply_to: None })) {
+        match self.start_change(&who, id, Change::Send { room, text, reply_to: None }) {
             Started::Now(reply) => reply,
             Started::Later(later) => later.await,
         }
     }
 
     pub(super) async fn list_hooks(&self, user: String, room: RoomId) -> Reply {
-        let for_some =
-            || Problem::new(Code::Forbidden, "only the room's creator or an admin may see its hooks");
         let hooks = self.read(&self.ports.bots, |reply| Bots { user, room: Some(room), reply }).await?;
-        let hooks = hooks.ok_or_else(for_some)?.into_iter().filter_map(|row| {
+        let hooks = hooks.map_err(|why| hidden(why, "see its hooks"))?.into_iter().filter_map(|row| {
             let (hook, display, disabled) = (row.name, row.display, row.disabled);
             Some(ListedHook { hook, display, owner: row.bot?.owner, disabled })
         });
@@ -184,7 +192,7 @@ impl Executor {
 
     pub(super) async fn list_bots(&self, user: String) -> Reply {
         let bots = self.read(&self.ports.bots, |reply| Bots { user, room: None, reply }).await?;
-        let bots = bots.ok_or_else(for_admins)?.into_iter().filter_map(|row| {
+        let bots = bots.map_err(|_| for_admins())?.into_iter().filter_map(|row| {
             let bot = row.bot?;
             let (name, display, disabled) = (row.name, row.display, row.disabled);
             Some(ListedBot { name, display, owner: bot.owner, rights: bot.rights, disabled })

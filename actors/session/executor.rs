@@ -12,12 +12,13 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::bots;
+use super::caller::Caller;
 use super::files::FilePorts;
 use super::limits::{Attempts, Buckets};
 use super::links::for_admins;
 use super::reply::{Answer, Limits, ListedUser, Problem, Reply};
 use super::request::{Op, Wanted};
-use crate::bus::{NotSent, Port, Post};
+use crate::bus::{Port, Post, Unanswered, ask};
 use crate::chat::command::{Change, Command, TokenHash};
 use crate::chat::objects::User;
 use crate::chat::outcome::{Code, Outcome, Refusal};
@@ -36,8 +37,6 @@ use crate::messages::search::{Search, Searched};
 
 /// The contract says 5 s; what is left is for the way back.
 const ANSWER_WITHIN: Duration = Duration::from_millis(4500);
-/// How long somebody is asked to wait when this node has too much to do.
-const BUSY_RETRY_MS: u64 = 200;
 /// A user's burst, in seconds of its rate.
 const BURST_SECONDS: f64 = 10.0;
 /// Events read at a time by who catches up.
@@ -146,7 +145,7 @@ impl Executor {
 
     /// Starts a request of somebody who is known. `hello`, `register` and `login` are
     /// [`Executor::admit`]'s, `set_password` is [`Executor::start_by_link`]'s.
-    pub fn start(self: &Arc<Self>, who: &Who, id: &str, op: Op) -> Started {
+    pub fn start(self: &Arc<Self>, who: &Who, id: &str, op: Op, from: &Caller) -> Started {
         if let Err(problem) = bots::check(who.rights.as_deref(), &op) {
             return Started::Now(Err(problem));
         }
@@ -169,13 +168,13 @@ impl Executor {
             Op::ResetPassword { user } => self.reset_password(who, id, user),
             Op::Ping => Started::Now(Ok(Answer::Pong { time: unix_ms() })),
             op => {
-                let (me, who, id) = (Arc::clone(self), who.clone(), id.to_owned());
-                Started::Later(Box::pin(async move { within(me.slowly(who, id, op)).await }))
+                let (me, who, id, from) = (Arc::clone(self), who.clone(), id.to_owned(), from.address);
+                Started::Later(Box::pin(async move { within(me.slowly(who, id, op, from)).await }))
             }
         }
     }
 
-    fn start_change(self: &Arc<Self>, who: &Who, id: &str, change: Change) -> Started {
+    pub(super) fn start_change(self: &Arc<Self>, who: &Who, id: &str, change: Change) -> Started {
         if let Err(problem) = self.count_change(&who.user) {
             return Started::Now(Err(problem));
         }
@@ -202,10 +201,10 @@ impl Executor {
         }
     }
 
-    async fn slowly(self: Arc<Self>, who: Who, id: String, op: Op) -> Reply {
+    async fn slowly(self: Arc<Self>, who: Who, id: String, op: Op, from: Option<IpAddr>) -> Reply {
         match op {
-            Op::ChangePassword { old, new } => self.change_password(who, id, old, new).await,
-            Op::DeleteAccount { password } => self.delete_account(who, id, password).await,
+            Op::ChangePassword { old, new } => self.change_password(who, id, (old, new), from).await,
+            Op::DeleteAccount { password } => self.delete_account(who, id, password, from).await,
             Op::ListUsers { pattern, after, limit } => self.list_users(pattern, after, limit).await,
             Op::ListRooms { pattern, all } => {
                 let ask = |reply| Rooms { user: who.user, pattern, all, reply };
@@ -317,7 +316,8 @@ impl Executor {
     /// Hands a change to `RaftNode`.
     pub(super) fn propose(&self, command: Command) -> Result<Asked, Problem> {
         let (reply, asked) = oneshot::channel();
-        self.ports.propose.offer(Propose { command, reply }).map(|()| asked).map_err(not_sent)
+        self.ports.propose.offer(Propose { command, reply }).map_err(Unanswered::from)?;
+        Ok(asked)
     }
 
     /// Waits until this node has applied all that was acknowledged anywhere before now.
@@ -356,16 +356,6 @@ pub(super) async fn outcome(asked: Asked) -> Result<Outcome, Problem> {
     }
 }
 
-/// Asks an actor and waits for its answer.
-pub(super) async fn ask<M: Post, T>(
-    port: &Port<M>,
-    question: impl FnOnce(oneshot::Sender<T>) -> M,
-) -> Result<T, Problem> {
-    let (reply, answer) = oneshot::channel();
-    port.offer(question(reply)).map_err(not_sent)?;
-    answer.await.map_err(|_| stopping())
-}
-
 /// Gives up in time; what was handed on by then may still be done.
 pub(super) async fn within<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     tokio::time::timeout(ANSWER_WITHIN, work).await.unwrap_or_else(|_| Err(Problem::timeout()))
@@ -386,7 +376,7 @@ pub(super) fn not_done(not_done: NotDone) -> Problem {
         NotDone::Unavailable => Problem::unavailable(),
         NotDone::NoRoom(why) => Problem::new(Code::Unavailable, why),
         NotDone::Unknown => Problem::timeout(),
-        NotDone::Busy => busy(),
+        NotDone::Busy => Unanswered::Full.into(),
         NotDone::TooNew { .. } => Problem::new(
             Code::Unavailable,
             "not every node is known to read this kind of change yet: it can be made once all of them run a \
@@ -395,26 +385,11 @@ pub(super) fn not_done(not_done: NotDone) -> Problem {
     }
 }
 
-fn not_sent<M>(not_sent: NotSent<M>) -> Problem {
-    match not_sent {
-        NotSent::Full(_) => busy(),
-        NotSent::Closed(_) => stopping(),
-    }
-}
-
-fn busy() -> Problem {
-    Problem::rate_limited("this node has too much to do just now", BUSY_RETRY_MS)
-}
-
-fn stopping() -> Problem {
-    Problem::new(Code::Unavailable, "this node is stopping: try another")
-}
-
 fn no_such_message() -> Problem {
     Refusal::new(Code::NotFound, "no such message, or not in a room of yours").into()
 }
 
-fn no_such_room() -> Problem {
+pub(super) fn no_such_room() -> Problem {
     Refusal::new(Code::NotFound, "no such room, or not one of yours").into()
 }
 

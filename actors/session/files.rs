@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::executor::{Executor, Who, ask, outcome, unix_ms};
+use super::executor::{Executor, Who, outcome, unix_ms};
 use super::reply::{Answer, Problem, Reply};
 use super::request::SendFiles;
-use crate::bus::Port;
+use crate::bus::{Port, ask};
 use crate::chat::command::{Attached, Change, Command};
 use crate::chat::outcome::Code;
 use crate::files::links::{Claim, GOOD_FOR_MS, LinkKey};
 use crate::files::names;
 use crate::ids::FileId;
 use crate::messages::files::{Find, Held, NotSecured, Secure};
-use crate::messages::reading::{FilesSeen, SentBefore, SentSince};
+use crate::messages::reading::{DoneBefore, FilesSeen, SentSince};
 
 /// Bytes that a majority holds are relied upon for so long: far less than they are held for.
 const RELIED_UPON: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ pub struct FilePorts {
     pub secure: Port<Secure>,
     pub files_seen: Port<FilesSeen>,
     pub sent_since: Port<SentSince>,
-    pub sent_before: Port<SentBefore>,
+    pub done_before: Port<DoneBefore>,
     pub links: LinkKey,
 }
 
@@ -40,8 +40,9 @@ impl Executor {
                 return Err(Problem::new(Code::Unavailable, NotSecured::NotYet.to_string()));
             }
             Ok(found) => found,
-            Err(problem) => match self.was_sent(&who.user, &id).await {
-                // What was done before is told again, whatever has become of its files.
+            Err(problem) => match self.was_done(&who.user, &id).await {
+                // What was done before is told again, whatever has become of its files; that it was something
+                // else is for apply to say.
                 Ok(true) => vec![Held::default(); ids.len()],
                 Ok(false) | Err(_) => return Err(problem),
             },
@@ -59,8 +60,7 @@ impl Executor {
 
     /// A majority holds these files, and each is one that the user uploaded or may see.
     async fn ready(&self, user: &str, files: &[FileId]) -> Result<Vec<Held>, Problem> {
-        let find = |reply| Find { user: user.to_owned(), files: files.to_vec(), hold: true, reply };
-        let found = ask(&self.ports.files.find, find).await?;
+        let found = self.find(user, files, true, false).await?;
         let mut strange = self.strange(user, files, &found).await?;
         if strange.is_some() {
             // It may have been sent elsewhere a moment ago.
@@ -85,10 +85,10 @@ impl Executor {
         Ok(files.iter().zip(known).find(|(_, known)| !known).map(|(file, _)| *file))
     }
 
-    async fn was_sent(&self, user: &str, id: &str) -> Result<bool, Problem> {
+    async fn was_done(&self, user: &str, id: &str) -> Result<bool, Problem> {
         let before = async || {
-            let ask = |reply| SentBefore { user: user.to_owned(), id: id.to_owned(), reply };
-            self.read(&self.ports.files.sent_before, ask).await
+            let ask = |reply| DoneBefore { user: user.to_owned(), id: id.to_owned(), reply };
+            self.read(&self.ports.files.done_before, ask).await
         };
         if before().await? {
             return Ok(true);
@@ -118,12 +118,28 @@ impl Executor {
     }
 
     async fn is_own_upload(&self, user: &str, file: FileId) -> Result<bool, Problem> {
-        let find = |reply| Find { user: user.to_owned(), files: vec![file], hold: false, reply };
-        let found = ask(&self.ports.files.find, find).await?;
-        let Some(at) = found.first().and_then(|held| held.uploaded) else { return Ok(false) };
-        // Once it was sent, the message says who may see it.
-        let ask = |reply| SentSince { user: user.to_owned(), file, at, reply };
-        Ok(!self.read(&self.ports.files.sent_since, ask).await?)
+        // The record here may be one that was sent since, and another node have a later one.
+        for everywhere in [false, true] {
+            let found = self.find(user, &[file], false, everywhere).await?;
+            let Some(at) = found.first().and_then(|held| held.uploaded) else { return Ok(false) };
+            // Once it was sent, the message says who may see it.
+            let ask = |reply| SentSince { user: user.to_owned(), file, at, reply };
+            if !self.read(&self.ports.files.sent_since, ask).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn find(
+        &self,
+        user: &str,
+        files: &[FileId],
+        hold: bool,
+        everywhere: bool,
+    ) -> Result<Vec<Held>, Problem> {
+        let (user, files) = (user.to_owned(), files.to_vec());
+        Ok(ask(&self.ports.files.find, |reply| Find { user, files, hold, everywhere, reply }).await?)
     }
 
     pub(super) async fn file_link(&self, who: Who, file: FileId, name: &str) -> Reply {

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::accounts::draw_token;
-use super::executor::{Asked, Executor, ask, not_done, within};
+use super::executor::{Asked, Executor, not_done, within};
 use super::reply::Problem;
+use crate::bus::ask;
 use crate::chat::command::{Change, Command};
 use crate::chat::outcome::{Code, Done, Outcome};
 use crate::chat::portable::{Imported, Landed};

@@ -35,6 +35,8 @@ pub mod reply;
 pub mod request;
 mod stream;
 pub mod subscriptions;
+#[cfg(test)]
+mod testing;
 
 pub use actor::{Opened, Session, SessionConfig};
 pub use caller::Caller;

@@ -81,7 +81,52 @@ pub(super) fn let_in(
         door.enter.tell(Enter { key, pass, user, token_hash, reply });
         // The shard lives on this thread: it answers, or the node is stopping.
         let _stopping = kept.await;
+        // From here on the shard hears when the token ends; it may have ended before.
+        let admitted = executor.still_good(admitted).await?;
         let (welcome, onward) = executor.welcome(&admitted, &resume, Some(&door.reached)).await?;
         Ok((admitted, welcome, onward))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::outcome::Code;
+    use crate::messages::reading::{SessionOf, SessionUser};
+    use crate::session::request::Resume;
+    use crate::session::testing::{asked, door, executor, ports, user};
+
+    /// The token ends after it was looked at and before the shard hears of ends; or it does not.
+    #[actix::test]
+    async fn who_is_let_in_has_a_good_token_once_the_shard_knows_them() {
+        for (ends, code) in [(true, Code::Unauthorized), (false, Code::Unavailable)] {
+            let good = Rc::new(Cell::new(true));
+            let mut ports = ports();
+            let known = Rc::clone(&good);
+            ports.session_of = asked(move |SessionOf { reply, .. }| {
+                let found = known.get().then(|| SessionUser { user: user("ann"), rights: None });
+                reply.send(Ok(found)).ok();
+            });
+            let mut door = door();
+            door.enter = asked(move |Enter { reply, .. }| {
+                good.set(good.get() && !ends);
+                reply.send(()).ok();
+            });
+            let (key, hello) = (SessionKey(1), Op::Hello { token: "t".into(), resume: Resume::default() });
+            let told = Rc::new(Cell::new(false));
+            let executor = executor(ports);
+            let entering = let_in(
+                executor,
+                door,
+                (key, Pass(1)),
+                "1".into(),
+                hello,
+                Caller::default(),
+                Rc::clone(&told),
+            );
+            // With a good one it goes on to the tables, which are not there.
+            assert_eq!(entering.await.err().map(|problem| problem.code), Some(code));
+            assert!(told.get());
+        }
+    }
 }

@@ -2,13 +2,17 @@
 
 use serde::Serialize;
 
-use crate::chat::objects::{Message, Room, User, Version};
+use crate::bus::Unanswered;
+use crate::chat::objects::{Message, Room, User, Version, is_false};
 use crate::chat::outcome::{Code, Done, Outcome, Refusal};
 use crate::chat::tables::Registration;
 use crate::ids::{At, RoomId, Seq, SubscriptionId};
 use crate::messages::people::Cluster;
 use crate::messages::reading::HomeRoom;
 use crate::messages::search::FoundPage;
+
+/// How long somebody is asked to wait when this node has too much to do.
+const BUSY_RETRY_MS: u64 = 200;
 
 pub type Reply = Result<Answer, Problem>;
 
@@ -267,6 +271,15 @@ impl Problem {
     }
 }
 
+impl From<Unanswered> for Problem {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Full => Self::rate_limited("this node has too much to do just now", BUSY_RETRY_MS),
+            Unanswered::Gone => Self::new(Code::Unavailable, "this node is stopping: try another"),
+        }
+    }
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         Self { current: refusal.current, ..Self::new(refusal.code, refusal.message) }
@@ -347,11 +360,6 @@ fn push_json<T: Serialize>(text: &mut String, value: &T) {
             text.push_str("{}");
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 #[cfg(test)]

@@ -495,7 +495,7 @@ fn lists(op: &str, text: &str) -> Result<Op, Refusal> {
             let Search { text, room, from, before, limit } = read(op, text)?;
             rules::sought(&text)?;
             Op::Search(Wanted {
-                query: Query::read(&text).ok_or_else(|| bad("text holds no word to look for"))?,
+                query: Query::read(&text),
                 room: room.map(rules::room).transpose()?,
                 from: from.as_deref().map(named_user).transpose()?,
                 before,

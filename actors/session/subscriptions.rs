@@ -5,6 +5,7 @@ use std::sync::Arc;
 use awc::http::Uri;
 
 use super::accounts::draw_token;
+use super::bots::hidden;
 use super::executor::{Executor, Started, Who, outcome, within};
 use super::reply::{Answer, ListedSubscription, NewSubscription, Problem, Reply};
 use crate::chat::command::{Change, Command};
@@ -74,10 +75,8 @@ impl Executor {
 
     pub(super) async fn list_subscriptions(&self, user: String, room: RoomId) -> Reply {
         let ask = |reply| Subscriptions { user, room, reply };
-        let found = self.read(&self.ports.subscriptions, ask).await?.ok_or_else(|| {
-            let why = "only the room's creator or an admin may see where its messages are posted";
-            Problem::new(Code::Forbidden, why)
-        })?;
+        let found = self.read(&self.ports.subscriptions, ask).await?;
+        let found = found.map_err(|why| hidden(why, "see where its messages are posted"))?;
         Ok(Answer::Subscriptions { subscriptions: found.into_iter().map(listed).collect() })
     }
 }

@@ -15,7 +15,7 @@ use crate::chat::batch::{BatchFailed, Gathered, Here, apply_batch_with, apply_it
 use crate::chat::command::{Command, Item};
 use crate::chat::digest::RowsSum;
 use crate::chat::outcome::Effect;
-use crate::chat_db::rows::int;
+use crate::chat_db::rows::Stored;
 use crate::ids::{At, LogIndex};
 use crate::messages::disk::{Applied, Changed, Committed, Members, Payload};
 
@@ -166,7 +166,7 @@ impl Store {
                 "UPDATE raft_state SET applied_index = ?1, applied_at = ?2, rows_sum = ?3,
                      commit_index = max(commit_index, ?1), level = max(level, ?4)",
             )?
-            .execute(params![int(index.0), int(at.0), sum.bytes(), level])
+            .execute(params![Stored(index.0), Stored(at.0), sum.bytes(), level])
         })?;
         Ok((at, sum))
     }

@@ -39,11 +39,12 @@ pub(super) fn digest_of(conn: &Connection) -> Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use crate::chat::batch::{Gathered, Here, apply_batch};
+    use crate::chat::command::{Attached, Change, Command};
     use crate::chat::digest::RowsSum;
     use crate::chat::model::Model;
     use crate::chat::outcome::{Code, Done};
     use crate::chat::script::{Dice, Script};
-    use crate::ids::{Boot, RaftId};
+    use crate::ids::{Boot, FileId, RaftId, RoomId};
     use crate::messages::disk::{Committed, Payload};
     use crate::storage::Store;
     use crate::storage::testing::{TestDir, append, batch, committed, entry, send, setup, started};
@@ -168,5 +169,35 @@ mod tests {
         assert_eq!(store.standing.at.0, before.0 + 4);
         let stored: i64 = store.conn().query_row("SELECT last_seq FROM rooms", [], |row| row.get(0)).unwrap();
         assert_eq!(stored, 4);
+    }
+
+    /// A number that no column holds is not stored as another one: what is stored is what is summed.
+    #[test]
+    fn a_number_that_does_not_fit_is_not_stored() {
+        let dir = TestDir::new();
+        let (mut store, _) = started(&dir);
+        store.apply(&[committed(2, batch(1, &setup(&["ann"], 1)))], || false).unwrap();
+        let before = store.rows().unwrap();
+        let with_file = |id: &str, bytes: u64| {
+            let (file, name, kind) = (FileId([1; 32]), "a".to_owned(), "text/plain".to_owned());
+            let files = vec![Attached { file, name, bytes, kind, uploaded: true }];
+            let (room, text) = (RoomId(1), String::new());
+            let change = Change::SendFiles { room, text, reply_to: None, files };
+            Command { user: "ann".into(), id: id.into(), change }
+        };
+        store.apply(&[committed(3, batch(1, &[with_file("1", i64::MAX as u64 + 1)]))], || false).unwrap();
+        assert_eq!(store.rows().unwrap(), before);
+        let piece = store.apply(
+            &[committed(4, batch(1, &[with_file("2", u64::MAX), with_file("3", i64::MAX as u64)]))],
+            || false,
+        );
+        let internal = piece
+            .unwrap()
+            .applied
+            .outcomes
+            .into_iter()
+            .map(|(_, outcome)| outcome.is_err_and(|refusal| refusal.code == Code::Internal));
+        assert_eq!(internal.collect::<Vec<_>>(), [true, false]);
+        assert_eq!(store.standing.sum, RowsSum::of_rows(&store.rows().unwrap()));
     }
 }

@@ -18,7 +18,7 @@ use super::schema::{self, APPLICATION_ID, FORMAT, PAGE_BYTES};
 use crate::chat::command::LEVEL;
 use crate::chat::digest::RowsSum;
 use crate::chat_db::pages::{self, Header, Page, PageError};
-use crate::chat_db::rows::{at, int, number};
+use crate::chat_db::rows::{Stored, at, number};
 use crate::chat_db::walk;
 use crate::ids::{At, FileId};
 
@@ -72,6 +72,8 @@ pub struct Copied {
 pub enum CopyError {
     #[error("cannot read {path}: {source}: name a file that is there and can be read")]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("cannot read {path}: {source}: use another copy")]
+    Unread { path: PathBuf, source: rusqlite::Error },
     #[error("cannot write {path}: {source}: choose a place that is there, with room, that you may write to")]
     Unwritable { path: PathBuf, source: io::Error },
     #[error("{path} is not a copy that `replicated-chat backup` made")]
@@ -161,7 +163,7 @@ impl CopyInTheMaking {
     /// What SQLite says.
     pub fn add_part(&mut self, file: FileId, part: u64, bytes: &[u8]) -> Result<(), CopyError> {
         let sql = "INSERT INTO file_parts (file, part, bytes) VALUES (?1, ?2, ?3)";
-        self.conn.prepare_cached(sql)?.execute(params![file.0, int(part), bytes])?;
+        self.conn.prepare_cached(sql)?.execute(params![file.0, Stored(part), bytes])?;
         Ok(())
     }
 
@@ -192,9 +194,9 @@ impl CopyInTheMaking {
                 node,
                 position.cluster,
                 position.epoch,
-                int(position.term.0),
-                int(position.index.0),
-                int(position.at.0),
+                Stored(position.term.0),
+                Stored(position.index.0),
+                Stored(position.at.0),
                 position.level,
                 &position.conf_state[..]
             ],
@@ -206,7 +208,7 @@ impl CopyInTheMaking {
         let digest = digest_of(&conn)?;
         conn.execute(
             "UPDATE copy SET seal = ?1, made_by = ?2, node = ?3, rows_at = ?4, digest = ?5",
-            params![UNSEALED, made_by, node, int(position.at.0), digest],
+            params![UNSEALED, made_by, node, Stored(position.at.0), digest],
         )?;
         conn.execute_batch("COMMIT")?;
         conn.close().map_err(|(_, error)| error)?;
@@ -227,7 +229,8 @@ pub fn verify(path: &Path) -> Result<Copied, CopyError> {
         return Err(damaged("its seal is broken".to_owned()));
     }
     let conn = open(path)?;
-    let setting = |pragma| conn.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let unread = |source| CopyError::Unread { path: path.to_owned(), source };
+    let setting = |pragma| conn.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(unread);
     let format = setting("user_version")?;
     if setting("application_id")? != APPLICATION_ID || format <= 0 {
         return Err(CopyError::NotACopy { path: path.to_owned() });
@@ -264,8 +267,8 @@ pub fn verify(path: &Path) -> Result<Copied, CopyError> {
         Err(error) => return Err(damaged(error.to_string())),
     }
     // A copy of an earlier version has no files.
-    if conn.table_exists(None, FILE_PARTS)? {
-        let count = |sql| conn.query_row(sql, [], |row| number(row, 0));
+    if conn.table_exists(None, FILE_PARTS).map_err(unread)? {
+        let count = |sql| conn.query_row(sql, [], |row| number(row, 0)).map_err(unread);
         copied.files = count("SELECT count(*) FROM file_parts WHERE part = 0")?;
         copied.files_lacking = count(
             "SELECT count(DISTINCT file) FROM attachments
@@ -284,7 +287,7 @@ pub fn each_part<E: From<CopyError>>(
     mut take: impl FnMut(FileId, u64, &[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let conn = open(path)?;
-    let failed = |error: rusqlite::Error| E::from(CopyError::Sqlite(error));
+    let failed = |source| E::from(CopyError::Unread { path: path.to_owned(), source });
     if !conn.table_exists(None, FILE_PARTS).map_err(failed)? {
         return Ok(());
     }
@@ -311,10 +314,15 @@ pub(super) fn files_of(conn: &Connection) -> rusqlite::Result<Vec<FileId>> {
 
 /// Opens a file that nobody changes, to read it.
 fn open(path: &Path) -> Result<Connection, CopyError> {
+    // SQLite only says that it cannot.
+    File::open(path).map_err(|source| CopyError::Unreadable { path: path.to_owned(), source })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    conn.execute_batch("PRAGMA query_only = on; PRAGMA cell_size_check = on; PRAGMA trusted_schema = off")?;
-    Ok(conn)
+    let settings = "PRAGMA query_only = on; PRAGMA cell_size_check = on; PRAGMA trusted_schema = off";
+    let opened = Connection::open_with_flags(path, flags).and_then(|conn| {
+        conn.execute_batch(settings)?;
+        Ok(conn)
+    });
+    opened.map_err(|source| CopyError::Unread { path: path.to_owned(), source })
 }
 
 /// Writes the seal where its place is held, and syncs the file.
@@ -389,4 +397,21 @@ fn sum(path: &Path, place: u64) -> Result<[u8; SEAL_BYTES], CopyError> {
     file.seek(SeekFrom::Start(place + SEAL_BYTES as u64)).map_err(unreadable)?;
     feed(&mut hash, &mut file).map_err(unreadable)?;
     Ok(hash.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::testing::TestDir;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_copy_that_cannot_be_read_is_not_told_as_one_that_cannot_be_written() {
+        let dir = TestDir::new();
+        // Nobody can open it, not even root.
+        let path = dir.path().join("copy");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let said = open(&path).err().unwrap().to_string();
+        assert!(said.starts_with(&format!("cannot read {}", path.display())), "{said}");
+    }
 }

@@ -8,7 +8,7 @@ use rusqlite::params;
 
 use super::set_aside::was_set_aside;
 use super::store::{Store, StoreError, Synchronous};
-use crate::chat_db::rows::int;
+use crate::chat_db::rows::Stored;
 use crate::ids::{At, LogIndex, Term};
 use crate::membership::{Foundation, Founding};
 
@@ -104,7 +104,7 @@ impl Store {
                     conn.execute(
                         "INSERT INTO nodes (at, name, raft_id, peer, public, learner, removed)
                          VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)",
-                        params![int(at), node.name, int(node.raft_id.0), node.peer, node.public],
+                        params![Stored(at), node.name, Stored(node.raft_id.0), node.peer, node.public],
                     )?;
                 }
                 conn.execute(
@@ -114,10 +114,10 @@ impl Store {
                     params![
                         founding.cluster,
                         founding.epoch,
-                        int(raft_id.0),
-                        int(FIRST_TERM.0),
-                        int(FIRST_INDEX.0),
-                        int(first_at(&founding).0),
+                        Stored(raft_id.0),
+                        Stored(FIRST_TERM.0),
+                        Stored(FIRST_INDEX.0),
+                        Stored(first_at(&founding).0),
                         encode(&conf_state)?,
                     ],
                 )

@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::store::{Standing, Store, StoreError};
 use crate::chat_db::incoming::Incoming;
 use crate::chat_db::pages::{self, Header, PageError};
-use crate::chat_db::rows::int;
+use crate::chat_db::rows::Stored;
 use crate::ids::At;
 use crate::messages::disk::Install;
 
@@ -47,9 +47,9 @@ impl Store {
                 "UPDATE raft_state SET applied_index = ?1, cut_index = ?1, cut_term = ?2, applied_at = ?3, rows_sum = ?6,
                      conf_state = ?4, level = max(level, ?5), commit_index = max(commit_index, ?1)",
                 params![
-                    int(position.index.0),
-                    int(position.term.0),
-                    int(position.at.0),
+                    Stored(position.index.0),
+                    Stored(position.term.0),
+                    Stored(position.at.0),
                     &position.conf_state[..],
                     position.level,
                     position.sum.bytes(),

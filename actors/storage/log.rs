@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::store::{Standing, Store, StoreError, Synchronous};
 use crate::chat_db::entries::checksum;
-use crate::chat_db::rows::int;
+use crate::chat_db::rows::{Stored, int};
 use crate::ids::LogIndex;
 use crate::messages::disk::Append;
 
@@ -39,7 +39,7 @@ impl Store {
                 conn.prepare_cached(
                     "UPDATE raft_state SET term = ?1, vote = ?2, commit_index = max(commit_index, ?3)",
                 )?
-                .execute([int(state.term), int(state.vote), int(state.commit)])?;
+                .execute([Stored(state.term), Stored(state.vote), Stored(state.commit)])?;
                 write_entries(conn, before.last, &append.entries)
             })
         });
@@ -92,7 +92,14 @@ fn write_entries(conn: &Connection, last: LogIndex, entries: &[Entry]) -> rusqli
         let kind = entry.get_entry_type().value();
         let sum = checksum(entry.index, entry.term, kind, &entry.data, &entry.context);
         let context = if entry.context.is_empty() { None } else { Some(&entry.context[..]) };
-        insert.execute(params![int(entry.index), int(entry.term), kind, &entry.data[..], context, sum])?;
+        insert.execute(params![
+            Stored(entry.index),
+            Stored(entry.term),
+            kind,
+            &entry.data[..],
+            context,
+            sum
+        ])?;
         last = LogIndex(entry.index);
     }
     Ok(last)

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::founding::FoundingError;
 use super::store::{Store, StoreError, Synchronous};
 use crate::chat::tables::Tables as _;
-use crate::chat_db::rows::{int, number};
+use crate::chat_db::rows::{Stored, number};
 use crate::ids::{LogIndex, RaftId};
 use crate::membership::{Admission, Foundation, Founding, NodeRow, Roll};
 
@@ -34,8 +34,8 @@ impl Store {
             )?
             .execute(params![
                 row.name,
-                int(at.0),
-                row.raft_id.map(|id| int(id.0)),
+                Stored(at.0),
+                row.raft_id.map(|id| Stored(id.0)),
                 row.disk,
                 row.peer,
                 row.public,
@@ -97,7 +97,7 @@ impl Store {
                     "UPDATE raft_state SET foundation = 'founded', founding = ?1, cluster = ?2, epoch = ?3,
                          raft_id = ?4, term = 0, vote = 0, commit_index = 0, cut_index = 0, cut_term = 0,
                          applied_index = 0, applied_at = 0, conf_state = x'', supersedes = ?5",
-                    params![text, record.cluster, record.epoch, int(admission.raft_id.0), supersedes],
+                    params![text, record.cluster, record.epoch, Stored(admission.raft_id.0), supersedes],
                 )
             })
         });

@@ -37,6 +37,8 @@ pub enum OpenError {
         "cannot write {path}: {source}: make it a folder that this user may write to, or choose another data_dir"
     )]
     Unwritable { path: PathBuf, source: io::Error },
+    #[error("cannot read {path}: {source}: let this user read it, or look at node.data_dir in the settings")]
+    Unreadable { path: PathBuf, source: io::Error },
     #[error("{path} belongs to {found}, not to {node}: give {node} a data_dir of its own")]
     AnotherNode { path: PathBuf, found: String, node: String },
     #[error("{path} is not a chat: choose another data_dir, or move that file away")]
@@ -84,8 +86,10 @@ pub(super) fn open(data_dir: &Path, node: &str) -> Result<OpenFile, OpenError> {
 pub(super) fn open_to_look(data_dir: &Path, node: &str) -> Result<OpenFile, OpenError> {
     let path = data_dir.join(FILE);
     let nothing = || OpenError::Nothing { path: path.clone() };
-    if !path.exists() {
-        return Err(nothing());
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Err(nothing()),
+        Err(source) => return Err(OpenError::Unreadable { path, source }),
     }
     if is_one_byte(&path) {
         return Err(OpenError::NotAChat { path });
@@ -187,6 +191,12 @@ fn take_lock(dir: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
         Err(TryLockError::Error(source)) => Err(OpenError::Unwritable { path, source }),
     }
+}
+
+/// Whether a process uses that directory now.
+pub fn is_in_use(dir: &Path) -> bool {
+    let lock = File::options().write(true).open(dir.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// A file that an earlier run found untrustworthy is not opened: the node begins with an empty one.
@@ -500,6 +510,18 @@ mod tests {
         fs::create_dir_all(dir.data().join(FILE)).unwrap();
         let refused = refusal(&dir.data(), "node1");
         assert!(matches!(&refused, OpenError::Unwritable { .. }), "{refused}");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_looked_at_is_not_an_empty_one() {
+        let dir = TestDir::new();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        for (place, is_unreadable) in [(file, true), (dir.path().join("nothing"), false)] {
+            let refused = open_to_look(&place, "node1").err().unwrap();
+            assert_eq!(matches!(refused, OpenError::Unreadable { .. }), is_unreadable, "{refused}");
+            assert_eq!(matches!(refused, OpenError::Nothing { .. }), !is_unreadable, "{refused}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use rusqlite::{Result, params};
 use super::tables::SqlTables;
 use crate::chat::command::{Shown, TokenHash};
 use crate::chat::tables::{LinkKind, LinkRow, Row, SettingRow};
-use crate::chat_db::rows::{self, columns, int};
+use crate::chat_db::rows::{self, Stored, columns};
 
 impl SqlTables {
     pub(super) fn find_link(&self, token_hash: &TokenHash) -> Result<Option<LinkRow>> {
@@ -67,15 +67,15 @@ impl SqlTables {
                      until = ?7, uses = ?8, used = ?9, revoked = ?10"
             ),
             params![
-                int(row.at.0),
+                Stored(row.at.0),
                 row.token_hash,
                 rows::link_text(row.kind),
                 row.name,
                 row.by,
                 row.id,
-                int(row.until),
-                int(row.uses),
-                int(row.used),
+                Stored(row.until),
+                Stored(row.uses),
+                Stored(row.used),
                 row.revoked,
             ],
         )?;
@@ -95,7 +95,7 @@ impl SqlTables {
                 columns!(setting),
                 ") VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET at = ?1, value = ?3"
             ),
-            params![int(row.at.0), row.key, row.value],
+            params![Stored(row.at.0), row.key, row.value],
         )?;
         Ok(())
     }

@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 use super::founding::encode;
 use super::start::{Opened, StartError, keep_sum, read_state};
 use super::store::{Standing, Store, StoreError, Synchronous};
-use crate::chat_db::rows::{int, number};
+use crate::chat_db::rows::{Stored, number};
 use crate::ids::{At, LogIndex, RaftId, Term};
 use crate::membership::{Founding, Node};
 use crate::messages::disk::{Committed, Payload};
@@ -164,10 +164,10 @@ impl Store {
                     founding.cluster,
                     supersedes,
                     founding.epoch,
-                    int(own.raft_id.0),
-                    int(position.1.0),
-                    int(position.0.0),
-                    int(at.0),
+                    Stored(own.raft_id.0),
+                    Stored(position.1.0),
+                    Stored(position.0.0),
+                    Stored(at.0),
                     encode(&conf_state)?,
                 ],
             )
@@ -185,7 +185,7 @@ fn leave_alone(conn: &Connection, own: &Node) -> rusqlite::Result<At> {
         statement.query_map([&own.name], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for name in others {
         at += 1;
-        conn.execute("UPDATE nodes SET at = ?1, removed = 1 WHERE name = ?2", params![int(at), name])?;
+        conn.execute("UPDATE nodes SET at = ?1, removed = 1 WHERE name = ?2", params![Stored(at), name])?;
     }
     at += 1;
     conn.execute(
@@ -193,7 +193,7 @@ fn leave_alone(conn: &Connection, own: &Node) -> rusqlite::Result<At> {
          SELECT ?1, ?2, ?3, nullif(disk, ''), ?4, ?5, 0, 0 FROM raft_state WHERE true
          ON CONFLICT (name) DO UPDATE SET at = excluded.at, raft_id = excluded.raft_id,
              disk = excluded.disk, peer = excluded.peer, public = excluded.public, learner = 0, removed = 0",
-        params![own.name, int(at), int(own.raft_id.0), own.peer, own.public],
+        params![own.name, Stored(at), Stored(own.raft_id.0), own.peer, own.public],
     )?;
     Ok(At(at))
 }

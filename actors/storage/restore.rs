@@ -19,7 +19,7 @@ use super::set_aside::{KNOWN_PEERS, SET_ASIDE, SUSPECT};
 use super::start::read_state;
 use super::store::{Store, Synchronous};
 use crate::chat_db::incoming::FOLDER;
-use crate::chat_db::rows::{int, number};
+use crate::chat_db::rows::{Stored, number};
 use crate::ids::{At, RaftId};
 use crate::membership::Foundation;
 
@@ -201,10 +201,10 @@ fn end_sessions(conn: &Connection) -> rusqlite::Result<()> {
         at += 1;
         conn.execute(
             "UPDATE sessions SET ended = 1, at = ?1 WHERE token_hash = ?2",
-            params![int(at), token],
+            params![Stored(at), token],
         )?;
     }
-    conn.execute("UPDATE raft_state SET applied_at = ?1", [int(at)]).map(|_| ())
+    conn.execute("UPDATE raft_state SET applied_at = ?1", [Stored(at)]).map(|_| ())
 }
 
 /// What was used after the copy was made would be good once more; each that ends takes the next `at`.
@@ -215,9 +215,12 @@ fn revoke_links(conn: &Connection) -> rusqlite::Result<()> {
     let tokens: Vec<Vec<u8>> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for token in tokens {
         at += 1;
-        conn.execute("UPDATE links SET revoked = 1, at = ?1 WHERE token_hash = ?2", params![int(at), token])?;
+        conn.execute(
+            "UPDATE links SET revoked = 1, at = ?1 WHERE token_hash = ?2",
+            params![Stored(at), token],
+        )?;
     }
-    conn.execute("UPDATE raft_state SET applied_at = ?1", [int(at)]).map(|_| ())
+    conn.execute("UPDATE raft_state SET applied_at = ?1", [Stored(at)]).map(|_| ())
 }
 
 /// A copy that is tried out must post nothing to anybody; each that ends takes the next `at`.
@@ -230,10 +233,10 @@ fn end_subscriptions(conn: &Connection) -> rusqlite::Result<()> {
         at += 1;
         conn.execute(
             "UPDATE subscriptions SET state = 'off', error = ?1, at = ?2 WHERE subscription = ?3",
-            params![RESTORED, int(at), subscription],
+            params![RESTORED, Stored(at), subscription],
         )?;
     }
-    conn.execute("UPDATE raft_state SET applied_at = ?1", [int(at)]).map(|_| ())
+    conn.execute("UPDATE raft_state SET applied_at = ?1", [Stored(at)]).map(|_| ())
 }
 
 /// Takes away what an empty node has left: a file without a chat, what was said of another one, and pages of state.

@@ -4,7 +4,7 @@ use rusqlite::{Result, params};
 
 use super::tables::SqlTables;
 use crate::chat::tables::{Row, SubscriptionRow};
-use crate::chat_db::rows::{self, columns, int};
+use crate::chat_db::rows::{self, Stored, columns, int};
 use crate::ids::SubscriptionId;
 
 impl SqlTables {
@@ -46,17 +46,17 @@ impl SqlTables {
                      made_by = ?6, state = ?7, delivered = ?8, failing_since = ?9, error = ?10, time = ?11"
             ),
             params![
-                int(row.at.0),
-                int(row.subscription.0),
-                int(row.room.0),
+                Stored(row.at.0),
+                Stored(row.subscription.0),
+                Stored(row.room.0),
                 row.url,
                 row.secret,
                 row.by,
                 row.state.name(),
-                int(row.delivered.0),
-                int(row.failing_since),
+                Stored(row.delivered.0),
+                Stored(row.failing_since),
                 row.error,
-                int(row.time),
+                Stored(row.time),
             ],
         )?;
         Ok(())

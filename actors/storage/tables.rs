@@ -11,7 +11,7 @@ use crate::chat::tables::{
     SessionRow, SettingRow, SubscriptionRow, Tables, UserRow, VersionRow,
 };
 use crate::chat_db::mentions;
-use crate::chat_db::rows::{self, columns, int, json};
+use crate::chat_db::rows::{self, Stored, columns, file_seen, int, json, rooms_of};
 use crate::ids::{At, FileId, RoomId, Seq, SubscriptionId};
 
 /// Rooms whose end is kept in memory; beyond that all are forgotten and read again.
@@ -70,7 +70,7 @@ impl SqlTables {
             end.moved = false;
             self.conn
                 .prepare_cached("UPDATE rooms SET last_seq = ?2, last_time = ?3 WHERE room = ?1")?
-                .execute(params![int(room.0), int(end.seq.0), int(end.time)])?;
+                .execute(params![Stored(room.0), Stored(end.seq.0), Stored(end.time)])?;
         }
         if self.ends.len() > ENDS_KEPT_MAX {
             self.ends.clear();
@@ -110,21 +110,21 @@ impl SqlTables {
                 ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
             ),
             params![
-                int(message.at.0),
-                int(message.room.0),
-                int(message.seq.0),
+                Stored(message.at.0),
+                Stored(message.room.0),
+                Stored(message.seq.0),
                 message.id,
                 message.from,
                 message.text,
-                int(message.time),
-                int(message.version),
+                Stored(message.time),
+                Stored(message.version),
                 message.edited,
                 message.deleted,
-                message.reply_to.map(|seq| int(seq.0)),
+                message.reply_to.map(|seq| Stored(seq.0)),
                 json(&message.reactions, message.reactions.is_empty())?,
                 json(&message.files, message.files.is_empty())?,
                 row.digest,
-                int(row.sent_at.0),
+                Stored(row.sent_at.0),
             ],
         )?;
         mentions::note(&self.conn, message)?;
@@ -149,14 +149,14 @@ impl SqlTables {
                  reactions = ?9, files = ?10, digest = ?11
              WHERE room = ?2 AND seq = ?3",
             params![
-                int(message.at.0),
-                int(message.room.0),
-                int(message.seq.0),
+                Stored(message.at.0),
+                Stored(message.room.0),
+                Stored(message.seq.0),
                 message.text,
-                int(message.version),
+                Stored(message.version),
                 message.edited,
                 message.deleted,
-                message.reply_to.map(|seq| int(seq.0)),
+                message.reply_to.map(|seq| Stored(seq.0)),
                 json(&message.reactions, message.reactions.is_empty())?,
                 json(&message.files, message.files.is_empty())?,
                 row.digest,
@@ -217,7 +217,7 @@ impl Tables for SqlTables {
                      deleted = ?6, disabled = ?7, bot = ?8, created_by = ?9, created_digest = ?10"
             ),
             params![
-                int(row.at.0),
+                Stored(row.at.0),
                 row.name,
                 row.display,
                 rows::role_text(row.role),
@@ -261,8 +261,8 @@ impl Tables for SqlTables {
                  ON CONFLICT (room) DO UPDATE SET at = ?1, name = ?3, kind = ?4, topic = ?5, creator = ?6"
             ),
             params![
-                int(row.at.0),
-                int(row.room.0),
+                Stored(row.at.0),
+                Stored(row.room.0),
                 row.name,
                 rows::kind_text(row.kind),
                 row.topic,
@@ -289,7 +289,7 @@ impl Tables for SqlTables {
     }
 
     fn rooms_of(&mut self, user: &str) -> Result<Vec<RoomId>> {
-        let sql = "SELECT room FROM members WHERE user = ?1 AND member = 1 ORDER BY room";
+        let sql = concat!(rooms_of!("?1"), " ORDER BY room");
         self.all(sql, [user], |row| rows::number(row, 0).map(RoomId))
     }
 
@@ -302,7 +302,7 @@ impl Tables for SqlTables {
                 columns!(member),
                 ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (room, user) DO UPDATE SET at = ?1, member = ?4"
             ),
-            params![int(row.at.0), int(row.room.0), row.user, row.member],
+            params![Stored(row.at.0), Stored(row.room.0), row.user, row.member],
         )?;
         Ok(())
     }
@@ -324,7 +324,7 @@ impl Tables for SqlTables {
                 columns!(read),
                 ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (user, room) DO UPDATE SET at = ?1, seq = ?4"
             ),
-            params![int(row.at.0), int(row.room.0), row.user, int(row.seq.0)],
+            params![Stored(row.at.0), Stored(row.room.0), row.user, Stored(row.seq.0)],
         )?;
         Ok(())
     }
@@ -403,14 +403,14 @@ impl Tables for SqlTables {
                      ended = ?7, time = ?8, agent = ?9"
             ),
             params![
-                int(row.at.0),
+                Stored(row.at.0),
                 row.token_hash,
                 row.user,
                 row.id,
                 rows::op_text(row.op),
-                int(row.first_at.0),
+                Stored(row.first_at.0),
                 row.ended,
-                int(row.time),
+                Stored(row.time),
                 row.agent,
             ],
         )?;
@@ -435,7 +435,7 @@ impl Tables for SqlTables {
                 ") VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (id, user) DO UPDATE SET at = ?1, digest = ?4, outcome = ?5"
             ),
-            params![int(row.at.0), row.user, row.id, row.digest, json(&row.outcome, false)?],
+            params![Stored(row.at.0), row.user, row.id, row.digest, json(&row.outcome, false)?],
         )?;
         Ok(())
     }
@@ -457,7 +457,7 @@ impl Tables for SqlTables {
                 columns!(mute),
                 ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (user, room) DO UPDATE SET at = ?1, muted = ?4"
             ),
-            params![int(row.at.0), int(row.room.0), row.user, row.muted],
+            params![Stored(row.at.0), Stored(row.room.0), row.user, row.muted],
         )?;
         Ok(())
     }
@@ -497,12 +497,12 @@ impl Tables for SqlTables {
                  ON CONFLICT (room, seq, version) DO UPDATE SET at = ?1, text = ?5, time = ?6, gone = ?7"
             ),
             params![
-                int(row.at.0),
-                int(row.room.0),
-                int(row.seq.0),
-                int(row.version),
+                Stored(row.at.0),
+                Stored(row.room.0),
+                Stored(row.seq.0),
+                Stored(row.version),
                 row.text,
-                int(row.time),
+                Stored(row.time),
                 row.gone,
             ],
         )?;
@@ -550,12 +550,7 @@ impl Tables for SqlTables {
     }
 
     fn file_seen_by(&mut self, user: &str, file: FileId) -> Result<Option<u64>> {
-        self.one(
-            "SELECT bytes FROM attachments JOIN members ON members.room = attachments.room
-             WHERE file = ?1 AND gone = 0 AND user = ?2 AND member = 1 LIMIT 1",
-            params![file.0, user],
-            |row| rows::number(row, 0),
-        )
+        self.one(file_seen!(), params![file.0, user], |row| rows::number(row, 0))
     }
 
     fn put_attachment(&mut self, row: &AttachmentRow) -> Result<()> {
@@ -568,7 +563,14 @@ impl Tables for SqlTables {
                 ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT (file, room, seq) DO UPDATE SET at = ?1, bytes = ?5, gone = ?6"
             ),
-            params![int(row.at.0), row.file.0, int(row.room.0), int(row.seq.0), int(row.bytes), row.gone],
+            params![
+                Stored(row.at.0),
+                row.file.0,
+                Stored(row.room.0),
+                Stored(row.seq.0),
+                Stored(row.bytes),
+                row.gone
+            ],
         )?;
         Ok(())
     }

@@ -10,7 +10,7 @@ use serde_bytes::ByteBuf;
 use super::{Opened, Store};
 use crate::chat::command::{Batch, Change, Command, Item, LEVEL};
 use crate::chat::objects::RoomKind;
-use crate::chat_db::rows::int;
+use crate::chat_db::rows::Stored;
 use crate::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Term};
 use crate::membership::{Founding, Node};
 use crate::messages::disk::{Append, Committed, Payload};
@@ -137,7 +137,7 @@ pub fn send(user: &str, room: u64, id: &str, text: &str) -> Command {
 impl Store {
     /// Changes a row behind the store's back, at the next `at`.
     pub fn change_for_test(&mut self, sql: &str, at: At) -> rusqlite::Result<()> {
-        self.conn().execute(sql, [int(at.0)])?;
-        self.conn().execute("UPDATE raft_state SET applied_at = ?1", [int(at.0)]).map(|_| ())
+        self.conn().execute(sql, [Stored(at.0)])?;
+        self.conn().execute("UPDATE raft_state SET applied_at = ?1", [Stored(at.0)]).map(|_| ())
     }
 }

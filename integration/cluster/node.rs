@@ -155,6 +155,13 @@ impl Node {
         fs::remove_dir_all(self.data_dir()).unwrap();
     }
 
+    /// It is killed, and starts again on a disk that holds nothing.
+    pub fn comes_back_empty(&mut self) {
+        self.kill();
+        self.wipe();
+        self.start();
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}:{}", self.host, self.http_port)
     }

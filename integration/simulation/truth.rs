@@ -369,14 +369,13 @@ fn members(conf: &ConfState, row: &Bytes) -> Bytes {
     Bytes::from(format!("{ids:?} {row:?}"))
 }
 
-/// Whose repeat gives the first outcome again, whatever happened since. Of read marks the last is.
+/// Whose repeat gives the first outcome again, whatever happened since.
 fn is_remembered(change: &Change) -> bool {
     !matches!(
         change,
         Change::Register { .. }
             | Change::Login { .. }
             | Change::DeleteAccount { .. }
-            | Change::MarkRead { .. }
             // Repeats of these give another secret.
             | Change::CreateInvite { .. }
             | Change::ResetPassword { .. }

@@ -1,14 +1,52 @@
-//! A node whose rows are no longer what they were finds out, and takes itself out.
+//! A node on whose disk something went bad finds out, and takes itself out.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 
 use rusqlite::Connection;
 
 use crate::cluster::{Client, Cluster};
 
+fn database(cluster: &Cluster, place: usize) -> Connection {
+    Connection::open(cluster.nodes[place].data_dir().join("chat.db")).unwrap()
+}
+
 /// Does harm to a stopped node's file, as a disk does it: nothing notices at once.
 fn harm(cluster: &Cluster, place: usize, sql: &str) {
-    let connection = Connection::open(cluster.nodes[place].data_dir().join("chat.db")).unwrap();
-    assert_eq!(connection.execute(sql, []).unwrap(), 1, "{sql}");
+    assert_eq!(database(cluster, place).execute(sql, []).unwrap(), 1, "{sql}");
 }
+
+/// Three nodes that hold a message, of which node1 is down; ann, and her room.
+async fn with_a_message() -> (Cluster, Client, u64) {
+    let mut cluster = Cluster::start(3).await;
+    let mut ann = cluster.register(1, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    ann.send(room, "as it was").await;
+    cluster.wait_until_equal().await;
+    cluster.nodes[0].kill();
+    (cluster, ann, room)
+}
+
+/// The node leaves its file aside and is filled by the others, all by itself.
+async fn gets_the_chat_anew(cluster: &mut Cluster, place: usize, why: &str) {
+    let aside = cluster.nodes[place].data_dir().join("set-aside-1/chat.db");
+    cluster.wait_for("the damaged file to be set aside", async || aside.is_file().then_some(())).await;
+    let log = cluster.nodes[place].log();
+    assert!(log.contains(why), "{why} in {log}");
+    // Its old id goes, the new one learns and then votes.
+    cluster.wait_for_voters((place + 1) % 3, 3).await;
+    cluster.wait_until_ready().await;
+    cluster.equal_tables().await;
+}
+
+/// Node1 comes back, is rebuilt, and nobody was held up by it.
+async fn is_found(mut cluster: Cluster, (mut ann, room): (Client, u64), why: &str) {
+    cluster.nodes[0].start();
+    gets_the_chat_anew(&mut cluster, 0, why).await;
+    ann.send(room, "the others went on").await;
+}
+
+const OTHER_TEXT: &str = "UPDATE messages SET text = 'as it never was' WHERE seq = 1";
 
 #[actix::test]
 async fn a_replica_that_differs_from_the_majority_takes_itself_out() {
@@ -28,51 +66,46 @@ async fn a_replica_that_differs_from_the_majority_takes_itself_out() {
     gets_the_chat_anew(&mut cluster, 2, "differ from those of the majority").await;
 }
 
-/// The node leaves its file aside and is filled by the others, all by itself.
-async fn gets_the_chat_anew(cluster: &mut Cluster, place: usize, why: &str) {
-    let aside = cluster.nodes[place].data_dir().join("set-aside-1");
-    cluster
-        .wait_for("the damaged file to be set aside", async || aside.join("chat.db").exists().then_some(()))
-        .await;
-    let log = cluster.nodes[place].log();
-    assert!(log.contains(why) && log.contains("joins anew"), "{log}");
-    // Its old id goes, the new one learns and then votes.
-    cluster.wait_for_voters((place + 1) % 3, 3).await;
-    cluster.wait_until_ready().await;
-    cluster.equal_tables().await;
-}
-
-/// Three nodes, of which node1 holds another text than was written; ann, and her room.
-async fn with_a_bad_row() -> (Cluster, Client, u64) {
-    let mut cluster = Cluster::start(3).await;
-    let mut ann = cluster.register(1, "ann").await;
-    let room = ann.create_room("general", "public").await;
-    ann.send(room, "as it was").await;
-    cluster.wait_until_equal().await;
-    cluster.nodes[0].kill();
-    harm(&cluster, 0, "UPDATE messages SET text = 'as it never was' WHERE seq = 1");
-    cluster.nodes[0].start();
-    (cluster, ann, room)
+#[actix::test]
+async fn a_row_that_went_bad_is_found_by_counting() {
+    let (cluster, ann, room) = with_a_message().await;
+    harm(&cluster, 0, OTHER_TEXT);
+    is_found(cluster, (ann, room), "its rows come to").await;
 }
 
 #[actix::test]
-async fn a_row_that_went_bad_is_found_by_counting() {
-    let (mut cluster, mut ann, room) = with_a_bad_row().await;
-    gets_the_chat_anew(&mut cluster, 0, "its rows come to").await;
-    ann.send(room, "the others went on").await;
+async fn an_entry_of_the_log_that_went_bad_is_found() {
+    let (cluster, ann, room) = with_a_message().await;
+    let flip = "UPDATE raft_log SET data = zeroblob(length(data))
+                WHERE log_index = (SELECT max(log_index) FROM raft_log WHERE length(data) > 0)";
+    harm(&cluster, 0, flip);
+    is_found(cluster, (ann, room), "is not what was written there: its checksum is wrong").await;
+}
+
+#[actix::test]
+async fn a_file_with_pages_that_went_bad_is_found() {
+    let (cluster, ann, room) = with_a_message().await;
+    let connection = database(&cluster, 0);
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'messages_by_place'";
+    let page: i64 = connection.query_row(root, [], |row| row.get(0)).unwrap();
+    drop(connection);
+    let file = File::options().write(true).open(cluster.nodes[0].data_dir().join("chat.db")).unwrap();
+    file.write_all_at(&[0xa5; 4096], (page.cast_unsigned() - 1) * 4096).unwrap();
+    is_found(cluster, (ann, room), "is damaged").await;
 }
 
 #[actix::test]
 async fn a_row_that_went_bad_does_not_spread() {
-    let (mut cluster, _ann, _room) = with_a_bad_row().await;
+    let (mut cluster, _ann, _room) = with_a_message().await;
+    harm(&cluster, 0, OTHER_TEXT);
+    cluster.nodes[0].start();
     cluster.wait_until_ready().await;
     let handed_over = cluster.command(1, &["transfer-leader", "node1"]).await;
     assert_eq!(handed_over.code, Some(0), "{}", handed_over.stderr);
 
     // The one that leads is whom an empty node asks first.
-    cluster.nodes[2].kill();
-    cluster.nodes[2].wipe();
-    cluster.nodes[2].start();
+    cluster.nodes[2].comes_back_empty();
     gets_the_chat_anew(&mut cluster, 0, "its rows come to").await;
     let log = cluster.nodes[2].log();
     assert!(log.contains("behind every log"), "{log}");

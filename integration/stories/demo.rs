@@ -84,6 +84,14 @@ impl Demo {
         Pid::from_raw(children.split_whitespace().find(is_it).unwrap().parse().unwrap())
     }
 
+    /// Ann is known on another node, and what she said before is there.
+    async fn has_what_was_said(&self, ann: &Client, room: u64) {
+        let mut again = Client::open(&self.url(1)).await;
+        again.hello_as(ann).await;
+        let history = again.ok("history", json!({"room": room})).await;
+        assert_eq!(history["messages"][0]["text"], "before");
+    }
+
     async fn stop(&mut self) {
         let mut process = self.process.take().unwrap();
         process.signal(Signal::SIGTERM);
@@ -125,10 +133,7 @@ async fn a_demo_carries_on_with_its_data() {
     assert_eq!((other.code, other.stderr.lines().count()), (Some(2), 1), "{}", other.stderr);
 
     demo.start_and_wait().await;
-    let mut again = Client::open(&demo.url(1)).await;
-    again.hello_as(&ann).await;
-    let history = again.ok("history", json!({"room": room})).await;
-    assert_eq!(history["messages"][0]["text"], "before");
+    demo.has_what_was_said(&ann, room).await;
     demo.stop().await;
 }
 
@@ -147,6 +152,22 @@ async fn a_demo_reports_who_ended_and_takes_all_along() {
     // The children end with the demo, also when it cannot say so.
     demo.process = None;
     demo.wait_until_all_gone().await;
+}
+
+#[actix::test]
+async fn a_demo_starts_again_as_soon_as_it_was_killed() {
+    let mut demo = Demo::new();
+    demo.start_and_wait().await;
+    let mut ann = Client::open(&demo.url(0)).await;
+    ann.register("ann").await;
+    let room = ann.create_room("general", "public").await;
+    ann.send(room, "before").await;
+
+    // Its nodes have only just heard of it.
+    demo.process = None;
+    demo.start_and_wait().await;
+    demo.has_what_was_said(&ann, room).await;
+    demo.stop().await;
 }
 
 #[actix::test]

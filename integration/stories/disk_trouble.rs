@@ -1,8 +1,5 @@
 //! What a node does when its disk is the trouble: as far as a good disk can show it.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
-
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -146,55 +143,4 @@ async fn a_leader_whose_disk_stands_still_is_replaced() {
     here.hello_as(&ann).await;
     let history = here.ok("history", json!({"room": room})).await;
     assert_eq!(history["messages"].as_array().unwrap().len() as u64, seq);
-}
-
-/// Says why it leaves its file aside, and is whole again by itself.
-async fn assert_set_aside(cluster: &mut Cluster, place: usize, reason: &str) {
-    let node = &cluster.nodes[place];
-    let aside = node.data_dir().join("set-aside-1/chat.db");
-    cluster.wait_for("the file to be set aside", async || aside.is_file().then_some(())).await;
-    let log = node.log();
-    assert!(log.contains(reason), "{reason} in {log}");
-    cluster.wait_until_equal().await;
-}
-
-#[actix::test]
-async fn an_entry_of_the_log_that_went_bad_is_found() {
-    let mut cluster = Cluster::start(3).await;
-    let mut ann = cluster.register(1, "ann").await;
-    let room = ann.create_room("general", "public").await;
-    ann.send(room, "as it was").await;
-    cluster.wait_until_equal().await;
-
-    cluster.nodes[0].kill();
-    let flip = "UPDATE raft_log SET data = zeroblob(length(data))
-                WHERE log_index = (SELECT max(log_index) FROM raft_log WHERE length(data) > 0)";
-    assert_eq!(database(&cluster, 0).execute(flip, []).unwrap(), 1);
-    cluster.nodes[0].start();
-    assert_set_aside(&mut cluster, 0, "is not what was written there: its checksum is wrong").await;
-    ann.send(room, "the others go on").await;
-}
-
-#[actix::test]
-async fn a_file_with_pages_that_went_bad_is_found() {
-    let mut cluster = Cluster::start(3).await;
-    let mut ann = cluster.register(1, "ann").await;
-    let room = ann.create_room("general", "public").await;
-    ann.send(room, "as it was").await;
-    cluster.wait_until_equal().await;
-
-    cluster.nodes[0].kill();
-    let connection = database(&cluster, 0);
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    let page: i64 = connection
-        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'messages_by_place'", [], |row| {
-            row.get(0)
-        })
-        .unwrap();
-    drop(connection);
-    let file = File::options().write(true).open(cluster.nodes[0].data_dir().join("chat.db")).unwrap();
-    file.write_all_at(&[0xa5; 4096], (page.cast_unsigned() - 1) * 4096).unwrap();
-    cluster.nodes[0].start();
-    assert_set_aside(&mut cluster, 0, "is damaged").await;
-    ann.send(room, "the others go on").await;
 }

@@ -55,6 +55,29 @@ async fn a_file_goes_with_its_message_and_to_nobody_else() {
     assert_eq!(bob.ok("send", again).await["seq"], 1);
 }
 
+/// Its uploader's again, on any node, though some remember the first upload of these bytes.
+#[actix::test]
+async fn what_was_deleted_is_uploaded_again() {
+    let cluster = Cluster::start(3).await;
+    let urls = cluster.urls();
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    let file = text(&upload(&urls[0], &ann.token, "a.txt", b"again").await, "file");
+    let sent =
+        ann.ok("send", json!({"room": room, "text": "", "files": [{"file": file, "name": "a"}]})).await;
+    ann.ok("delete", json!({"room": room, "seqs": [sent["seq"]]})).await;
+    let found = async |url: &str| fetch(url, &ann.token, &file, "a.txt", &[]).await.status;
+    for url in &urls {
+        let gone = async || (found(url).await == 404).then_some(());
+        cluster.wait_for("the file to be gone", gone).await;
+    }
+    upload(&urls[1], &ann.token, "a.txt", b"again").await;
+    for url in &urls {
+        assert_eq!(found(url).await, 200, "{url}");
+    }
+    ann.ok("file_link", json!({"file": file, "name": "a.txt"})).await;
+}
+
 #[actix::test]
 async fn headers_ranges_and_links() {
     let cluster = Cluster::start(2).await;
@@ -195,6 +218,11 @@ async fn what_is_no_good_is_refused_with_a_reason() {
     ] {
         ann.refused("send", send(files), code).await;
     }
+    // Under an id that something else has, that is what is wrong.
+    let id = new_id();
+    assert_eq!(ann.ask_as(&id, "join", json!({"room": room})).await["ok"], true);
+    let reply = ann.ask_as(&id, "send", send(json!([{"file": "0".repeat(64), "name": "a"}]))).await;
+    assert_eq!(reply["error"]["code"], "conflict", "{reply}");
     let many = Value::from(vec![json!({"file": file, "name": "a"}); 20]);
     assert_eq!(ann.ok("send", send(many)).await["seq"], 1);
     let missing = fetch(url, &ann.token, &"0".repeat(64), "a", &[]).await;

@@ -108,9 +108,7 @@ async fn two_wiped_disks_found_no_second_chat() {
     cluster.register(2, "ann").await;
     cluster.wait_until_equal().await;
     for place in [0, 1] {
-        cluster.nodes[place].kill();
-        cluster.nodes[place].wipe();
-        cluster.nodes[place].start();
+        cluster.nodes[place].comes_back_empty();
     }
     for place in [0, 1] {
         wait_for_word(&cluster, place, "living cluster").await;

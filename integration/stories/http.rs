@@ -94,7 +94,13 @@ async fn refusals_over_http() {
 
     for token in [None, Some("no such token")] {
         assert_refused(&op(&url, "list_rooms", token, None, &json!({})).await, "unauthorized");
+        // Also when there is more to be said of the request.
+        assert_refused(&op(&url, "send", token, None, &json!({})).await, "unauthorized");
+        let error = assert_refused(&op(&url, "hello", token, None, &json!({})).await, "unauthorized");
+        assert_eq!(text(&error, "message").contains("Authorization"), token.is_none(), "{error}");
     }
+    assert_done(&op(&url, "hello", None, None, &json!({"token": token})).await);
+    assert_refused(&op(&url, "hello", None, None, &json!({"token": 7})).await, "bad_request");
     for key in ["x".repeat(65), String::new()] {
         let answer = op(&url, "mark_read", Some(&token), Some(&key), &json!({"room": room, "seq": 1})).await;
         assert_refused(&answer, "bad_request");

@@ -198,6 +198,10 @@ async fn a_bad_line_is_named_and_nothing_is_brought() {
     let header = r#"{"type":"header","format":"replicated-chat","version":1,"epoch":"e","at":1}"#;
     let user = r#"{"type":"user","name":"ann","display":"Ann","role":"member","deleted":false}"#;
     let end = r#"{"type":"end","users":1,"rooms":0,"messages":0}"#;
+    let room = r#"{"type":"room","room":1,"name":"general","kind":"public"}"#;
+    let message = |more: &str| {
+        format!(r#"{{"type":"message","room":1,"seq":1,"id":"1","from":"ann","text":"hi","time":1{more}}}"#)
+    };
     let before = changes(&mut cluster).await;
     for (name, text, words) in [
         ("a", format!("{header}\n{user}\n{{\"type\":\"user\"\n{end}\n"), "line 3"),
@@ -217,6 +221,11 @@ async fn a_bad_line_is_named_and_nothing_is_brought() {
         ),
         ("h", String::new(), "is empty"),
         ("i", header.replace("\"version\":1", "\"version\":2"), "line 1: version 2"),
+        (
+            "j",
+            format!("{header}\n{user}\n{room}\n{}\n{end}\n", message(",\"version\":18446744073709551615")),
+            "line 4: versions must be",
+        ),
     ] {
         let file = write(&cluster, name, &text);
         let run = cluster.command(0, &["import", file.to_str().unwrap()]).await;

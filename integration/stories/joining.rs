@@ -17,9 +17,7 @@ async fn wiped_disks_and_a_fourth_node() {
     assert_eq!(ann.send(room, "before").await, 1);
     let id = text(&cluster.nodes[1].status().await.unwrap(), "cluster");
     for place in [0, 2] {
-        cluster.nodes[place].kill();
-        cluster.nodes[place].wipe();
-        cluster.nodes[place].start();
+        cluster.nodes[place].comes_back_empty();
         cluster.wait_for_voters(1, 3).await;
         cluster.wait_until_ready().await;
         cluster.equal_tables().await;
@@ -52,9 +50,7 @@ async fn a_wiped_majority_waits_and_says_recover() {
     cluster.register(2, "ann").await;
     cluster.wait_until_equal().await;
     for place in [0, 1] {
-        cluster.nodes[place].kill();
-        cluster.nodes[place].wipe();
-        cluster.nodes[place].start();
+        cluster.nodes[place].comes_back_empty();
     }
     for place in [0, 1] {
         let node = &cluster.nodes[place];

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use actix_web::http::Method;
 use serde_json::{Value, json};
 
 use super::chaos::{begin_to_chat, end_and_check, wait_for_progress};
 use crate::cluster::Cluster;
+use crate::cluster::http::{Answer, exchange};
 use crate::cluster::program::Run;
 
 const NO_LIMIT: &str = "[limits]\nmessages_per_second = 0";
@@ -226,4 +228,96 @@ async fn a_node_that_was_removed_while_it_was_down() {
     assert_eq!(cluster.nodes[2].ended().await.code, Some(1), "{}", cluster.nodes[2].log_tail());
     assert_eq!(cluster.nodes[2].output(), served, "it must not serve");
     assert!(cluster.nodes[2].log_tail().contains("removed"));
+}
+
+/// What an operator's command asks, without the command.
+async fn post(cluster: &Cluster, place: usize, path: &str, asked: Value) -> Answer {
+    let secret = format!("Bearer {}", cluster.secret());
+    let url = format!("{}{path}", cluster.nodes[place].peer_url());
+    exchange(Method::POST, &url, &[("Authorization", secret.as_str())], asked.to_string()).await.unwrap()
+}
+
+/// Whoever adds and then lists, through one node.
+#[actix::test]
+async fn a_change_is_seen_where_it_was_asked_for() {
+    let mut cluster = Cluster::start(3).await;
+    let follower = cluster.follower().await;
+    for number in 0..20 {
+        let name = format!("later{number}");
+        let (peer, public) = (format!("http://{name}:1"), format!("http://{name}:2"));
+        let add = json!({"add": {"name": name, "peer": peer, "public": public, "learner": false}});
+        let answer = post(&cluster, follower, "/peer/members", json!({"wish": add})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let status = cluster.nodes[follower].status().await.unwrap();
+        let names: Vec<_> = status["nodes"].as_array().unwrap().iter().map(|node| &node["name"]).collect();
+        assert!(names.contains(&&json!(name)), "{names:?} has no {name}");
+    }
+}
+
+#[actix::test]
+async fn what_no_node_is_called_comes_no_further_than_the_door() {
+    let cluster = Cluster::start(1).await;
+    let add = |name: &str, peer: &str, public: &str| json!({"wish": {"add": {"name": name, "peer": peer, "public": public, "learner": false}}});
+    let join = json!({"wish": {"join":
+        {"name": "node 4", "peer": "http://a:1", "public": "http://a:2", "disk": "c0ffee", "gone": null, "level": 1}}});
+    for (path, asked, word) in [
+        ("/peer/members", add("", "", ""), "name"),
+        ("/peer/members", add("node4", "a:1", "http://a:2"), "peer"),
+        ("/peer/members", add("node4", "http://a:1", "http://0.0.0.0:2"), "public"),
+        ("/peer/members", join, "name"),
+        ("/peer/admin", json!({"name": "A B"}), "name"),
+    ] {
+        let answer = post(&cluster, 0, path, asked).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert!(answer.json()["error"]["message"].as_str().unwrap().starts_with(word), "{}", answer.text());
+    }
+    let status = cluster.nodes[0].status().await.unwrap();
+    assert_eq!(status["nodes"].as_array().unwrap().len(), 1, "{status}");
+}
+
+/// A leader that stands still has heard of the change or has not: the next one is asked, and when there is none nobody
+/// says that nothing was changed.
+#[actix::test]
+async fn changes_while_leaders_stand_still() {
+    // Slow to give a leader up, so that the change is handed to it before.
+    let mut cluster = Cluster::start_with(3, "[raft]\nelection_ticks = 30").await;
+    let leader = cluster.leader().await;
+    let asked = (leader + 1) % 3;
+    cluster.nodes[leader].pause();
+    let add = ["members", "add", "node4", "http://node4:1", "http://node4:2"];
+    assert_done(&cluster.command(asked, &add).await, "node4 is written down");
+    cluster.nodes[leader].resume();
+    cluster.wait_until_ready().await;
+
+    let leader = cluster.leader().await;
+    let (asked, third) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.nodes[leader].pause();
+    cluster.nodes[third].pause();
+    let add = ["members", "add", "node5", "http://node5:1", "http://node5:2"];
+    let run = cluster.command(asked, &add).await;
+    assert_refused(&run, &["not known"]);
+    assert!(run.took < Duration::from_secs(10), "{:?}: {}", run.took, run.stderr);
+    cluster.nodes[leader].resume();
+    cluster.nodes[third].resume();
+    cluster.wait_until_ready().await;
+    let run = cluster.command(asked, &add).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    cluster.equal_tables().await;
+}
+
+/// `1` means that the leader stays, also when the node that was to take over wakes up.
+#[actix::test]
+async fn who_slept_does_not_take_over_later() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let sleeper = (leader + 1) % 3;
+    let name = cluster.nodes[sleeper].name.clone();
+    cluster.nodes[sleeper].pause();
+    let run = cluster.command(leader, &["transfer-leader", &name]).await;
+    assert_refused(&run, &[&name]);
+    cluster.nodes[sleeper].resume();
+    let mut ann = cluster.register(sleeper, "ann").await;
+    assert_eq!(ann.create_room("general", "public").await, 1);
+    cluster.wait_until_ready().await;
+    assert_ne!(cluster.leader().await, sleeper);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::client::new_id;
+use crate::cluster::client::{new_id, password_of};
 use crate::cluster::replies::{done, each, refused};
 use crate::cluster::{Client, Cluster, assert_like, number, tables};
 
@@ -311,24 +311,30 @@ async fn a_repeat_is_done_once_on_whichever_node() {
     assert!(messages[0]["text"].as_str().unwrap().starts_with("since"));
 }
 
-/// Of read marks the last in a room is remembered, wherever it led.
+/// An id that a read mark has is taken for good, also when others came after it.
 #[actix::test]
-async fn a_repeated_read_mark() {
+async fn repeated_read_marks() {
     let cluster = Cluster::start(3).await;
     let mut ann = cluster.register(0, "ann").await;
     let mut ann_too = cluster.client(1).await;
     ann_too.hello_as(&ann).await;
     let room = ann.create_room("general", "public").await;
-    for seq in [9, 1] {
+    let mark = |seq: u64| json!({"room": room, "seq": seq});
+    let mut marks = Vec::new();
+    for seq in [9, 2, 1] {
         ann.send(room, "one more").await;
         let id = new_id();
-        let one = ann.ask_as(&id, "mark_read", json!({"room": room, "seq": seq})).await;
+        let one = ann.ask_as(&id, "mark_read", mark(seq)).await;
         done("mark_read", &one);
-        ann.send(room, "since then").await;
-        let two = ann_too.ask_as(&id, "mark_read", json!({"room": room, "seq": seq})).await;
+        marks.push((id, seq, one));
+    }
+    for (id, seq, one) in marks {
+        let two = ann_too.ask_as(&id, "mark_read", mark(seq)).await;
         assert_eq!((&two["duplicate"], &two["at"]), (&json!(true), &one["at"]), "{two}");
-        let other = ann_too.ask_as(&id, "mark_read", json!({"room": room, "seq": seq + 1})).await;
-        refused("mark_read", &other, "conflict");
+        refused("mark_read", &ann_too.ask_as(&id, "mark_read", mark(seq + 1)).await, "conflict");
+        refused("join", &ann_too.ask_as(&id, "join", json!({"room": room})).await, "conflict");
+        let send = json!({"room": room, "text": "under a mark's id"});
+        refused("send", &ann_too.ask_as(&id, "send", send).await, "conflict");
     }
 }
 
@@ -449,5 +455,26 @@ async fn what_a_message_said_before() {
             .query_row("SELECT count(*) FROM versions WHERE text <> ''", [], |row| row.get(0))
             .unwrap();
         assert_eq!(left, 0);
+    }
+}
+
+/// However much a node logs.
+#[actix::test]
+async fn what_people_write_is_in_no_log() {
+    let mut cluster = Cluster::start_with(3, "[log]\nlevel = \"trace\"").await;
+    let follower = cluster.follower().await;
+    let mut ann = cluster.register(follower, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    for number in 1..=5 {
+        assert_eq!(ann.send(room, "a-text-of-hers").await, number);
+    }
+    cluster.wait_until_equal().await;
+    for node in &cluster.nodes {
+        let log = node.log();
+        assert!(log.contains("DEBUG"), "{} says too little to show anything", node.name);
+        for word in ["a-text-of-hers", &password_of("ann")] {
+            let line = log.lines().find(|line| line.contains(word));
+            assert_eq!(line, None, "{}", node.name);
+        }
     }
 }

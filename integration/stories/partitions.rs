@@ -146,11 +146,16 @@ impl Peace {
         strike(&mut self.network).await;
         let after = reign(&self.cluster, &rest, None).await;
         assert_eq!(after, before, "{what}: the rest was disturbed\n{}", self.cluster.log_tails());
+        self.heals(before, what).await;
+        wait_for_progress(&self.cluster, &self.chatters).await;
+    }
+
+    /// All is as it was, and who comes back disturbs nobody.
+    async fn heals(&mut self, before: Reign, what: &str) {
         self.network.heal();
         let everybody: Vec<usize> = (0..self.cluster.nodes.len()).collect();
         let healed = reign(&self.cluster, &everybody, None).await;
         assert_eq!(healed, before, "{what}: its return disturbed the rest\n{}", self.cluster.log_tails());
-        wait_for_progress(&self.cluster, &self.chatters).await;
     }
 
     async fn end(mut self) {
@@ -238,9 +243,7 @@ async fn a_leader_that_sees_a_majority_stays() {
     wait_for_progress(&peace.cluster, &peace.chatters).await;
     let seen = [leader, (leader + 3) % 5, (leader + 4) % 5];
     assert_eq!(reign(&peace.cluster, &seen, None).await, before, "{}", peace.cluster.log_tails());
-    peace.network.heal();
-    let everybody: Vec<usize> = (0..5).collect();
-    assert_eq!(reign(&peace.cluster, &everybody, None).await, before, "{}", peace.cluster.log_tails());
+    peace.heals(before, "a leader that lost two").await;
     peace.end().await;
 }
 
@@ -262,9 +265,7 @@ async fn a_half_partitioned_leader_is_replaced() {
         actix::clock::sleep(WATCHED).await;
         wait_for_progress(&peace.cluster, &peace.chatters).await;
         assert_eq!(reign(&peace.cluster, &rest, Some(&name)).await, before, "{}", peace.cluster.log_tails());
-        peace.network.heal();
-        let everybody: Vec<usize> = (0..5).collect();
-        assert_eq!(reign(&peace.cluster, &everybody, None).await, before, "{}", peace.cluster.log_tails());
+        peace.heals(before, way).await;
     }
     peace.end().await;
 }
@@ -282,8 +283,6 @@ async fn a_leader_that_sees_one_other_is_replaced() {
     actix::clock::sleep(WATCHED).await;
     wait_for_progress(&peace.cluster, &peace.chatters).await;
     assert_eq!(reign(&peace.cluster, &rest, Some(&name)).await, before, "{}", peace.cluster.log_tails());
-    peace.network.heal();
-    let everybody: Vec<usize> = (0..5).collect();
-    assert_eq!(reign(&peace.cluster, &everybody, None).await, before, "{}", peace.cluster.log_tails());
+    peace.heals(before, "a leader that sees one other").await;
     peace.end().await;
 }

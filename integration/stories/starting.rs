@@ -33,6 +33,7 @@ async fn wrong_settings() {
         (with("[rafts]\ntick_ms = 5"), "rafts"),
         (with("[raft]\ntick_ms = 0"), "raft.tick_ms"),
         (with("[raft]\ntick_ms = \"50\""), "raft.tick_ms"),
+        (with("[raft]\ntick_ms = 99999999999999999999"), "raft.tick_ms"),
         (with("[raft]\nelection_ticks = 2"), "raft.election_ticks"),
         (with("[raft]\nheartbeat_ticks = 0"), "raft.heartbeat_ticks"),
         (with("[limits]\nmessage_bytes = 0"), "limits.message_bytes"),
@@ -147,6 +148,8 @@ async fn help_version_and_wrong_usage() {
         &["demo", "--nodes", "0"],
         &["demo", "--nodes", "many"],
         &["status"],
+        &["members"],
+        &["members", "node1.toml"],
     ] {
         let run = run(folder, wrong, &[]).await;
         assert_eq!(run.code, Some(2), "{wrong:?}: {}", run.stderr);

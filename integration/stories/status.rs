@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::cluster::program::run;
@@ -78,5 +79,52 @@ async fn a_node_without_a_chat_says_what_it_waits_for() {
         let run = run(folder, command, &[]).await;
         assert_eq!((run.code, run.stderr.lines().count()), (Some(1), 1));
         assert!(run.stderr.contains("waiting for node2"), "{}", run.stderr);
+    }
+}
+
+/// Something else listens where the node should, and is content with everything.
+fn answer_for_all(port: u16, cluster: Value) -> actix_web::dev::ServerHandle {
+    let app = move || {
+        let cluster = cluster.clone();
+        App::new()
+            .route(
+                "/api/v1/cluster",
+                web::get().to(move || std::future::ready(HttpResponse::Ok().json(&cluster))),
+            )
+            .default_service(web::to(|| std::future::ready(HttpResponse::Ok().json(json!({})))))
+    };
+    let server = HttpServer::new(app).workers(1).disable_signals().bind(("127.0.0.1", port)).unwrap().run();
+    let handle = server.handle();
+    actix::spawn(server);
+    handle
+}
+
+#[actix::test]
+async fn nobody_else_is_taken_for_the_node() {
+    let cluster = Cluster::prepare(1, "");
+    let (folder, port) = (cluster.folder.path(), cluster.nodes[0].peer_port);
+    let looks = [
+        &["status", "node1.toml"][..],
+        &["status", "node1.toml", "--json"],
+        &["members", "node1.toml", "list"],
+    ];
+    let changes = [
+        &["members", "node1.toml", "remove", "node9"][..],
+        &["transfer-leader", "node1.toml", "node9"],
+        &["admin", "node1.toml", "ann"],
+    ];
+    let node1 = json!({"node": "node1", "nodes": []});
+    for (told, word, commands) in [
+        (json!({}), "is no node", [&looks[..], &changes].concat()),
+        (json!({"node": "node2", "nodes": []}), "node2 answers", [&looks[..], &changes].concat()),
+        (node1, "is no node", changes.to_vec()),
+    ] {
+        let server = answer_for_all(port, told.clone());
+        for command in commands {
+            let run = run(folder, command, &[]).await;
+            assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{told} {command:?}: {}", run.stderr);
+            assert!(run.stderr.contains(word) && run.stderr.contains("peer.url"), "{}", run.stderr);
+        }
+        server.stop(false).await;
     }
 }

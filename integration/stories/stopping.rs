@@ -1,5 +1,7 @@
 //! SIGTERM: leadership is handed over, people are told where to go, what is under way is finished.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -7,8 +9,9 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::cluster::client::new_id;
+use crate::cluster::files::{bytes_of, upload};
 use crate::cluster::http::op;
-use crate::cluster::{Client, Cluster};
+use crate::cluster::{Client, Cluster, text};
 
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 const STRANGERS: usize = 16;
@@ -110,11 +113,66 @@ async fn what_is_under_way_over_http_is_answered() {
     assert_eq!(history["messages"].as_array().unwrap().len(), keys.len());
 }
 
+/// What is on its way in or out is finished, and told so when it cannot be.
+#[actix::test]
+async fn uploads_and_downloads_under_way_are_finished() {
+    let mut cluster = Cluster::start(1).await;
+    let ann = cluster.register(0, "ann").await;
+    let bytes = bytes_of(1, 8_000_000);
+    let file = text(&upload(&cluster.nodes[0].url(), &ann.token, "a.bin", &bytes).await, "file");
+    let port = cluster.nodes[0].http_port;
+    let begin = |line: String, more: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let token = &ann.token;
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n{more}\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let upload = || {
+        let mut stream = begin("POST /api/v1/files?name=b".into(), "Content-Length: 200000\r\n");
+        stream.write_all(&bytes[..100_000]).unwrap();
+        stream
+    };
+    let (mut whole, mut half) = (upload(), upload());
+    let mut download = begin(format!("GET /api/v1/files/{file}/a.bin"), "");
+    let mut told = [0; 12];
+    download.read_exact(&mut told).unwrap();
+    assert_eq!(&told, b"HTTP/1.1 200");
+    cluster
+        .wait_for("the uploads to be under way", async || {
+            (asked(&cluster, 0, "file_shelf", "begin_upload").await >= 3.0).then_some(())
+        })
+        .await;
+    cluster.nodes[0].signal(Signal::SIGTERM);
+    let stopping = async || (!cluster.nodes[0].is_ready().await).then_some(());
+    cluster.wait_for("the node to stop", stopping).await;
+
+    whole.write_all(&bytes[100_000..200_000]).unwrap();
+    let mut answer = String::new();
+    whole.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let mut came = Vec::new();
+    download.read_to_end(&mut came).unwrap();
+    assert!(came.ends_with(&bytes), "{} bytes came", came.len());
+    answer.clear();
+    half.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("stopping"), "{answer}");
+    let ended = cluster.nodes[0].ended().await;
+    assert_eq!(ended.code, Some(0), "{}", cluster.nodes[0].log_tail());
+}
+
 /// How many changes were asked of that node's Raft.
 async fn proposals(cluster: &Cluster, place: usize) -> f64 {
+    asked(cluster, place, "raft_node", "propose").await
+}
+
+/// How many messages of a kind an actor of that node was sent.
+async fn asked(cluster: &Cluster, place: usize, actor: &str, message: &str) -> f64 {
     let metrics = cluster.nodes[place].metrics().await;
-    let series = "chat_actor_messages_total{actor=\"raft_node\",message=\"propose\"}";
-    let line = metrics.lines().find(|line| line.starts_with(series)).expect("a series of the bus");
+    let series = format!("chat_actor_messages_total{{actor=\"{actor}\",message=\"{message}\"}}");
+    let line = metrics.lines().find(|line| line.starts_with(&series)).expect("a series of the bus");
     line.rsplit_once(' ').and_then(|(_, count)| count.parse().ok()).expect("a number")
 }
 

@@ -1,6 +1,8 @@
 //! What others wrote, made harmless for a terminal: nothing in it can move the cursor, change colours or turn the
 //! direction of what follows.
 
+use chat_actors::chat::rules::misleads;
+
 /// On one line: line breaks and everything else that is not to be seen become escapes.
 pub fn line(text: &str) -> String {
     cleaned(text, |_| false)
@@ -15,7 +17,7 @@ pub fn lines(text: &str) -> String {
 pub fn json(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
-        if is_harmful(character) {
+        if misleads(character) {
             let mut units = [0; 2];
             for unit in character.encode_utf16(&mut units) {
                 clean.push_str(&format!("\\u{unit:04x}"));
@@ -30,22 +32,13 @@ pub fn json(text: &str) -> String {
 fn cleaned(text: &str, is_kept: impl Fn(char) -> bool) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
-        if is_harmful(character) && !is_kept(character) {
+        if misleads(character) && !is_kept(character) {
             clean.extend(character.escape_default());
         } else {
             clean.push(character);
         }
     }
     clean
-}
-
-/// Control characters, and those that turn the direction of text around or end a line.
-fn is_harmful(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        )
 }
 
 #[cfg(test)]
@@ -71,7 +64,7 @@ mod tests {
     fn json_stays_the_same_json() {
         let value = serde_json::json!({"text": "\u{1b}\u{9b}\u{202e} é \"x\" \u{7f}"});
         let clean = json(&value.to_string());
-        assert!(clean.chars().all(|character| !is_harmful(character)), "{clean}");
+        assert!(clean.chars().all(|character| !misleads(character)), "{clean}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&clean).unwrap(), value);
     }
 }

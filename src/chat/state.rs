@@ -6,6 +6,8 @@ use super::frames::{Event, EventKind, Message, Room, Welcome};
 
 /// Messages of a room that are kept in memory: older ones are loaded anew when they are wanted.
 const MESSAGES_MAX: usize = 5000;
+/// The same for a room in which one looks back: what one sees is to stay.
+const LOOKED_BACK_MAX: usize = 4 * MESSAGES_MAX;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Phase {
@@ -34,6 +36,13 @@ pub struct Seen {
     pub has_older: bool,
     /// Whether the newest messages were loaded since nothing was missed.
     pub is_loaded: bool,
+}
+
+impl Seen {
+    /// Whether no older messages are to be loaded: they would be let go of at once.
+    pub fn is_full(&self) -> bool {
+        self.messages.len() >= LOOKED_BACK_MAX
+    }
 }
 
 impl State {
@@ -143,10 +152,11 @@ impl State {
         listed.into_iter().map(|(_, title, room)| (room, title)).collect()
     }
 
-    /// Lets go of what is too much, oldest first, in rooms that are not looked at.
-    pub fn trim(&mut self, current: Option<u64>) {
+    /// Lets go of what is too much, oldest first; later in the room in which one looks back.
+    pub fn trim(&mut self, looked_back: Option<u64>) {
         for (room, seen) in &mut self.rooms {
-            while seen.messages.len() > MESSAGES_MAX && current != Some(*room) {
+            let most = if looked_back == Some(*room) { LOOKED_BACK_MAX } else { MESSAGES_MAX };
+            while seen.messages.len() > most {
                 seen.messages.pop_first();
                 seen.has_older = true;
             }
@@ -255,6 +265,19 @@ mod tests {
         state.event(&message(12, "bob"));
         state.page(1, page(5..=10), true, true);
         assert_eq!((held(&state).last(), state.rooms[&1].is_loaded), (Some(&10), false));
+    }
+
+    #[test]
+    fn what_is_held_has_a_bound_in_every_room() {
+        for (looked_back, most) in [(None, MESSAGES_MAX), (Some(1), LOOKED_BACK_MAX)] {
+            let mut state = State::default();
+            state.welcome(&welcome(0, 0, false));
+            state.page(1, page(1..=LOOKED_BACK_MAX as u64 + 9), true, true);
+            assert!(state.rooms[&1].is_full());
+            state.trim(looked_back);
+            assert_eq!(held(&state).len(), most, "{looked_back:?}");
+            assert_eq!(held(&state).last(), Some(&(LOOKED_BACK_MAX as u64 + 9)));
+        }
     }
 
     #[test]

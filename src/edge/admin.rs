@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chat_actors::chat::outcome::Code;
+use chat_actors::chat::rules;
 use chat_actors::session::links::Appointed;
 use chat_actors::session::reply::Problem;
 use futures_util::future::LocalBoxFuture;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::peer::{PeerEdge, Turned, bad, read};
 
@@ -25,8 +26,14 @@ pub struct Asked {
 /// What is answered when it is done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {
-    /// There was no such account: whoever opens this creates it.
+    /// There was no such account: whoever opens this creates it. Always there, if only as null: an answer without it is
+    /// not a node's.
+    #[serde(deserialize_with = "given")]
     pub link: Option<String>,
+}
+
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Option::deserialize(from)
 }
 
 pub(super) async fn appoint(
@@ -38,6 +45,7 @@ pub(super) async fn appoint(
     let appoint = Arc::clone(&edge.inside()?.appoint);
     let bytes = read(&request, body, BYTES_MAX).await?;
     let Asked { name } = serde_json::from_slice(&bytes).map_err(bad)?;
+    let name = rules::name(&name).map_err(|wrong| bad(wrong.message))?;
     match appoint(name).await {
         Ok(Appointed::Admin) => Ok(HttpResponse::Ok().json(Done { link: None })),
         Ok(Appointed::ByLink(link)) => Ok(HttpResponse::Ok().json(Done { link: Some(link) })),

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::BytesMut;
 use chat_actors::chat::outcome::Code;
 use chat_actors::chat::rules;
 use chat_actors::session::executor::Started;
 use chat_actors::session::reply::{self, Problem, Reply};
-use chat_actors::session::request::{OPS, Op, fields_of};
+use chat_actors::session::request::{BEFORE_HELLO, OPS, Op, fields_of};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -27,19 +27,18 @@ const BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Anything under `/api/v1/` that is an op, or nothing.
 pub async fn op(request: HttpRequest, body: web::Payload, gate: web::Data<Gate>) -> HttpResponse {
-    let inside = match gate.inside() {
-        Ok(inside) => inside,
-        Err(shut) => return shut,
-    };
-    let from = origin::of(&request, &inside.directory.borrow());
-    if from == Origin::Foreign {
-        return problem(&foreign());
-    }
     // As it came: no op has a character that is escaped.
-    let path = request.path().strip_prefix("/api/v1/").unwrap_or_default();
-    let mut response = answer(&request, body, &gate, inside, path).await;
-    allow(&mut response, &from);
-    response
+    let op = request.path().strip_prefix("/api/v1/").unwrap_or_default();
+    with_inside(&request, &gate, "POST", async |inside| {
+        if !OPS.contains(&op) {
+            return Some(problem(&Problem::new(Code::NotFound, "no such op: see docs/protocol.md")));
+        }
+        if request.method() != Method::POST {
+            return None;
+        }
+        Some(replied(&gate, &carry_out(&request, body, &gate, inside, op).await))
+    })
+    .await
 }
 
 /// What requests of people begin and end with: the chat has to be there, a page of another origin is turned away, and a
@@ -93,32 +92,6 @@ pub fn allow(response: &mut HttpResponse, from: &Origin) {
     }
 }
 
-async fn answer(
-    request: &HttpRequest,
-    body: web::Payload,
-    gate: &Gate,
-    inside: &Inside,
-    op: &str,
-) -> HttpResponse {
-    if request.method() == Method::OPTIONS {
-        return HttpResponse::new(StatusCode::NO_CONTENT);
-    }
-    if !OPS.contains(&op) {
-        return problem(&Problem::new(Code::NotFound, "no such op: see docs/protocol.md"));
-    }
-    if request.method() != Method::POST {
-        return wrong_method("POST");
-    }
-    let reply = match read(request, body, gate.frame_bytes).await {
-        Ok(text) => match gate.begin() {
-            Ok(_under_way) => carry_out(request, inside, op, text).await,
-            Err(problem) => Err(problem),
-        },
-        Err(problem) => Err(problem),
-    };
-    replied(gate, &reply)
-}
-
 /// A reply with its status.
 pub fn replied(gate: &Gate, reply: &Reply) -> HttpResponse {
     let status = reply.as_ref().map_or_else(|problem| problem.code.row().1, |_| 200);
@@ -142,21 +115,31 @@ pub fn error(status: u16, message: String) -> HttpResponse {
     json(status, reply::encode(None, &Err(Problem::new(Code::BadRequest, message))))
 }
 
-async fn carry_out(request: &HttpRequest, inside: &Inside, op: &str, text: String) -> Reply {
+async fn carry_out(
+    request: &HttpRequest,
+    body: web::Payload,
+    gate: &Gate,
+    inside: &Inside,
+    op: &str,
+) -> Reply {
+    let _under_way = gate.begin()?;
+    let text = gate.in_time(read(request, body, gate.frame_bytes)).await??;
     let id = id(request)?;
-    let token = token(request);
-    let text = if op == "hello" { with_token(text, token.as_deref()) } else { text };
     let executor = &inside.executor;
-    let asked = fields_of(op, &text, executor.limits().message_bytes)?;
-    if asked.opens() {
-        return executor.admit_once(&id, asked, &caller(request)).await;
+    let from = caller(request);
+    if !BEFORE_HELLO.contains(&op) {
+        // As on a WebSocket: who asks is looked at before what is asked.
+        let who = executor.session_of(&token(request)?).await?.who();
+        let asked = fields_of(op, &text, executor.limits().message_bytes)?;
+        return answered(executor.start(&who, &id, asked, &from)).await;
     }
-    if let Op::SetPassword { link, password } = asked {
-        return answered(executor.start_by_link(&id, link, password, &caller(request))).await;
+    let text = if op == "hello" { with_token(text, token(request))? } else { text };
+    match fields_of(op, &text, executor.limits().message_bytes)? {
+        Op::SetPassword { link, password } => {
+            answered(executor.start_by_link(&id, link, password, &from)).await
+        }
+        opening => executor.admit_once(&id, opening, &from).await,
     }
-    let missing = || Problem::new(Code::Unauthorized, "no token: send Authorization: Bearer TOKEN");
-    let who = executor.session_of(&token.ok_or_else(missing)?).await?.who();
-    answered(executor.start(&who, &id, asked)).await
 }
 
 async fn answered(started: Started) -> Reply {
@@ -181,23 +164,29 @@ fn draw_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-pub fn token(request: &HttpRequest) -> Option<String> {
-    let shown = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = shown.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+/// The token that every request of a program has.
+///
+/// # Errors
+/// `unauthorized` without one.
+pub fn token(request: &HttpRequest) -> Result<String, Problem> {
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|shown| shown.to_str().ok());
+    let bearer = shown.and_then(|shown| shown.split_once(' '));
+    match bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) {
+        Some((_, token)) => Ok(token.trim().to_owned()),
+        None => Err(Problem::new(Code::Unauthorized, "no token: send Authorization: Bearer TOKEN")),
+    }
 }
 
-/// A `hello` over HTTP has its token in the header, like everything else.
-fn with_token(text: String, token: Option<&str>) -> String {
-    let Some(token) = token else { return text };
-    match serde_json::from_str::<Map<String, Value>>(&text) {
-        Ok(mut fields) => {
-            fields.entry("token").or_insert_with(|| Value::from(token));
-            Value::from(fields).to_string()
-        }
+/// A `hello` over HTTP has its token in the header, like everything else; one in the body counts as well.
+fn with_token(text: String, token: Result<String, Problem>) -> Result<String, Problem> {
+    let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(&text) else {
         // What is wrong with it is said when its fields are read.
-        Err(_) => text,
+        return Ok(text);
+    };
+    if !fields.contains_key("token") {
+        fields.insert("token".to_owned(), token?.into());
     }
+    Ok(Value::from(fields).to_string())
 }
 
 async fn within<T>(pause: Duration, work: impl Future<Output = T>) -> Result<T, Problem> {

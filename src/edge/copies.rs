@@ -6,12 +6,11 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use chat_actors::bus::Port;
+use chat_actors::bus::{Port, ask_anyway};
 use chat_actors::ids::At;
 use chat_actors::messages::consensus::ReadBarrier;
 use chat_actors::messages::reading::{Answer, TablesAt};
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 use super::peer::{PeerEdge, Turned, WhichPage, page_of};
 
@@ -38,10 +37,8 @@ pub struct Barrier {
 pub(super) async fn barrier(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {
     edge.admit(&request)?;
     let ports = &edge.inside()?.copies;
-    let (reply, passed) = oneshot::channel();
-    ports.barrier.tell(ReadBarrier { reply });
-    let passed = tokio::time::timeout(BARRIER_MAX, passed).await;
-    let majority = matches!(passed, Ok(Ok(Ok(()))));
+    let passed = ask_anyway(&ports.barrier, |reply| ReadBarrier { reply });
+    let majority = matches!(tokio::time::timeout(BARRIER_MAX, passed).await, Ok(Ok(Ok(()))));
     let position = read(&ports.tables_at, |reply| TablesAt { reply }).await?;
     Ok(HttpResponse::Ok().json(Barrier { majority, at: position.at }))
 }
@@ -60,12 +57,10 @@ async fn read<M, T>(port: &Port<M>, question: impl FnOnce(Answer<T>) -> M) -> Re
 where
     M: chat_actors::bus::Post,
 {
-    let (reply, answer) = oneshot::channel();
-    port.tell(question(reply));
-    match tokio::time::timeout(POSITION_MAX, answer).await {
+    match tokio::time::timeout(POSITION_MAX, ask_anyway(port, question)).await {
         Ok(Ok(Ok(found))) => Ok(found),
         Ok(Ok(Err(failed))) => Err(Turned::Failed(failed.to_string())),
-        Ok(Err(_gone)) => Err(Turned::Stopping),
+        Ok(Err(unanswered)) => Err(unanswered.into()),
         Err(_late) => Err(Turned::Busy),
     }
 }

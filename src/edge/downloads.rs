@@ -12,7 +12,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
-use chat_actors::bus::{Port, Post};
+use chat_actors::bus::{Port, ask};
 use chat_actors::chat::outcome::Code;
 use chat_actors::files::links::Claim;
 use chat_actors::files::{names, reading};
@@ -25,10 +25,9 @@ use chat_actors::session::bots::READ;
 use chat_actors::session::executor::Who;
 use chat_actors::session::reply::Problem;
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::sync::oneshot;
 
 use super::api::{self, with_inside};
-use super::gate::{Gate, Inside, problem};
+use super::gate::{Gate, Inside, problem, until_out};
 use super::ranges::{Wanted, wanted};
 
 /// How long the bytes may take to come from another node.
@@ -53,14 +52,19 @@ pub struct FilePorts {
 pub async fn serve(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
     with_inside(&request, &gate, "GET, HEAD", async |inside| match *request.method() {
         Method::GET | Method::HEAD => {
-            Some(answer(&request, inside).await.unwrap_or_else(|why| problem(&why)))
+            Some(answer(&request, &gate, inside).await.unwrap_or_else(|why| problem(&why)))
         }
         _ => None,
     })
     .await
 }
 
-async fn answer(request: &HttpRequest, inside: &Inside) -> Result<HttpResponse, Problem> {
+async fn answer(
+    request: &HttpRequest,
+    gate: &web::Data<Gate>,
+    inside: &Inside,
+) -> Result<HttpResponse, Problem> {
+    let under_way = gate.begin()?;
     let path = request.uri().path().strip_prefix("/api/v1/files/").unwrap_or_default();
     let (file, name) = path.split_once('/').unwrap_or((path, ""));
     let name = names::clean(&names::unescaped(name));
@@ -110,7 +114,8 @@ async fn answer(request: &HttpRequest, inside: &Inside) -> Result<HttpResponse, 
             "the bytes of this file are damaged here, and are fetched again: try again",
         )
     })?;
-    Ok(sized(response, bytes, stream::iter(first.map(Ok)).chain(body)))
+    let body = until_out(stream::iter(first.map(Ok)).chain(body), gate.clone(), under_way);
+    Ok(sized(response, bytes, body))
 }
 
 fn describe(response: &mut HttpResponseBuilder, name: &str, tag: String) {
@@ -142,7 +147,7 @@ async fn who(
     link_to: Option<(FileId, &str)>,
 ) -> Result<String, Problem> {
     let claim = web::Query::<Claim>::from_query(request.query_string());
-    if let (None, Some((file, name)), Ok(claim)) = (api::token(request), link_to, claim) {
+    if let (Err(_), Some((file, name)), Ok(claim)) = (api::token(request), link_to, claim) {
         return inside.executor.follow(file, name, claim.into_inner()).await;
     }
     Ok(bearer(request, inside, READ).await?.user)
@@ -150,8 +155,7 @@ async fn who(
 
 /// Who asks, by the token that every request of a program has; a bot needs this right.
 pub(super) async fn bearer(request: &HttpRequest, inside: &Inside, right: &str) -> Result<Who, Problem> {
-    let missing = || Problem::new(Code::Unauthorized, "no token: send Authorization: Bearer TOKEN");
-    let who = inside.executor.session_of(&api::token(request).ok_or_else(missing)?).await?.who();
+    let who = inside.executor.session_of(&api::token(request)?).await?.who();
     who.check_right(right)?;
     Ok(who)
 }
@@ -167,17 +171,6 @@ async fn open(ports: &FilePorts, file: FileId) -> Result<(File, u64), Problem> {
     opened.ok_or_else(|| {
         Problem::new(Code::Unavailable, "no node that can be reached has the bytes of this file now")
     })
-}
-
-/// Asks an actor and waits for its answer.
-pub(super) async fn ask<M: Post, T>(
-    port: &Port<M>,
-    question: impl FnOnce(oneshot::Sender<T>) -> M,
-) -> Result<T, Problem> {
-    let (reply, answer) = oneshot::channel();
-    let busy = |_| Problem::rate_limited("this node has too much to do just now", 200);
-    port.offer(question(reply)).map_err(busy)?;
-    answer.await.map_err(|_| Problem::new(Code::Unavailable, "this node is stopping: try another"))
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

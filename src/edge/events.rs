@@ -46,8 +46,7 @@ async fn listen(
     inside: &Inside,
     worker: &Worker,
 ) -> Result<HttpResponse, Problem> {
-    let token = token(request)
-        .ok_or_else(|| Problem::new(Code::Unauthorized, "no token: send Authorization: Bearer TOKEN"))?;
+    let token = token(request)?;
     let resume = position(request)?;
     let config = SessionConfig {
         executor: Arc::clone(&inside.executor),

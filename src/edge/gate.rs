@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, web};
 use chat_actors::bus::Port;
 use chat_actors::chat::outcome::Code;
 use chat_actors::hub::{HubPorts, HubShard, ShardConfig};
@@ -15,6 +15,7 @@ use chat_actors::messages::hub::ShardDoor;
 use chat_actors::metrics::Metrics;
 use chat_actors::session::Executor;
 use chat_actors::session::reply::{self, Problem};
+use futures_util::{Stream, StreamExt as _, future, stream};
 use tokio::sync::watch;
 
 use super::downloads::FilePorts;
@@ -22,6 +23,10 @@ use super::export::{ExportPorts, Exports};
 
 /// How often to look whether what is under way has been answered.
 const CLOSE_LOOK: Duration = Duration::from_millis(10);
+/// How long answers may take to be written once nothing more is waited for.
+const LAST_ANSWERS_MAX: Duration = Duration::from_millis(500);
+/// How long the last piece of a body may take to leave a node that stops.
+const LAST_PIECE: Duration = Duration::from_millis(200);
 
 /// The people's door: shut until the chat exists and its actors run.
 pub struct Gate {
@@ -33,14 +38,16 @@ pub struct Gate {
     stopping: AtomicBool,
     /// … and nothing is begun any more.
     closing: AtomicBool,
-    /// Requests that wait for their outcome.
-    under_way: AtomicUsize,
+    /// … and what is still coming is waited for no more.
+    late: watch::Sender<bool>,
+    /// Requests that are on their way in, wait for their outcome, or are being answered.
+    under_way: Arc<AtomicUsize>,
 }
 
 /// One request under way, until it is dropped.
-pub struct UnderWay<'g>(&'g AtomicUsize);
+pub struct UnderWay(Arc<AtomicUsize>);
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
@@ -61,8 +68,9 @@ pub struct Inside {
 
 impl Gate {
     pub fn new(metrics: Metrics, frame_bytes: usize) -> Self {
-        let (stopping, closing, under_way) = <(AtomicBool, AtomicBool, AtomicUsize)>::default();
-        Self { metrics, frame_bytes, inside: OnceLock::new(), stopping, closing, under_way }
+        let (stopping, closing, under_way) = <(AtomicBool, AtomicBool, Arc<AtomicUsize>)>::default();
+        let late = watch::Sender::new(false);
+        Self { metrics, frame_bytes, inside: OnceLock::new(), stopping, closing, late, under_way }
     }
 
     /// Opens the door; only the first call counts.
@@ -79,28 +87,48 @@ impl Gate {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Counts a request that is about to be carried out.
+    /// Counts a request, from before its body is read.
     ///
     /// # Errors
     /// Once nothing is begun any more.
-    pub fn begin(&self) -> Result<UnderWay<'_>, Problem> {
+    pub fn begin(&self) -> Result<UnderWay, Problem> {
         // Counted before the look: whoever closes and then counts sees it, or it sees that it is too late.
         self.under_way.fetch_add(1, Ordering::SeqCst);
-        let under_way = UnderWay(&self.under_way);
+        let under_way = UnderWay(Arc::clone(&self.under_way));
         match self.closing.load(Ordering::SeqCst) {
-            true => Err(Problem::new(Code::Unavailable, "this node is stopping: ask another one")),
+            true => Err(stopping()),
             false => Ok(under_way),
         }
     }
 
-    /// Begins nothing more; returns when what is under way has been answered, so give it a bound.
-    pub async fn close(&self) {
+    /// Waits for something of a client's, as long as this node can wait.
+    ///
+    /// # Errors
+    /// When it stops before that.
+    pub async fn in_time<T>(&self, coming: impl Future<Output = T>) -> Result<T, Problem> {
+        let mut late = self.late.subscribe();
+        tokio::select! {
+            came = coming => Ok(came),
+            _ = late.wait_for(|late| *late) => Err(stopping()),
+        }
+    }
+
+    /// Begins nothing more; returns when what is under way has been answered. What still comes after so long is
+    /// answered that this node stops.
+    pub async fn close(&self, within: Duration) {
         self.closing.store(true, Ordering::SeqCst);
-        while self.under_way.load(Ordering::SeqCst) > 0 {
-            tokio::time::sleep(CLOSE_LOOK).await;
+        if tokio::time::timeout(within, self.answered()).await.is_err() {
+            self.late.send_replace(true);
+            let _given_up = tokio::time::timeout(LAST_ANSWERS_MAX, self.answered()).await;
         }
         // The last answer still has to be written.
         tokio::time::sleep(CLOSE_LOOK).await;
+    }
+
+    async fn answered(&self) {
+        while self.under_way.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(CLOSE_LOOK).await;
+        }
     }
 
     /// # Errors
@@ -111,6 +139,28 @@ impl Gate {
             problem(&Problem::new(Code::Unavailable, "this node is not part of a chat yet: see its log"))
         })
     }
+}
+
+/// The bytes of an answer, which is under way until the last of them are out.
+pub fn until_out<T>(
+    body: impl Stream<Item = T>,
+    gate: web::Data<Gate>,
+    under_way: UnderWay,
+) -> impl Stream<Item = T> {
+    body.chain(
+        stream::once(async move {
+            // They may wait to be written still; a body that has not ended holds the connection.
+            if gate.is_stopping() {
+                tokio::time::sleep(LAST_PIECE).await;
+            }
+            drop(under_way);
+        })
+        .filter_map(|()| future::ready(None)),
+    )
+}
+
+fn stopping() -> Problem {
+    Problem::new(Code::Unavailable, "this node is stopping: ask another one")
 }
 
 /// One worker thread's own shard of the Hub, opened by its first client.

@@ -26,8 +26,8 @@ pub async fn post(
 }
 
 async fn send(request: &HttpRequest, body: web::Payload, gate: &Gate, inside: &Inside, token: &str) -> Reply {
-    let body = read(request, body, gate.frame_bytes).await?;
     let _under_way = gate.begin()?;
+    let body = gate.in_time(read(request, body, gate.frame_bytes)).await??;
     let wrong = |why: &str| Problem::new(Code::BadRequest, why);
     let fields: Map<String, Value> =
         serde_json::from_str(&body).map_err(|_| wrong("the body must be one JSON object with a text"))?;

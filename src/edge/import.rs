@@ -19,7 +19,7 @@ pub const PATH: &str = "/peer/import";
 /// With `/HASH` behind it.
 pub const FILES_PATH: &str = "/peer/import/files";
 /// A hundred versions of one long message, as JSON.
-const BYTES_MAX: usize = 8 << 20;
+pub const BYTES_MAX: usize = 8 << 20;
 
 /// Brings items into the chat.
 pub type Import = Arc<dyn Fn(Asked) -> LocalBoxFuture<'static, Result<Vec<Landed>, Problem>> + Send + Sync>;

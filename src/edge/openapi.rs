@@ -10,9 +10,8 @@ use chat_actors::session::fields::{Described, described};
 use chat_actors::session::request::{BEFORE_HELLO, OPS};
 use serde_json::{Map, Value, json};
 
-use super::api::{allow, foreign, wrong_method};
-use super::gate::{self, Gate, problem};
-use super::origin::{self, Origin};
+use super::api::with_inside;
+use super::gate::{self, Gate};
 
 const CODES: [Code; 10] = [
     Code::BadRequest,
@@ -28,19 +27,11 @@ const CODES: [Code; 10] = [
 ];
 
 pub async fn describe(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
-    let inside = match gate.inside() {
-        Ok(inside) => inside,
-        Err(shut) => return shut,
-    };
-    let from = origin::of(&request, &inside.directory.borrow());
-    let mut response = match *request.method() {
-        _ if from == Origin::Foreign => problem(&foreign()),
-        Method::OPTIONS => HttpResponse::NoContent().finish(),
-        Method::GET | Method::HEAD => gate::json(200, description().to_string()),
-        _ => wrong_method("GET"),
-    };
-    allow(&mut response, &from);
-    response
+    with_inside(&request, &gate, "GET", async |_| match *request.method() {
+        Method::GET | Method::HEAD => Some(gate::json(200, description().to_string())),
+        _ => None,
+    })
+    .await
 }
 
 fn description() -> Value {

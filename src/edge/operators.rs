@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
-use chat_actors::bus::{Port, Post};
+use chat_actors::bus::{Port, Post, ask_anyway};
 use chat_actors::chat::outcome::Code;
 use chat_actors::ids::RaftId;
 use chat_actors::membership::{Directory, Listed};
@@ -15,9 +15,9 @@ use chat_actors::session::reply::Problem;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::api::{allow, foreign, wrong_method};
+use super::api::{allow, with_inside};
 use super::gate::{Gate, Inside, json, problem};
-use super::origin::{self, Origin};
+use super::origin;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// An actor that does not answer within this is part of the answer.
@@ -127,19 +127,11 @@ fn node<'a>(
 }
 
 pub async fn cluster(request: HttpRequest, gate: web::Data<Gate>) -> HttpResponse {
-    let inside = match gate.inside() {
-        Ok(inside) => inside,
-        Err(shut) => return shut,
-    };
-    let from = origin::of(&request, &inside.directory.borrow());
-    let mut response = match *request.method() {
-        _ if from == Origin::Foreign => problem(&foreign()),
-        Method::OPTIONS => HttpResponse::NoContent().finish(),
-        Method::GET | Method::HEAD => cluster_answer(inside).await,
-        _ => wrong_method("GET"),
-    };
-    allow(&mut response, &from);
-    response
+    with_inside(&request, &gate, "GET", async |inside| match *request.method() {
+        Method::GET | Method::HEAD => Some(cluster_answer(inside).await),
+        _ => None,
+    })
+    .await
 }
 
 pub async fn live() -> HttpResponse {
@@ -164,8 +156,7 @@ pub async fn ready(gate: web::Data<Gate>) -> HttpResponse {
         _ => {}
     }
     // What this node knows to be committed says little: one that has just come in knows of nothing. So it asks.
-    let (reply, passed) = oneshot::channel();
-    inside.barrier.tell(ReadBarrier { reply });
+    let passed = ask_anyway(&inside.barrier, |reply| ReadBarrier { reply });
     match tokio::time::timeout(CATCH_UP_MAX, passed).await {
         Ok(Ok(Ok(()))) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
         _ => not_ready("catching up: what was acknowledged is not all here yet"),
@@ -194,7 +185,5 @@ pub async fn metrics(request: HttpRequest, gate: web::Data<Gate>) -> HttpRespons
 }
 
 async fn ask<M: Post, T>(port: &Port<M>, question: impl FnOnce(oneshot::Sender<T>) -> M) -> Option<T> {
-    let (reply, answer) = oneshot::channel();
-    port.tell(question(reply));
-    tokio::time::timeout(ANSWER_MAX, answer).await.ok()?.ok()
+    tokio::time::timeout(ANSWER_MAX, ask_anyway(port, question)).await.ok()?.ok()
 }

@@ -35,8 +35,13 @@ fn same(one: &str, other: &str) -> bool {
     matches!((parts(one), parts(other)), (Some(one), Some(other)) if one == other)
 }
 
+/// Scheme, host and port; none of what is more than these, as no origin is.
 fn parts(origin: &str) -> Option<(String, String, u16)> {
-    let uri: Uri = origin.trim_end_matches('/').parse().ok()?;
+    let uri: Uri = origin.parse().ok()?;
+    let more = uri.authority()?.as_str().contains('@') || uri.path() != "/" || uri.query().is_some();
+    if more || origin.contains('#') {
+        return None;
+    }
     let scheme = uri.scheme_str()?.to_ascii_lowercase();
     let implied = if scheme == "https" { 443 } else { 80 };
     Some((scheme, uri.host()?.to_ascii_lowercase(), uri.port_u16().unwrap_or(implied)))
@@ -69,6 +74,16 @@ mod tests {
             (Some("https://chat.example:444"), false),
             (Some("https://chat.example.evil.test"), false),
             (Some("http://127.0.0.1:8102"), false),
+            (Some("https://evil.test@chat.example"), false),
+            (Some("https://chat.example@evil.test"), false),
+            (Some("https://chat.example/path"), false),
+            (Some("https://chat.example//"), false),
+            (Some("https://chat.example?a=b"), false),
+            (Some("https://chat.example#a"), false),
+            (Some("https://chat.example:"), false),
+            (Some("//chat.example"), false),
+            (Some("http://evil.test@127.0.0.1:8101"), false),
+            (Some("http://127.0.0.1:8101/path"), false),
             (Some("null"), false),
         ] {
             let mut request = TestRequest::default().insert_header(("host", "127.0.0.1:8101"));

@@ -11,7 +11,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::{Bytes, BytesMut};
-use chat_actors::bus::{NotSent, Port, Post};
+use chat_actors::bus::{Port, Post, Unanswered, ask};
 use chat_actors::chat::command::LEVEL;
 use chat_actors::chat_db::pages::PAGE_BYTES;
 use chat_actors::files::wire as files;
@@ -19,7 +19,7 @@ use chat_actors::founding::{Answer, Listed, Request};
 use chat_actors::ids::{At, RaftId};
 use chat_actors::membership::{Directory, Foundation, Roll};
 use chat_actors::messages::audit::{PeerCounted, Vouch};
-use chat_actors::messages::consensus::{Forwarded, Step};
+use chat_actors::messages::consensus::{Forwarded, Standing, Step};
 use chat_actors::messages::links::{Heard, Word};
 use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::news::DiskReport;
@@ -29,7 +29,7 @@ use chat_actors::peer_link::{Secret, Seen};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::admin::{self, Appoint};
 use super::copies::{self, CopyPorts};
@@ -82,6 +82,7 @@ pub struct Inside {
     pub directory: watch::Receiver<Arc<Directory>>,
     pub stranger: Port<Stranger>,
     pub change: Port<ChangeMembers>,
+    pub standing: Port<Standing>,
     pub seen: Seen,
     pub step: Port<Step>,
     pub forwarded: Port<Forwarded>,
@@ -304,29 +305,22 @@ async fn state(
 ) -> Result<HttpResponse, Turned> {
     let (inside, _) = edge.admit_peer(&request)?;
     // What is damaged here must not become what others hold.
-    let (reply, word) = oneshot::channel();
-    queue(&inside.vouch, Vouch { reply })?;
-    match word.await {
-        Ok(Ok(())) => page_of(inside, &which).await,
-        Ok(Err(unsound)) => Err(Turned::Unavailable(unsound.to_string())),
-        Err(_dropped) => Err(Turned::Stopping),
+    match ask(&inside.vouch, |reply| Vouch { reply }).await? {
+        Ok(()) => page_of(inside, &which).await,
+        Err(unsound) => Err(Turned::Unavailable(unsound.to_string())),
     }
 }
 
 /// The page of state that is asked for, as it stands.
 pub(super) async fn page_of(inside: &Inside, which: &WhichPage) -> Result<HttpResponse, Turned> {
-    let (reply, answer) = oneshot::channel();
     let WhichPage { after, horizon, bytes } = *which;
-    let question =
-        StatePage { after: At(after), horizon: At(horizon), bytes_max: bytes.min(PAGE_BYTES), reply };
-    queue(&inside.state_page, question)?;
-    match answer.await {
-        Ok(Ok(StatePageAnswer::Page(page))) => {
+    let (after, horizon, bytes_max) = (At(after), At(horizon), bytes.min(PAGE_BYTES));
+    match ask(&inside.state_page, |reply| StatePage { after, horizon, bytes_max, reply }).await? {
+        Ok(StatePageAnswer::Page(page)) => {
             Ok(HttpResponse::Ok().content_type("application/octet-stream").body(page))
         }
-        Ok(Ok(StatePageAnswer::Behind(at))) => Err(Turned::Behind(at)),
-        Ok(Err(error)) => Err(Turned::Failed(error.to_string())),
-        Err(_dropped) => Err(Turned::Stopping),
+        Ok(StatePageAnswer::Behind(at)) => Err(Turned::Behind(at)),
+        Err(error) => Err(Turned::Failed(error.to_string())),
     }
 }
 
@@ -401,6 +395,15 @@ pub enum Turned {
     Nowhere(String),
 }
 
+impl From<Unanswered> for Turned {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Full => Self::Busy,
+            Unanswered::Gone => Self::Stopping,
+        }
+    }
+}
+
 impl Turned {
     /// The code in the JSON, the HTTP status, and whether the same request can be repeated.
     fn row(&self) -> (&'static str, StatusCode, bool) {
@@ -450,10 +453,7 @@ fn number(request: &HttpRequest, name: &str) -> Option<u64> {
 }
 
 pub(super) fn queue<M: Post>(port: &Port<M>, message: M) -> Result<(), Turned> {
-    port.offer(message).map_err(|error| match error {
-        NotSent::Full(_) => Turned::Busy,
-        NotSent::Closed(_) => Turned::Stopping,
-    })
+    Ok(port.offer(message).map_err(Unanswered::from)?)
 }
 
 /// Reads a body whose length is known beforehand, so that a larger one is refused unread.
@@ -478,4 +478,4 @@ pub(super) async fn read(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{HttpRequest, HttpResponse, web};
-use chat_actors::bus::{Port, Post};
+use chat_actors::bus::{Port, ask};
 use chat_actors::files::partial::NotTaken;
 use chat_actors::files::reading;
 use chat_actors::files::receive::{Cut, seal, shared, take_in};
 use chat_actors::files::wire::AskHeld;
 use chat_actors::ids::{At, FileId};
 use chat_actors::messages::files::{BeginCopy, Discredit, Fetch, Finish, Hold, OpenFile};
-use tokio::sync::oneshot;
 
 use super::downloads::sized;
 use super::peer::{PeerEdge, Turned, bad, read};
@@ -121,15 +120,6 @@ async fn opened(ports: &PeerFilePorts, file: FileId) -> Result<Option<HttpRespon
         let body = reading::stream(file, opened, 0..bytes, bytes, ports.discredit.clone());
         sized(HttpResponse::Ok(), bytes, body)
     }))
-}
-
-async fn ask<M: Post, T>(
-    port: &Port<M>,
-    question: impl FnOnce(oneshot::Sender<T>) -> M,
-) -> Result<T, Turned> {
-    let (reply, answer) = oneshot::channel();
-    super::peer::queue(port, question(reply))?;
-    answer.await.map_err(|_| Turned::Stopping)
 }
 
 fn not_taken(why: NotTaken) -> Turned {

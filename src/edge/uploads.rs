@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
+use chat_actors::bus::ask;
 use chat_actors::chat::outcome::Code;
 use chat_actors::files::partial::NotTaken;
 use chat_actors::files::receive::{Cut, seal, shared, take_in};
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::api::with_inside;
-use super::downloads::{FilePorts, ask, bearer};
+use super::downloads::{FilePorts, bearer};
 use super::gate::{self, Gate, Inside, problem};
 
 /// How long a body may stand still.
@@ -112,14 +113,13 @@ async fn take_whole(
     inside: &Inside,
 ) -> Result<Value, Problem> {
     let ports = &inside.files;
+    let _under_way = gate.begin()?;
     let user = bearer(request, inside, WRITE).await?.user;
     let Named { name } = query(request)?;
     let bytes = number(request, CONTENT_LENGTH);
     let begin = |reply| BeginUpload { user, name, bytes, reply };
     let partial = shared(ask(&ports.begin_upload, begin).await?.map_err(not_taken)?);
-    take_in(&partial, 0, body, PAUSE_MAX).await.map_err(cut)?;
-    // A node that stops waits for what has come whole.
-    let _under_way = gate.begin()?;
+    gate.in_time(take_in(&partial, 0, body, PAUSE_MAX)).await?.map_err(cut)?;
     seal(&partial).await.map_err(not_taken)?;
     let partial = Arc::into_inner(partial).and_then(|partial| partial.into_inner().ok());
     let partial = partial.ok_or_else(Problem::internal)?;
@@ -151,6 +151,7 @@ async fn add(
     inside: &Inside,
 ) -> Result<Value, Problem> {
     let ports = &inside.files;
+    let _under_way = gate.begin()?;
     let (id, standing) = begun(request, inside).await?;
     let partial = match standing {
         Standing::Open(partial) => partial,
@@ -160,13 +161,12 @@ async fn add(
     let from = number(request, HeaderName::from_static(UPLOAD_OFFSET)).ok_or_else(|| {
         Problem::new(Code::BadRequest, "Upload-Offset is missing: it must be how many bytes are here already")
     })?;
-    let taken = take_in(&partial, from, body, PAUSE_MAX).await;
-    let _under_way = gate.begin()?;
-    if !matches!(taken, Err(Cut::NotTaken(NotTaken::WrongOffset { .. } | NotTaken::Over))) {
+    let taken = gate.in_time(take_in(&partial, from, body, PAUSE_MAX)).await;
+    if !matches!(taken, Ok(Err(Cut::NotTaken(NotTaken::WrongOffset { .. } | NotTaken::Over)))) {
         let id = id.clone();
         ask(&ports.keep, |reply| Keep { id, reply }).await?.map_err(not_taken)?;
     }
-    let offset = taken.map_err(cut)?;
+    let offset = taken?.map_err(cut)?;
     if offset < total(&partial) {
         return Ok(json!({"offset": offset}));
     }

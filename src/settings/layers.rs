@@ -7,13 +7,15 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{Config, Value, ValueKind};
+use toml::de::{DeTable, DeValue};
 
 use super::error::SettingsError;
 use super::keys::{self, Rule};
 use super::raw::RawSettings;
 
 const VARIABLE_PREFIX: &str = "CHAT__";
+const DATE: &str = "a date";
 
 /// All layers of one node, the later ones winning.
 #[derive(Debug)]
@@ -85,12 +87,12 @@ impl Layers {
         for (path, value) in self.layers.iter().flat_map(|layer| &layer.values) {
             merged = merged
                 .set_override(*path, value.clone())
-                .map_err(|error| SettingsError::of_key(self.settings_file(), *path, flattened(&error)))?;
+                .map_err(|error| SettingsError::of_key(self.settings_file(), *path, flattened(error)))?;
         }
         merged
             .build()
             .and_then(Config::try_deserialize)
-            .map_err(|error| SettingsError::of_place(self.settings_file(), flattened(&error)))
+            .map_err(|error| SettingsError::of_place(self.settings_file(), flattened(error)))
     }
 }
 
@@ -118,14 +120,18 @@ impl Layer {
             if !keys::KEYS.iter().any(|key| key.path.starts_with(&prefix)) {
                 return Err(SettingsError::of_key(&name, section, unknown(None)));
             }
-            let ValueKind::Table(table) = value.kind else {
-                let complaint = format!("is {}, must be a table", keys::shown(&value));
-                return Err(SettingsError::of_key(&name, section, complaint));
+            let DeValue::Table(table) = value else {
+                let is = value_of(value).map_or_else(|| DATE.to_owned(), |value| keys::shown(&value));
+                return Err(SettingsError::of_key(&name, section, format!("is {is}, must be a table")));
             };
             for (field, value) in sorted(table) {
                 let path = format!("{prefix}{field}");
                 let Some(key) = keys::key(&path) else {
                     return Err(SettingsError::of_key(&name, path, unknown(Some(&prefix))));
+                };
+                let Some(value) = value_of(value) else {
+                    let complaint = format!("holds {DATE}, must be {}", key.rule.wanted());
+                    return Err(SettingsError::of_key(&name, path, complaint));
                 };
                 key.rule
                     .check(key.path, &value)
@@ -193,20 +199,51 @@ fn read_file(file: &Path) -> Result<Option<String>, SettingsError> {
     Ok(Some(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned()))
 }
 
-fn parsed(text: &str) -> Result<Map<String, Value>, String> {
-    let source = File::from_str(text, FileFormat::Toml);
-    source.collect().map_err(|error| format!("is not TOML: {}", flattened(&error)))
+fn parsed(text: &str) -> Result<DeTable<'_>, String> {
+    let table = DeTable::parse(text).map_err(|error| format!("is not TOML: {}", flattened(error)))?;
+    Ok(table.into_inner())
+}
+
+/// A value as the rules look at it; `None` if it holds a date, which no setting is. A number that no setting could be is
+/// told like any other that is out of range.
+fn value_of(value: DeValue<'_>) -> Option<Value> {
+    let kind = match value {
+        DeValue::String(text) => ValueKind::String(text.into_owned()),
+        DeValue::Integer(number) => {
+            let (digits, radix) = (number.as_str(), number.radix());
+            i64::from_str_radix(digits, radix)
+                .map(ValueKind::I64)
+                .or_else(|_| i128::from_str_radix(digits, radix).map(ValueKind::I128))
+                .unwrap_or_else(|_| ValueKind::Float(digits.parse().unwrap_or(f64::INFINITY)))
+        }
+        DeValue::Float(number) => ValueKind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Boolean(value) => ValueKind::Boolean(value),
+        DeValue::Datetime(_) => return None,
+        DeValue::Array(values) => ValueKind::Array(
+            values.into_iter().map(|value| value_of(value.into_inner())).collect::<Option<_>>()?,
+        ),
+        DeValue::Table(table) => {
+            let entries = sorted(table).into_iter();
+            ValueKind::Table(
+                entries.map(|(key, value)| Some((key, value_of(value)?))).collect::<Option<_>>()?,
+            )
+        }
+    };
+    Some(Value::new(None, kind))
 }
 
 /// A list written as TOML.
 fn list(text: &str) -> Option<Value> {
-    let mut table = parsed(&format!("list = {text}")).ok()?;
-    let value = table.remove("list")?;
-    (table.is_empty() && matches!(value.kind, ValueKind::Array(_))).then_some(value)
+    let text = format!("list = {text}");
+    let mut entries = sorted(parsed(&text).ok()?);
+    let (_, value) = entries.pop().filter(|_| entries.is_empty())?;
+    value_of(value).filter(|value| matches!(value.kind, ValueKind::Array(_)))
 }
 
-fn sorted(table: Map<String, Value>) -> Vec<(String, Value)> {
-    let mut entries: Vec<(String, Value)> = table.into_iter().collect();
+fn sorted(table: DeTable<'_>) -> Vec<(String, DeValue<'_>)> {
+    let entries = table.into_iter();
+    let mut entries: Vec<_> =
+        entries.map(|(key, value)| (key.into_inner().into_owned(), value.into_inner())).collect();
     entries.sort_by(|one, other| one.0.cmp(&other.0));
     entries
 }
@@ -228,7 +265,7 @@ fn unknown(prefix: Option<&str>) -> String {
 }
 
 /// An error of the parser on one line, without the drawing of the place.
-fn flattened(error: &config::ConfigError) -> String {
+fn flattened(error: impl std::fmt::Display) -> String {
     let text = error.to_string();
     let lines = text.lines().map(str::trim).filter(|line| {
         let gutter = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();

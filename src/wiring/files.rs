@@ -81,7 +81,7 @@ pub fn start(parts: Parts<'_>) -> anyhow::Result<Files> {
         secure: carriers.port(carrier.clone().recipient()),
         files_seen: readers.port(reader.clone().recipient()),
         sent_since: readers.port(reader.clone().recipient()),
-        sent_before: readers.port(reader.clone().recipient()),
+        done_before: readers.port(reader.clone().recipient()),
         links,
     };
     let people = FilePorts {

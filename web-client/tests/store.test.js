@@ -50,12 +50,14 @@ test("a message may come before its room's own event", () => {
   assert.equal(store.rooms.get(8)?.messages.size, 1);
 });
 
-test("a room one is no longer in is forgotten", () => {
+test("a room one is no longer in is forgotten, and its place stays open", () => {
   const store = connected();
   store.open(7);
   store.apply(event({ ev: "room", at: 63, room: 7, kind: "public", member: false, last_seq: 3 }));
   assert.equal(store.rooms.has(7), false);
-  assert.equal(store.current, null);
+  assert.equal(store.current, 7);
+  store.apply(event({ ev: "room", at: 64, room: 7, kind: "public", member: true, last_seq: 3 }));
+  assert.equal(store.rooms.has(7), true);
 });
 
 test("an acknowledged message is shown without its event, and not twice with it", () => {
@@ -71,6 +73,20 @@ test("an acknowledged message is shown without its event, and not twice with it"
   store.apply(said(61, 5));
   store.apply(said(62, 6, { id: "v", from: "ann", text: "x" }));
   assert.equal(store.acknowledged.length, 0);
+});
+
+test("who comes and goes is told to those who look at that room", () => {
+  const store = connected();
+  const told = /** @type {string[]} */ ([]);
+  for (const topic of ["members:7", "members:8"]) store.on(topic, () => told.push(topic));
+  store.apply(event({ ev: "member", at: 64, room: 7, user: "bob", member: true }));
+  assert.deepEqual(told, ["members:7"]);
+});
+
+test("the name of a deleted account shows as deleted", () => {
+  const store = connected();
+  store.apply(event({ ev: "user", at: 64, name: "bob", display: "deleted", role: "member", deleted: true }));
+  assert.equal(store.display("bob"), "deleted account");
 });
 
 test("a direct conversation is named after the others", () => {

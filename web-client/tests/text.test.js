@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { drawAfter, newId } from "../ids.js";
 import { byteLength, firstLine, tidied } from "../text.js";
-import { dayKey, dayName, sameGroup } from "../time.js";
+import { dayKey, dayName, sameGroup, tightTime } from "../time.js";
 
 test("what is sent has no white space around it that nobody sees, and keeps its inner lines", () => {
   assert.equal(tidied("\n \n  indented\n\n  more \n "), "  indented\n\n  more");
@@ -36,4 +36,5 @@ test("messages stand together for five minutes on one day", () => {
   assert.equal(dayName(noon, noon, words), "Today");
   assert.equal(dayName(noon - 24 * 60 * minute, noon, words), "Yesterday");
   assert.notEqual(dayKey(noon), dayKey(noon - 24 * 60 * minute));
+  assert.match(tightTime(noon), /^\d\d?\D\d\d$/, "without AM or PM");
 });

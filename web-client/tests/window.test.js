@@ -6,6 +6,7 @@ import { conversation } from "../pending.js";
 import { applyMessage, applyRead, bound, keepQuoted, newRoom, shownRun, takeHistory, trim, WINDOW_MESSAGES } from "../rooms.js";
 import { isForMe } from "../notices.js";
 import { Store } from "../store.js";
+import { entriesOf } from "../views/entries.js";
 
 const LAST = 5000;
 const roomWith = (read_seq = LAST) =>
@@ -32,7 +33,11 @@ test("loading older ones lets go of the newest, and what arrives meanwhile is co
   assert.equal(room.messages.has(LAST + 1), false);
   assert.deepEqual([room.last_seq, room.unread], [LAST + 1, 1]);
   const waiting = /** @type {any} */ ({ id: "w", user: "ann", room: 7, op: "send", fields: { text: "x" }, time: 1, state: "waiting" });
-  assert.equal(conversation(room, [waiting], [], "ann").at(-1)?.state, "sent", "what waits stands at the end, which is not in sight");
+  const shown = conversation(room, [waiting], [], "ann");
+  assert.equal(shown.at(-1)?.state, "sending", "what waits is shown wherever one reads");
+  const acts = /** @type {any} */ ({ display: (/** @type {string} */ name) => name, people: () => 0 });
+  const kinds = entriesOf(shown, false, null, "", () => null, acts).map(({ kind }) => kind);
+  assert.deepEqual(kinds.slice(-2), ["gap", "message"], "a line says that more stands between");
 
   // Down again, to the end.
   while (room.anchor !== null) {
@@ -97,6 +102,15 @@ test("mentions are counted once, whatever becomes of them", () => {
   applyMessage(room, message(LAST + 5, { text: "@ann" }), "ann");
   applyRead(room, LAST + 5, "ann");
   assert.deepEqual([room.unread, room.mentions], [0, 0]);
+});
+
+test("what was read is no longer counted, also where one's own messages behind it are not held", () => {
+  const room = roomWith(0);
+  // Every fifth is one's own, and the servers do not count it.
+  room.unread = (LAST * 4) / 5;
+  takeHistory(room, page(1, 100).map((one) => (one.seq % 5 === 0 ? { ...one, from: "ann" } : one)), "around", 1);
+  applyRead(room, 100, "ann");
+  assert.equal(room.unread, ((LAST - 100) * 4) / 5);
 });
 
 test("quoted messages are held apart, as they are now, and not without end", () => {

@@ -1,10 +1,10 @@
 /** One's own account: the name that others see, the password, and its end. */
 
 import { h } from "../dom.js";
-import { problemOf } from "../refusal.js";
 import { byteLength } from "../text.js";
 import { settingsWords } from "../settings_words.js";
 import { words } from "../words.js";
+import { refusedAs } from "./controls.js";
 import { field } from "./dialog.js";
 import { steadyId } from "./dialogs.js";
 import { form } from "./form.js";
@@ -22,7 +22,7 @@ export function accountView({ chat, store, announce, close }) {
   const profile = form({
     heading: text.profile,
     body: [display.element],
-    action: text.save,
+    action: words.message.save,
     announce,
     async act() {
       const wanted = display.input.value.trim() || (me?.name ?? "");
@@ -32,11 +32,11 @@ export function accountView({ chat, store, announce, close }) {
   });
 
   const old = field(text.oldPassword, { type: "password", autocomplete: "current-password" });
-  const fresh = field(text.newPassword, { type: "password", autocomplete: "new-password" }, words.login.passwordHint);
+  const fresh = field(words.login.newPassword, { type: "password", autocomplete: "new-password" }, words.login.passwordHint);
   const passwordId = steadyId();
   const password = form({
-    heading: text.password,
-    body: [h("p", { class: "hint" }, text.passwordNote), old.element, fresh.element],
+    heading: words.login.password,
+    body: [h("p.hint", text.passwordNote), old.element, fresh.element],
     action: text.changePassword,
     announce,
     async act({ complain }) {
@@ -44,14 +44,11 @@ export function accountView({ chat, store, announce, close }) {
       if (was === "") return complain(words.login.passwordMissing, old.input);
       if (byteLength(now) < PASSWORD_MIN) return complain(words.login.passwordShort, fresh.input);
       if (byteLength(now) > PASSWORD_MAX) return complain(words.login.passwordLong, fresh.input);
-      try {
-        await chat.change("change_password", { old: was, new: now }, passwordId([was, now]));
-      } catch (error) {
-        if (problemOf(error).code !== "forbidden") throw error;
-        return complain(text.wrongPassword, old.input);
-      }
-      old.input.value = fresh.input.value = "";
-      return text.passwordChanged;
+      const changed = () => {
+        old.input.value = fresh.input.value = "";
+        return text.passwordChanged;
+      };
+      return chat.change("change_password", { old: was, new: now }, passwordId([was, now])).then(changed, refusedAs("forbidden", () => complain(text.wrongPassword, old.input)));
     },
   });
 
@@ -59,21 +56,15 @@ export function accountView({ chat, store, announce, close }) {
   const endId = steadyId();
   const end = form({
     heading: text.end,
-    body: [h("p", {}, text.endText), proof.element],
+    body: [h("p", text.endText), proof.element],
     action: text.endAction,
     harm: true,
     announce,
     async act({ complain }) {
       const given = proof.input.value;
       if (given === "") return complain(words.login.passwordMissing, proof.input);
-      try {
-        await chat.deleteAccount(given, endId(given));
-      } catch (error) {
-        if (problemOf(error).code !== "forbidden") throw error;
-        return complain(text.wrongPassword, proof.input);
-      }
-      close();
+      await chat.deleteAccount(given, endId(given)).then(close, refusedAs("forbidden", () => complain(text.wrongPassword, proof.input)));
     },
   });
-  return { element: h("div", { class: "settings-body" }, profile.element, password.element, end.element) };
+  return { element: h("div.settings-body", profile.element, password.element, end.element) };
 }

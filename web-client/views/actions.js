@@ -1,9 +1,9 @@
 /** What can be done with a message: the small bar at its corner, the menu with everything, and the keys. */
 
-import { h, unseen } from "../dom.js";
-import { icon } from "../icons.js";
+import { h, on, touched } from "../dom.js";
 import { fullTime } from "../time.js";
 import { words } from "../words.js";
+import { iconButton } from "./controls.js";
 import { askFirst } from "./dialogs.js";
 import { pickEmoji } from "./lazy.js";
 import { openMenu } from "./menu.js";
@@ -35,21 +35,11 @@ export function messageActions(log, can) {
   const text = words.message;
   /** @type {HTMLElement | null} */
   let host = null;
-  const button = (/** @type {string} */ label, /** @type {Parameters<typeof icon>[0]} */ picture, /** @type {(message: Message, at: HTMLElement) => void} */ act) => {
-    const element = h(
-      "button",
-      {
-        type: "button",
-        class: "icon-button",
-        title: label,
-        onclick: () => {
-          const shown = host && can.find(host.dataset.key ?? "");
-          if (shown) act(shown.message, element);
-        },
-      },
-      icon(picture),
-      unseen(label),
-    );
+  const button = (/** @type {string} */ label, /** @type {Parameters<typeof iconButton>[0]} */ picture, /** @type {(message: Message, at: HTMLElement) => void} */ act) => {
+    const element = iconButton(picture, label, () => {
+      const shown = host && can.find(host.dataset.key ?? "");
+      if (shown) act(shown.message, element);
+    });
     return element;
   };
   const react = button(text.react, "smile", (message, at) => quickEmoji(message, at.getBoundingClientRect(), at));
@@ -57,7 +47,7 @@ export function messageActions(log, can) {
   const edit = button(text.edit, "pencil", (message) => can.edit(message));
   const more = button(text.more, "dots", (_, at) => host && openAll(host, at.getBoundingClientRect(), at));
   more.setAttribute("aria-haspopup", "menu");
-  const bar = h("div", { class: "actions", role: "group", "aria-label": text.actions }, react, reply, edit, more);
+  const bar = h("div.actions", { role: "group", "aria-label": text.actions }, react, reply, edit, more);
 
   /** @param {HTMLElement | null} article */
   const attach = (article) => {
@@ -75,15 +65,15 @@ export function messageActions(log, can) {
   /** @param {EventTarget | null} target */
   const articleOf = (target) => /** @type {HTMLElement | null} */ (target instanceof Element ? target.closest("article") : null);
 
-  log.addEventListener("pointerover", (event) => {
+  on(log, "pointerover", (event) => {
     if (bar.contains(document.activeElement) || event.pointerType === "touch") return;
     const article = articleOf(event.target);
     if (article) attach(article);
   });
-  log.addEventListener("pointerleave", () => {
+  on(log, "pointerleave", () => {
     if (!bar.contains(document.activeElement)) attach(articleOf(document.activeElement));
   });
-  log.addEventListener("focusin", (event) => {
+  on(log, "focusin", (event) => {
     const article = articleOf(event.target);
     if (article && article !== host) attach(article);
   });
@@ -92,19 +82,19 @@ export function messageActions(log, can) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let pressing;
   const release = () => clearTimeout(pressing);
-  log.addEventListener("pointerdown", (event) => {
+  on(log, "pointerdown", (event) => {
     const article = articleOf(event.target);
     release();
     if (!article || event.pointerType !== "touch" || !(event.target instanceof Element) || event.target.closest("a, button, textarea")) return;
     const { clientX: x, clientY: y } = event;
     pressing = setTimeout(() => openAll(article, { left: x, right: x, top: y, bottom: y }, article), LONG_PRESS_MS);
   });
-  for (const name of ["pointerup", "pointercancel", "pointermove", "scroll"]) log.addEventListener(name, release);
-  log.addEventListener("contextmenu", (event) => {
-    if (matchMedia("(pointer: coarse)").matches && articleOf(event.target)) event.preventDefault();
+  for (const name of ["pointerup", "pointercancel", "pointermove", "scroll"]) on(log, name, release);
+  on(log, "contextmenu", (event) => {
+    if (touched() && articleOf(event.target)) event.preventDefault();
   });
 
-  log.addEventListener("keydown", (event) => {
+  on(log, "keydown", (event) => {
     const article = articleOf(event.target);
     if (!article || event.target !== article || event.ctrlKey || event.metaKey || event.altKey) return;
     const shown = can.find(article.dataset.key ?? "");
@@ -166,7 +156,7 @@ export function messageActions(log, can) {
   /** @param {Message} message */
   function confirmRemove(message) {
     const ask = words.ask;
-    askFirst({ heading: ask.deleteHeading, text: ask.deleteText, yes: ask.deleteYes, no: ask.deleteNo, act: () => can.remove(message) });
+    askFirst({ heading: ask.deleteHeading, text: ask.deleteText, yes: ask.deleteYes, act: () => can.remove(message) });
   }
 
   return {

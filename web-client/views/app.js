@@ -1,7 +1,8 @@
 /** The page of someone who is logged in: navigation, the open room, the panel beside it, and the keys that lead around. */
 
 import { recall, remember } from "../db.js";
-import { h, soon } from "../dom.js";
+import { draftKey, readDraft } from "../draft.js";
+import { h, isAsked, on, soon, touched, wide } from "../dom.js";
 import { placeLink, readPlace } from "../jump.js";
 import { problemOf } from "../refusal.js";
 import { problemWords, words } from "../words.js";
@@ -20,7 +21,7 @@ import { sidebarView } from "./sidebar.js";
  */
 export function appView({ chat, store, view, roomsButton, announce }) {
   const sidebar = sidebarView({ chat, store, go, close: () => showNav(false), find, settings: () => openSettings({ chat, store, announce }) });
-  const veil = h("div", { class: "veil", onclick: () => showNav(false) });
+  const veil = h("div.veil", { onclick: () => showNav(false) });
   /** @type {ReturnType<typeof conversationView> | null} */
   let open = null;
   /** What stands beside the conversation. @type {{ element: HTMLElement, focus: () => void, stop: () => void } | null} */
@@ -74,8 +75,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       } else {
         swap(placeholder());
       }
-      // On a page that is touched, the keyboard on the screen comes when asked for.
-      if (focus || !matchMedia("(pointer: coarse)").matches) focusComposer(focus);
+      if (focus || !touched()) focusComposer(focus);
     } else if (seq !== null) open?.reveal(seq);
     else if (focus) focusComposer(true);
     title();
@@ -83,33 +83,40 @@ export function appView({ chat, store, view, roomsButton, announce }) {
 
   /** @param {boolean} wanted */
   function focusComposer(wanted) {
-    if (document.querySelector("dialog[open]")) return;
+    if (isAsked()) return;
     if (wanted || document.activeElement === document.body) open?.composer.box.focus({ preventScroll: true });
   }
 
   // In its place the page says where one is, for who hears it.
-  const covered = h("main", { class: "unseen" }, h("h1", {}, words.nav.label));
+  const covered = h("main.unseen", h("h1", words.nav.rooms));
 
   /** @param {HTMLElement} next */
   function swap(next) {
     next.inert = document.body.classList.contains("nav-open");
+    // What is said instead of a room is not said anew with all that goes on elsewhere.
+    if (!open && next.isEqualNode(main)) return;
+    const held = main.contains(document.activeElement);
     main.replaceWith(next);
     main = next;
+    // Whoever was in a room hears why it is gone.
+    if (held) next.querySelector("h1")?.focus();
   }
 
   function placeholder() {
     const text = words.empty;
-    const element = h("main", { class: "conversation nothing", id: "conversation" });
+    const element = h("main.conversation.nothing", { id: "conversation" });
     if (store.epoch === null) return element;
-    const box = h("div", { class: "empty" });
+    const box = h("div.empty");
     const open_ = store.joinable.find(({ room }) => room === store.current);
     if (open_) {
-      box.append(h("h1", { dir: "auto" }, open_.name), h("p", {}, text.joinText), h("button", { type: "button", class: "button main", onclick: () => void join(open_.room) }, text.join));
-    } else if (store.current !== null) box.append(h("h1", {}, text.gone), h("p", {}, text.goneText));
+      box.append(h("h1", { dir: "auto", tabIndex: -1 }, open_.name), h("p", text.joinText), h("button.button.main", { onclick: () => void join(open_.room) }, text.join));
+    } else if (store.current !== null) box.append(h("h1", { tabIndex: -1 }, text.gone), h("p", text.goneText));
     else if (store.rooms.size === 0) {
-      const first = h("button", { type: "button", class: "button main", onclick: () => askNewRoom(chat, go) }, text.first);
-      box.append(h("h1", {}, text.noRooms), h("p", {}, text.noRoomsText), first);
-    } else box.append(h("h1", {}, text.choose), h("p", {}, text.chooseText));
+      const first = h("button.button.main", { onclick: () => askNewRoom(chat, go) }, text.first);
+      box.append(h("h1", text.noRooms), h("p", text.noRoomsText), first);
+    } else box.append(h("h1", text.choose), h("p", text.chooseText));
+    const unsent = store.current === null ? "" : readDraft(draftKey(store.me?.name ?? "", store.current)).text;
+    if (unsent !== "") box.append(h("h2", text.unsent), h("p.wording", { dir: "auto" }, unsent));
     element.append(box);
     return element;
   }
@@ -119,7 +126,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     try {
       await chat.change("join", { room });
     } catch (error) {
-      tell(words.empty.join, problemWords(problemOf(error)), words.people.close);
+      tell(words.empty.join, problemWords(problemOf(error)));
     }
   }
 
@@ -145,7 +152,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
     }
     if (!results) {
       // Where the results would lie over the list, they come when they are asked for.
-      if (!asked && !matchMedia("(min-width: 56.25em)").matches) return;
+      if (!asked && !wide().matches) return;
       const module = await searchModule();
       if (!module || wanted !== typed) return;
       results ??= openPanel(module.searchView({ chat, store, close: () => closePanel(true), announce }));
@@ -171,6 +178,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   function closePanel(focus) {
     if (!panel) return;
     const back = results ? sidebar.searchBox : document.getElementById("people-button");
+    if (results) sidebar.clear();
     panel.stop();
     panel.element.remove();
     panel = results = null;
@@ -201,7 +209,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   function keys(event) {
     if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {
       event.preventDefault();
-      if (!document.querySelector("dialog[open]")) openSwitcher({ chat, store, go });
+      if (!isAsked()) openSwitcher({ chat, store, go });
     } else if (event.altKey && !event.ctrlKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       const entries = /** @type {HTMLElement[]} */ ([...sidebar.element.querySelectorAll("a.entry")]);
       const at = entries.findIndex((entry) => Number(entry.dataset.room) === store.current);
@@ -209,29 +217,28 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       if (!next) return;
       event.preventDefault();
       go(Number(next.dataset.room));
-    } else if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog[open]")) {
+    } else if (event.key === "Escape" && !event.defaultPrevented && !isAsked()) {
       if (document.body.classList.contains("nav-open")) showNav(false);
       else open?.composer.box.focus();
     }
   }
 
-  const toggleNav = () => showNav(true);
   // On a wide page it lies over nothing.
-  const wide = matchMedia("(min-width: 56.25em)");
-  const onWide = () => wide.matches && showNav(false);
-  wide.addEventListener("change", onWide);
-  const onPop = () => route(false);
-  roomsButton.addEventListener("click", toggleNav);
-  window.addEventListener("popstate", onPop);
-  window.addEventListener("keydown", keys);
   // A room may come or go, also the open one.
   const asked = soon(() => {
     show(false);
     if (!open) swap(placeholder());
   });
-  const offs = [store.on("rooms", asked), store.on("current", asked)];
+  const offs = [
+    store.on("rooms", asked),
+    store.on("current", asked),
+    on(wide(), "change", () => wide().matches && showNav(false)),
+    on(roomsButton, "click", () => showNav(true)),
+    on(window, "popstate", () => route(false)),
+    on(window, "keydown", keys),
+  ];
 
-  if (location.hash === "" && matchMedia("(min-width: 56.25em)").matches) {
+  if (location.hash === "" && wide().matches) {
     const last = recall(lastKey);
     if (typeof last === "number") history.replaceState(null, "", placeLink(last));
   }
@@ -244,10 +251,6 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       sidebar.stop();
       notice.stop();
       showNav(false);
-      wide.removeEventListener("change", onWide);
-      roomsButton.removeEventListener("click", toggleNav);
-      window.removeEventListener("popstate", onPop);
-      window.removeEventListener("keydown", keys);
       history.replaceState(null, "", location.pathname);
     },
   };
@@ -260,7 +263,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
  */
 function noticeView(chat, store) {
   const NOTICE_MS = 3000;
-  const element = h("section", { class: "notice", "aria-label": words.notice.label, hidden: true });
+  const element = h("section.notice", { "aria-label": words.notice.label, hidden: true });
   let since = 0;
   const update = () => {
     const { phase, quorum } = store.status;
@@ -277,8 +280,8 @@ function noticeView(chat, store) {
     if (quiet) return element.replaceChildren();
     const words_ = phase === "stopped" ? text.stopped : lost ? text.lost : text.noMajority;
     if (element.firstChild?.textContent === words_) return;
-    element.replaceChildren(h("span", {}, words_));
-    if (phase === "stopped") element.append(h("button", { type: "button", class: "button small", onclick: () => chat.connectAgain() }, text.connect));
+    element.replaceChildren(h("span", words_));
+    if (phase === "stopped") element.append(h("button.button.small", { onclick: () => chat.connectAgain() }, text.connect));
   };
   const off = store.on("status", update);
   update();

@@ -1,9 +1,10 @@
 /** The files that go with the message one is writing: chosen, pasted or dropped, each a chip that can be taken away. */
 
-import { h, keyed, set, unseen } from "../dom.js";
+import { h, isAsked, keyed, on, set, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { size } from "../sizes.js";
 import { problemWords, words } from "../words.js";
+import { iconButton } from "./controls.js";
 
 const FILES_MAX = 20;
 
@@ -22,7 +23,7 @@ export function attachedView({ uploads, limit, changed, removed, complain, focus
   const text = words.composer;
   /** @type {Local[]} */
   let files = [];
-  const element = h("ul", { class: "attached", "aria-label": text.attached, hidden: true });
+  const element = h("ul.attached", { "aria-label": text.attached, hidden: true });
   const input = h("input", {
     type: "file", multiple: true, hidden: true,
     onchange: () => {
@@ -30,7 +31,7 @@ export function attachedView({ uploads, limit, changed, removed, complain, focus
       input.value = "";
     },
   });
-  const button = h("button", { type: "button", class: "icon-button", title: text.attach, onclick: () => input.click() }, icon("clip"), unseen(text.attach));
+  const button = iconButton("clip", text.attach, () => input.click());
 
   /** @param {File[]} chosen */
   function add(chosen) {
@@ -63,27 +64,26 @@ export function attachedView({ uploads, limit, changed, removed, complain, focus
       key: (file) => file.id,
       create: (file) =>
         h(
-          "li",
-          { class: "attached-file" },
+          "li.attached-file",
           icon("file"),
-          h("span", { class: "title", dir: "auto" }, file.name),
-          h("span", { class: "hint" }),
-          h("button", { type: "button", class: "icon-button small", title: text.detach(file.name), onclick: () => remove(file) }, icon("close"), unseen(text.detach(file.name))),
-          h("span", { class: "progress", "aria-hidden": "true" }),
+          h("span.title", { dir: "auto" }, file.name),
+          h("span.hint"),
+          iconButton("close", text.detach(file.name), () => remove(file)),
+          h("span.progress", { "aria-hidden": "true" }),
         ),
       update(chip, file) {
         const state = uploads.state(file.id);
         const part = file.bytes === 0 ? 1 : (state?.sent ?? 0) / file.bytes;
         const note = /** @type {HTMLElement} */ (chip.children[2]);
         const said = state?.problem ? words.files.failed : state?.file ? size(file.bytes) : `${size(file.bytes)}, ${part > 0 ? words.files.uploading(Math.floor(part * 100)) : words.files.waiting}`;
-        if (note.textContent !== said) note.textContent = said;
+        write(note, said);
         /** @type {HTMLElement} */ (chip.lastElementChild).style.setProperty("--part", state?.file ? "0" : String(part));
         if (state?.problem && !chip.dataset.failed) complain(text.failed(file.name, problemWords(state.problem)));
         set(chip, { "data-failed": state?.problem ? "yes" : null });
       },
     });
   }
-  uploads.addEventListener("change", show);
+  const stop = on(uploads, "change", show);
 
   return {
     element,
@@ -99,45 +99,47 @@ export function attachedView({ uploads, limit, changed, removed, complain, focus
       for (const file of now) void uploads.finished(file).catch(() => undefined);
       show();
     },
-    stop: () => uploads.removeEventListener("change", show),
+    stop,
   };
 }
 
 /**
- * Files dropped on an element or pasted into it.
+ * Files dropped on the page or pasted into an area of it. The whole page takes them: beside the area the browser would leave
+ * for the file.
  * @param {HTMLElement} area
  * @param {(files: File[]) => void} add
+ * @returns {() => void} stops taking them
  */
 export function takeFiles(area, add) {
   let inside = 0;
-  const veil = h("div", { class: "drop-veil", hidden: true, "aria-hidden": "true" }, h("p", {}, words.composer.drop));
+  const veil = h("div.drop-veil", { hidden: true, "aria-hidden": "true" }, h("p", words.composer.drop));
   area.append(veil);
-  const withFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files") ?? false;
-  const show = () => (veil.hidden = inside <= 0);
-  area.addEventListener("dragenter", (event) => {
-    if (!withFiles(event)) return;
-    event.preventDefault();
-    inside += 1;
-    show();
-  });
-  area.addEventListener("dragleave", (event) => {
-    if (!withFiles(event)) return;
-    inside -= 1;
-    show();
-  });
-  area.addEventListener("dragover", (event) => withFiles(event) && event.preventDefault());
-  area.addEventListener("drop", (event) => {
-    if (!withFiles(event)) return;
-    event.preventDefault();
-    inside = 0;
-    show();
-    add([...(event.dataTransfer?.files ?? [])]);
-  });
-  area.addEventListener("paste", (event) => {
+  /**
+   * @param {"dragenter" | "dragleave" | "dragover" | "drop"} name
+   * @param {(event: DragEvent) => void} act
+   */
+  const dragged = (name, act) =>
+    on(window, name, (/** @type {DragEvent} */ event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      act(event);
+      veil.hidden = inside <= 0 || isAsked();
+    });
+  const offs = [
+    dragged("dragenter", () => (inside += 1)),
+    dragged("dragleave", () => (inside -= 1)),
+    dragged("dragover", () => {}),
+    dragged("drop", ({ dataTransfer }) => {
+      inside = 0;
+      if (!isAsked()) add([...(dataTransfer?.files ?? [])]);
+    }),
+  ];
+  on(area, "paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
     // A copied table or page comes with its text and a picture of it: then the text is meant.
     if (files.length === 0 || event.clipboardData?.types.includes("text/plain")) return;
     event.preventDefault();
     add(files);
   });
+  return () => offs.forEach((off) => off());
 }

@@ -1,4 +1,4 @@
-/** A person is a round initial with a hue made from the name, the same everywhere. */
+/** How a person looks, the same everywhere: a round initial with a hue made from the name, and the names themselves. */
 
 import { h } from "../dom.js";
 
@@ -8,7 +8,7 @@ import { h } from "../dom.js";
  */
 export function avatar(name, display) {
   const initial = [...display.replace(/^[^\p{L}\p{N}]+/u, "")][0] ?? "?";
-  const element = h("span", { class: "avatar", "aria-hidden": "true" }, initial.toUpperCase());
+  const element = h("span.avatar", { "aria-hidden": "true" }, initial.toUpperCase());
   element.style.setProperty("--hue", String(hue(name)));
   return element;
 }
@@ -18,4 +18,12 @@ function hue(name) {
   let hash = 2166136261;
   for (const character of name) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 16777619);
   return (hash >>> 0) % 360;
+}
+
+/**
+ * A person's shown name with, where it differs, the one they log in with.
+ * @param {{ name: string, display: string }} user
+ */
+export function fullName(user) {
+  return user.display === user.name ? user.name : `${user.display} (${user.name})`;
 }

@@ -1,6 +1,6 @@
 /** The cluster as one of its nodes sees it, and that node's actors at work: asked for again and again while somebody looks. */
 
-import { h, keyed, set } from "../dom.js";
+import { h, keyed, set, write } from "../dom.js";
 import { list } from "../frames.js";
 import { locale } from "../language.js";
 import { History, points, readMetrics } from "../metrics.js";
@@ -20,22 +20,21 @@ const SVG = "http://www.w3.org/2000/svg";
 export function clusterView({ chat }) {
   const text = settingsWords.cluster;
   const number = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
-  const summary = h("p", {});
-  const problem = h("p", { class: "problem", hidden: true });
+  const summary = h("p");
+  const problem = h("p.problem", { hidden: true });
   const nodes = h("tbody");
   const actors = h("tbody");
   const chosen = h("select", { id: "cluster-node", onchange: () => begin() });
   const cell = (/** @type {string} */ label) => h("th", { scope: "col" }, label);
   const element = h(
-    "div",
-    { class: "settings-body wide" },
-    h("h3", {}, settingsWords.settings.tabs.cluster),
+    "div.settings-body.wide",
+    h("h3", settingsWords.settings.tabs.cluster),
     summary,
     problem,
-    h("div", { class: "scroll", tabIndex: 0, role: "group", "aria-label": text.nodes }, h("table", {}, h("caption", {}, text.nodes), h("thead", {}, h("tr", {}, cell(text.node), cell(text.role), cell(text.lag), cell(text.ms), cell(text.disk), cell(text.version))), nodes)),
-    h("div", { class: "row" }, h("h3", {}, text.actors), h("label", { htmlFor: "cluster-node" }, text.of), chosen),
-    h("p", { class: "hint" }, text.actorsNote),
-    h("div", { class: "scroll", tabIndex: 0, role: "group", "aria-label": text.actors }, h("table", {}, h("caption", { class: "unseen" }, text.actors), h("thead", {}, h("tr", {}, cell(text.actor), cell(text.waiting), cell(text.rate), cell(text.time))), actors)),
+    h("div.scroll", { tabIndex: 0, role: "group", "aria-label": text.nodes }, h("table", h("caption", text.nodes), h("thead", h("tr", cell(text.node), cell(text.role), cell(text.lag), cell(text.ms), cell(text.disk), cell(text.version))), nodes)),
+    h("div.row", h("h3", text.actors), h("label", { htmlFor: "cluster-node" }, text.of), chosen),
+    h("p.hint", text.actorsNote),
+    h("div.scroll", { tabIndex: 0, role: "group", "aria-label": text.actors }, h("table", h("caption.unseen", text.actors), h("thead", h("tr", cell(text.actor), cell(text.waiting), cell(text.rate), cell(text.time))), actors)),
   );
   let history = new History();
   let stopped = false;
@@ -54,8 +53,14 @@ export function clusterView({ chat }) {
     const [cluster, metrics] = await Promise.all([read(`${home}/api/v1/cluster`, "json"), read(`${chosen.value || home}/metrics`, "text")]);
     if (stopped || asked !== history) return;
     problem.hidden = Boolean(cluster && metrics);
-    problem.textContent = cluster ? text.noMetrics : text.noAnswer;
-    if (cluster) showNodes(cluster, home);
+    write(problem, cluster ? text.noMetrics : text.noAnswer);
+    if (cluster) {
+      // How far each is behind, only the leader knows.
+      const leader = list(cluster.nodes).find((node) => node.name === cluster.leader);
+      const told = leader && leader.name !== cluster.node ? await read(`${leader.public}/api/v1/cluster`, "json") : null;
+      if (stopped || asked !== history) return;
+      showNodes(cluster, home, new Map(list((told ?? cluster).nodes).map((node) => [node.name, node.lag])));
+    }
     if (metrics) {
       history.add(readMetrics(metrics, performance.now()));
       showActors();
@@ -66,20 +71,21 @@ export function clusterView({ chat }) {
   /**
    * @param {any} cluster
    * @param {string} home
+   * @param {Map<string, unknown>} lags
    */
-  function showNodes(cluster, home) {
-    summary.textContent = text.summary(String(cluster.node), cluster.leader ?? null, cluster.quorum === true, Number(cluster.term), Number(cluster.at));
+  function showNodes(cluster, home, lags) {
+    write(summary, text.summary(String(cluster.node), cluster.leader ?? null, cluster.quorum === true, Number(cluster.term), Number(cluster.at)));
     const rows = list(cluster.nodes);
     keyed(nodes, rows, {
       key: (node) => String(node.name),
-      create: () => h("tr", {}, h("th", { scope: "row" }), h("td"), h("td"), h("td"), h("td"), h("td")),
+      create: () => h("tr", h("th", { scope: "row" }), h("td"), h("td"), h("td"), h("td"), h("td")),
       update(row, node) {
         const disk = node.disk ? `${size(node.disk.free_mb * 1e6)}${node.disk.low ? `, ${text.low}` : ""}` : "–";
         const role = node.up === false ? text.down : (text.roles[/** @type {keyof typeof text.roles} */ (node.role)] ?? String(node.role));
-        const cells = [node.name, role, amount(node.lag, text.entries), node.name === cluster.node ? text.itself : amount(node.ms, text.milliseconds), disk, node.version ?? "–"];
+        const cells = [node.name, role, amount(lags.get(node.name), text.entries), node.name === cluster.node ? text.itself : amount(node.ms, text.milliseconds), disk, node.version ?? "–"];
         cells.forEach((what, at) => {
           const into = row.children[at];
-          if (into.textContent !== String(what)) into.textContent = String(what);
+          write(into, what);
         });
         set(row, { "data-down": node.up === false || Boolean(node.disk?.low) });
       },
@@ -105,14 +111,14 @@ export function clusterView({ chat }) {
   function showActors() {
     keyed(actors, [...history.actors].sort(([a], [b]) => (a < b ? -1 : 1)), {
       key: ([name]) => name,
-      create: ([name]) => h("tr", {}, h("th", { scope: "row" }, name.replaceAll("_", " ")), ...[0, 1, 2].map(() => h("td", {}, h("div", { class: "spark" }, sparkline(), h("span", {}))))),
+      create: ([name]) => h("tr", h("th", { scope: "row" }, name.replaceAll("_", " ")), ...[0, 1, 2].map(() => h("td", h("div.spark", sparkline(), h("span"))))),
       update(row, [, { waiting, rate, micros }]) {
         [waiting, rate, micros].forEach((values, at) => {
           const [line, now] = row.children[at + 1].firstElementChild?.children ?? [];
           line.firstElementChild?.setAttribute("points", points(values, WIDTH, HEIGHT - 2));
           const last = values.at(-1);
           const said = last === undefined ? "–" : at === 2 ? text.micros(number.format(last)) : number.format(last);
-          if (now.textContent !== said) now.textContent = said;
+          write(now, said);
         });
       },
     });

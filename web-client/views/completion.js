@@ -12,9 +12,11 @@
  * @property {string} label of the list
  * @property {() => Promise<unknown> | null} [ready] what must be waited for before the first look
  * @property {(typed: string) => Suggestion[]} find
+ * @property {(typed: string) => Promise<unknown> | null} [more] what may be found a little later; null when nothing
  */
 
-import { h, set } from "../dom.js";
+import { h, on, set } from "../dom.js";
+import { choosing, staying } from "./controls.js";
 
 const TOKEN = /(?:^|[\s([{"'>/])([@:])([\p{L}\p{N}_.+-]{0,40})$/u;
 
@@ -26,7 +28,7 @@ let counter = 0;
  */
 export function completion(box, sources) {
   const id = `completion-${++counter}`;
-  const list = h("ul", { class: "completion", role: "listbox", id, hidden: true });
+  const list = h("ul.completion", { role: "listbox", id, hidden: true });
   /** @type {Suggestion[]} */
   let found = [];
   let chosen = 0;
@@ -41,12 +43,10 @@ export function completion(box, sources) {
     set(box, { "aria-controls": null, "aria-activedescendant": null });
   };
 
+  const mark = choosing(box, list);
   const choose = (/** @type {number} */ index) => {
     chosen = (index + found.length) % found.length;
-    [...list.children].forEach((option, at) => set(option, { "aria-selected": String(at === chosen) }));
-    const option = list.children[chosen];
-    option.scrollIntoView({ block: "nearest" });
-    set(box, { "aria-activedescendant": option.id });
+    mark(chosen);
   };
 
   const update = () => {
@@ -63,14 +63,18 @@ export function completion(box, sources) {
     from = caret - match[2].length - 1;
     if (from === dismissed) return close();
     found = source.find(match[2]);
+    void source.more?.(match[2])?.then(() => document.activeElement === box && update());
     if (found.length === 0) return close();
     list.replaceChildren(
       ...found.map(({ look }, at) =>
-        h("li", { role: "option", id: `${id}-${at}`, onmousedown: (/** @type {Event} */ event) => event.preventDefault(), onclick: () => take(at) }, ...look),
+        h("li", { role: "option", id: `${id}-${at}`, onmousedown: staying, onclick: () => take(at) }, ...look),
       ),
     );
     list.setAttribute("aria-label", source.label);
     list.hidden = false;
+    // As many as fit: none has to be scrolled to, for which the list would have to take the focus.
+    while (list.scrollHeight > list.clientHeight && list.children.length > 1) list.lastElementChild?.remove();
+    found.length = list.children.length;
     set(box, { "aria-controls": id });
     choose(0);
   };
@@ -81,12 +85,12 @@ export function completion(box, sources) {
     insertText(box, `${insert} `, from, box.selectionEnd);
   };
 
-  box.addEventListener("input", update);
-  box.addEventListener("click", update);
-  box.addEventListener("keyup", (event) => {
+  on(box, "input", update);
+  on(box, "click", update);
+  on(box, "keyup", (event) => {
     if (["ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key)) update();
   });
-  box.addEventListener("blur", close);
+  on(box, "blur", close);
 
   return {
     element: list,

@@ -1,12 +1,13 @@
 /** Where one writes. It is always there, also without a connection, and what stands in it survives the page. */
 
-import { fitText, h, unseen } from "../dom.js";
+import { fitText, h, on, write } from "../dom.js";
 import { keepDraft, readDraft } from "../draft.js";
 import { icon } from "../icons.js";
 import { byteLength, firstLine, tidied } from "../text.js";
 import { words } from "../words.js";
 import { attachedView, takeFiles } from "./attached.js";
 import { completion, insertText } from "./completion.js";
+import { iconButton, problemLine } from "./controls.js";
 import { pickEmoji } from "./lazy.js";
 import { replaceNamed, sources } from "./sources.js";
 
@@ -26,41 +27,33 @@ const NEAR = 0.1;
  * @param {() => { message_bytes: number, file_bytes: number }} context.limits
  * @param {(name: string) => string} context.display
  * @param {() => import("../types.js").User[]} context.people whom one may mention, the likeliest first
+ * @param {(typed: string) => Promise<unknown> | null} context.morePeople asks for others
  * @param {import("../uploads.js").Uploads} context.uploads
  */
-export function composerView({ draft, send, typing, editLast, limits, display, people, uploads }) {
+export function composerView({ draft, send, typing, editLast, limits, display, people, morePeople, uploads }) {
   const text = words.composer;
-  const box = h("textarea", { id: "composer", rows: 1, enterkeyhint: "send", dir: "auto", "aria-describedby": "composer-left composer-problem" });
-  const label = h("label", { class: "unseen", htmlFor: "composer" }, text.label);
-  const problem = h("p", { class: "problem", id: "composer-problem", role: "alert", hidden: true });
-  const left = h("p", { class: "hint left", id: "composer-left", hidden: true });
-  const sendButton = h("button", { type: "submit", class: "icon-button send", title: text.send }, icon("send"), unseen(text.send));
-  const emojiButton = h(
-    "button",
-    { type: "button", class: "icon-button emoji-opener", title: text.emoji, "aria-haspopup": "dialog", onclick: () => pickEmoji(emojiButton, (emoji) => insertText(box, emoji)) },
-    icon("smile"),
-    unseen(text.emoji),
-  );
-  const reply = h("div", { class: "replying", hidden: true });
-  const complete = completion(box, sources(people));
-  const attached = attachedView({ uploads, limit: () => limits().file_bytes, changed: () => keep(), removed: () => check(), complain, focus: () => box.focus() });
+  const problem = problemLine();
+  const box = h("textarea", { id: "composer", rows: 1, enterkeyhint: "send", dir: "auto", "aria-describedby": `composer-left ${problem.element.id}` });
+  const label = h("label.unseen", { htmlFor: "composer" }, text.label);
+  const left = h("p.hint.left", { id: "composer-left", hidden: true });
+  const sendButton = iconButton("send", text.send, null, ".send", { type: "submit" });
+  const openEmoji = () => pickEmoji(emojiButton, (emoji) => insertText(box, emoji));
+  const emojiButton = iconButton("smile", text.emoji, openEmoji, ".emoji-opener", { "aria-haspopup": "dialog" });
+  const reply = h("div.replying", { hidden: true });
+  const complete = completion(box, sources(people, morePeople));
+  const attached = attachedView({ uploads, limit: () => limits().file_bytes, changed: () => keep(), removed: () => check(), complain: problem.say, focus: () => box.focus() });
   /** @type {{ seq: number, name: string, text: string } | null} */
   let replying = null;
 
   const keep = () => keepDraft(draft, { text: box.value, reply: replying, files: attached.files });
   const grow = () => fitText(box);
-  /** @param {string} what */
-  function complain(what) {
-    problem.textContent = what;
-    problem.hidden = false;
-  }
   const check = () => {
     const limit = limits().message_bytes;
     const free = limit - byteLength(tidied(box.value));
-    problem.hidden = true;
+    problem.clear();
     left.hidden = free < 0 || free > limit * NEAR;
-    if (!left.hidden) left.textContent = text.left(free);
-    if (free < 0) complain(text.tooLong(-free));
+    if (!left.hidden) write(left, text.left(free));
+    if (free < 0) problem.say(text.tooLong(-free));
     return free >= 0;
   };
   const showReply = () => {
@@ -69,8 +62,8 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
     if (!replying) return;
     reply.append(
       icon("reply"),
-      h("span", { class: "replying-to", dir: "auto" }, `${text.replying(replying.name)}: ${replying.text}`),
-      h("button", { type: "button", class: "icon-button", title: text.cancelReply, onclick: () => cancelReply() }, icon("close"), unseen(text.cancelReply)),
+      h("span.replying-to", { dir: "auto" }, `${text.replying(replying.name)}: ${replying.text}`),
+      iconButton("close", text.cancelReply, () => cancelReply()),
     );
   };
   const cancelReply = () => {
@@ -93,14 +86,14 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
     check();
   };
 
-  box.addEventListener("input", () => {
+  on(box, "input", () => {
     replaceNamed(box);
     keep();
     grow();
     check();
     if (box.value !== "") typing();
   });
-  box.addEventListener("keydown", (event) => {
+  on(box, "keydown", (event) => {
     if (event.isComposing || event.keyCode === 229 || complete.key(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
@@ -115,9 +108,8 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
   });
 
   const element = h(
-    "form",
+    "form.composer",
     {
-      class: "composer",
       novalidate: true,
       onsubmit: (/** @type {SubmitEvent} */ event) => {
         event.preventDefault();
@@ -126,11 +118,14 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
       },
     },
     reply,
-    problem,
+    problem.element,
     complete.element,
-    h("div", { class: "composer-box" }, attached.element, h("div", { class: "composer-row" }, attached.button, attached.input, label, box, emojiButton, sendButton)),
+    h("div.composer-box", attached.element, h("div.composer-row", attached.button, attached.input, label, box, emojiButton, sendButton)),
     left,
   );
+
+  // Another tab may have kept its own in the meantime; what is closed last is found first.
+  const offs = [on(window, "pagehide", keep)];
 
   const kept = readDraft(draft);
   box.value = kept.text;
@@ -146,8 +141,10 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
   return {
     element,
     box,
-    /** Files dropped or pasted anywhere in an area go with the message. @param {HTMLElement} area */
-    takeFrom: (area) => takeFiles(area, attached.add),
+    /** Files dropped anywhere, or pasted in an area, go with the message. @param {HTMLElement} area */
+    takeFrom(area) {
+      offs.push(takeFiles(area, attached.add));
+    },
     /** @param {string} title */
     setPlaceholder(title) {
       const hint = text.placeholder(title);
@@ -160,6 +157,9 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
       keep();
       box.focus();
     },
-    stop: () => attached.stop(),
+    stop() {
+      attached.stop();
+      offs.forEach((off) => off());
+    },
   };
 }

@@ -1,19 +1,22 @@
 /** One room, open: its head, the conversation, who types, and the composer. */
 
-import { h, soon } from "../dom.js";
-import { draftKey } from "../draft.js";
+import { remember } from "../db.js";
+import { h, on, soon, write } from "../dom.js";
+import { draftKey, editKey } from "../draft.js";
 import { placeLink } from "../jump.js";
 import { conversation } from "../pending.js";
 import { bound, firstUnread } from "../rooms.js";
 import { words } from "../words.js";
 import { messageActions } from "./actions.js";
 import { composerView } from "./composer.js";
+import { copy } from "./dialogs.js";
 import { editMessage } from "./editor.js";
 import { headView } from "./head.js";
 import { openVersions } from "./lazy.js";
 import { messageList } from "./list.js";
 
 const LOADING_MS = 300;
+const NOTE_MS = 4000;
 
 /**
  * @typedef {import("../types.js").Message} Message
@@ -28,14 +31,19 @@ const LOADING_MS = 300;
  */
 export function conversationView({ chat, store, number, seq: first, people, announce }) {
   const me = () => store.me?.name ?? "";
-  const head = headView({ mute: (on) => chat.mute(number, on), people, announce });
-  const typing = h("p", { class: "typing", dir: "auto" });
-  const empty = h("div", { class: "empty", hidden: true });
+  const head = headView({ mute: (on) => chat.mute(number, on), people, announce: say });
+  const typing = h("p.typing", { dir: "auto" });
+  const empty = h("div.empty", { hidden: true });
   /** @type {ReturnType<typeof editMessage> | null} */
   let editor = null;
+  let note = "";
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let noteTimer;
   let failed = false;
   let slow = false;
   let target = first;
+  /** Whether the room's end was wanted and could not be had. */
+  let owed = false;
 
   const room = store.rooms.get(number);
   if (room && room.new_from === null) room.new_from = firstUnread(room);
@@ -45,18 +53,25 @@ export function conversationView({ chat, store, number, seq: first, people, anno
       chat.react(number, message.seq, emoji, !message.reactions[emoji]?.includes(me()));
     },
     again: (/** @type {string} */ id) => chat.tryAgain(id),
+    editAgain: (/** @type {Message} */ message, /** @type {import("../types.js").Item} */ item) => {
+      remember(editKey(me(), number, message.seq), item.fields.text);
+      chat.discard(item.id);
+      edit({ ...message, version: Math.max(message.version, item.problem?.current?.version ?? 0) });
+    },
     discard: (/** @type {string} */ id) => {
       chat.discard(id);
       composer.box.focus();
     },
-    copy: (/** @type {string} */ text) => {
-      void navigator.clipboard?.writeText(text).then(() => announce(words.message.copied), () => undefined);
+    copy: (/** @type {string} */ said) => {
+      void copy(said, () => say(words.message.copied));
     },
     show: (/** @type {number} */ seq) => void reveal(seq),
-    versions: (/** @type {Message} */ message) => void openVersions(() => reader.versions(number, message.seq), message),
+    versions: (/** @type {Message} */ message) => void openVersions(() => reader.versions(number, message.seq)),
     display: (/** @type {string} */ name) => store.display(name),
     me,
     known: (/** @type {string} */ name) => store.users.has(name),
+    gone: (/** @type {string} */ name) => store.users.get(name)?.deleted === true,
+    nodes: () => chat.nodes,
     people: () => store.users.size,
     shelf: { media: chat.media, uploads: chat.uploads },
   };
@@ -68,6 +83,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     // Shown at once: to be at the end means the end of what has come.
     loadNewest: async () => {
       const came = await reader.loadNewest(number);
+      owed = !came;
       if (element.isConnected) update();
       return came;
     },
@@ -89,8 +105,8 @@ export function conversationView({ chat, store, number, seq: first, people, anno
   });
   const composer = composerView({
     draft: draftKey(me(), number),
-    send: (text, replyTo, files) => {
-      chat.send(number, text, replyTo, files);
+    send: (said, replyTo, files) => {
+      chat.send(number, said, replyTo, files);
       if (!list.atEnd) void list.toEnd();
     },
     typing: () => chat.typing(number),
@@ -101,14 +117,15 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     limits: () => store.limits,
     display: acts.display,
     people: () => likely(store, number),
+    morePeople: (typed) => reader.findUsers(typed),
     uploads: chat.uploads,
   });
 
   const element = h(
-    "main",
-    { class: "conversation", id: "conversation" },
+    "main.conversation",
+    { id: "conversation" },
     head.element,
-    h("div", { class: "log-area" }, list.element, empty),
+    h("div.log-area", list.element, empty),
     typing,
     composer.element,
   );
@@ -121,16 +138,17 @@ export function conversationView({ chat, store, number, seq: first, people, anno
 
   /** @param {Message} message */
   function edit(message) {
-    editor?.close();
+    editor?.leave();
     const article = list.log.querySelector(`article[data-seq="${message.seq}"]`);
     if (!(article instanceof HTMLElement)) return;
     editor = editMessage({
       message,
       article,
-      draft: `edit:${me()}:${number}:${message.seq}`,
+      draft: editKey(me(), number, message.seq),
       limit: () => store.limits.message_bytes,
-      save: (text) => chat.edit(number, message.seq, text, message.version),
+      save: (said) => chat.edit(number, message.seq, said, message.version),
       people: () => likely(store, number),
+      morePeople: (typed) => reader.findUsers(typed),
       done: () => {
         editor = null;
         composer.box.focus();
@@ -148,7 +166,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     const came = await reader.loadAround(number, seq);
     if (!element.isConnected) return;
     update();
-    if (!list.reveal(seq)) announce(came ? words.message.notThere : words.empty.failed);
+    if (!list.reveal(seq)) say(came ? words.message.notThere : words.empty.failed);
   }
 
   /** What has been before the eyes of someone who is there has been read. */
@@ -222,17 +240,28 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     if (empty.hidden) return;
     if (!state.loaded) {
       empty.replaceChildren(
-        h("p", {}, failed ? text.failed : text.loading),
-        ...(failed ? [h("button", { type: "button", class: "button", onclick: load }, words.message.again)] : []),
+        h("p", failed ? text.failed : text.loading),
+        ...(failed ? [h("button.button", { onclick: load }, words.message.again)] : []),
       );
       return;
     }
-    empty.replaceChildren(h("h2", {}, text.room), h("p", { dir: "auto" }, state.kind === "direct" ? text.directText(title) : text.roomText(title)));
+    empty.replaceChildren(h("h2", text.room), h("p", { dir: "auto" }, state.kind === "direct" ? text.directText(title) : text.roomText(title)));
   }
 
   function showTyping() {
-    const text = words.room.typing(store.typingIn(number).map(acts.display));
-    if (typing.textContent !== text) typing.textContent = text;
+    write(typing, note || words.room.typing(store.typingIn(number).map(acts.display)));
+  }
+
+  /** Tells what came of something, for a while also in sight. @param {string} told */
+  function say(told) {
+    announce(told);
+    note = told;
+    showTyping();
+    clearTimeout(noteTimer);
+    noteTimer = setTimeout(() => {
+      note = "";
+      showTyping();
+    }, NOTE_MS);
   }
 
   async function load() {
@@ -250,7 +279,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     update();
     if (came && to !== null) {
       target = null;
-      if (!list.reveal(to)) announce(words.message.notThere);
+      if (!list.reveal(to)) say(words.message.notThere);
     }
   }
 
@@ -260,10 +289,13 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     store.on("users", asked),
     store.on("rooms", asked),
     store.on("anew", () => void load()),
+    store.on("status", () => {
+      if (owed && store.status.phase === "connected" && list.low) void list.toEnd();
+    }),
     store.on(`typing:${number}`, showTyping),
+    on(window, "focus", attend),
+    on(document, "visibilitychange", attend),
   ];
-  window.addEventListener("focus", attend);
-  document.addEventListener("visibilitychange", attend);
 
   return {
     element,
@@ -277,8 +309,6 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     },
     stop() {
       offs.forEach((off) => off());
-      window.removeEventListener("focus", attend);
-      document.removeEventListener("visibilitychange", attend);
       list.stop();
       composer.stop();
     },

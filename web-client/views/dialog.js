@@ -5,6 +5,7 @@
 
 import { h } from "../dom.js";
 import { words } from "../words.js";
+import { asking, problemLine, showDialog } from "./controls.js";
 
 let counter = 0;
 
@@ -12,70 +13,32 @@ let counter = 0;
  * @typedef {object} Dialog
  * @property {HTMLDialogElement} element
  * @property {() => void} close
- * @property {(message: string, field?: HTMLElement) => void} complain says what is wrong, at a field when it is one's
+ * @property {(what: unknown, field?: HTMLElement) => void} complain says what is wrong, at a field when it is one's
  */
 
 /**
  * @param {object} what
  * @param {string} what.heading
  * @param {(Node | string)[]} what.body
- * @param {string} what.action the name of the button that does it
+ * @param {string} [what.action] the name of the button that does it
  * @param {string} [what.keep] the name of the button that does not
  * @param {boolean} [what.harm]
- * @param {(dialog: Dialog) => Promise<void> | void} what.act closes the dialog, or complains
+ * @param {(dialog: Dialog) => Promise<void> | void} [what.act] closes the dialog, complains, or throws a `Refusal`; a dialog
+ *   that only tells something has none, and one button
  * @returns {Dialog}
  */
-export function openDialog({ heading, body, action, keep = words.ask.cancel, harm = false, act }) {
-  const before = document.activeElement;
-  const id = `dialog-${++counter}`;
-  const problem = h("p", { class: "problem", role: "alert", id: `${id}-problem`, hidden: true });
-  const doIt = h("button", { type: "submit", class: harm ? "button harm" : "button main" }, action);
-  let busy = false;
-  const form = h(
-    "form",
-    {
-      novalidate: true,
-      onsubmit: async (/** @type {SubmitEvent} */ event) => {
-        event.preventDefault();
-        if (busy) return;
-        busy = true;
-        problem.hidden = true;
-        for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
-        doIt.setAttribute("aria-busy", "true");
-        await act(dialog);
-        busy = false;
-        doIt.removeAttribute("aria-busy");
-      },
-    },
-    h("h2", { id }, heading),
-    ...body,
-    problem,
-    h("div", { class: "row end" }, h("button", { type: "button", class: "button", onclick: () => element.close() }, keep), doIt),
-  );
-  const element = h("dialog", { "aria-labelledby": id, class: "dialog" }, form);
-  element.addEventListener("close", () => {
-    element.remove();
-    if (before instanceof HTMLElement && before.isConnected && (document.activeElement === document.body || !document.activeElement)) before.focus();
-  });
-  element.addEventListener("mousedown", (event) => event.target === element && element.close());
+export function openDialog({ heading, body, action = words.ask.close, keep = words.ask.cancel, harm = false, act }) {
+  const problem = problemLine();
+  const no = act && h("button.button", { onclick: () => element.close() }, keep);
+  const yes = h(`button.button.${harm ? "harm" : "main"}`, { type: "submit" }, action);
+  const form = asking("form", problem, () => (act ? act(dialog) : element.close()), h("h2", heading), ...body, problem.element, h("div.row.end", no, yes));
+  const element = h("dialog.dialog", { "aria-label": heading }, form);
   /** @type {Dialog} */
-  const dialog = {
-    element,
-    close: () => element.close(),
-    complain(message, field) {
-      problem.textContent = message;
-      problem.hidden = false;
-      if (!field) return;
-      field.setAttribute("aria-invalid", "true");
-      field.setAttribute("aria-describedby", problem.id);
-      field.focus();
-    },
-  };
-  document.body.append(element);
-  element.showModal();
-  const first = element.querySelector("input, textarea");
+  const dialog = { element, close: () => element.close(), complain: problem.say };
+  showDialog(element);
+  const first = form.querySelector("input, textarea");
   if (first instanceof HTMLElement) first.focus();
-  else if (harm) element.querySelector("button")?.focus();
+  else if (harm) no?.focus();
   return dialog;
 }
 
@@ -89,10 +52,9 @@ export function field(label, props = {}, hint = "") {
   const id = `field-${++counter}`;
   const input = h("input", { id, type: "text", autocomplete: "off", ...props, ...(hint ? { "aria-describedby": `${id}-hint` } : {}) });
   const element = h(
-    "div",
-    { class: "field" },
+    "div.field",
     h("label", { htmlFor: id }, label),
-    hint && h("p", { class: "hint", id: `${id}-hint` }, hint),
+    hint && h("p.hint", { id: `${id}-hint` }, hint),
     input,
   );
   return { element, input };
@@ -108,13 +70,12 @@ export function choice(legend, name, options) {
   const rows = options.map(({ value, label, note }, index) => {
     const id = `choice-${++counter}`;
     return h(
-      "div",
-      { class: "choice" },
+      "div.choice",
       h("input", { type: "radio", name, value, id, checked: index === 0, "aria-describedby": `${id}-note` }),
-      h("div", {}, h("label", { htmlFor: id }, label), h("p", { class: "hint", id: `${id}-note` }, note)),
+      h("div", h("label", { htmlFor: id }, label), h("p.hint", { id: `${id}-note` }, note)),
     );
   });
-  const element = h("fieldset", {}, h("legend", {}, legend), ...rows);
+  const element = h("fieldset", h("legend", legend), ...rows);
   return {
     element,
     get value() {

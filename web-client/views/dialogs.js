@@ -1,9 +1,10 @@
 /** The questions this page asks: a new room, a new direct conversation, and those before harm. */
 
-import { h } from "../dom.js";
+import { h, on, write } from "../dom.js";
 import { newId } from "../ids.js";
-import { problemOf } from "../refusal.js";
-import { problemWords, words } from "../words.js";
+import { words } from "../words.js";
+import { fullName } from "./avatar.js";
+import { refusedAs } from "./controls.js";
 import { choice, field, openDialog } from "./dialog.js";
 
 export const ROOM_NAME_MAX = 64;
@@ -26,6 +27,16 @@ export function steadyId() {
 }
 
 /**
+ * The room that was asked for is there.
+ * @param {import("./dialog.js").Dialog} dialog
+ * @param {(room: number) => void} go
+ */
+const opened = (dialog, go) => (/** @type {{ room: import("../types.js").Room | null }} */ { room }) => {
+  dialog.close();
+  if (room) go(room.room);
+};
+
+/**
  * @param {import("../chat.js").Chat} chat
  * @param {(room: number) => void} go
  */
@@ -39,7 +50,7 @@ export function askNewRoom(chat, go) {
   ]);
   const idFor = steadyId();
   openDialog({
-    heading: text.heading,
+    heading: words.nav.newRoom,
     body: [name.element, kind.element, topic.element],
     action: text.create,
     async act(dialog) {
@@ -48,17 +59,37 @@ export function askNewRoom(chat, go) {
       if ([...wanted].length > ROOM_NAME_MAX) return dialog.complain(text.long, name.input);
       const about = topic.input.value.trim();
       const fields = { name: wanted, kind: kind.value, ...(about ? { topic: about } : {}) };
-      try {
-        const { room } = await chat.change("create_room", fields, idFor(fields));
-        dialog.close();
-        if (room) go(room.room);
-      } catch (error) {
-        const problem = problemOf(error);
-        if (problem.code === "conflict") dialog.complain(text.taken, name.input);
-        else dialog.complain(problemWords(problem));
-      }
+      await chat.change("create_room", fields, idFor(fields)).then(opened(dialog, go), refusedAs("conflict", () => dialog.complain(text.taken, name.input)));
     },
   });
+}
+
+/**
+ * People whose names begin to stand in a box; a press on one puts the name there.
+ * @param {import("../chat.js").Chat} chat
+ * @param {import("../store.js").Store} store
+ * @param {HTMLInputElement} input
+ * @param {(name: string) => boolean} [fit] whom it may be
+ */
+export function suggestions(chat, store, input, fit = () => true) {
+  const found = h("ul.suggestions");
+  const suggest = () => {
+    const typed = input.value.split(/[,\s]+/);
+    const last = (typed.pop() ?? "").toLowerCase();
+    void chat.reader.findUsers(last)?.then(() => found.isConnected && suggest());
+    const people = [...store.users.values()].filter((user) => user.name !== store.me?.name && !user.deleted && !typed.includes(user.name) && fit(user.name));
+    const fits = people.filter((user) => user.name !== last && (user.name.includes(last) || user.display.toLowerCase().includes(last)));
+    const rows = fits.sort((a, b) => (a.name < b.name ? -1 : 1)).slice(0, 5);
+    const take = (/** @type {string} */ who) => {
+      input.value = [...typed, who].filter(Boolean).join(", ");
+      input.focus();
+      suggest();
+    };
+    found.replaceChildren(...rows.map((user) => h("li", h("button.chip", { onclick: () => take(user.name) }, fullName(user)))));
+  };
+  on(input, "input", suggest);
+  suggest();
+  return found;
 }
 
 /**
@@ -68,77 +99,34 @@ export function askNewRoom(chat, go) {
  */
 export function askNewDirect(chat, store, go) {
   const text = words.newDirect;
-  const name = field(text.name, { autocapitalize: "none", spellcheck: "false" }, text.hint);
-  const found = h("ul", { class: "suggestions" });
-  const suggest = () => {
-    const typed = name.input.value.split(/[,\s]+/);
-    const last = (typed.pop() ?? "").toLowerCase();
-    const people = [...store.users.values()].filter((user) => user.name !== store.me?.name && !user.deleted && !typed.includes(user.name));
-    const fit = people.filter((user) => user.name !== last && (user.name.includes(last) || user.display.toLowerCase().includes(last)));
-    const rows = fit.sort((a, b) => (a.name < b.name ? -1 : 1)).slice(0, 5);
-    found.replaceChildren(
-      ...rows.map((user) =>
-        h(
-          "li",
-          {},
-          h(
-            "button",
-            {
-              type: "button",
-              class: "chip",
-              onclick: () => {
-                name.input.value = [...typed, user.name].filter(Boolean).join(", ");
-                name.input.focus();
-                suggest();
-              },
-            },
-            user.display === user.name ? user.name : `${user.display} (${user.name})`,
-          ),
-        ),
-      ),
-    );
-  };
-  name.input.addEventListener("input", suggest);
-  suggest();
+  const name = field(words.login.name, { autocapitalize: "none", spellcheck: "false" }, text.hint);
   const idFor = steadyId();
   openDialog({
-    heading: text.heading,
-    body: [name.element, found],
+    heading: words.nav.newDirect,
+    body: [name.element, suggestions(chat, store, name.input)],
     action: text.start,
     async act(dialog) {
       const users = [...new Set(name.input.value.toLowerCase().split(/[,\s]+/).filter(Boolean))].slice(0, DIRECT_OTHERS_MAX);
       if (users.length === 0) return dialog.complain(text.missing, name.input);
-      try {
-        const { room } = await chat.change("open_direct", { users }, idFor(users));
-        dialog.close();
-        if (room) go(room.room);
-      } catch (error) {
-        const problem = problemOf(error);
-        const unknown = problem.code === "not_found" || problem.code === "bad_request";
-        dialog.complain(unknown ? text.unknown : problemWords(problem), name.input);
-      }
+      await chat.change("open_direct", { users }, idFor(users)).then(opened(dialog, go), refusedAs("not_found bad_request", () => dialog.complain(text.unknown, name.input)));
     },
   });
 }
 
 /**
  * A question before harm.
- * @param {{ heading: string, text: string, yes: string, no: string, act: () => Promise<unknown> | void }} what
+ * @param {{ heading: string, text: string, yes: string, no?: string, act: () => Promise<unknown> | void }} what
  */
-export function askFirst({ heading, text, yes, no, act }) {
+export function askFirst({ heading, text: what, yes, no = words.ask.keep, act }) {
   openDialog({
     heading,
-    body: [h("p", {}, text)],
+    body: [h("p", what)],
     action: yes,
     keep: no,
     harm: true,
     async act(dialog) {
-      try {
-        await act();
-        dialog.close();
-      } catch (error) {
-        dialog.complain(problemWords(problemOf(error)));
-      }
+      await act();
+      dialog.close();
     },
   });
 }
@@ -146,11 +134,35 @@ export function askFirst({ heading, text, yes, no, act }) {
 /**
  * Something that one should know.
  * @param {string} heading
- * @param {string} text
- * @param {string} close the name of the button
+ * @param {string} what
  */
-export function tell(heading, text, close) {
-  openDialog({ heading, body: [h("p", {}, text)], action: close, act: (dialog) => dialog.close() });
+export function tell(heading, what) {
+  openDialog({ heading, body: [h("p", what)] });
+}
+
+/**
+ * Puts text where a paste finds it. Without a clipboard (plain http in a network) it is shown, selected, for the person's own copy.
+ * @param {string} text
+ * @param {() => void} done says so
+ */
+export async function copy(text, done) {
+  try {
+    await navigator.clipboard.writeText(text);
+    done();
+  } catch {
+    const box = h("textarea", { readonly: true, rows: 4, value: text, "aria-label": words.message.copyHere });
+    openDialog({ heading: words.message.copyHere, body: [box] });
+    box.select();
+  }
+}
+
+/**
+ * A button that copies, and says when it has.
+ * @param {string} text
+ */
+export function copyButton(text) {
+  const label = h("span", { "aria-live": "polite" }, words.message.copy);
+  return h("button.button.small", { onclick: () => copy(text, () => write(label, words.message.copied)) }, label);
 }
 
 /**
@@ -160,34 +172,24 @@ export function tell(heading, text, close) {
  */
 export function showStray(chat, items) {
   const rows = items.map((item) => {
+    const discard = () => {
+      chat.discard(item.id);
+      row.remove();
+    };
+    const written = item.fields.text ?? "";
     const row = h(
-      "li",
-      { class: "stray" },
-      h("p", { class: "text", dir: "auto" }, item.fields.text ?? ""),
+      "li.stray",
+      h("p.text", { dir: "auto" }, written),
       h(
-        "div",
-        { class: "row" },
-        h("button", { type: "button", class: "button small", onclick: () => navigator.clipboard?.writeText(item.fields.text ?? "") }, words.message.copy),
-        h(
-          "button",
-          {
-            type: "button",
-            class: "button small",
-            onclick: () => {
-              chat.discard(item.id);
-              row.remove();
-            },
-          },
-          words.message.discard,
-        ),
+        "div.row",
+        copyButton(written),
+        h("button.button.small", { onclick: discard }, words.message.remove),
       ),
     );
     return row;
   });
   openDialog({
-    heading: words.stray.heading,
-    body: [h("p", {}, words.stray.text), h("ul", { class: "strays" }, ...rows)],
-    action: words.stray.close,
-    act: (dialog) => dialog.close(),
+    heading: words.message.failed,
+    body: [h("p", words.stray.text), h("ul.strays", ...rows)],
   });
 }

@@ -1,7 +1,7 @@
 /** A room's name and topic, in a dialog. */
 
-import { problemOf } from "../refusal.js";
-import { problemWords, words } from "../words.js";
+import { words } from "../words.js";
+import { refusedAs } from "./controls.js";
 import { field, openDialog } from "./dialog.js";
 import { ROOM_NAME_MAX, steadyId } from "./dialogs.js";
 
@@ -25,15 +25,11 @@ export function editRoom(chat, room, done = () => {}) {
       if (wanted === "") return dialog.complain(text.missing, name.input);
       if ([...wanted].length > ROOM_NAME_MAX) return dialog.complain(text.long, name.input);
       const fields = { room: room.room, name: wanted, topic: topic.input.value.trim() };
-      try {
-        await chat.change("set_room", fields, idFor(fields));
+      const changed = () => {
         dialog.close();
         done();
-      } catch (error) {
-        const problem = problemOf(error);
-        if (problem.code === "conflict") dialog.complain(text.taken, name.input);
-        else dialog.complain(problemWords(problem));
-      }
+      };
+      await chat.change("set_room", fields, idFor(fields)).then(changed, refusedAs("conflict", () => dialog.complain(text.taken, name.input)));
     },
   });
 }

@@ -1,10 +1,11 @@
 /** A message being edited: its text in a box in its place, until it is saved or left. What was typed is kept on the way. */
 
 import { forget, recall, remember } from "../db.js";
-import { fitText, h } from "../dom.js";
+import { fitText, h, on } from "../dom.js";
 import { byteLength, tidied } from "../text.js";
 import { words } from "../words.js";
 import { completion } from "./completion.js";
+import { problemLine } from "./controls.js";
 import { replaceNamed, sources } from "./sources.js";
 
 /**
@@ -17,36 +18,36 @@ import { replaceNamed, sources } from "./sources.js";
  * @param {() => number} context.limit in bytes
  * @param {(text: string) => void} context.save
  * @param {() => import("../types.js").User[]} context.people whom one may mention
+ * @param {(typed: string) => Promise<unknown> | null} context.morePeople asks for others
  * @param {() => void} context.done
  */
-export function editMessage({ message, article, draft, limit, save, people, done }) {
+export function editMessage({ message, article, draft, limit, save, people, morePeople, done }) {
   const text = words.message;
   const kept = recall(draft);
   const box = h("textarea", { rows: 1, dir: "auto", "aria-label": text.editBox, value: typeof kept === "string" ? kept : message.text });
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
-  const complete = completion(box, sources(people));
+  const problem = problemLine();
+  const complete = completion(box, sources(people, morePeople));
   const grow = () => fitText(box);
-  const close = () => {
-    forget(draft);
+  /** What was typed stays, for when this message is edited again. */
+  const leave = () => {
     element.remove();
     article.classList.remove("editing");
+  };
+  const close = () => {
+    forget(draft);
+    leave();
     done();
   };
   const finish = () => {
     const said = tidied(box.value);
     const over = byteLength(said) - limit();
-    if (over > 0) {
-      problem.textContent = words.composer.tooLong(over);
-      problem.hidden = false;
-      return;
-    }
+    if (over > 0) return problem.say(words.composer.tooLong(over));
     if (said !== "" && said !== message.text) save(said);
     close();
   };
   const element = h(
-    "form",
+    "form.editor",
     {
-      class: "editor",
       novalidate: true,
       onsubmit: (/** @type {SubmitEvent} */ event) => {
         event.preventDefault();
@@ -55,21 +56,20 @@ export function editMessage({ message, article, draft, limit, save, people, done
     },
     box,
     complete.element,
-    problem,
+    problem.element,
     h(
-      "div",
-      { class: "row" },
-      h("button", { type: "submit", class: "button main small" }, text.save),
-      h("button", { type: "button", class: "button small", onclick: close }, text.cancel),
-      h("span", { class: "hint" }, text.editHint),
+      "div.row",
+      h("button.button.main.small", { type: "submit" }, text.save),
+      h("button.button.small", { onclick: close }, words.ask.cancel),
+      h("span.hint", text.editHint),
     ),
   );
-  box.addEventListener("input", () => {
+  on(box, "input", () => {
     replaceNamed(box);
     remember(draft, box.value);
     grow();
   });
-  box.addEventListener("keydown", (event) => {
+  on(box, "keydown", (event) => {
     event.stopPropagation();
     if (event.isComposing || complete.key(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
@@ -86,5 +86,5 @@ export function editMessage({ message, article, draft, limit, save, people, done
   box.focus();
   box.setSelectionRange(box.value.length, box.value.length);
   element.scrollIntoView({ block: "nearest" });
-  return { element, message, close };
+  return { element, message, leave };
 }

@@ -1,9 +1,10 @@
 /** All emoji, to look through or to find by name. The focus stays in the search box; arrows move over the grid. */
 
 import { emojiGroups, findEmoji, spoken } from "../emoji.js";
-import { h, set } from "../dom.js";
+import { h, on, write } from "../dom.js";
 import { recall, remember } from "../db.js";
 import { words } from "../words.js";
+import { choosing, showDialog, staying } from "./controls.js";
 import { place } from "./menu.js";
 
 const COLUMNS = 8;
@@ -17,26 +18,22 @@ const FOUND_MAX = 64;
  */
 export function pickEmoji(opener, take, at = opener.getBoundingClientRect()) {
   const text = words.emoji;
-  const input = h("input", {
-    type: "text", role: "combobox", class: "picker-search", "aria-label": text.find, placeholder: text.find, "aria-expanded": "true",
+  const input = h("input.picker-search", {
+    type: "text", role: "combobox", "aria-label": text.find, placeholder: text.find, "aria-expanded": "true",
     "aria-controls": "emoji-grid", "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false",
   });
-  const grid = h("div", { class: "emoji-grid", id: "emoji-grid", role: "listbox", "aria-label": text.label });
-  const name = h("p", { class: "hint picker-name", "aria-hidden": "true" });
-  const element = h("dialog", { class: "picker", "aria-label": text.label }, input, grid, name);
+  const grid = h("div.emoji-grid", { id: "emoji-grid", role: "listbox", "aria-label": text.label });
+  const name = h("p.hint.picker-name", { "aria-hidden": "true" });
+  const element = h("dialog.picker", { "aria-label": text.label }, input, grid, name);
   /** @type {HTMLElement[]} */
   let options = [];
   let chosen = 0;
 
+  const mark = choosing(input, grid);
   const choose = (/** @type {number} */ index) => {
-    if (options.length === 0) return;
-    set(options[chosen] ?? grid, { "aria-selected": "false" });
     chosen = Math.max(0, Math.min(options.length - 1, index));
-    const option = options[chosen];
-    set(option, { "aria-selected": "true" });
-    option.scrollIntoView({ block: "nearest" });
-    set(input, { "aria-activedescendant": option.id });
-    name.textContent = option.getAttribute("aria-label");
+    mark(chosen);
+    write(name, options[chosen]?.title ?? text.none);
   };
   const done = (/** @type {string} */ emoji) => {
     const recent = recent_().filter((other) => other !== emoji);
@@ -49,36 +46,27 @@ export function pickEmoji(opener, take, at = opener.getBoundingClientRect()) {
     const found = typed === "" ? all() : findEmoji(typed, FOUND_MAX);
     options = found.map((one, at) =>
       h(
-        "div",
+        "div.emoji-option",
         {
-          role: "option", class: "emoji-option", id: `emoji-${at}`, "aria-label": spoken(one.name), title: spoken(one.name), "aria-selected": "false",
-          onmousedown: (/** @type {Event} */ event) => event.preventDefault(),
+          role: "option", id: `emoji-${at}`, "aria-label": spoken(one.name), title: spoken(one.name), "aria-selected": "false",
+          onmousedown: staying,
           onclick: () => done(one.emoji),
         },
         one.emoji,
       ),
     );
     grid.replaceChildren(...options);
-    set(input, { "aria-activedescendant": null });
-    name.textContent = options.length === 0 ? text.none : "";
-    chosen = 0;
     choose(0);
   };
-  input.addEventListener("input", update);
-  input.addEventListener("keydown", (event) => {
+  on(input, "input", update);
+  on(input, "keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -COLUMNS, ArrowDown: COLUMNS }[event.key];
     if (step !== undefined) choose(chosen + step);
     else if (event.key === "Enter") options[chosen]?.click();
     else return;
     event.preventDefault();
   });
-  element.addEventListener("close", () => {
-    element.remove();
-    if (opener.isConnected && (document.activeElement === document.body || !document.activeElement)) opener.focus({ preventScroll: true });
-  });
-  element.addEventListener("mousedown", (event) => event.target === element && element.close());
-  document.body.append(element);
-  element.showModal();
+  showDialog(element, opener);
   update();
   place(element, at);
   input.focus();

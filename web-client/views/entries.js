@@ -9,30 +9,32 @@ import { createMessage } from "./message.js";
 /**
  * @typedef {import("../pending.js").Shown} Shown
  * @typedef {import("./message.js").Row} Row
- * @typedef {{ kind: "message", key: string, row: Row } | { kind: "day" | "fresh" | "start", key: string, text: string }} Entry
+ * @typedef {{ kind: "message", key: string, row: Row } | { kind: "day" | "fresh" | "start" | "gap", key: string, text: string }} Entry
  */
 
 /** @param {Entry} entry */
 export function createEntry(entry) {
   if (entry.kind === "message") return createMessage(entry.row);
-  return h("p", { class: `divider ${entry.kind}` }, h("span", { dir: "auto" }, entry.text));
+  return h(`p.divider.${entry.kind}`, h("span", { dir: "auto" }, entry.text));
 }
 
 /**
- * Messages with the lines between them: days, and where the new ones begin.
+ * Messages with the lines between them: days, where the new ones begin, and what is left out before those that wait.
  * @param {Shown[]} shown
+ * @param {boolean} latest whether nothing is left out
  * @param {number | null} newFrom
  * @param {string} beginning
  * @param {(seq: number) => { name: string, text: string } | null} quote
  * @param {import("./message.js").Acts} acts
  * @returns {Entry[]}
  */
-export function entriesOf(shown, newFrom, beginning, quote, acts) {
+export function entriesOf(shown, latest, newFrom, beginning, quote, acts) {
   /** @type {Entry[]} */
   const entries = [];
   const now = Date.now();
   let day = "";
   let freshDone = newFrom === null;
+  let gapDone = latest;
   /** @type {import("../types.js").Message | null} */
   let before = null;
   if (shown[0]?.message.seq === 1) entries.push({ kind: "start", key: "start", text: beginning });
@@ -43,7 +45,11 @@ export function entriesOf(shown, newFrom, beginning, quote, acts) {
     if (itsDay !== day) {
       day = itsDay;
       line = true;
-      entries.push({ kind: "day", key: `day ${itsDay}`, text: dayName(message.time, now, words.room) });
+      entries.push({ kind: "day", key: `day ${itsDay}`, text: dayName(message.time, now, words.days) });
+    }
+    if (!gapDone && message.seq === 0) {
+      gapDone = line = true;
+      entries.push({ kind: "gap", key: "gap", text: words.room.gap });
     }
     if (!freshDone && newFrom !== null && message.seq >= newFrom) {
       freshDone = true;

@@ -1,11 +1,14 @@
 /** The files of a message: pictures are shown in a place of fixed size, sound and film can be played, everything can be downloaded. */
 
-import { h, unseen } from "../dom.js";
+import { h, on, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { isPicture, isPreview, playedAs } from "../media.js";
-import { problemOf } from "../refusal.js";
 import { size } from "../sizes.js";
-import { problemWords, words } from "../words.js";
+import { words } from "../words.js";
+import { busyAt, iconButton, problemLine, refusedAs } from "./controls.js";
+
+/** A picture has been read from its address by then. */
+const SHOWN_MS = 60_000;
 
 /**
  * @typedef {import("../types.js").Attachment} Attachment
@@ -20,56 +23,49 @@ import { problemWords, words } from "../words.js";
  * @param {Shelf} shelf
  */
 export function fileList(files, shelf) {
-  return h("ul", { class: "files", "aria-label": words.files.list }, ...files.map((file) => h("li", {}, ...(file.local ? waiting(file, file.local, shelf) : there(file, shelf)))));
+  return h("ul.files", { "aria-label": words.files.list }, ...files.map((file) => h("li", ...(file.local ? waiting(file, file.local, shelf) : rows(file, { url: () => shelf.media.url(file), media: shelf.media })))));
 }
 
 /**
+ * The rows of a file. While its message waits they are the same, and do nothing yet: from sending to sent nothing moves.
  * @param {Attachment} file
- * @param {Shelf} shelf
+ * @param {object} how
+ * @param {() => Promise<string>} how.url the picture's address
+ * @param {import("../media.js").Media | null} how.media where it can be had; null while it waits
+ * @param {HTMLElement | null} [how.note] how far it has come
  */
-function there(file, { media }) {
+function rows(file, { url, media, note = null }) {
   const text = words.files;
-  const problem = h("p", { class: "problem", hidden: true });
-  const attempt = async (/** @type {HTMLElement} */ button, /** @type {() => Promise<void>} */ act) => {
-    if (button.getAttribute("aria-busy")) return;
-    problem.hidden = true;
-    button.setAttribute("aria-busy", "true");
-    try {
-      await act();
-    } catch (error) {
-      const { code, ...rest } = problemOf(error);
-      problem.textContent = code === "unavailable" || code === "timeout" ? text.unreachable : problemWords({ code, ...rest });
-      problem.hidden = false;
-    }
-    button.removeAttribute("aria-busy");
+  const disabled = media === null;
+  const problem = problemLine();
+  const attempt = async (/** @type {HTMLElement} */ button, /** @type {(media: import("../media.js").Media) => Promise<void>} */ act) => {
+    if (media === null || button.getAttribute("aria-busy")) return;
+    busyAt(button, true);
+    await problem.attempt(() => act(media).catch(refusedAs("unavailable timeout", () => problem.say(text.unreachable))));
+    busyAt(button, false);
   };
-  const save = h(
-    "button",
-    { type: "button", class: "icon-button", title: text.download(file.name), onclick: () => attempt(save, () => media.download(file)) },
-    icon("save"),
-    unseen(text.download(file.name)),
-  );
-  const row = h("div", { class: "file" }, icon(pictureOf(file)), h("span", { class: "file-name", dir: "auto" }, file.name), h("span", { class: "hint" }, size(file.bytes)), save);
+  const save = iconButton("save", text.download(file.name), () => attempt(save, (from) => from.download(file)), "", { disabled });
+  const row = h("div.file", icon(pictureOf(file)), h("span.file-name", { dir: "auto" }, file.name), h("span.hint", size(file.bytes)), save, note);
   const kind = playedAs(file);
   if (kind) {
-    const play = h("button", { type: "button", class: "button small" }, icon("play"), h("span", {}, text.play(file.name)));
-    play.addEventListener("click", () =>
-      attempt(play, async () => {
-        const player = h(kind, { controls: true, autoplay: true, preload: "metadata", src: await media.link(file), class: `player ${kind}`, "aria-label": file.name });
+    const play = h("button.button.small", { disabled }, icon("play"), h("span", text.play(file.name)));
+    on(play, "click", () =>
+      attempt(play, async (from) => {
+        const player = h(`${kind}.player.${kind}`, { controls: true, autoplay: true, preload: "metadata", src: await from.link(file), "aria-label": file.name });
         play.replaceWith(player);
         player.focus();
         // A link ends after a while: then playing on asks for another.
-        player.addEventListener("error", () => player.replaceWith(play), { once: true });
+        on(player, "error", () => player.replaceWith(play), { once: true });
       }),
     );
-    return [row, play, problem];
+    return [row, play, problem.element];
   }
-  if (!isPicture(file)) return [row, problem];
-  const image = h("img", { alt: "", class: "picture" });
-  const preview = h("button", { type: "button", class: "preview", onclick: () => attempt(preview, () => openPicture(file, media)) }, image, unseen(text.open(file.name)));
-  if (isPreview(file)) whenNear(preview, () => void media.url(file).then((url) => (image.src = url), () => preview.remove()));
-  else preview.append(h("span", {}, text.show(file.name)));
-  return [preview, row, problem];
+  if (!isPicture(file)) return [row, problem.element];
+  const image = h("img.picture", { alt: "" });
+  const preview = h("button.preview", { disabled, onclick: () => attempt(preview, (from) => openPicture(file, from)) }, image, unseen(text.open(file.name)));
+  if (isPreview(file)) whenNear(preview, () => void url().then((address) => (image.src = address), () => preview.remove()));
+  else preview.append(h("span", text.show(file.name)));
+  return [preview, row, problem.element];
 }
 
 /**
@@ -79,19 +75,27 @@ function there(file, { media }) {
  * @param {Shelf} shelf
  */
 function waiting(file, id, { uploads }) {
-  const note = h("span", { class: "hint" });
+  const note = h("span.hint.so-far");
   const update = () => {
     const state = uploads.state(id);
     const part = file.bytes === 0 ? 1 : (state?.sent ?? 0) / file.bytes;
-    note.textContent = state?.problem ? words.files.failed : state?.file ? words.files.ready : part > 0 ? words.files.uploading(Math.floor(part * 100)) : words.files.waiting;
+    write(note, state?.problem ? words.files.failed : state?.file ? words.files.ready : part > 0 ? words.files.uploading(Math.floor(part * 100)) : words.files.waiting);
   };
   const moved = () => {
     if (note.isConnected) update();
-    else uploads.removeEventListener("change", moved);
+    else stop();
   };
   update();
-  uploads.addEventListener("change", moved);
-  return [h("div", { class: "file" }, icon(pictureOf(file)), h("span", { class: "file-name", dir: "auto" }, file.name), h("span", { class: "hint" }, size(file.bytes)), note)];
+  const stop = on(uploads, "change", moved);
+  const url = async () => {
+    const blob = await uploads.blob({ ...file, id });
+    if (!blob) throw new TypeError(file.name);
+    // Only ever shown as a picture, and let go of once it is.
+    const address = URL.createObjectURL(blob);
+    setTimeout(() => URL.revokeObjectURL(address), SHOWN_MS);
+    return address;
+  };
+  return rows(file, { url, media: null, note });
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What is seldom wanted is loaded when it is. Once the page was open with a node there, the service worker has all of it. */
 
-import { h } from "../dom.js";
+import { h, isAsked, on } from "../dom.js";
 import { words } from "../words.js";
 import { tell } from "./dialogs.js";
 
@@ -13,7 +13,7 @@ async function loaded(load) {
   try {
     return await load();
   } catch {
-    tell(words.lazy.heading, words.lazy.text, words.lazy.close);
+    tell(words.lazy.heading, words.lazy.text);
     return null;
   }
 }
@@ -27,13 +27,19 @@ export async function pickEmoji(...what) {
 export async function openSwitcher(...what) {
   const module = await loaded(() => import("./switcher.js"));
   // Asked for twice before it came.
-  if (!document.querySelector("dialog[open]")) module?.openSwitcher(...what);
+  if (!isAsked()) module?.openSwitcher(...what);
 }
 
 /** @type {(...what: Parameters<typeof import("./settings.js").openSettings>) => Promise<void>} */
 export async function openSettings(...what) {
   const module = await loaded(async () => (await Promise.all([import("./settings.js"), styled("/settings.css")]))[0]);
   await module?.openSettings(...what);
+}
+
+/** @type {(...what: Parameters<typeof import("./programs.js").openPrograms>) => Promise<void>} */
+export async function openPrograms(...what) {
+  const module = await loaded(async () => (await Promise.all([import("./programs.js"), styled("/settings.css")]))[0]);
+  await module?.openPrograms(...what);
 }
 
 /** @type {(...what: Parameters<typeof import("./versions.js").openVersions>) => Promise<void>} */
@@ -57,8 +63,8 @@ function styled(href) {
   if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const link = h("link", { rel: "stylesheet", href });
-    link.addEventListener("load", () => resolve());
-    link.addEventListener("error", () => {
+    on(link, "load", () => resolve());
+    on(link, "error", () => {
       link.remove();
       reject(new TypeError(href));
     });

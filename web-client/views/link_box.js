@@ -1,33 +1,16 @@
-/** A link that is told once, to be copied and given to somebody. */
+/** What is told once, a link or a secret, to be copied and given to somebody. */
 
-import { h } from "../dom.js";
-import { fullTime } from "../time.js";
-import { settingsWords } from "../settings_words.js";
-import { words } from "../words.js";
+import { h, on } from "../dom.js";
 import { field } from "./dialog.js";
+import { copyButton } from "./dialogs.js";
 
 /**
  * @param {string} label what it is
- * @param {string} link
- * @param {number} until Unix milliseconds
- * @param {(text: string) => void} announce
+ * @param {string} value
+ * @param {string} note how long it is good for, and the like
  */
-export function linkBox(label, link, until, announce) {
-  const text = settingsWords.links;
-  const box = field(label, { readonly: true, value: link, dir: "ltr" }, text.until(fullTime(until)));
-  box.input.addEventListener("focus", () => box.input.select());
-  const copy = h(
-    "button",
-    {
-      type: "button",
-      class: "button small",
-      onclick: () => {
-        box.input.select();
-        // Without a clipboard (plain http) it stands selected, ready for the person's own copy.
-        void navigator.clipboard?.writeText(link).then(() => announce(words.message.copied), () => undefined);
-      },
-    },
-    text.copy,
-  );
-  return { element: h("div", { class: "link-box" }, box.element, copy), focus: () => box.input.focus() };
+export function linkBox(label, value, note) {
+  const box = field(label, { readonly: true, value, dir: "ltr" }, note);
+  on(box.input, "focus", () => box.input.select());
+  return { element: h("div.link-box", box.element, copyButton(value)), focus: () => box.input.focus() };
 }

@@ -5,9 +5,10 @@
  * @typedef {import("../pending.js").Shown} Shown
  */
 
-import { h, keyed } from "../dom.js";
+import { h, keyed, on, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { words } from "../words.js";
+import { arrows } from "./controls.js";
 import { createEntry, entriesOf } from "./entries.js";
 import { updateMessage } from "./message.js";
 
@@ -28,10 +29,10 @@ const FLASH_MS = 1600;
  * @param {(text: string) => void} context.announce
  */
 export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, announce }) {
-  const inner = h("div", { class: "log-inner" });
-  const log = h("div", { class: "log", role: "log", "aria-live": "off", tabIndex: -1 }, inner);
-  const pill = h("button", { type: "button", class: "pill", hidden: true, onclick: () => toEnd() }, icon("down"), h("span"));
-  const element = h("div", { class: "log-frame" }, log, pill);
+  const inner = h("div.log-inner");
+  const log = h("div.log", { role: "log", "aria-live": "off", tabIndex: -1 }, inner);
+  const pill = h("button.pill", { hidden: true, onclick: () => toEnd() }, icon("down"), h("span"));
+  const element = h("div.log-frame", log, pill);
 
   let sticking = true;
   let placed = false;
@@ -62,7 +63,7 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
     const text = newBelow > 0 ? words.room.pill(newBelow) : words.room.toEnd;
     pill.hidden = sticking || !placed || (newBelow === 0 && latest && below() < log.clientHeight);
     const label = /** @type {HTMLElement} */ (pill.lastElementChild);
-    if (label.textContent !== text) label.textContent = text;
+    write(label, text);
     pill.classList.toggle("quiet", newBelow === 0);
   };
 
@@ -91,7 +92,7 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
     if (more && element.isConnected) requestAnimationFrame(maybeMore);
   }
 
-  log.addEventListener("scroll", () => {
+  on(log, "scroll", () => {
     const end = atEnd();
     // Not the reader moved but what is around: a window became narrower, a message above got its true height.
     if (sticking && !end && (log.scrollHeight !== height || log.clientHeight !== frame)) return stick();
@@ -121,7 +122,7 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
    * @param {string} now.me
    */
   function update({ shown, newFrom, loaded, latest: isLatest, lastSeq: newest, beginning, quote, me }) {
-    const entries = entriesOf(shown, newFrom, beginning, quote, acts);
+    const entries = entriesOf(shown, isLatest, newFrom, beginning, quote, acts);
     byKey = new Map(shown.map((one) => [one.key, one]));
     top = shown[0]?.message.seq === 1 || (loaded && shown.length === 0);
     // What came meanwhile; it is among those shown only when they end with the newest.
@@ -137,14 +138,18 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
       create: createEntry,
       update(row, entry) {
         if (entry.kind === "message") updateMessage(row, entry.row, acts);
-        else if (row.lastElementChild && row.lastElementChild.textContent !== entry.text) row.lastElementChild.textContent = entry.text;
+        else if (row.lastElementChild) write(row.lastElementChild, entry.text);
       },
     });
     lastSeq = Math.max(lastSeq, newest);
     count = shown.length;
     rove();
     if (!placed && loaded) place(newFrom);
-    else if (ownNew) void toEnd();
+    else if (ownNew) {
+      // In sight at once, also when the room's end cannot be had now.
+      stick();
+      void toEnd();
+    }
     else if (sticking && latest) stick();
     else if (anchor) {
       const moved_ = anchor.element.getBoundingClientRect().top - anchor.top;
@@ -231,27 +236,23 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
     last?.focus({ preventScroll: true });
   }
 
-  inner.addEventListener("focusin", (event) => {
+  on(inner, "focusin", (event) => {
     const article = event.target instanceof Element ? event.target.closest("article") : null;
     if (!(article instanceof HTMLElement) || article.dataset.key === roving) return;
     roving = article.dataset.key ?? null;
     rove();
   });
-  inner.addEventListener("keydown", (event) => {
-    if (!(event.target instanceof HTMLElement) || event.target.tagName !== "ARTICLE") return;
-    const articles = /** @type {HTMLElement[]} */ ([...inner.querySelectorAll(":scope > article")]);
-    const at = articles.indexOf(event.target);
-    const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: articles.length - 1 }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    articles[Math.max(0, Math.min(articles.length - 1, to))]?.focus();
-  });
+  on(inner, "keydown", (event) => arrows(event, inner, ":scope > article"));
 
   return {
     element,
     log,
     update,
     toEnd,
+    /** Whether the last of what is shown is in view. */
+    get low() {
+      return placed && below() <= END_PX;
+    },
     focusLast,
     find: (/** @type {string} */ key) => byKey.get(key),
     get atEnd() {

@@ -5,6 +5,7 @@ import { whyNot } from "../links.js";
 import { problemOf } from "../refusal.js";
 import { byteLength } from "../text.js";
 import { problemWords, words } from "../words.js";
+import { asking, problemLine } from "./controls.js";
 import { steadyId } from "./dialogs.js";
 import { field } from "./dialog.js";
 
@@ -27,35 +28,13 @@ export function loginView(chat, link, leave) {
     { type: "password", name: "password", autocomplete: link ? "new-password" : "current-password" },
     link ? text.passwordHint : "",
   );
-  const problem = h("p", { class: "problem", role: "alert", id: "login-problem", hidden: true });
-  const logIn = h("button", { type: "submit", class: "button main", value: "login" }, text.logIn);
-  const create = h("button", { type: "submit", class: link ? "button main" : "button", value: "register" }, text.create);
-  const change = h("button", { type: "submit", class: "button main", value: "reset" }, text.setPassword);
-  const without = h("button", { type: "button", class: "button", onclick: leave }, text.withoutLink);
+  const problem = problemLine();
+  const complain = problem.say;
+  const logIn = h("button.button.main", { type: "submit" }, text.logIn);
+  const create = h(link ? "button.button.main" : "button.button", { type: "submit", value: "register" }, text.create);
+  const change = h("button.button.main", { type: "submit" }, text.setPassword);
+  const without = h("button.button", { onclick: leave }, text.withoutLink);
   const idFor = steadyId();
-  let busy = false;
-
-  /**
-   * @param {string} message
-   * @param {HTMLInputElement} [at]
-   */
-  const complain = (message, at) => {
-    problem.textContent = message;
-    problem.hidden = false;
-    if (at) {
-      set(at, true);
-      at.focus();
-    }
-  };
-  const set = (/** @type {HTMLInputElement} */ input, /** @type {boolean} */ wrong) => {
-    if (wrong) {
-      input.setAttribute("aria-invalid", "true");
-      input.setAttribute("aria-describedby", "login-problem");
-    } else {
-      input.removeAttribute("aria-invalid");
-      input.removeAttribute("aria-describedby");
-    }
-  };
 
   /** @param {"login" | "register" | "reset"} op */
   const enter = async (op) => {
@@ -66,18 +45,12 @@ export function loginView(chat, link, leave) {
     if (secret === "") return complain(text.passwordMissing, password.input);
     if (op !== "login" && byteLength(secret) < PASSWORD_MIN) return complain(text.passwordShort, password.input);
     if (byteLength(secret) > PASSWORD_MAX) return complain(text.passwordLong, password.input);
-    busy = true;
-    const button = { login: logIn, register: create, reset: change }[op];
-    button.setAttribute("aria-busy", "true");
     try {
       const id = idFor([op, who, secret]);
       if (op === "reset") await chat.resetPassword(link?.token ?? "", secret, id);
       else await chat.enter(op, who, secret, id, op === "register" ? link?.token : undefined);
     } catch (error) {
       refused(op, problemOf(error));
-    } finally {
-      busy = false;
-      button.removeAttribute("aria-busy");
     }
   };
 
@@ -98,34 +71,23 @@ export function loginView(chat, link, leave) {
     else complain(problemWords(what));
   };
 
-  if (chat.farewell === "ended" && !link) {
-    problem.textContent = text.ended;
-    problem.hidden = false;
-  }
-  const intro = link ? text.intros[link.kind] : text.intro;
+  if (chat.farewell === "ended" && !link) complain(text.ended);
+  const pressed = (/** @type {HTMLElement | null} */ button) => {
+    const register = link || (button instanceof HTMLButtonElement && button.value === "register");
+    return enter(reset ? "reset" : register ? "register" : "login");
+  };
   return h(
-    "main",
-    { class: "login" },
-    h(
+    "main.login",
+    asking(
       "form",
-      {
-        novalidate: true,
-        onsubmit: (/** @type {SubmitEvent} */ event) => {
-          event.preventDefault();
-          if (busy) return;
-          problem.hidden = true;
-          set(name.input, false);
-          set(password.input, false);
-          const pressed = event.submitter instanceof HTMLButtonElement ? event.submitter.value : "login";
-          void enter(reset ? "reset" : link || pressed === "register" ? "register" : "login");
-        },
-      },
-      h("h1", {}, text.heading),
-      h("p", { class: "hint" }, intro),
+      problem,
+      pressed,
+      h("h1", text.heading),
+      h("p.hint", link ? text.intros[link.kind] : text.intro),
       !reset && name.element,
       password.element,
-      problem,
-      h("div", { class: "row" }, ...(reset ? [change, without] : link ? [create, without] : [logIn, create])),
+      problem.element,
+      h("div.row", ...(reset ? [change, without] : link ? [create, without] : [logIn, create])),
     ),
   );
 }

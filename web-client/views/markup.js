@@ -1,15 +1,17 @@
 /** Light formatting as nodes. */
 
 import { h } from "../dom.js";
+import { jump, placeLink, placeOf } from "../jump.js";
 import { isEmojiOnly, parse } from "../markup.js";
 
 /**
  * @typedef {import("../markup.js").Block} Block
  * @typedef {import("../markup.js").Inline} Inline
  *
- * @typedef {object} Names  who is who, for mentions
+ * @typedef {object} Names  who is who, for mentions, and which servers are this chat's, for links
  * @property {(name: string) => boolean} known
  * @property {string} me
+ * @property {() => string[]} nodes their public URLs
  */
 
 /**
@@ -18,7 +20,7 @@ import { isEmojiOnly, parse } from "../markup.js";
  * @returns {HTMLDivElement}
  */
 export function markup(text, names) {
-  const element = h("div", { class: isEmojiOnly(text) ? "text big" : "text" });
+  const element = h(isEmojiOnly(text) ? "div.text.big" : "div.text");
   element.append(...parse(text, names.known).map((block) => blockNode(block, names)));
   return element;
 }
@@ -32,12 +34,12 @@ function blockNode(block, names) {
   switch (block.kind) {
     case "fence":
       // Lines of code may be longer than the page is wide: then one moves along them, also by the keyboard.
-      return h("pre", { tabIndex: 0 }, h("code", {}, block.text));
+      return h("pre", { tabIndex: 0 }, h("code", block.text));
     case "quote":
-      return h("blockquote", {}, ...block.blocks.map((inner) => blockNode(inner, names)));
+      return h("blockquote", ...block.blocks.map((inner) => blockNode(inner, names)));
     case "list": {
       const items = block.items.map((item) => h("li", { dir: "auto" }, ...nodes(item, names)));
-      return block.start === null ? h("ul", {}, ...items) : h("ol", { start: block.start === 1 ? null : block.start }, ...items);
+      return block.start === null ? h("ul", ...items) : h("ol", { start: block.start === 1 ? null : block.start }, ...items);
     }
     case "paragraph":
       return h("p", { dir: "auto" }, ...nodes(block.children, names));
@@ -55,13 +57,29 @@ function nodes(pieces, names) {
       case "text":
         return piece.text;
       case "code":
-        return h("code", {}, piece.text);
+        return h("code", piece.text);
       case "link":
-        return h("a", { href: piece.href, target: "_blank", rel: "noopener noreferrer", title: piece.text === piece.href ? null : piece.href }, piece.text);
+        return linkNode(piece, names);
       case "mention":
-        return h("span", { class: piece.name === names.me ? "mention me" : "mention" }, piece.text);
+        return h(piece.name === names.me ? "span.mention.me" : "span.mention", piece.text);
       default:
         return h(piece.kind, {}, ...nodes(piece.children, names));
     }
   });
+}
+
+/**
+ * A link. One to a place in this chat stays on this node, where one is logged in, and on this page.
+ * @param {import("../markup.js").Link} link
+ * @param {Names} names
+ */
+function linkNode({ text, href }, { nodes }) {
+  const place = placeOf(href, nodes());
+  if (!place) return h("a", { href, target: "_blank", rel: "noopener noreferrer", title: text === href ? null : href }, text);
+  const onclick = (/** @type {MouseEvent} */ event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    jump(place.room, place.seq);
+  };
+  return h("a", { href: placeLink(place.room, place.seq), onclick }, text);
 }

@@ -1,6 +1,6 @@
 /** A small menu at a button or a point, in the page's top layer: arrows move, Escape closes, focus returns. */
 
-import { h } from "../dom.js";
+import { h, on } from "../dom.js";
 
 /**
  * @param {DOMRect | { left: number, right: number, top: number, bottom: number }} at
@@ -14,11 +14,9 @@ export function openMenu(at, opener, label, items, row = [], note = "") {
   closeMenu();
   const button = (/** @type {{ label: string, act: () => void, harm?: boolean }} */ { label: name, act, harm }, /** @type {string} */ kind) =>
     h(
-      "button",
+      `button.${kind}${harm ? ".harm" : ""}`,
       {
-        type: "button",
         role: "menuitem",
-        class: `${kind}${harm ? " harm" : ""}`,
         tabIndex: -1,
         onclick: () => {
           close(true);
@@ -28,18 +26,17 @@ export function openMenu(at, opener, label, items, row = [], note = "") {
       name,
     );
   const element = h(
-    "div",
-    { class: "menu", role: "menu", "aria-label": label, popover: "manual" },
-    row.length > 0 && h("div", { class: "menu-row", role: "group" }, ...row.map((item) => button(item, "emoji-button"))),
+    "div.menu",
+    { role: "menu", "aria-label": label, popover: "manual" },
+    row.length > 0 && h("div.menu-row", { role: "group" }, ...row.map((item) => button(item, "emoji-button"))),
     ...items.map((item) => button(item, "menu-item")),
-    note && h("p", { class: "menu-note hint", role: "presentation" }, note),
+    note && h("p.menu-note.hint", { role: "presentation" }, note),
   );
   const all = () => /** @type {HTMLElement[]} */ ([...element.querySelectorAll("[role=menuitem]")]);
 
   /** @param {boolean} back */
   const close = (back) => {
-    document.removeEventListener("pointerdown", outside, true);
-    window.removeEventListener("resize", away);
+    offs.forEach((off) => off());
     element.remove();
     if (current === away) current = null;
     if (back && opener?.isConnected) opener.focus({ preventScroll: true });
@@ -48,7 +45,7 @@ export function openMenu(at, opener, label, items, row = [], note = "") {
   const outside = (/** @type {Event} */ event) => {
     if (!element.contains(/** @type {Node} */ (event.target))) close(false);
   };
-  element.addEventListener("keydown", (event) => {
+  on(element, "keydown", (event) => {
     const items_ = all();
     const index = items_.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     const inRow = index < row.length;
@@ -66,12 +63,10 @@ export function openMenu(at, opener, label, items, row = [], note = "") {
   });
   // Where its opener is: a dialog's own menu works beside it, and no landmark lacks what belongs to it.
   (opener?.closest("dialog, main, nav, aside") ?? document.body).append(element);
-  // The top layer, where there is one; else the last element of the page, which is as good.
-  if ("showPopover" in element) element.showPopover();
+  element.showPopover();
   place(element, at);
   all()[0]?.focus({ preventScroll: true });
-  document.addEventListener("pointerdown", outside, true);
-  window.addEventListener("resize", away);
+  const offs = [on(document, "pointerdown", outside, true), on(window, "resize", away)];
   current = away;
 }
 

@@ -5,9 +5,10 @@ import { icon } from "../icons.js";
 import { mentions } from "../mentions.js";
 import { attachedTo } from "../pending.js";
 import { firstLine } from "../text.js";
-import { clockTime, fullTime } from "../time.js";
+import { clockTime, tightTime } from "../time.js";
 import { problemWords, words } from "../words.js";
 import { avatar } from "./avatar.js";
+import { timeView } from "./controls.js";
 import { fileList } from "./files.js";
 import { markup } from "./markup.js";
 
@@ -25,6 +26,7 @@ import { markup } from "./markup.js";
  * @typedef {object} Acts
  * @property {(message: Message, emoji: string) => void} react
  * @property {(id: string) => void} again
+ * @property {(message: Message, item: import("../types.js").Item) => void} editAgain what was typed, on the wording there is now
  * @property {(id: string) => void} discard
  * @property {(text: string) => void} copy
  * @property {(seq: number) => void} show goes to the message of that number
@@ -32,6 +34,8 @@ import { markup } from "./markup.js";
  * @property {(name: string) => string} display
  * @property {() => string} me
  * @property {(name: string) => boolean} known whether somebody has that name
+ * @property {(name: string) => boolean} gone whether that account was deleted
+ * @property {() => string[]} nodes the public URLs of this chat's servers
  * @property {import("./files.js").Shelf} shelf
  * @property {() => number} people how many are known
  */
@@ -40,7 +44,7 @@ const QUOTE_CHARACTERS = 120;
 
 /** @param {Row} row */
 export function createMessage(row) {
-  const element = h("article", { class: "message", tabIndex: -1 });
+  const element = h("article.message", { tabIndex: -1 });
   element.dataset.key = row.shown.key;
   return element;
 }
@@ -59,20 +63,20 @@ export function updateMessage(element, row, acts) {
   element.dataset.seq = String(message.seq);
   const calls = message.from !== acts.me() && mentions(message.text, acts.me());
   element.className = ["message", row.grouped && "grouped", state !== "sent" && state, message.deleted && "deleted", calls && "calls"].filter(Boolean).join(" ");
-  const time = h("time", { datetime: new Date(message.time).toISOString(), title: fullTime(message.time) }, clockTime(message.time));
-  const author = h("span", { class: "author", dir: "auto" }, row.display);
-  if (row.display !== message.from) author.append(h("span", { class: "login-name" }, ` ${message.from}`));
-  const body = h("div", { class: "body" }, h("header", {}, author, " ", time));
+  const time = timeView(message.time, row.grouped ? tightTime(message.time) : clockTime(message.time));
+  const author = h("span.author", { dir: "auto" }, row.display);
+  if (row.display !== message.from && !acts.gone(message.from)) author.append(h("span.login-name", ` ${message.from}`));
+  const body = h("div.body", h("header", author, " ", time));
   if (row.quote) body.append(quote(row.quote, message.reply_to ?? 0, acts));
   if (message.text !== "" || message.deleted || message.edited) body.append(textOf(message, acts));
   if (message.files.length > 0 && !message.deleted) body.append(fileList(message.files, acts.shelf));
   const reactions = reactionRow(message, acts);
   if (reactions) body.append(reactions);
-  if (state === "failed" && item) body.append(failure(item, acts));
+  if (state === "failed" && item) body.append(failure(message, item, acts));
   /** @type {Node[]} */
   const parts = [body];
   if (!row.grouped) parts.unshift(avatar(message.from, row.display));
-  if (state === "sending") parts.push(h("span", { class: "state" }, icon("clock"), h("span", {}, words.message.sending)));
+  if (state === "sending") parts.push(h("span.state", icon("clock"), h("span", words.message.sending)));
   element.replaceChildren(...parts);
   if (hadFocus) element.focus({ preventScroll: true });
 }
@@ -82,13 +86,13 @@ export function updateMessage(element, row, acts) {
  * @param {Acts} acts
  */
 function textOf(message, acts) {
-  if (message.deleted) return h("p", { class: "text gone" }, words.message.deleted);
-  const element = markup(message.text, { known: acts.known, me: acts.me() });
+  if (message.deleted) return h("p.text.gone", words.message.deleted);
+  const element = markup(message.text, { known: acts.known, me: acts.me(), nodes: acts.nodes });
   if (message.edited) {
-    const mark = h("button", { type: "button", class: "edited", title: words.message.versions, onclick: () => acts.versions(message) }, words.message.edited);
+    const mark = h("button.edited", { title: words.message.versions, onclick: () => acts.versions(message) }, words.message.edited);
     const last = element.lastElementChild;
     if (last?.tagName === "P") last.append(" ", mark);
-    else element.append(h("p", {}, mark));
+    else element.append(h("p", mark));
   }
   return element;
 }
@@ -100,10 +104,10 @@ function textOf(message, acts) {
  */
 function quote(to, seq, acts) {
   return h(
-    "button",
-    { type: "button", class: "quote", onclick: () => acts.show(seq) },
+    "button.quote",
+    { onclick: () => acts.show(seq) },
     unseen(`${words.message.replyTo(to.name)}: `),
-    h("span", { class: "quoted-author", "aria-hidden": "true", dir: "auto" }, to.name),
+    h("span.quoted-author", { "aria-hidden": "true", dir: "auto" }, to.name),
     " ",
     h("span", { dir: "auto" }, firstLine(to.text, QUOTE_CHARACTERS)),
   );
@@ -118,24 +122,20 @@ function reactionRow(message, acts) {
   if (all.length === 0 || message.deleted) return null;
   const me = acts.me();
   return h(
-    "ul",
-    { class: "reactions" },
+    "ul.reactions",
     ...all.map(([emoji, names]) => {
-      const people = names.map((name) => (name === me ? words.message.me : acts.display(name)));
+      const people = names.map((name) => (name === me ? words.people.you : acts.display(name)));
       return h(
         "li",
-        {},
         h(
-          "button",
+          "button.reaction",
           {
-            type: "button",
-            class: "reaction",
             "aria-pressed": String(names.includes(me)),
             title: people.join(", "),
             onclick: () => acts.react(message, emoji),
           },
-          h("span", { class: "emoji" }, emoji),
-          h("span", { class: "number" }, ` ${names.length}`),
+          h("span.emoji", emoji),
+          h("span.number", ` ${names.length}`),
         ),
       );
     }),
@@ -143,25 +143,30 @@ function reactionRow(message, acts) {
 }
 
 /**
- * Why it was not sent, and what one can do.
+ * Why it was not done, and what one can do. A change that was refused shows what had been typed: the message shows it no more.
+ * @param {Message} message
  * @param {import("../types.js").Item} item
  * @param {Acts} acts
  */
-function failure(item, acts) {
-  const what = item.op === "send" ? words.message.failed : words.message.failedChange;
+function failure(message, item, acts) {
+  const text = words.message;
+  const send = item.op === "send";
   const lost = item.problem?.code === "not_found" && attachedTo(item).length > 0;
   const why = lost ? words.files.gone : item.problem ? problemWords(item.problem) : "";
-  const button = (/** @type {string} */ label, /** @type {() => void} */ act) => h("button", { type: "button", class: "link-button", onclick: act }, label);
+  const typed = item.fields.text ?? "";
+  const button = (/** @type {string} */ label, /** @type {() => void} */ act) => h("button.link-button", { onclick: act }, label);
+  // Against the same wording it would be refused again.
+  const overtaken = item.op === "edit" && item.problem?.code === "conflict";
+  const retry = overtaken ? !message.deleted && button(text.editAgain, () => acts.editAgain(message, item)) : button(text.again, () => acts.again(item.id));
   return h(
-    "div",
-    { class: "failure" },
-    h("span", {}, icon("alert"), ` ${what}: ${why}`),
+    "div.failure",
+    h("span", icon("alert"), ` ${send ? text.failed : text.failedChange}: ${why}`),
+    !send && typed && h("p.wording", { dir: "auto" }, unseen(`${text.typed}: `), typed),
     h(
-      "span",
-      { class: "row tight" },
-      button(words.message.again, () => acts.again(item.id)),
-      item.fields.text ? button(words.message.copy, () => acts.copy(item.fields.text)) : null,
-      button(words.message.discard, () => acts.discard(item.id)),
+      "span.row.tight",
+      retry,
+      typed && button(text.copy, () => acts.copy(typed)),
+      button(send ? text.remove : text.discard, () => acts.discard(item.id)),
     ),
   );
 }

@@ -1,6 +1,6 @@
 /** How the page is on this device. */
 
-import { h } from "../dom.js";
+import { h, write } from "../dom.js";
 import { LANGUAGES, chooseLanguage, chosen } from "../language.js";
 import { noticesState, wantNotices } from "../notices.js";
 import { settingsWords } from "../settings_words.js";
@@ -16,20 +16,19 @@ export function preferencesView() {
     ...Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, lang: code }, name)),
   );
   language.value = chosen ?? "";
-  const state = h("p", { class: "hint", role: "status" });
-  const button = h("button", { type: "button", class: "button", onclick: async () => show(await wantNotices(noticesState() !== "on")) });
+  const state = h("p.hint", { "aria-live": "polite" });
+  const button = h("button.button", { onclick: async () => show(await wantNotices(noticesState() !== "on")) });
   const show = (/** @type {ReturnType<typeof noticesState>} */ now) => {
-    state.textContent = text.notices[now];
+    write(state, text.notices[now]);
     button.hidden = now === "none" || now === "blocked";
-    button.textContent = now === "on" ? text.noticesOff : text.noticesOn;
+    write(button, now === "on" ? text.noticesOff : text.noticesOn);
   };
   show(noticesState());
   return {
     element: h(
-      "div",
-      { class: "settings-body" },
-      h("div", { class: "field" }, h("label", { htmlFor: "language" }, text.language), language),
-      h("section", { class: "field", "aria-labelledby": "notices-heading" }, h("h3", { id: "notices-heading" }, text.noticesHeading), state, h("div", {}, button)),
+      "div.settings-body",
+      h("div.field", h("label", { htmlFor: "language" }, text.language), language),
+      h("section.field", { "aria-labelledby": "notices-heading" }, h("h3", { id: "notices-heading" }, text.noticesHeading), state, h("div", button)),
     ),
   };
 }

@@ -2,10 +2,10 @@
 
 import { h, unseen } from "../dom.js";
 import { list } from "../frames.js";
-import { problemOf } from "../refusal.js";
 import { fullTime } from "../time.js";
 import { settingsWords } from "../settings_words.js";
-import { problemWords } from "../words.js";
+import { words } from "../words.js";
+import { problemLine } from "./controls.js";
 import { choice, field } from "./dialog.js";
 import { steadyId } from "./dialogs.js";
 import { form } from "./form.js";
@@ -20,7 +20,7 @@ const HOURS_MAX = 24 * 365;
  */
 export function registrationView({ chat, announce }) {
   const text = settingsWords.registration;
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const problem = problemLine();
   const mode = choice(text.mode, "registration", [
     { value: "open", label: text.open, note: text.openNote },
     { value: "closed", label: text.closed, note: text.closedNote },
@@ -28,14 +28,10 @@ export function registrationView({ chat, announce }) {
   const radios = [...mode.element.querySelectorAll("input")];
   // Until it is known how it is.
   mode.element.disabled = true;
-  const complain = (/** @type {unknown} */ error) => {
-    problem.textContent = problemWords(problemOf(error));
-    problem.hidden = false;
-  };
   const setting = form({
     heading: settingsWords.settings.tabs.registration,
     body: [mode.element],
-    action: settingsWords.account.save,
+    action: words.message.save,
     announce,
     async act() {
       await chat.change("set_registration", { mode: mode.value });
@@ -49,60 +45,53 @@ export function registrationView({ chat, announce }) {
   let idFor = steadyId();
   const invite = form({
     heading: text.invites,
-    body: [h("p", { class: "hint" }, text.invitesNote), h("div", { class: "fields" }, uses.element, hours.element)],
+    body: [h("p.hint", text.invitesNote), h("div.fields", uses.element, hours.element)],
     action: text.create,
     announce,
-    async act({ complain: wrong }) {
+    async act({ complain }) {
       const fields = { uses: Number(uses.input.value), hours: Number(hours.input.value) };
-      if (!within(fields.uses, USES_MAX)) return wrong(text.between(1, USES_MAX), uses.input);
-      if (!within(fields.hours, HOURS_MAX)) return wrong(text.between(1, HOURS_MAX), hours.input);
+      if (!within(fields.uses, USES_MAX)) return complain(text.between(1, USES_MAX), uses.input);
+      if (!within(fields.hours, HOURS_MAX)) return complain(text.between(1, HOURS_MAX), hours.input);
       const { reply } = await chat.change("create_invite", fields, idFor(fields));
       // The next one is another one.
       idFor = steadyId();
-      const box = linkBox(text.link, String(reply.link), Number(reply.until), announce);
+      const box = linkBox(text.link, String(reply.link), settingsWords.links.until(fullTime(Number(reply.until))));
       made.replaceChildren(box.element);
       box.focus();
       await load();
     },
   });
-  const rows = h("ul", { class: "rows" });
+  const rows = h("ul.rows");
 
-  async function load() {
-    try {
+  const load = () =>
+    problem.attempt(async () => {
       const reply = await chat.ask("list_invites", {});
       rows.replaceChildren(...list(reply.invites).map(row));
-    } catch (error) {
-      complain(error);
-    }
-  }
+    });
 
   /** @param {any} one */
   function row(one) {
     const over = one.revoked === true || one.used >= one.uses || one.until < Date.now();
     const state = one.revoked ? text.revoked : one.used >= one.uses ? text.used : one.until < Date.now() ? text.ended : text.until(fullTime(one.until));
-    const revoke = h("button", { type: "button", class: "button small", onclick: async () => {
-      try {
-        await chat.change("revoke_invite", { invite: one.invite });
-        announce(text.revoked);
-        await load();
-      } catch (error) {
-        complain(error);
-      }
-    } }, text.revoke, unseen(` ${text.by(one.by)}`));
+    const revoke = async () => {
+      await chat.change("revoke_invite", { invite: one.invite });
+      announce(text.revoked);
+      await load();
+    };
+    const button = h("button.button.small", { onclick: () => problem.attempt(revoke) }, text.revoke, unseen(` ${text.by(one.by)}`));
     return h(
-      "li",
-      { class: "row-item" },
-      h("div", { class: "row-main" }, h("span", { dir: "auto" }, text.by(one.by)), h("span", { class: "hint" }, `${text.count(one.used, one.uses)}, ${state}`)),
-      !over && revoke,
+      "li.row-item",
+      h("div.row-main", h("span", { dir: "auto" }, text.by(one.by)), h("span.hint", `${text.count(one.used, one.uses)}, ${state}`)),
+      !over && button,
     );
   }
 
   void chat.ask("server", {}).then((reply) => {
     for (const radio of radios) radio.checked = radio.value === reply.registration;
     mode.element.disabled = false;
-  }, complain);
+  }, problem.say);
   void load();
-  return { element: h("div", { class: "settings-body" }, problem, setting.element, invite.element, made, rows) };
+  return { element: h("div.settings-body", problem.element, setting.element, invite.element, made, rows) };
 }
 
 /**

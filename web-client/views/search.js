@@ -1,12 +1,12 @@
 /** What a search found: each message with its hits marked, its author, room and time, and the way to its place. */
 
-import { h, unseen } from "../dom.js";
-import { icon } from "../icons.js";
+import { h, on, wide, write } from "../dom.js";
 import { jump, placeLink } from "../jump.js";
 import { excerpt } from "../query.js";
 import { Search } from "../search.js";
-import { fullTime, shortTime } from "../time.js";
+import { shortTime } from "../time.js";
 import { problemWords, words } from "../words.js";
+import { arrows, busyAt, iconButton, problemLine, timeView } from "./controls.js";
 
 const BEFORE_CHARACTERS = 60;
 const CHARACTERS = 240;
@@ -25,20 +25,20 @@ export function searchView({ chat, store, close, announce }) {
     rooms: () => [...store.rooms.values()].map((room) => ({ room: room.room, title: store.title(room) })),
     me: () => store.me?.name ?? "",
   });
-  const note = h("p", { class: "hint" });
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
-  const hits = h("ol", { class: "hits" });
-  const more = h("button", { type: "button", class: "button small", hidden: true, onclick: () => further() }, text.more);
-  const closeButton = h("button", { type: "button", class: "icon-button", title: text.close, onclick: close }, icon("close"), unseen(text.close));
+  const note = h("p.hint");
+  const problem = problemLine();
+  const hits = h("ol.hits");
+  const more = h("button.button.small", { hidden: true, onclick: () => further() }, text.more);
+  const closeButton = iconButton("close", text.close, close);
   const element = h(
-    "aside",
-    { class: "panel results", "aria-label": text.heading },
-    h("div", { class: "panel-head" }, h("h2", {}, text.heading), closeButton),
+    "aside.panel.results",
+    { "aria-label": text.heading },
+    h("div.panel-head", h("h2", text.heading), closeButton),
     note,
-    problem,
+    problem.element,
     hits,
     more,
-    h("p", { class: "hint tips" }, text.tips),
+    h("p.hint.tips", text.tips),
   );
   let typed = "";
 
@@ -46,7 +46,7 @@ export function searchView({ chat, store, close, announce }) {
   async function run(wanted) {
     typed = wanted;
     more.hidden = true;
-    element.setAttribute("aria-busy", "true");
+    busyAt(element, true);
     const page = await search.find(wanted);
     if (!page) return;
     hits.replaceChildren();
@@ -54,9 +54,9 @@ export function searchView({ chat, store, close, announce }) {
   }
 
   async function further() {
-    more.setAttribute("aria-busy", "true");
+    busyAt(more, true);
     const page = await search.find(typed, true);
-    more.removeAttribute("aria-busy");
+    busyAt(more, false);
     if (page) show(page, true);
   }
 
@@ -65,25 +65,23 @@ export function searchView({ chat, store, close, announce }) {
    * @param {boolean} added
    */
   function show(page, added) {
-    element.removeAttribute("aria-busy");
-    const rows = page.hits.map((hit) => h("li", {}, row(hit)));
+    busyAt(element, false);
+    const rows = page.hits.map((hit) => h("li", row(hit)));
     hits.append(...rows);
     more.hidden = !page.more;
-    problem.hidden = page.problem === null;
-    problem.textContent = problemText(page.problem);
+    if (page.problem) problem.say(problemText(page.problem));
+    else problem.clear();
     const count = hits.children.length;
-    note.textContent = page.problem ? "" : `${text.count(count, page.more)}${page.partial ? ` ${text.partial}` : ""}`;
+    write(note, page.problem ? "" : `${text.count(count, page.more)}${page.partial ? ` ${text.partial}` : ""}`);
     note.hidden = note.textContent === "";
     if (added) rows[0]?.querySelector("a")?.focus();
     else if (note.textContent) announce(note.textContent);
   }
 
-  /** @param {import("../search.js").Page["problem"]} what */
+  /** @param {NonNullable<import("../search.js").Page["problem"]>} what */
   function problemText(what) {
-    if (what === null) return "";
     if (what === "no word") return text.noWord;
     if (what === "no room") return text.noRoom;
-    if (what.code === "bad_request" && /unknown op/i.test(what.message)) return text.notThere;
     return problemWords(what);
   }
 
@@ -92,38 +90,32 @@ export function searchView({ chat, store, close, announce }) {
     const room = store.rooms.get(message.room);
     const pieces = excerpt(message.text.replace(/\n/g, " "), hit, BEFORE_CHARACTERS, CHARACTERS);
     return h(
-      "a",
+      "a.hit",
       {
-        class: "hit",
         href: placeLink(message.room, message.seq),
         onclick: (/** @type {MouseEvent} */ event) => {
           if (event.ctrlKey || event.metaKey || event.shiftKey) return;
           event.preventDefault();
           // On a narrow page the results lie over the place that is wanted.
-          if (matchMedia("(max-width: 56.24em)").matches) close();
+          if (!wide().matches) close();
           jump(message.room, message.seq);
         },
       },
       h(
-        "span",
-        { class: "hit-head" },
-        h("span", { class: "author", dir: "auto" }, store.display(message.from)),
+        "span.hit-head",
+        h("span.author", { dir: "auto" }, store.display(message.from)),
         " ",
-        h("span", { class: "hint", dir: "auto" }, room ? store.title(room) : ""),
+        h("span.hint", { dir: "auto" }, room ? store.title(room) : ""),
         " ",
-        h("time", { class: "hint", datetime: new Date(message.time).toISOString(), title: fullTime(message.time) }, shortTime(message.time)),
+        timeView(message.time, shortTime(message.time), ".hint"),
       ),
-      h("span", { class: "hit-text", dir: "auto" }, ...pieces.map((piece) => (piece.hit ? h("mark", {}, piece.text) : piece.text))),
+      h("span.hit-text", { dir: "auto" }, ...pieces.map((piece) => (piece.hit ? h("mark", piece.text) : piece.text))),
     );
   }
 
-  element.addEventListener("keydown", (event) => {
+  on(element, "keydown", (event) => {
     if (event.key === "Escape") return close();
-    const links = [...hits.querySelectorAll("a")];
-    const at = links.indexOf(/** @type {any} */ (document.activeElement));
-    if (at < 0 || (event.key !== "ArrowDown" && event.key !== "ArrowUp")) return;
-    event.preventDefault();
-    links[Math.max(0, Math.min(links.length - 1, at + (event.key === "ArrowDown" ? 1 : -1)))]?.focus();
+    arrows(event, hits, "a");
   });
   return {
     element,

@@ -2,10 +2,9 @@
 
 import { h, unseen } from "../dom.js";
 import { list } from "../frames.js";
-import { problemOf } from "../refusal.js";
 import { fullTime } from "../time.js";
 import { settingsWords } from "../settings_words.js";
-import { problemWords } from "../words.js";
+import { problemLine } from "./controls.js";
 
 /** @typedef {{ session: string, time: number | null, agent: string, current: boolean }} Session  without a time when it is older than that is kept */
 
@@ -15,57 +14,34 @@ import { problemWords } from "../words.js";
  */
 export function sessionsView({ chat, announce }) {
   const text = settingsWords.sessions;
-  const rows = h("ul", { class: "rows" });
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
-  const element = h("div", { class: "settings-body" }, h("h3", {}, text.heading), h("p", { class: "hint" }, text.note), problem, rows);
+  const rows = h("ul.rows");
+  const problem = problemLine();
+  const element = h("div.settings-body", h("h3", text.heading), h("p.hint", text.note), problem.element, rows);
 
-  const complain = (/** @type {unknown} */ error) => {
-    problem.textContent = problemWords(problemOf(error));
-    problem.hidden = false;
+  const load = async () => {
+    const reply = await chat.ask("list_sessions", {});
+    const sessions = list(reply.sessions).filter((one) => typeof one?.session === "string");
+    rows.replaceChildren(...sessions.map(row));
   };
-
-  async function load() {
-    try {
-      const reply = await chat.ask("list_sessions", {});
-      const sessions = list(reply.sessions).filter((one) => typeof one?.session === "string");
-      rows.replaceChildren(...sessions.map(row));
-    } catch (error) {
-      complain(error);
-    }
-  }
 
   /** @param {Session} session */
   function row(session) {
     const name = deviceName(session.agent);
-    const button = h(
-      "button",
-      {
-        type: "button",
-        class: "button small",
-        onclick: async () => {
-          problem.hidden = true;
-          try {
-            await chat.change("end_session", { session: session.session });
-            announce(text.ended);
-            await load();
-            /** @type {HTMLElement | null} */ (rows.querySelector("button"))?.focus();
-          } catch (error) {
-            complain(error);
-          }
-        },
-      },
-      text.end,
-      unseen(` ${name}`),
-    );
+    const end = async () => {
+      await chat.change("end_session", { session: session.session });
+      announce(text.ended);
+      await load();
+      /** @type {HTMLElement | null} */ (rows.querySelector("button"))?.focus();
+    };
+    const button = h("button.button.small", { onclick: () => problem.attempt(end) }, text.end, unseen(` ${name}`));
     return h(
-      "li",
-      { class: "row-item" },
-      h("div", { class: "row-main" }, h("span", { dir: "auto", title: session.agent }, name), typeof session.time === "number" && h("span", { class: "hint" }, text.since(fullTime(session.time)))),
-      session.current ? h("span", { class: "hint" }, text.current) : button,
+      "li.row-item",
+      h("div.row-main", h("span", { dir: "auto", title: session.agent }, name), typeof session.time === "number" && h("span.hint", text.since(fullTime(session.time)))),
+      session.current ? h("span.hint", text.current) : button,
     );
   }
 
-  void load();
+  void problem.attempt(load);
   return { element };
 }
 

@@ -1,13 +1,13 @@
 /** Settings: what one keeps for oneself, what an admin keeps for all, and how the cluster is. */
 
-import { h, set, unseen } from "../dom.js";
-import { icon } from "../icons.js";
-import { language } from "../language.js";
-import { settingsWords } from "../settings_words.js";
+import { h, on, set } from "../dom.js";
+import { settingsWords, speakSettings } from "../settings_words.js";
+import { words } from "../words.js";
 import { accountView } from "./account.js";
 import { adminPeopleView } from "./admin_people.js";
 import { adminRoomsView } from "./admin_rooms.js";
 import { clusterView } from "./cluster.js";
+import { iconButton, showDialog } from "./controls.js";
 import { preferencesView } from "./preferences.js";
 import { registrationView } from "./registration.js";
 import { sessionsView } from "./sessions.js";
@@ -35,16 +35,6 @@ const SECTIONS = [
   { tab: "cluster", admin: false, view: clusterView },
 ];
 
-/** These words come with the settings, and so do those of the reader's language. */
-async function speak() {
-  if (language !== "de") return;
-  try {
-    Object.assign(settingsWords, (await import("../settings_words.de.js")).settingsWords);
-  } catch {
-    // English, then.
-  }
-}
-
 /**
  * @param {object} context
  * @param {import("../chat.js").Chat} context.chat
@@ -53,24 +43,23 @@ async function speak() {
  * @param {Tab} [first]
  */
 export async function openSettings({ chat, store, announce }, first = "account") {
-  await speak();
+  await speakSettings();
   const text = settingsWords.settings;
-  const before = document.activeElement;
   const open = SECTIONS.filter(({ admin }) => !admin || store.me?.role === "admin");
-  const heading = h("h2", { id: "settings-heading" }, text.heading);
+  const heading = h("h2", { id: "settings-heading" }, words.nav.settings);
   // The page behind a dialog is silent, so what happens in it is told in it.
-  const told = h("div", { class: "unseen", "aria-live": "polite" });
+  const told = h("div.unseen", { "aria-live": "polite" });
   const tell = (/** @type {string} */ what) => {
     announce("");
     told.textContent = what;
   };
   const tabs = open.map(({ tab }) =>
-    h("button", { type: "button", role: "tab", class: "tab", id: `tab-${tab}`, "aria-controls": "settings-panel", onclick: () => show(tab) }, text.tabs[tab]),
+    h("button.tab", { role: "tab", id: `tab-${tab}`, "aria-controls": "settings-panel", onclick: () => show(tab) }, text.tabs[tab]),
   );
-  const list = h("div", { class: "tabs", role: "tablist", "aria-labelledby": "settings-heading", "aria-orientation": "vertical" }, ...tabs);
-  const panel = h("div", { class: "settings-panel", role: "tabpanel", id: "settings-panel", tabIndex: 0 });
-  const closeButton = h("button", { type: "button", class: "icon-button", title: text.close, onclick: () => element.close() }, icon("close"), unseen(text.close));
-  const element = h("dialog", { class: "dialog settings", "aria-labelledby": "settings-heading" }, h("div", { class: "settings-head" }, heading, closeButton), list, panel, told);
+  const list = h("div.tabs", { role: "tablist", "aria-labelledby": "settings-heading", "aria-orientation": "vertical" }, ...tabs);
+  const panel = h("div.settings-panel", { role: "tabpanel", id: "settings-panel", tabIndex: 0 });
+  const closeButton = iconButton("close", text.close, () => element.close());
+  const element = h("dialog.dialog.settings", { "aria-labelledby": "settings-heading" }, h("div.settings-head", heading, closeButton), list, panel, told);
   /** @type {Section | null} */
   let section = null;
 
@@ -87,7 +76,7 @@ export async function openSettings({ chat, store, announce }, first = "account")
     set(panel, { "aria-labelledby": `tab-${tab}` });
   }
 
-  list.addEventListener("keydown", (event) => {
+  on(list, "keydown", (event) => {
     const at = tabs.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
     const step = { ArrowDown: at + 1, ArrowRight: at + 1, ArrowUp: at - 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
     if (step === undefined || at < 0) return;
@@ -97,15 +86,11 @@ export async function openSettings({ chat, store, announce }, first = "account")
     show(open[next].tab);
   });
   const off = store.on("session", () => element.close());
-  element.addEventListener("close", () => {
+  on(element, "close", () => {
     off();
     section?.stop?.();
-    element.remove();
-    if (before instanceof HTMLElement && before.isConnected) before.focus();
   });
-  element.addEventListener("mousedown", (event) => event.target === element && element.close());
-  document.body.append(element);
-  element.showModal();
+  showDialog(element);
   show(first);
   tabs[Math.max(0, open.findIndex(({ tab }) => tab === first))]?.focus();
 }

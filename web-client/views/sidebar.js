@@ -1,11 +1,11 @@
 /** The navigation: search, rooms, direct conversations, what one could join, and oneself at the foot. */
 
-import { h, keyed, set, soon, unseen } from "../dom.js";
+import { h, keyed, on, set, soon, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { placeLink } from "../jump.js";
-import { problemOf } from "../refusal.js";
-import { problemWords, words } from "../words.js";
-import { avatar } from "./avatar.js";
+import { words } from "../words.js";
+import { avatar, fullName } from "./avatar.js";
+import { arrows, iconButton, problemLine } from "./controls.js";
 import { askNewDirect, askNewRoom, showStray } from "./dialogs.js";
 
 const PEOPLE_SHOWN = 20;
@@ -31,82 +31,63 @@ const SEARCH_CHARACTERS = 2;
  */
 export function sidebarView({ chat, store, go, close, find, settings }) {
   const text = words.nav;
-  const searchBox = h("input", { type: "search", class: "search", "aria-label": text.search, placeholder: text.searchHint, autocomplete: "off", spellcheck: "false" });
-  const rooms = h("ul", { class: "entries" });
-  const direct = h("ul", { class: "entries" });
-  const joinable = h("ul", { class: "entries" });
-  const people = h("ul", { class: "entries" });
-  const joinableHeading = h("h2", {}, text.joinable);
-  const peopleHeading = h("h2", {}, text.people);
-  const noRooms = h("p", { class: "none" }, text.none);
-  const noDirect = h("p", { class: "none" }, text.none);
-  const nothing = h("p", { class: "none" }, text.nothing);
+  const searchBox = h("input.search", { type: "search", "aria-label": text.search, placeholder: text.searchHint, autocomplete: "off", spellcheck: "false" });
+  const rooms = h("ul.entries");
+  const direct = h("ul.entries");
+  const joinable = h("ul.entries");
+  const people = h("ul.entries");
+  const joinableHeading = h("h2", text.joinable);
+  const peopleHeading = h("h2", words.room.people);
+  const noRooms = h("p.none", text.none);
+  const noDirect = h("p.none", text.none);
+  const nothing = h("p.none", text.nothing);
   const joinNote = h("span", { id: "join-note", hidden: true }, text.joinNote);
-  const stray = h("button", { type: "button", class: "entry stray-entry", onclick: () => showStray(chat, strayItems()) });
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
-  const self = h("span", { class: "self" });
-  const findWords = h("span", { class: "title", dir: "auto" });
-  const findEntry = h("button", { type: "button", class: "entry", hidden: true, onclick: () => find(searchBox.value.trim(), true) }, icon("search"), findWords);
-  const settingsButton = h("button", { type: "button", class: "icon-button", title: text.settings, "aria-haspopup": "dialog", onclick: settings }, icon("gear"), unseen(text.settings));
-
-  const newRoom = h("button", { type: "button", class: "icon-button", title: text.newRoom, onclick: () => askNewRoom(chat, go) }, icon("plus"), unseen(text.newRoom));
-  const newDirect = h(
-    "button",
-    { type: "button", class: "icon-button", title: text.newDirect, onclick: () => askNewDirect(chat, store, go) },
-    icon("plus"),
-    unseen(text.newDirect),
-  );
+  const stray = h("button.entry.stray-entry", { onclick: () => showStray(chat, strayItems()) });
+  const problem = problemLine();
+  const self = h("span.self");
+  const findWords = h("span.title", { dir: "auto" });
+  const findEntry = h("button.entry", { hidden: true, onclick: () => find(searchBox.value.trim(), true) }, icon("search"), findWords);
+  const settingsButton = iconButton("gear", text.settings, settings, "", { "aria-haspopup": "dialog" });
+  const newRoom = iconButton("plus", text.newRoom, () => askNewRoom(chat, go));
+  const newDirect = iconButton("plus", text.newDirect, () => askNewDirect(chat, store, go));
 
   const element = h(
-    "nav",
-    { class: "sidebar", id: "rooms", "aria-label": text.label },
-    h("div", { class: "sidebar-head" }, searchBox, h("button", { type: "button", class: "icon-button close-nav", title: text.close, onclick: close }, icon("close"), unseen(text.close))),
+    "nav.sidebar",
+    { id: "rooms", "aria-label": text.rooms },
+    h("div.sidebar-head", searchBox, iconButton("close", text.close, close, ".close-nav")),
     h(
-      "div",
-      { class: "lists" },
+      "div.lists",
       findEntry,
-      problem,
+      problem.element,
       stray,
-      h("div", { class: "section" }, h("h2", {}, text.rooms), newRoom),
+      h("div.section", h("h2", text.rooms), newRoom),
       rooms,
       noRooms,
-      h("div", { class: "section" }, h("h2", {}, text.direct), newDirect),
+      h("div.section", h("h2", words.kinds.direct), newDirect),
       direct,
       noDirect,
-      h("div", { class: "section" }, joinableHeading),
+      h("div.section", joinableHeading),
       joinable,
-      h("div", { class: "section" }, peopleHeading),
+      h("div.section", peopleHeading),
       people,
       nothing,
       joinNote,
     ),
-    h("div", { class: "foot" }, self, settingsButton, h("button", { type: "button", class: "button small", onclick: () => chat.logOut() }, text.logOut)),
+    h("div.foot", self, settingsButton, h("button.button.small", { onclick: () => chat.logOut() }, text.logOut)),
   );
 
-  /** @param {Room} room */
-  const join = async (room) => {
-    problem.hidden = true;
-    try {
-      await chat.change("join", { room: room.room });
-      go(room.room);
-    } catch (error) {
-      problem.textContent = problemWords(problemOf(error));
-      problem.hidden = false;
-    }
-  };
+  const join = (/** @type {Room} */ { room }) =>
+    problem.attempt(async () => {
+      await chat.change("join", { room });
+      go(room);
+    });
 
-  /** @param {User} user */
-  const meet = async (user) => {
-    problem.hidden = true;
-    try {
+  const meet = (/** @type {User} */ user) =>
+    problem.attempt(async () => {
       const { room } = await chat.change("open_direct", { users: [user.name] });
       searchBox.value = "";
       if (room) go(room.room);
-    } catch (error) {
-      problem.textContent = problemWords(problemOf(error));
-      problem.hidden = false;
-    }
-  };
+    });
 
   const strayItems = () => store.outbox.filter((item) => item.state === "failed" && item.op === "send" && store.epoch !== null && !store.rooms.has(item.room));
 
@@ -131,12 +112,12 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
     keyed(joinable, open.slice(0, JOINABLE_SHOWN), {
       key: (room) => String(room.room),
       create: (room) =>
-        h("li", {}, h("button", { type: "button", class: "entry joinable", "aria-describedby": "join-note", onclick: () => join(room) }, icon("hash"), h("span", { class: "title", dir: "auto" }, room.name))),
+        h("li", h("button.entry.joinable", { "aria-describedby": "join-note", onclick: () => join(room) }, icon("hash"), h("span.title", { dir: "auto" }, room.name))),
     });
     keyed(people, others.slice(0, PEOPLE_SHOWN), {
       key: (user) => user.name,
       create: (user) =>
-        h("li", {}, h("button", { type: "button", class: "entry", onclick: () => meet(user) }, avatar(user.name, user.display), h("span", { class: "title", dir: "auto" }, fullName(user)))),
+        h("li", h("button.entry", { onclick: () => meet(user) }, avatar(user.name, user.display), h("span.title", { dir: "auto" }, fullName(user)))),
     });
     const searching = wanted !== "";
     noRooms.hidden = searching || own.length > 0 || store.epoch === null;
@@ -144,27 +125,30 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
     set(/** @type {Element} */ (joinableHeading.parentElement), { hidden: open.length === 0 });
     set(/** @type {Element} */ (peopleHeading.parentElement), { hidden: others.length === 0 });
     findEntry.hidden = !searching;
-    findWords.textContent = text.find(searchBox.value.trim());
+    write(findWords, text.find(searchBox.value.trim()));
     nothing.hidden = !searching || named.length + open.length + others.length > 0;
     const strays = strayItems().length;
     stray.hidden = strays === 0;
-    stray.textContent = words.stray.entry(strays);
+    write(stray, words.nav.failed(strays));
     const mine = store.users.get(me.name) ?? me;
-    self.replaceChildren(avatar(me.name, mine.display), h("span", { class: "title", dir: "auto" }, mine.display));
+    self.replaceChildren(avatar(me.name, mine.display), h("span.title", { dir: "auto" }, mine.display));
   };
 
   const asked = soon(update);
   const offs = ["rooms", "users", "current"].map((topic) => store.on(topic, asked));
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let pause;
-  searchBox.addEventListener("input", () => {
+  for (const used of ["pointerenter", "focusin"]) on(element, used, () => chat.listRooms());
+  on(searchBox, "input", () => {
+    chat.listRooms();
+    void chat.reader.findUsers(searchBox.value);
     update();
     clearTimeout(pause);
     const typed = searchBox.value.trim();
     if (typed === "") find("", false);
     else if ([...typed].length >= SEARCH_CHARACTERS) pause = setTimeout(() => find(typed, false), SEARCH_PAUSE_MS);
   });
-  searchBox.addEventListener("keydown", (event) => {
+  on(searchBox, "keydown", (event) => {
     if (event.key === "Escape" && searchBox.value !== "") {
       event.preventDefault();
       event.stopPropagation();
@@ -182,11 +166,18 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
       first.focus();
     }
   });
-  element.addEventListener("keydown", (event) => arrows(element, event));
+  on(element, "keydown", (event) => arrows(event, element, ".entries .entry"));
   update();
   return {
     element,
     searchBox,
+    /** Nothing is looked for any more: the whole list is there again. */
+    clear() {
+      clearTimeout(pause);
+      if (searchBox.value === "") return;
+      searchBox.value = "";
+      update();
+    },
     stop() {
       clearTimeout(pause);
       offs.forEach((off) => off());
@@ -194,31 +185,22 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
   };
 }
 
-/**
- * A person's shown name with, where it differs, the one they log in with.
- * @param {User} user
- */
-export function fullName(user) {
-  return user.display === user.name ? user.name : `${user.display} (${user.name})`;
-}
-
 /** @param {(room: number) => void} go */
 function roomEntry(go) {
   const link = h(
-    "a",
+    "a.entry",
     {
-      class: "entry",
       onclick: (/** @type {MouseEvent} */ event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey) return;
         event.preventDefault();
         go(Number(link.dataset.room));
       },
     },
-    h("span", { class: "mark", "aria-hidden": "true" }),
-    h("span", { class: "title", dir: "auto" }),
-    h("span", { class: "count" }),
+    h("span.mark", { "aria-hidden": "true" }),
+    h("span.title", { dir: "auto" }),
+    h("span.count"),
   );
-  return h("li", {}, link);
+  return h("li", link);
 }
 
 /**
@@ -237,7 +219,7 @@ function updateEntry(entry, room, title, store) {
   set(link, {
     href: placeLink(room.room),
     "aria-current": store.current === room.room ? "page" : null,
-    "aria-description": room.kind === "direct" ? (online ? words.nav.online : words.nav.offline) : room.kind === "private" ? words.room.private : null,
+    "aria-description": room.kind === "direct" ? (online ? words.nav.online : words.nav.offline) : room.kind === "private" ? words.kinds.private : null,
     "data-unread": String(room.unread > 0 && !room.muted),
     "data-muted": String(room.muted),
   });
@@ -245,13 +227,14 @@ function updateEntry(entry, room, title, store) {
   if (mark.dataset.look !== look) {
     mark.dataset.look = look;
     if (room.kind === "direct") {
-      const dot = h("span", { class: online ? "dot online" : "dot" });
+      const dot = h(online ? "span.dot.online" : "span.dot");
       mark.replaceChildren(avatar(others[0] ?? title, title), dot);
     } else {
       mark.replaceChildren(icon(room.kind === "private" ? "lock" : "hash"));
     }
   }
-  if (name.textContent !== title) name.textContent = title;
+  write(name, title);
+  set(name, { title });
   // What is muted is not counted.
   const unread = room.muted ? 0 : room.unread;
   const called = room.muted ? 0 : room.mentions;
@@ -260,26 +243,12 @@ function updateEntry(entry, room, title, store) {
   count.dataset.key = key;
   count.replaceChildren();
   if (failed > 0) {
-    const sign = h("span", { class: "failed-count", title: words.nav.failed(failed) }, icon("alert"), unseen(` ${words.nav.failed(failed)} `));
+    const sign = h("span.failed-count", { title: words.nav.failed(failed) }, icon("alert"), unseen(` ${words.nav.failed(failed)} `));
     count.append(sign);
   }
-  if (room.muted) count.append(h("span", { class: "muted-sign", title: words.nav.muted }, icon("bellOff"), unseen(` ${words.nav.muted}`)));
+  if (room.muted) count.append(h("span.muted-sign", { title: words.nav.muted }, icon("bellOff"), unseen(` ${words.nav.muted}`)));
   const badge = (/** @type {string} */ looks, /** @type {string} */ shown, /** @type {string} */ spoken) =>
-    count.append(h("span", { class: `badge ${looks}` }, h("span", { "aria-hidden": "true" }, shown), unseen(` ${spoken}`)));
-  if (called > 0) badge("called", "@", words.nav.mentions(called));
+    count.append(h(`span.badge${looks}`, h("span", { "aria-hidden": "true" }, shown), unseen(` ${spoken}`)));
+  if (called > 0) badge(".called", "@", words.nav.mentions(called));
   if (unread > 0) badge("", String(unread), words.nav.unread(unread));
-}
-
-/**
- * Up and down go from entry to entry.
- * @param {HTMLElement} nav
- * @param {KeyboardEvent} event
- */
-function arrows(nav, event) {
-  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-  const entries = /** @type {HTMLElement[]} */ ([...nav.querySelectorAll(".entries .entry")]);
-  const at = entries.indexOf(/** @type {HTMLElement} */ (document.activeElement));
-  if (at < 0) return;
-  event.preventDefault();
-  entries[Math.max(0, Math.min(entries.length - 1, at + (event.key === "ArrowDown" ? 1 : -1)))]?.focus();
 }

@@ -27,29 +27,31 @@ function loadEmoji() {
  * @typedef {import("../types.js").User} User
  *
  * @param {() => User[]} people those who come first first
+ * @param {(typed: string) => Promise<unknown> | null} more asks for people who are not known yet
  * @returns {import("./completion.js").Source[]}
  */
-export function sources(people) {
+export function sources(people, more) {
   return [
     {
       sign: "@",
       least: 0,
       label: words.complete.people,
+      more,
       find: (typed) =>
         best(typed, people(), (user) => [user.name, user.display], SHOWN).map((user) => ({
           insert: `@${user.name}`,
-          look: [avatar(user.name, user.display), h("span", { class: "title", dir: "auto" }, user.display), user.display === user.name ? "" : h("span", { class: "hint" }, user.name)],
+          look: [avatar(user.name, user.display), h("span.title", { dir: "auto" }, user.display), user.display === user.name ? "" : h("span.hint", user.name)],
         })),
     },
     {
       sign: ":",
       least: 2,
-      label: words.complete.emoji,
+      label: words.emoji.label,
       ready: loadEmoji,
       find: (typed) =>
         (emoji?.findEmoji(typed, SHOWN) ?? []).map((one) => ({
           insert: one.emoji,
-          look: [h("span", { class: "emoji" }, one.emoji), h("span", { class: "title" }, emoji?.spoken(one.name) ?? "")],
+          look: [h("span.emoji", one.emoji), h("span.title", emoji?.spoken(one.name) ?? "")],
         })),
     },
   ];

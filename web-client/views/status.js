@@ -1,5 +1,6 @@
 /** How things stand, always in words, in one place that never moves. */
 
+import { write } from "../dom.js";
 import { words } from "../words.js";
 
 /** Shorter losses of the connection are not worth a word. */
@@ -14,8 +15,8 @@ export function statusView(store, element) {
   let timer;
   const show = () => {
     timer = undefined;
-    const text = statusText(store.status, store.waiting);
-    if (element.textContent !== text) element.textContent = text;
+    const said = statusText(store.status, store.waiting);
+    write(element, said);
     element.dataset.state = stateOf(store.status);
   };
   const update = () => {

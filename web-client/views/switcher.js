@@ -1,11 +1,11 @@
 /** The quick switcher: a few letters of a room's or a person's name, and Enter. */
 
-import { h, set } from "../dom.js";
+import { h, on, soon, write } from "../dom.js";
 import { best } from "../fuzzy.js";
 import { icon } from "../icons.js";
-import { problemOf } from "../refusal.js";
-import { problemWords, words } from "../words.js";
+import { words } from "../words.js";
 import { avatar } from "./avatar.js";
+import { choosing, problemLine, showDialog, staying } from "./controls.js";
 
 const SHOWN = 12;
 
@@ -24,59 +24,53 @@ const SHOWN = 12;
  */
 export function openSwitcher({ chat, store, go }) {
   const text = words.switcher;
-  const before = document.activeElement;
-  const all = targets(chat, store);
+  let all = targets(chat, store);
   const input = h("input", {
     type: "text", role: "combobox", "aria-label": text.label, placeholder: text.label, "aria-expanded": "true", "aria-controls": "switcher-list",
     "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false",
   });
   const options = h("ul", { role: "listbox", id: "switcher-list", "aria-label": text.label });
-  const note = h("p", { class: "hint" }, text.hint);
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
-  const element = h("dialog", { class: "dialog switcher", "aria-label": text.heading }, input, options, problem, note);
+  const note = h("p.hint", text.hint);
+  const problem = problemLine();
+  const element = h("dialog.dialog.switcher", { "aria-label": text.heading }, input, options, problem.element, note);
   /** @type {Target[]} */
   let found = [];
   let chosen = 0;
-  let left = false;
 
+  const mark = choosing(input, options);
   const choose = (/** @type {number} */ index) => {
-    if (found.length === 0) return set(input, { "aria-activedescendant": null });
     chosen = (index + found.length) % found.length;
-    [...options.children].forEach((option, at) => set(option, { "aria-selected": String(at === chosen) }));
-    options.children[chosen].scrollIntoView({ block: "nearest" });
-    set(input, { "aria-activedescendant": `switcher-${chosen}` });
+    mark(chosen);
   };
-  const take = async (/** @type {number} */ index) => {
-    const target = found[index];
-    if (!target) return;
-    try {
+  const take = (/** @type {number} */ index) =>
+    problem.attempt(async () => {
+      const target = found[index];
+      if (!target) return;
       const room = await target.room();
-      left = true;
       element.close();
       if (room !== null) go(room);
-    } catch (error) {
-      problem.textContent = problemWords(problemOf(error));
-      problem.hidden = false;
-    }
-  };
+    });
   const update = () => {
     found = best(input.value.trim(), all, (target) => target.names, SHOWN);
     options.replaceChildren(
       ...found.map((target, at) =>
         h(
           "li",
-          { role: "option", id: `switcher-${at}`, onmousedown: (/** @type {Event} */ event) => event.preventDefault(), onclick: () => take(at) },
-          h("span", { class: "mark" }, target.mark.cloneNode(true)),
-          h("span", { class: "title", dir: "auto" }, target.title),
-          h("span", { class: "hint" }, target.note),
+          { role: "option", id: `switcher-${at}`, onmousedown: staying, onclick: () => take(at) },
+          h("span.mark", target.mark.cloneNode(true)),
+          h("span.title", { dir: "auto" }, target.title),
+          h("span.hint", target.note),
         ),
       ),
     );
-    note.textContent = found.length === 0 ? text.none : text.hint;
+    write(note, found.length === 0 ? words.nav.nothing : text.hint);
     choose(0);
   };
-  input.addEventListener("input", update);
-  input.addEventListener("keydown", (event) => {
+  on(input, "input", () => {
+    void chat.reader.findUsers(input.value);
+    update();
+  });
+  on(input, "keydown", (event) => {
     if (event.isComposing) return;
     if (event.key === "ArrowDown") choose(chosen + 1);
     else if (event.key === "ArrowUp") choose(chosen - 1);
@@ -84,15 +78,19 @@ export function openSwitcher({ chat, store, go }) {
     else return;
     event.preventDefault();
   });
-  element.addEventListener("mousedown", (event) => event.target === element && element.close());
-  element.addEventListener("close", () => {
-    element.remove();
-    if (!left && before instanceof HTMLElement && before.isConnected) before.focus();
-  });
-  document.body.append(element);
-  element.showModal();
+  showDialog(element);
   update();
   input.focus();
+  // What others have made meanwhile comes into the list; what was chosen stays chosen.
+  const anew = soon(() => {
+    const before = found[chosen]?.title;
+    all = targets(chat, store);
+    update();
+    choose(Math.max(0, found.findIndex(({ title }) => title === before)));
+  });
+  const offs = [store.on("rooms", anew), store.on("users", anew)];
+  on(element, "close", () => offs.forEach((off) => off()));
+  chat.listRooms();
 }
 
 /**

@@ -64,7 +64,7 @@ impl<T: Tables> Work<'_, T> {
     pub(super) fn login(&mut self, new: NewSession<'_>, hash: &str, op: LoginOp) -> Step<Outcome, T> {
         let token_hash = new.token_hash;
         let Some(row) = self.tables.user(&self.command.user)? else { return Err(wrong_login()) };
-        if row.deleted || row.bot.is_some() || row.password_hash != hash {
+        if row.deleted || row.bot.is_some() || !row.has_password(hash) {
             return Err(wrong_login());
         }
         if row.disabled {
@@ -139,7 +139,7 @@ impl<T: Tables> Work<'_, T> {
             Some(session) if session.user == me.name && !session.ended => {}
             _ => return Err(refuse(Code::Unauthorized, "this session has ended: log in again")),
         }
-        if me.password_hash != old_hash {
+        if !me.has_password(old_hash) {
             return Err(wrong_password());
         }
         let others = self.tables.sessions(&me.name)?;
@@ -155,7 +155,7 @@ impl<T: Tables> Work<'_, T> {
     /// Messages, reactions and direct conversations stay; what is left of the account is its name.
     pub(super) fn delete_account(&mut self, password_hash: &str) -> Step<Outcome, T> {
         let me = self.asker()?;
-        if me.password_hash != password_hash {
+        if !me.has_password(password_hash) {
             return Err(wrong_password());
         }
         self.retire(me)?;
@@ -295,6 +295,22 @@ mod tests {
         assert_eq!(effect.outcome.unwrap().at, first.at);
         let all = ["ann", "one", "two", "three"].map(|name| alive(&mut story, name));
         assert_eq!(all, [true, false, false, true]);
+    }
+
+    /// One that was imported, until a link gave it a password.
+    #[test]
+    fn without_a_password_none_is_right() {
+        let mut story = Story::new(&["ann"]);
+        let mut row = story.model.user("ann").unwrap().unwrap();
+        row.password_hash = String::new();
+        story.model.put_user(&row).unwrap();
+        let mut login = login("ann", "one", LoginOp::Login);
+        if let Change::Login { password_hash, .. } = &mut login {
+            password_hash.clear();
+        }
+        assert_eq!(story.code("ann", login), Code::Unauthorized);
+        assert_eq!(story.code("ann", new_password("", "new", "ann")), Code::Forbidden);
+        assert_eq!(story.code("ann", deletion("")), Code::Forbidden);
     }
 
     /// A node may hand the same command on twice.

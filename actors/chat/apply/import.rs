@@ -110,6 +110,10 @@ impl<T: Tables> Work<'_, T> {
         if self.tables.member(room, user)?.is_some() {
             return Ok(Landed::There(0));
         }
+        // Nobody comes into a direct conversation: it is of its people for good.
+        if self.keeps_less && row.kind == RoomKind::Direct && !row.people().iter().any(|one| one == user) {
+            return Ok(Landed::Skipped(format!("{user} is none of the people of a direct conversation")));
+        }
         let (last_seq, _) = self.tables.end(room)?;
         self.let_in(&row, user, last_seq)?;
         Ok(Landed::New(0))
@@ -136,6 +140,10 @@ impl<T: Tables> Work<'_, T> {
         }
         if self.tables.user(from)?.is_none() {
             return Ok(Landed::Skipped(format!("no such user: {from}")));
+        }
+        // Looked at before it is proposed; here as well, since what no row holds must not get as far as one.
+        if self.keeps_less && !item.message.has_good_numbers() {
+            return Ok(Landed::Skipped("a message with a number that is too large".to_owned()));
         }
         let mut free = None;
         for id in [&item.message.id, &item.other_id] {
@@ -170,29 +178,45 @@ impl<T: Tables> Work<'_, T> {
         id: String,
         reply_to: Option<Seq>,
     ) -> Result<Landed, T::Error> {
-        let (end, last_time) = self.tables.end(brought.room)?;
-        let gone = brought.deleted;
+        // Place, id and what is answered are those of here.
+        let PortableMessage {
+            room,
+            seq: _,
+            id: _,
+            from,
+            text,
+            time,
+            version,
+            edited,
+            deleted: gone,
+            reply_to: _,
+            reactions,
+            files,
+            versions,
+        } = brought;
+        let (room, gone) = (*room, *gone);
+        let (end, last_time) = self.tables.end(room)?;
         let message = Message {
             at: At(0),
-            room: brought.room,
+            room,
             seq: end.next(),
             id,
-            from: brought.from.clone(),
-            text: if gone { String::new() } else { brought.text.clone() },
+            from: from.clone(),
+            text: if gone { String::new() } else { text.clone() },
             // Neither later than now nor, in this room, earlier than what is there.
-            time: brought.time.min(self.time_ms).max(last_time),
-            version: brought.version,
-            edited: brought.edited,
+            time: (*time).min(self.time_ms).max(last_time),
+            version: *version,
+            edited: *edited,
             deleted: gone,
             reply_to,
-            reactions: if gone { Reactions::new() } else { self.known_reactions(&brought.reactions)? },
-            files: if gone { Vec::new() } else { brought.files.clone() },
+            reactions: if gone { Reactions::new() } else { self.known_reactions(reactions)? },
+            files: if gone { Vec::new() } else { files.clone() },
         };
-        let digest = digest_of(&message, brought.versions.first());
+        let digest = digest_of(&message, versions.first());
         let at = self.take_at()?;
         self.put_attachments(at, &message, false)?;
-        let kept = brought.versions.len().saturating_sub(VERSIONS_MAX as usize);
-        for one in brought.versions.iter().skip(kept).filter(|_| !gone) {
+        let kept = versions.len().saturating_sub(VERSIONS_MAX as usize);
+        for one in versions.iter().skip(kept).filter(|_| !gone) {
             self.tables.put_version(&VersionRow {
                 at,
                 room: message.room,
@@ -341,6 +365,28 @@ mod tests {
         assert_eq!(bring(&mut story, vec![room("k", "renamed")], false), [Landed::There(1)]);
         let back = Imported::Member { room: RoomId(1), user: "ann".into() };
         assert_eq!(bring(&mut story, vec![back], false), [Landed::There(0)]);
+    }
+
+    #[test]
+    fn numbers_that_no_row_holds_are_skipped() {
+        let mut story = Story::new(&["ann"]);
+        story.room("ann", "public");
+        let mut most = message(1, "ann", "1", "a", 1);
+        most.message.version = u64::MAX;
+        let landed = bring(&mut story, vec![sent(most), sent(message(1, "ann", "2", "b", 1))], false);
+        assert!(matches!(&landed[0], Landed::Skipped(why) if why.contains("too large")), "{landed:?}");
+        assert_eq!(landed[1], Landed::New(1));
+    }
+
+    #[test]
+    fn nobody_is_brought_into_a_direct_conversation() {
+        let mut story = Story::new(&["ann", "bob", "zed"]);
+        let direct = story.direct(&["ann", "bob"]);
+        let member = |user: &str| Imported::Member { room: direct, user: user.into() };
+        let landed = bring(&mut story, vec![member("bob"), member("zed")], true);
+        assert_eq!(landed[0], Landed::There(0));
+        assert!(matches!(&landed[1], Landed::Skipped(why) if why.contains("zed")), "{landed:?}");
+        assert!(!story.is_member(direct, "zed"));
     }
 
     #[test]

@@ -154,7 +154,8 @@ impl<T: Tables> Work<'_, T> {
         self.done(Done::Plain)
     }
 
-    /// Marks are many and only move forward: of a user's marks in a room the last alone is remembered.
+    /// Before every mark was remembered, of a user's in a room the last alone was. It is looked for still: its
+    /// repeat may come when all of them are.
     pub(super) fn mark_read(&mut self, room: RoomId, seq: Seq) -> Step<Outcome, T> {
         let me = self.asker()?;
         // No client's id: those are printable.
@@ -172,10 +173,11 @@ impl<T: Tables> Work<'_, T> {
         let (end, _) = self.tables.end(room)?;
 
         self.put_read(room, &me.name, seq.min(end))?;
-        if !self.remembers_all {
-            return self.unremembered(Done::Plain);
+        match (self.remembers_all, self.remembers_marks) {
+            (_, true) => self.done(Done::Plain),
+            (true, false) => self.remembered_as(kept_as, self.marked()),
+            (false, false) => self.unremembered(Done::Plain),
         }
-        self.remembered_as(kept_as, self.marked())
     }
 
     fn marked(&self) -> Done {
@@ -243,8 +245,9 @@ fn conflict<E>(message: &str, current: Message) -> Stop<E> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::command::Change;
+    use super::super::super::command::{Change, Command, LEVEL_REMEMBERS_ALL};
     use super::super::story::Story;
+    use super::super::{Stamp, apply_as};
     use super::*;
 
     fn send(room: RoomId, reply_to: u64) -> Change {
@@ -477,25 +480,47 @@ mod tests {
     }
 
     #[test]
-    fn the_last_read_mark_is_remembered() {
+    fn every_read_mark_is_remembered_under_its_id() {
         let mut story = Story::new(&["ann"]);
         let (room, other) = (story.room("ann", "public"), story.room("ann", "public"));
-        story.send("ann", room, "a");
-        for (id, seq) in [("x", 9), ("y", 0)] {
-            let first = story.ask_as("ann", id, mark(room, seq)).outcome.unwrap();
-            story.send("ann", room, "b");
-            let again = story.ask_as("ann", id, mark(room, seq)).outcome.unwrap();
-            assert_eq!(again, Outcome { duplicate: true, ..first });
-            assert_eq!(story.read_seq(room, "ann"), Seq(1), "the end was there");
-            story.ask_as("ann", &format!("{id} elsewhere"), mark(other, 1)).outcome.unwrap();
-            let changed = story.ask_as("ann", id, mark(room, seq + 1)).outcome.unwrap_err();
-            assert_eq!(changed.code, Code::Conflict);
+        for text in ["a", "b", "c"] {
+            story.send("ann", room, text);
         }
+        // The last one changes nothing.
+        let marks = [("x", room, 1), ("y", room, 9), ("z", other, 0), ("w", room, 2)];
+        let first = marks.map(|(id, room, seq)| story.ask_as("ann", id, mark(room, seq)).outcome.unwrap());
+        assert_eq!(first[3].at, first[2].at.next());
+        story.send("ann", room, "d");
         story.ok("ann", Change::Leave { room });
-        assert!(
-            story.ask_as("ann", "y", mark(room, 0)).outcome.unwrap().duplicate,
-            "told whatever happened since"
-        );
+        for ((id, room, seq), first) in marks.into_iter().zip(first) {
+            let again = story.ask_as("ann", id, mark(room, seq)).outcome.unwrap();
+            assert_eq!(again, Outcome { duplicate: true, ..first }, "{id}: told whatever happened since");
+            for another in [mark(room, seq + 1), Change::Join { room }, send(other, 1)] {
+                assert_eq!(story.ask_as("ann", id, another).outcome.unwrap_err().code, Code::Conflict);
+            }
+        }
+        assert_eq!(story.read_seq(room, "ann"), Seq(3), "the end was there");
+    }
+
+    /// In a batch of level 2, which not every member reads more than.
+    #[test]
+    fn the_last_read_mark_of_an_earlier_level_is_remembered() {
+        let mut story = Story::new(&["ann"]);
+        let room = story.room("ann", "public");
+        story.send("ann", room, "a");
+        story.send("ann", room, "b");
+        let earlier = |story: &mut Story, id: &str, seq| {
+            let command = Command { user: "ann".into(), id: id.into(), change: mark(room, seq) };
+            let stamp = Stamp { level: LEVEL_REMEMBERS_ALL, time_ms: 1000 };
+            apply_as(&mut story.model, stamp, &command).unwrap().outcome
+        };
+        let first = earlier(&mut story, "x", 1).unwrap();
+        assert_eq!(earlier(&mut story, "x", 1).unwrap(), Outcome { duplicate: true, ..first.clone() });
+        assert_eq!(earlier(&mut story, "x", 2).unwrap_err().code, Code::Conflict);
+        let again = story.ask_as("ann", "x", mark(room, 1)).outcome.unwrap();
+        assert_eq!(again, Outcome { duplicate: true, ..first }, "also when all of them are");
+        earlier(&mut story, "y", 2).unwrap();
+        assert!(!earlier(&mut story, "x", 1).unwrap().duplicate, "every replica forgets it alike");
     }
 
     #[test]

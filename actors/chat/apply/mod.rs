@@ -24,7 +24,12 @@ mod people;
 mod rooms;
 mod subscriptions;
 
-use super::command::{Change, Command, LEVEL, LEVEL_REMEMBERS_ALL, LoginOp, RequestDigest, TokenHash};
+pub use messages::VERSIONS_MAX;
+
+use super::command::{
+    Change, Command, LEVEL, LEVEL_KEEPS_LESS, LEVEL_REMEMBERS_ALL, LEVEL_REMEMBERS_MARKS, LoginOp,
+    RequestDigest, TokenHash,
+};
 use super::digest;
 use super::objects::{Event, Role, User, UserEvent};
 use super::outcome::{Audience, Code, Done, Effect, Notice, Outcome, Refusal, SessionEnded};
@@ -58,6 +63,8 @@ pub fn apply_as<T: Tables>(tables: &mut T, stamp: Stamp, command: &Command) -> R
         tables,
         time_ms: stamp.time_ms,
         remembers_all: stamp.level >= LEVEL_REMEMBERS_ALL,
+        keeps_less: stamp.level >= LEVEL_KEEPS_LESS,
+        remembers_marks: stamp.level >= LEVEL_REMEMBERS_MARKS,
         command,
         digest: digest::of_request(command),
         last: None,
@@ -81,6 +88,10 @@ struct Work<'a, T: Tables> {
     time_ms: u64,
     /// Also what changed nothing, and the last read mark.
     remembers_all: bool,
+    /// No secrets in outcomes, and nothing of an import that no row should hold.
+    keeps_less: bool,
+    /// Every read mark.
+    remembers_marks: bool,
     command: &'a Command,
     digest: RequestDigest,
     /// The last `at` that this command took.

@@ -5,12 +5,10 @@
 
 use super::super::objects::{Event, Role, Room, RoomKind};
 use super::super::outcome::{Audience, Code, Done, Outcome};
+use super::super::rules;
 use super::super::tables::{MemberRow, ReadRow, RoomRow, Tables, UserRow, direct_name};
 use super::{Step, Stop, Work, refuse};
 use crate::ids::{RoomId, Seq};
-
-/// The most people in a direct conversation, the asker included.
-pub const DIRECT_USERS_MAX: usize = 9;
 
 impl<T: Tables> Work<'_, T> {
     pub(super) fn create_room(&mut self, name: &str, kind: RoomKind, topic: &str) -> Step<Outcome, T> {
@@ -149,7 +147,7 @@ impl<T: Tables> Work<'_, T> {
     pub(super) fn open_direct(&mut self, users: &[String]) -> Step<Outcome, T> {
         let me = self.asker()?;
         let in_order = users.windows(2).all(|pair| pair[0] < pair[1]);
-        if !in_order || !users.contains(&me.name) || !(2..=DIRECT_USERS_MAX).contains(&users.len()) {
+        if !in_order || !users.contains(&me.name) || !rules::DIRECT_USERS.contains(&users.len()) {
             return Err(refuse(Code::BadRequest, "users must name 1 to 8 other people"));
         }
         let name = direct_name(users);

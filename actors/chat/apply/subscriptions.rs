@@ -6,7 +6,7 @@
 use super::super::command::Report;
 use super::super::outcome::{Code, Done, Outcome};
 use super::super::tables::{Serving, SubscriptionRow, Tables};
-use super::{Step, Work, refuse};
+use super::{Step, Stop, Work, refuse};
 use crate::ids::{RoomId, Seq, SubscriptionId};
 
 /// The most subscriptions in all, and those of one room.
@@ -16,7 +16,10 @@ pub const SUBSCRIPTIONS_OF_ROOM_MAX: usize = 10;
 impl<T: Tables> Work<'_, T> {
     /// From the room's next message on.
     pub(super) fn create_subscription(&mut self, room: RoomId, url: &str, secret: &str) -> Step<Outcome, T> {
-        let me = self.asker()?;
+        let me = match self.asker() {
+            Err(Stop::Repeated(first)) => return Err(self.subscribed_before(first)?),
+            asked => asked?,
+        };
         self.room_in_charge_of(room, &me)?;
         if !self.is_member(room, &me.name)? {
             let why = "only who is in a room may have its messages posted: join it first";
@@ -46,7 +49,20 @@ impl<T: Tables> Work<'_, T> {
             time: self.time_ms,
         };
         self.tables.put_subscription(&row)?;
-        self.done(Done::Subscribed { subscription, secret: secret.to_owned() })
+        let secret = secret.to_owned();
+        let kept = if self.keeps_less { String::new() } else { secret.clone() };
+        let outcome = self.done(Done::Subscribed { subscription, secret: kept })?;
+        Ok(Outcome { done: Done::Subscribed { subscription, secret }, ..outcome })
+    }
+
+    /// What a repeat is told: the secret as the row has it, which is gone when the subscription is.
+    fn subscribed_before(&mut self, first: Outcome) -> Step<Stop<T::Error>, T> {
+        let Done::Subscribed { subscription, .. } = first.done else { return Ok(Stop::Repeated(first)) };
+        let row = self.tables.subscription(subscription)?.filter(|row| row.state != Serving::Gone);
+        let Some(SubscriptionRow { secret, .. }) = row else {
+            return Err(refuse(Code::NotFound, format!("subscription {subscription} was deleted")));
+        };
+        Ok(Stop::Repeated(Outcome { done: Done::Subscribed { subscription, secret }, ..first }))
     }
 
     pub(super) fn delete_subscription(&mut self, subscription: SubscriptionId) -> Step<Outcome, T> {
@@ -101,15 +117,16 @@ fn standing(row: &SubscriptionRow, report: &Report, end: Seq) -> SubscriptionRow
     }
 }
 
-fn full<E>(most: usize, of_what: &str) -> super::Stop<E> {
+fn full<E>(most: usize, of_what: &str) -> Stop<E> {
     let why = format!("there are {most} subscriptions {of_what} already: delete one first");
     refuse(Code::Conflict, why)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::command::Change;
+    use super::super::super::command::{Change, Command, LEVEL_KEEPS_LESS};
     use super::super::story::Story;
+    use super::super::{Stamp, apply_as};
     use super::*;
 
     fn create(room: RoomId, url: &str) -> Change {
@@ -147,7 +164,7 @@ mod tests {
         // A repeat drew another secret: the first one counts, and is told.
         let other = Change::CreateSubscription { room, url: "a".into(), secret: "other".into() };
         let again = story.ask_as("bob", "make", other).outcome.unwrap();
-        assert!(again.duplicate && again.done == first.done);
+        assert!(again.duplicate && again.done == first.done && again.at == first.at);
         assert_eq!(row(&mut story, 1).delivered, Seq(1));
 
         story.ok("bob", Change::Invite { room, user: "cleo".into() });
@@ -158,6 +175,24 @@ mod tests {
         let gone = row(&mut story, 1);
         assert!(gone.state == Serving::Gone && gone.url.is_empty() && gone.secret.is_empty());
         assert!(story.model.subscriptions().unwrap().is_empty());
+        // Nothing of it is left in any row, so a repeat has nothing to tell.
+        assert!(story.model.rows().iter().all(|row| !format!("{row:?}").contains("\"secret\"")));
+        let again = story.ask_as("bob", "make", create(room, "a")).outcome.unwrap_err();
+        assert_eq!(again.code, Code::NotFound, "{again:?}");
+    }
+
+    #[test]
+    fn a_batch_of_an_earlier_level_keeps_what_it_kept() {
+        let mut story = Story::new(&["ann"]);
+        let room = story.room("ann", "public");
+        let command = Command { user: "ann".into(), id: "make".into(), change: create(room, "a") };
+        let stamp = Stamp { level: LEVEL_KEEPS_LESS - 1, time_ms: 1 };
+        let told = apply_as(&mut story.model, stamp, &command).unwrap().outcome.unwrap();
+        assert_eq!(story.model.outcome("ann", "make").unwrap().unwrap().outcome, told);
+        // A repeat is told by the rules of its own time.
+        story.ok("ann", Change::DeleteSubscription { subscription: SubscriptionId(1) });
+        let again = story.ask_as("ann", "make", create(room, "a")).outcome.unwrap_err();
+        assert_eq!(again.code, Code::NotFound);
     }
 
     #[test]

@@ -61,12 +61,15 @@ test("a person keeps their account, and ends it", async () => {
   await other.page.getByRole("button", { name: "Log in" }).click();
   await other.page.getByRole("alert").filter({ hasText: "No account has this name and password" }).waitFor();
 
-  // The end: what she wrote stays.
+  // The end: what she wrote stays, without her name; what she did not send goes with her.
+  await ann.page.evaluate((name) => localStorage.setItem(`draft:${name}:1`, JSON.stringify({ text: "unsent", reply: null, files: [] })), ann.name);
   const end = panel.getByRole("form", { name: "Delete this account" });
   await end.getByLabel("Your password").fill("a longer one than before");
   await end.getByRole("button", { name: "Delete my account for good" }).click();
   await ann.page.getByRole("button", { name: "Create account" }).waitFor();
-  await bob.sees("hello");
+  await bob.message("hello").filter({ hasText: "deleted account" }).waitFor();
+  assert.equal(await bob.message(ann.name).count(), 0);
+  await until("the browser holds nothing of hers", () => ann.page.evaluate(() => !JSON.stringify({ ...localStorage }).includes("unsent")));
   assert.deepEqual([...ann.faults, ...bob.faults, ...other.faults], []);
 });
 

@@ -117,6 +117,13 @@ test("no rule of accessibility is broken in any state of the page", async () => 
   await page.getByRole("button", { name: "People" }).click();
   await page.getByRole("complementary", { name: "People" }).getByText("1 person").waitFor();
   await check(page, "the panel");
+  await page.getByRole("button", { name: "Programs" }).click();
+  await dialog.waitFor();
+  const size = page.viewportSize() ?? { width: 1280, height: 720 };
+  await everywhere(page, "programs of a room", () => dialog.waitFor());
+  await page.setViewportSize(size);
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
   await page.keyboard.press("Escape");
   await page.keyboard.press("Control+k");
   await dialog.waitFor();

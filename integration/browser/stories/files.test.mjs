@@ -64,14 +64,20 @@ test("a file written without a majority is sent after a reload, once", async () 
   const gone = urls.slice(0, Math.ceil(urls.length / 2)).map(nameOf);
   for (const node of gone) await kill(node);
   await ann.status.filter({ hasText: "No majority" }).waitFor();
-  await attach(ann, [{ name: "kept.txt", mimeType: "text/plain", buffer: Buffer.from("kept all the same") }]);
+  await attach(ann, [
+    { name: "kept.txt", mimeType: "text/plain", buffer: Buffer.from("kept all the same") },
+    { name: "kept.png", mimeType: "image/png", buffer: PNG },
+  ]);
   await ann.page.getByRole("list", { name: "Attached files" }).getByText("kept.txt", { exact: true }).waitFor();
   await ann.say("with a file");
   await ann.message("with a file").filter({ hasText: "sending" }).waitFor();
   await ann.page.reload();
   await ann.message("with a file").filter({ hasText: "sending" }).getByText("kept.txt", { exact: true }).waitFor();
+  const height = async () => (await ann.message("with a file").boundingBox())?.height;
+  const waiting = await height();
   for (const node of gone) await start(node);
   await ann.sees("with a file");
+  assert.equal(await height(), waiting, "nothing moves when it is sent");
   assert.equal(String(await downloaded(ann, "kept.txt")), "kept all the same");
   assert.equal(await ann.message("with a file").count(), 1);
   assert.deepEqual(ann.faults, []);

@@ -1,12 +1,14 @@
 //! What is on the screen, and what keys (`handling`) and news do to it. Pure: what is to be asked and written comes out
 //! as acts.
 
+mod draft;
 mod handling;
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use self::draft::Draft;
 use crate::chat::frames::{self, Message, Outcome, Room, User, Welcome};
 use crate::chat::input::Input;
 use crate::chat::keep::Item;
@@ -82,11 +84,10 @@ pub struct Desk {
     pub state: State,
     pub mode: Mode,
     pub current: Option<u64>,
-    pub input: Input,
+    /// What is being written in the current room.
+    pub draft: Draft,
     /// What is looked for while choosing and searching.
     pub filter: Input,
-    pub reply_to: Option<u64>,
-    pub editing: Option<u64>,
     /// The message at the foot; the newest if `None`.
     pub foot: Option<u64>,
     /// Where what was unread begins, as it was when the room was opened.
@@ -95,7 +96,8 @@ pub struct Desk {
     pub outbox: Vec<Item>,
     /// The first and last message that were drawn.
     pub shown: Option<(u64, u64)>,
-    drafts: HashMap<u64, Input>,
+    /// What was begun in other rooms.
+    drafts: HashMap<u64, Draft>,
     /// Where to begin, by name.
     wanted: Option<Place>,
     older_asked: bool,
@@ -110,7 +112,7 @@ impl Desk {
         let is_anew = self.state.welcome(welcome);
         self.older_asked = false;
         if self.current.is_some_and(|room| !self.state.rooms.contains_key(&room)) {
-            self.current = None;
+            self.leave();
         }
         if is_anew {
             self.foot = None;
@@ -137,12 +139,12 @@ impl Desk {
 
     pub fn event(&mut self, event: &frames::Event) -> Vec<Act> {
         self.state.event(event);
-        self.state.trim(self.current);
+        self.trim();
         let mut acts = Vec::new();
         match self.current {
             Some(room) if !self.state.rooms.contains_key(&room) => {
                 self.notice = Some("you are no longer in that room".into());
-                self.current = None;
+                self.leave();
                 self.next_room(1, &mut acts);
             }
             Some(room) => self.load(room, &mut acts),
@@ -243,6 +245,15 @@ impl Desk {
         self.notice = Some(format!("not sent: {why}; /again or /drop"));
     }
 
+    /// What was entered could not be kept: it is written here still.
+    pub fn not_kept(&mut self, op: &str, fields: &Value) {
+        let begun = std::mem::take(&mut self.draft);
+        self.draft.input.set(fields["text"].as_str().unwrap_or_default());
+        self.draft.reply_to = fields["reply_to"].as_u64();
+        self.draft.editing = fields["seq"].as_u64().filter(|_| op == "edit");
+        self.draft.lay_on(Some(begun));
+    }
+
     /// What of the current room is read by now: to be told to the servers.
     pub fn read_up_to(&mut self) -> Option<(u64, u64)> {
         let room = self.current?;
@@ -264,7 +275,7 @@ impl Desk {
         let seen = self.state.rooms.get(&room)?;
         let first = seen.messages.keys().next().copied()?;
         let is_near = self.shown.is_some_and(|(shown, _)| shown <= first + PAGE / 4);
-        if self.older_asked || !seen.has_older || !is_near {
+        if self.older_asked || !seen.has_older || !is_near || seen.is_full() {
             return None;
         }
         self.older_asked = true;
@@ -275,7 +286,7 @@ impl Desk {
     pub fn paste(&mut self, text: &str) {
         match self.mode {
             Mode::Choosing | Mode::Searching => self.filter.insert(&text.replace(['\r', '\n'], " ")),
-            Mode::Writing => self.input.insert(text),
+            Mode::Writing => self.draft.input.insert(text),
             _ => {}
         }
     }
@@ -304,14 +315,14 @@ impl Desk {
 
     fn open(&mut self, room: u64, acts: &mut Vec<Act>) {
         if self.current != Some(room) {
-            if self.editing.take().is_some() {
-                self.input.set("");
+            self.leave();
+            let kept = self.drafts.remove(&room);
+            if self.draft.is_begun() {
+                // While no room was open.
+                self.draft.lay_on(kept);
+            } else {
+                self.draft = kept.unwrap_or_default();
             }
-            if let Some(left) = self.current {
-                self.drafts.insert(left, std::mem::take(&mut self.input));
-            }
-            self.input = self.drafts.remove(&room).unwrap_or_default();
-            self.reply_to = None;
             self.current = Some(room);
             self.older_asked = false;
             self.shown = None;
@@ -321,6 +332,23 @@ impl Desk {
         self.foot = None;
         self.mode = Mode::Writing;
         self.load(room, acts);
+    }
+
+    /// Looks at no room; what was begun in the one that was looked at is kept.
+    fn leave(&mut self) {
+        let Some(room) = self.current.take() else { return };
+        let draft = std::mem::take(&mut self.draft);
+        if draft.is_begun() {
+            self.drafts.insert(room, draft);
+        }
+    }
+
+    /// Lets go of what is too much. Who looks back sees it stay, up to a bound.
+    fn trim(&mut self) {
+        self.state.trim(self.current.filter(|_| self.foot.is_some()));
+        let seen = self.current.and_then(|room| self.state.rooms.get(&room));
+        let first = seen.and_then(|seen| seen.messages.keys().next().copied());
+        self.foot = self.foot.filter(|foot| first.is_some_and(|first| *foot >= first));
     }
 
     /// The newest messages, unless they are there.

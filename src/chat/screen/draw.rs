@@ -336,10 +336,11 @@ fn hint(desk: &Desk) -> Option<String> {
     };
     let answered = || {
         let seen = desk.state.rooms.get(&desk.current?)?;
-        let message = seen.messages.get(&desk.reply_to?)?;
+        let message = seen.messages.get(&desk.draft.reply_to?)?;
         Some(format!("Reply to {}: {} (Esc: no reply)", message.from, message.text.replace('\n', " ")))
     };
-    let editing = || desk.editing.map(|_| "Editing: Enter keeps it, Esc leaves it as it was".to_owned());
+    let editing =
+        || desk.draft.editing.map(|_| "Editing: Enter keeps it, Esc leaves it as it was".to_owned());
     let back = || desk.foot.map(|_| "Further back: PgDn or Esc leads to the newest".to_owned());
     let said = desk.notice.clone().or(doing).or_else(editing).or_else(answered).or_else(back);
     said.map(|said| clean::line(&said))
@@ -365,7 +366,7 @@ fn input_lines(desk: &Desk, width: usize) -> InputLines {
     let (prompt, input): (&str, &Input) = match desk.mode {
         Mode::Choosing => ("Room: ", &desk.filter),
         Mode::Searching => ("Search: ", &desk.filter),
-        _ => ("> ", &desk.input),
+        _ => ("> ", &desk.draft.input),
     };
     let text = input.text();
     let before: String = text.chars().take(input.cursor()).collect();

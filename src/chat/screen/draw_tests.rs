@@ -86,7 +86,7 @@ fn where_new_messages_begin() {
 fn narrow_and_small() {
     let mut desk = desk();
     let long = "averyveryverylongwordwithoutanyspaceinit and some more";
-    desk.input.insert(long);
+    desk.draft.input.insert(long);
     for (width, height) in [(30, 10), (20, 6), (12, 4), (11, 3), (1, 1), (200, 5)] {
         let lines = screen(&mut desk, width, height);
         assert_eq!(lines.len(), usize::from(height));

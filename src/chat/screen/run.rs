@@ -172,11 +172,9 @@ impl Screen {
                 Ok(())
             }
             Act::Write { op, room, fields } => {
-                let text = fields["text"].as_str().unwrap_or_default().to_owned();
-                let written = talk.write(op, room, fields).map(drop);
-                // What is not kept stays where it was written.
-                if written.is_err() && self.desk.input.is_empty() {
-                    self.desk.input.set(&text);
+                let written = talk.write(op, room, fields.clone()).map(drop);
+                if written.is_err() {
+                    self.desk.not_kept(op, &fields);
                 }
                 written
             }

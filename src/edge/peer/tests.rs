@@ -13,7 +13,7 @@ use chat_actors::founding::Answer;
 use chat_actors::ids::{At, Boot, Origin, Term};
 use chat_actors::membership::{Foundation, NodeRow};
 use chat_actors::messages::audit::{PeerCounted, Vouch};
-use chat_actors::messages::consensus::{Died, ReadBarrier, Unreachable};
+use chat_actors::messages::consensus::{Chain, Died, ReadBarrier, Unreachable};
 use chat_actors::messages::files::{BeginCopy, Discredit, Fetch, Finish, Held, Hold, OpenFile};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
 use chat_actors::messages::reading::{ExportPage, StatePage, StatePageAnswer, TablesAt};
@@ -96,6 +96,7 @@ notes! {
     Died => |news| format!("died {}", news.peer),
     LinkState => |state| format!("{} {}", state.peer, if state.up { "up" } else { "down" }),
     ChangeMembers => |change| format!("wants {:?}", change.wish),
+    Standing => |_| "standing".to_owned(),
     Stranger => |stranger| format!("stranger {} at {}", stranger.id, stranger.url),
     Dismissed => |news| format!("dismissed by {}: {:?}, {}", news.by, news.why, news.word),
 }
@@ -128,10 +129,11 @@ impl FoundingDesk for NotYet {
     }
 }
 
-struct Served {
+pub struct Served {
     at: SocketAddr,
-    server: ServerHandle,
+    pub server: ServerHandle,
     notes: Notes,
+    pub edge: Arc<PeerEdge>,
 }
 
 /// Nodes 1 and 2; there was a node 3.
@@ -151,6 +153,11 @@ fn roll() -> Roll {
 
 /// Node 2 of the cluster `c0ffee`, whose `RaftNode` has room for so many messages.
 fn serve(room: usize) -> Served {
+    serve_with(room, |_| {})
+}
+
+/// The same, with another inside.
+pub fn serve_with(room: usize, change: impl FnOnce(&mut Inside)) -> Served {
     let edge = Arc::new(PeerEdge::new(Secret::new("s"), Arc::new(NotYet)));
     let served = Arc::clone(&edge);
     let server = HttpServer::new(move || App::new().configure(configure(&served)))
@@ -167,7 +174,7 @@ fn serve(room: usize) -> Served {
     let inside = notes.clone().start();
     let metrics = Metrics::new();
     let seat = Seat::new(&metrics, "inside", room);
-    edge.open(Inside {
+    let mut inside = Inside {
         own: RaftId(2),
         cluster: "c0ffee".to_owned(),
         supersedes: vec!["decaf".to_owned()],
@@ -175,6 +182,7 @@ fn serve(room: usize) -> Served {
         directory: tokio::sync::watch::channel(Arc::default()).1,
         stranger: seat.port(inside.clone().recipient()),
         change: seat.port(inside.clone().recipient()),
+        standing: seat.port(inside.clone().recipient()),
         seen: Seen::default(),
         step: seat.port(inside.clone().recipient()),
         forwarded: seat.port(inside.clone().recipient()),
@@ -204,8 +212,10 @@ fn serve(room: usize) -> Served {
         cluster_answer: Arc::new(|| Box::pin(async { HttpResponse::Ok().body("{\"quorum\":true}") })),
         appoint: Arc::new(|_name| Box::pin(async { Ok(Appointed::Admin) })),
         import: Arc::new(|_asked| Box::pin(async { Ok(Vec::new()) })),
-    });
-    Served { at, server: handle, notes }
+    };
+    change(&mut inside);
+    edge.open(inside);
+    Served { at, server: handle, notes, edge }
 }
 
 struct Link {
@@ -296,10 +306,8 @@ async fn what_a_link_carries_comes_in_at_the_other_end() {
     link.append(41);
     link.append(42);
     let origin = Origin { node: RaftId(1), boot: Boot(7), number: 1 };
-    link.tell(Forward {
-        term: Term(3),
-        items: vec![Item { origin, command: serde_bytes::ByteBuf::from(b"x".to_vec()) }],
-    });
+    let items = vec![Item { origin, command: serde_bytes::ByteBuf::from(b"x".to_vec()) }];
+    link.tell(Forward { term: Term(3), chain: Chain { after: 0, items } });
     link.tell(Gossip { word: Word::Here { users: ["ann".to_owned()].into() } });
     node.notes.wait_for("forwarded by 1 to the leader of 3: 1").await;
     node.notes.wait_for("heard from 1: Here { users: {\"ann\"} }").await;

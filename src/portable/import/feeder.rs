@@ -14,13 +14,14 @@ use chat_actors::files::names;
 use chat_actors::ids::{FileId, RoomId, Seq};
 use sha2::{Digest, Sha256};
 
-use super::{Brought, Local};
+use super::{Brought, Local, json_bytes};
 use crate::edge::import::{Asked, Done, FILES_PATH, PATH};
 use crate::node_client;
 use crate::settings::Settings;
 use crate::{status, terminal};
 
-/// What is brought at once is applied at once: little, so that others need not wait.
+/// What is brought at once is applied at once: little, so that others need not wait. Bytes as JSON; a larger item
+/// goes alone.
 const ITEMS_MAX: usize = 64;
 const BYTES_MAX: usize = 128 << 10;
 /// How long the node may take for one of these, and for a file.
@@ -115,9 +116,10 @@ impl<'s> Feeder<'s> {
 
     /// Takes an item on; brings those that wait when they are enough, or of another kind.
     pub async fn feed(&mut self, brought: Brought) -> anyhow::Result<()> {
-        let Brought { mut item, files, cut } = brought;
+        let Brought { mut item, files, cut, versions_cut } = brought;
         let other_kind = self.batch.last().is_some_and(|last| discriminant(last) != discriminant(&item));
-        if other_kind || self.batch.len() >= ITEMS_MAX || self.bytes >= BYTES_MAX {
+        let bytes = json_bytes(&item);
+        if other_kind || self.batch.len() >= ITEMS_MAX || self.bytes + bytes > BYTES_MAX {
             self.flush().await?;
         }
         let mut place = (RoomId(0), Seq(0));
@@ -145,10 +147,13 @@ impl<'s> Feeder<'s> {
                     self.bring_files(item, files).await?;
                 }
                 self.cut += u64::from(cut);
-                let versions = item.message.versions.iter().map(|version| version.text.len());
-                self.bytes += item.message.text.len() + versions.sum::<usize>();
+                if versions_cut > 0 {
+                    let why = "of the oldest versions of edited messages: no more are kept, or fit";
+                    self.leave_out(why.to_owned(), versions_cut as u64);
+                }
             }
         }
+        self.bytes += bytes;
         self.batch.push(item);
         self.places.push(place);
         Ok(())

@@ -6,7 +6,8 @@ use super::id_of;
 
 const NAME_CHARS: usize = 32;
 /// Of a room's name, and of what people read instead of theirs.
-pub const ROOM_CHARS: usize = 64;
+pub const ROOM_CHARS: usize = rules::ROOM_NAME_CHARS_MAX;
+pub const TOPIC_CHARS: usize = rules::TOPIC_CHARS_MAX;
 
 /// The names that are most in use; others stay as they are written, between colons.
 const EMOJI: &[(&str, &str)] = &[
@@ -63,8 +64,7 @@ pub fn shown(display: &str, name: &str) -> String {
 
 /// Without what would break a line or turn its direction, and no longer than so many characters.
 pub fn one_line(text: &str, chars_max: usize) -> String {
-    let bad = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let text: String = text.chars().map(|c| if bad(c) { ' ' } else { c }).collect();
+    let text: String = text.chars().map(|c| if rules::misleads(c) { ' ' } else { c }).collect();
     let cut: String = text.trim().chars().take(chars_max).collect();
     cut.trim().to_owned()
 }
@@ -86,7 +86,7 @@ mod tests {
         assert!(short.len() == NAME_CHARS && short.starts_with("a.very.long.name.of.someb-"), "{short}");
         assert_ne!(short, person_name(&format!("{long}s")).unwrap());
         assert!(person_name("no one").is_err() && person_name("").is_err());
-        assert_eq!(one_line(" a\nb\u{202e} ", 9), "a b");
+        assert_eq!(one_line(" a\nb\u{202e} \u{200f}", 9), "a b");
         assert_eq!((emoji("+1").as_str(), emoji("party_parrot").as_str()), ("👍", ":party_parrot:"));
     }
 }

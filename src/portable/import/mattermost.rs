@@ -16,13 +16,10 @@ use chat_actors::files::names;
 use chat_actors::ids::{RoomId, Seq};
 use serde::Deserialize;
 
-use super::fitted::{ROOM_CHARS, emoji, one_line, person_name, shown};
-use super::{Brought, Lines, Local, TextLine, fitting, id_of};
+use super::fitted::{ROOM_CHARS, TOPIC_CHARS, emoji, one_line, person_name, shown};
+use super::{Brought, Lines, Local, TextLine, check, fitting, id_of};
 
 const VERSION: u64 = 1;
-const TOPIC_CHARS: usize = 256;
-/// The most people in a direct conversation.
-const DIRECT_MAX: usize = 9;
 
 #[derive(Deserialize)]
 struct Line {
@@ -290,7 +287,7 @@ impl Plan {
             .map(|name| person_name(name))
             .collect::<Result<_, _>>()
             .map_err(|why| line.wrong(why))?;
-        if !(2..=DIRECT_MAX).contains(&users.len()) {
+        if !rules::DIRECT_USERS.contains(&users.len()) {
             self.leave_out(format!("direct conversations of {} people: here are 2 to 9 in one", users.len()));
             return Ok(None);
         }
@@ -356,7 +353,7 @@ impl Plan {
                 item.message.text = "files".to_owned();
             }
             let wrong = |why| anyhow::anyhow!("{}: {why}: {:?}", self.file.display(), brought.item);
-            brought.item.check(self.message_bytes).map_err(|refusal| wrong(refusal.message))?;
+            check(&brought.item, self.message_bytes).map_err(wrong)?;
         }
         Ok(())
     }
@@ -471,7 +468,7 @@ impl Reading {
             versions: Vec::new(),
         };
         let item = Imported::Message(Box::new(ImportedMessage { message, other_id, answers: None }));
-        Ok(Brought { item, files, cut })
+        Ok(Brought { item, files, cut, versions_cut: 0 })
     }
 
     fn read(&mut self, offset: u64) -> anyhow::Result<Post> {
@@ -497,7 +494,7 @@ impl Reading {
 }
 
 fn plain(item: Imported) -> Brought {
-    Brought { item, files: Vec::new(), cut: false }
+    Brought { item, files: Vec::new(), cut: false, versions_cut: 0 }
 }
 
 fn channel_key(team: &str, channel: &str) -> String {

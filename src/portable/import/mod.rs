@@ -21,15 +21,19 @@ use anyhow::{Context as _, bail, ensure};
 use chat_actors::chat::portable::Imported;
 use chat_actors::ids::FileId;
 use clap::ValueEnum;
+use serde::Serialize;
 use uuid::Builder;
 
 use self::feeder::Feeder;
+use crate::edge;
 use crate::settings::Settings;
 use crate::signals::StopSignals;
 use crate::status;
 
 /// A line can be no longer.
 const LINE_BYTES_MAX: u64 = 64 << 20;
+/// As JSON: one item and what stands around it is no more than a node takes at once.
+const ITEM_BYTES_MAX: usize = edge::import::BYTES_MAX - (64 << 10);
 
 #[derive(Debug, clap::Args)]
 pub struct ImportArguments {
@@ -60,6 +64,8 @@ struct Brought {
     files: Vec<Local>,
     /// Its text was too long.
     cut: bool,
+    /// Its oldest versions that are left out: no more are kept, or can be brought at once.
+    versions_cut: usize,
 }
 
 /// A file of a message, beside the file that is read.
@@ -182,6 +188,22 @@ impl Iterator for Lines {
             }
         }
     }
+}
+
+/// Whether the chat takes an item of this form, and a node one of this size.
+fn check(item: &Imported, message_bytes: usize) -> Result<(), String> {
+    item.check(message_bytes).map_err(|refusal| refusal.message)?;
+    match json_bytes(item) {
+        bytes if bytes > ITEM_BYTES_MAX => {
+            Err(format!("{bytes} bytes as JSON, at most {ITEM_BYTES_MAX} are brought at once"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How long something is as it travels. What cannot be written fits nowhere.
+fn json_bytes(value: &impl Serialize) -> usize {
+    serde_json::to_vec(value).map_or(usize::MAX, |text| text.len())
 }
 
 /// An id that is the same for the same parts, and for no others.

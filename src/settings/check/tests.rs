@@ -148,6 +148,25 @@ fn mistakes_in_one_file() {
             in_section("raft", "log_keep_entries = 99999999999999"),
             "own.toml: raft.log_keep_entries: is 99999999999999, must be",
         ),
+        (
+            in_section("raft", "tick_ms = 99999999999999999999"),
+            "own.toml: raft.tick_ms: is 99999999999999999999, must be a whole number from 1 to 10000",
+        ),
+        (
+            in_section("raft", &format!("tick_ms = -{}", "9".repeat(60))),
+            "own.toml: raft.tick_ms: is -1e60, must be a whole number from 1 to 10000",
+        ),
+        (
+            in_section("raft", "tick_ms = 0xffff_ffff_ffff_ffff"),
+            "own.toml: raft.tick_ms: is 18446744073709551615, must be",
+        ),
+        (in_section("raft", "tick_ms = 1e999"), "own.toml: raft.tick_ms: is inf, must be a whole number"),
+        (replaced("\"data/node1\"", "1979-05-27"), "own.toml: node.data_dir: holds a date, must be a path"),
+        (
+            with_second("\"node2\"", "1979-05-27"),
+            "own.toml: cluster.members: holds a date, must be a list such as",
+        ),
+        (format!("raft = 1979-05-27\n{GOOD}"), "own.toml: raft: is a date, must be a table"),
         (in_section("raft", "tick_ms = {}"), "own.toml: raft.tick_ms: is a table, must be a whole number"),
         (
             in_section("raft", "election_ticks = 2"),

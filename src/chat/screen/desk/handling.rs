@@ -66,14 +66,14 @@ impl Desk {
         match key {
             Key::Enter => self.enter(acts),
             Key::Escape => {
-                if self.editing.take().is_some() {
-                    self.input.set("");
+                match self.draft.editing {
+                    Some(_) => self.draft.finish(),
+                    None => self.draft.reply_to = None,
                 }
-                self.reply_to = None;
                 self.foot = None;
                 self.notice = None;
             }
-            Key::Up if self.input.is_empty() => match self.own_last() {
+            Key::Up if self.draft.input.is_empty() => match self.own_last() {
                 Some(seq) => self.edit(seq),
                 None => self.notice = Some("nothing of yours to edit here".into()),
             },
@@ -90,7 +90,7 @@ impl Desk {
                     self.foot = (next < newest).then_some(next);
                 }
             }
-            key => edit_line(&mut self.input, key),
+            key => edit_line(&mut self.draft.input, key),
         }
     }
 
@@ -120,7 +120,7 @@ impl Desk {
                 }
             },
             Key::Character('r') | Key::Enter => {
-                self.reply_to = Some(seq);
+                self.draft.reply_to = Some(seq);
                 self.mode = Mode::Writing;
             }
             Key::Character('e') if own => {
@@ -159,16 +159,15 @@ impl Desk {
 
     /// Does what was written.
     fn enter(&mut self, acts: &mut Vec<Act>) {
-        let text = self.input.text();
+        let text = self.draft.input.text();
         if text.trim().is_empty() {
             return;
         }
         self.notice = None;
-        if let (Some(seq), Some(room)) = (self.editing, self.current) {
+        if let (Some(seq), Some(room)) = (self.draft.editing, self.current) {
             let fields = json!({"seq": seq, "text": text});
             acts.push(Act::Write { op: "edit", room, fields });
-            self.editing = None;
-            self.input.set("");
+            self.draft.finish();
             return;
         }
         match commands::read(&text) {
@@ -187,10 +186,11 @@ impl Desk {
             self.notice = Some("no room is open: /join or /create one first".into());
             return;
         };
-        self.input.set("");
+        self.draft.input.set("");
         match command {
             Command::Say(text) => {
-                let fields = talk::message(&text, self.reply_to.take());
+                let fields = talk::message(&text, self.draft.reply_to);
+                self.draft.finish();
                 self.foot = None;
                 acts.push(Act::Write { op: "send", room, fields });
             }
@@ -242,8 +242,7 @@ impl Desk {
     fn edit(&mut self, seq: u64) {
         let message = self.current.and_then(|room| self.state.rooms.get(&room)?.messages.get(&seq));
         if let Some(message) = message {
-            self.input.set(&message.text);
-            self.editing = Some(seq);
+            self.draft.edit(seq, &message.text);
         }
     }
 

@@ -38,20 +38,20 @@ fn write(desk: &mut Desk, text: &str) -> Vec<Act> {
 fn writing_replying_and_editing() {
     let mut desk = desk();
     assert_eq!(write(&mut desk, "hi"), [Act::Write { op: "send", room: 1, fields: json!({"text": "hi"}) }]);
-    assert!(desk.input.is_empty());
+    assert!(desk.draft.input.is_empty());
     assert_eq!(write(&mut desk, "  "), []);
     desk.key(Key::DeleteAll);
     press(&mut desk, &[Key::Pick, Key::Up, Key::Character('r')]);
     let reply = Act::Write { op: "send", room: 1, fields: json!({"text": "yes", "reply_to": 2}) };
     assert_eq!(write(&mut desk, "yes"), [reply]);
-    assert_eq!(desk.reply_to, None);
+    assert_eq!(desk.draft.reply_to, None);
     // ↑ edits one's own last, Esc leaves it.
     press(&mut desk, &[Key::Up]);
-    assert_eq!((desk.input.text().as_str(), desk.editing), ("one", Some(1)));
+    assert_eq!((desk.draft.input.text().as_str(), desk.draft.editing), ("one", Some(1)));
     let edit = Act::Write { op: "edit", room: 1, fields: json!({"seq": 1, "text": "one!"}) };
     assert_eq!(write(&mut desk, "!"), [edit]);
     press(&mut desk, &[Key::Up, Key::Escape]);
-    assert!(desk.input.is_empty() && desk.editing.is_none());
+    assert!(desk.draft.input.is_empty() && desk.draft.editing.is_none());
 }
 
 #[test]
@@ -72,11 +72,56 @@ fn each_room_keeps_what_was_begun_in_it() {
     let mut desk = desk();
     press(&mut desk, &[Key::Character('a')]);
     press(&mut desk, &[Key::NextRoom]);
-    assert_eq!((desk.current, desk.input.text().as_str()), (Some(2), ""));
+    assert_eq!((desk.current, desk.draft.input.text().as_str()), (Some(2), ""));
     press(&mut desk, &[Key::PreviousRoom]);
-    assert_eq!((desk.current, desk.input.text().as_str()), (Some(1), "a"));
+    assert_eq!((desk.current, desk.draft.input.text().as_str()), (Some(1), "a"));
     press(&mut desk, &[Key::Choose, Key::Character('B'), Key::Enter]);
     assert_eq!((desk.current, &desk.mode), (Some(3), &Mode::Writing));
+}
+
+/// What is written, and what of: text, edited message, answered message.
+fn draft(desk: &Desk) -> (String, Option<u64>, Option<u64>) {
+    (desk.draft.input.text(), desk.draft.editing, desk.draft.reply_to)
+}
+
+#[test]
+fn what_was_begun_comes_back_after_an_edit_and_an_edit_when_one_comes_back() {
+    let mut desk = desk();
+    press(&mut desk, &[Key::Pick, Key::Character('r'), Key::Character('a')]);
+    let edit = [Key::Pick, Key::Up, Key::Up, Key::Character('e')];
+    press(&mut desk, &edit);
+    assert_eq!(draft(&desk), ("one".into(), Some(1), None));
+    press(&mut desk, &[Key::Character('!'), Key::NextRoom]);
+    assert_eq!(draft(&desk), (String::new(), None, None));
+    press(&mut desk, &[Key::PreviousRoom]);
+    assert_eq!(draft(&desk), ("one!".into(), Some(1), None));
+    press(&mut desk, &edit);
+    let acts = desk.key(Key::Enter);
+    let written = Act::Write { op: "edit", room: 1, fields: json!({"seq": 1, "text": "one"}) };
+    assert_eq!(acts, [written]);
+    assert_eq!(draft(&desk), ("a".into(), None, Some(3)));
+    // No room on the disk: it is written there still, and what it covers comes behind it.
+    desk.not_kept("edit", &json!({"seq": 1, "text": "one!"}));
+    assert_eq!(draft(&desk), ("one!".into(), Some(1), None));
+    press(&mut desk, &[Key::Escape]);
+    assert_eq!(draft(&desk), ("a".into(), None, Some(3)));
+}
+
+#[test]
+fn who_is_removed_from_a_room_finds_what_was_begun_when_let_in_again() {
+    let mut desk = desk();
+    press(&mut desk, &[Key::Character('a')]);
+    let room = |member: bool| {
+        let told =
+            json!({"ev": "room", "at": 9, "room": 1, "name": "general", "kind": "public", "member": member});
+        let Some(frames::Frame::Event(event)) = frames::read(told.to_string().as_bytes()) else { panic!() };
+        event
+    };
+    desk.event(&room(false));
+    assert_eq!((desk.current, draft(&desk).0.as_str()), (Some(2), ""));
+    desk.event(&room(true));
+    press(&mut desk, &[Key::PreviousRoom]);
+    assert_eq!((desk.current, draft(&desk).0.as_str()), (Some(1), "a"));
 }
 
 #[test]
@@ -127,7 +172,7 @@ fn commands_lead_to_rooms_and_people() {
     assert!(matches!(acts.last(), Some(Act::Write { room: 9, .. })), "{acts:?}");
     write(&mut desk, "/fly");
     assert!(desk.notice.as_ref().is_some_and(|notice| notice.contains("/help")));
-    assert_eq!(desk.input.text(), "/fly");
+    assert_eq!(desk.draft.input.text(), "/fly");
 }
 
 #[test]
