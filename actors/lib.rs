@@ -14,7 +14,7 @@
 //! - [`founding`]: the pure core that decides how listed members become one chat.
 //! - [`hub`]: who is connected here, and the events on their way to them.
 //! - [`indexer`]: what finds words in messages.
-//! - `measure`: what search costs in a large room; a test.
+//! - `measure`: what a large room costs; tests.
 //! - [`membership`]: who the nodes of a chat are, and how it was founded.
 //! - [`passwords`]: slow hashes, on threads of their own.
 //! - [`peer_link`]: the outgoing connections to one peer.

@@ -36,6 +36,7 @@ const CORES: &[&str] = &[
     "actors/files/links.rs",
     "actors/files/majorities.rs",
     "actors/files/names.rs",
+    "actors/files/securing.rs",
     "actors/founding.rs",
     "actors/hub/shelf.rs",
     "actors/raft/candidacy.rs",

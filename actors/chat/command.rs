@@ -241,6 +241,8 @@ pub enum Change {
 
 /// The level of changes that came after the first version.
 const LEVEL_SECOND: u8 = 2;
+/// The level from which on imports bring what bots may do, muted rooms and subscriptions.
+const LEVEL_THIRD: u8 = 3;
 
 /// A file that a message is to hold. Its bytes are on the disks of a majority before it is proposed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -344,6 +346,7 @@ impl Change {
             | Self::Delete { .. }
             | Self::React { .. }
             | Self::MarkRead { .. } => LEVEL_FIRST,
+            Self::Import { items, .. } if items.iter().any(Imported::is_late) => LEVEL_THIRD,
             Self::SendFiles { .. }
             | Self::Edit { keep: true, .. }
             | Self::Mute { .. }

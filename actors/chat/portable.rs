@@ -1,7 +1,7 @@
 //! The chat as lines of JSON: what is written by `export` and read by `import`.
 //!
-//! A file is a header, then users, rooms, members, messages by room and place, read marks, and an end, by which
-//! a reader knows that nothing is missing. Whoever reads ignores fields it does not know, and passes over
+//! A file is a header, then users, rooms, members, messages by room and place, read marks, muted rooms, what bots may
+//! do, subscriptions, and an end, by which a reader knows that nothing is missing. Whoever reads ignores fields it does not know, and passes over
 //! lines of a type it does not know. A row's `at` is no part of it: that belongs to one chat.
 
 use std::collections::BTreeMap;
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::objects::{File, Message, RoomKind, User, Version};
 use super::outcome::{Code, Refusal};
 use super::rules::{self, Checked};
-use super::tables::RoomRow;
+use super::tables::{Bot, RoomRow, hook_room};
 use crate::files::names;
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::{At, RoomId, Seq, SubscriptionId};
 
 /// What the header calls the format, and the version that is written.
 pub const FORMAT: &str = "replicated-chat";
@@ -35,6 +35,13 @@ pub enum Line {
         user: String,
         seq: Seq,
     },
+    /// The user wants to hear nothing of the room.
+    Mute {
+        room: RoomId,
+        user: String,
+    },
+    Bot(PortableBot),
+    Subscription(PortableSubscription),
     End(End),
     /// Of a type that a later program writes.
     #[serde(other)]
@@ -98,6 +105,27 @@ pub struct PortableMessage {
     pub versions: Vec<Version>,
 }
 
+/// What an account of a program may do. Its token stays where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortableBot {
+    pub name: String,
+    pub owner: String,
+    #[serde(default)]
+    pub rights: Vec<String>,
+    /// The room that it is a hook of, whose right is not among the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<RoomId>,
+}
+
+/// A URL to which the messages of a room are posted. What they are signed with stays where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortableSubscription {
+    pub id: SubscriptionId,
+    pub room: RoomId,
+    pub url: String,
+    pub by: String,
+}
+
 /// What an import brings, an item each; rooms are named by the numbers of the chat that it is brought to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,6 +146,16 @@ pub enum Imported {
         room: RoomId,
         user: String,
         seq: Seq,
+    },
+    Mute {
+        room: RoomId,
+        user: String,
+    },
+    Bot(PortableBot),
+    /// `key`: as of a room. Its own number says nothing.
+    Subscription {
+        key: String,
+        subscription: PortableSubscription,
     },
 }
 
@@ -144,6 +182,11 @@ pub enum Landed {
 }
 
 impl Imported {
+    /// Whether it is of a kind that came after imports did.
+    pub fn is_late(&self) -> bool {
+        matches!(self, Self::Mute { .. } | Self::Bot(_) | Self::Subscription { .. })
+    }
+
     /// Whether its form is one that the chat takes.
     ///
     /// # Errors
@@ -173,9 +216,24 @@ impl Imported {
                     false => wrong("users of a direct conversation must be 2 to 9 names, sorted, each once"),
                 }
             }
-            Self::Member { room, user } => {
+            Self::Member { room, user } | Self::Mute { room, user } => {
                 rules::room(room.0)?;
                 name(user)
+            }
+            Self::Bot(bot) => {
+                name(&bot.name)?;
+                name(&bot.owner)?;
+                match bot.hook {
+                    None => rules::rights(&bot.rights).map(drop),
+                    Some(room) if bot.rights.is_empty() => rules::room(room.0).map(drop),
+                    Some(_) => wrong("a hook has no other rights"),
+                }
+            }
+            Self::Subscription { key, subscription } => {
+                rules::id(key)?;
+                rules::room(subscription.room.0)?;
+                name(&subscription.by)?;
+                rules::url(&subscription.url)
             }
             Self::Read { room, user, seq } => {
                 rules::room(room.0)?;
@@ -236,6 +294,9 @@ pub enum Place {
     Members(RoomId, String),
     Messages(RoomId, Seq),
     Reads(String, RoomId),
+    Mutes(String, RoomId),
+    Bots(String),
+    Subscriptions(SubscriptionId),
 }
 
 impl Place {
@@ -251,6 +312,18 @@ impl PortableRoom {
         let RoomRow { room, name, kind, topic, creator: made_by, .. } = row;
         let name = if kind == RoomKind::Direct { String::new() } else { name };
         Self { room, name, kind, topic, users, creator: creator.then_some(made_by) }
+    }
+}
+
+impl PortableBot {
+    /// `None`: it came from elsewhere and may nothing here.
+    pub fn of(name: String, bot: Bot) -> Option<Self> {
+        let Bot { owner, rights } = bot;
+        let (hook, rights) = match hook_room(&rights) {
+            None => (None, rights),
+            hook => (hook, Vec::new()),
+        };
+        (!owner.is_empty()).then_some(Self { name, owner, rights, hook })
     }
 }
 
@@ -317,7 +390,8 @@ impl End {
             Line::User(_) => self.users += 1,
             Line::Room(_) => self.rooms += 1,
             Line::Message(_) => self.messages += 1,
-            Line::Header(_) | Line::Member { .. } | Line::Read { .. } | Line::End(_) | Line::Unknown => {}
+            Line::Header(_) | Line::Member { .. } | Line::Read { .. } | Line::Mute { .. } => {}
+            Line::Bot(_) | Line::Subscription(_) | Line::End(_) | Line::Unknown => {}
         }
     }
 }
@@ -344,6 +418,35 @@ mod tests {
         assert_eq!((message.version, message.deleted, message.reply_to), (1, false, None));
         assert!(serde_json::from_str::<Line>(r#"{"type":"member","room":1}"#).is_err());
         assert_eq!(serde_json::from_str::<Line>(r#"{"type":"later","x":1}"#).unwrap(), Line::Unknown);
+    }
+
+    #[test]
+    fn a_hook_is_known_by_its_room_and_a_subscription_by_its_url() {
+        let bot = |owner: &str, rights: &[&str]| {
+            let rights = rights.iter().map(|right| (*right).to_owned()).collect();
+            PortableBot::of("robot".into(), Bot { owner: owner.into(), rights })
+        };
+        let hook = bot("ann", &["hook:3"]).unwrap();
+        assert_eq!((hook.hook, hook.rights.len()), (Some(RoomId(3)), 0));
+        let plain = bot("ann", &["read", "write"]).unwrap();
+        assert_eq!((plain.hook, plain.rights.len()), (None, 2));
+        assert_eq!(bot("", &[]), None);
+        assert!(
+            Imported::Bot(hook.clone()).check(1).is_ok() && Imported::Bot(plain.clone()).check(1).is_ok()
+        );
+        for wrong in [
+            PortableBot { rights: plain.rights, ..hook.clone() },
+            PortableBot { hook: None, ..hook.clone() },
+            PortableBot { owner: String::new(), ..hook },
+        ] {
+            assert!(Imported::Bot(wrong.clone()).check(1).is_err(), "{wrong:?}");
+        }
+        for (url, good) in [("https://a/b", true), ("ftp://a", false), ("http://a b", false)] {
+            let (id, room, by) = (SubscriptionId(1), RoomId(1), "ann".to_owned());
+            let subscription = PortableSubscription { id, room, url: url.into(), by };
+            let item = Imported::Subscription { key: "k".into(), subscription };
+            assert_eq!(item.check(1).is_ok(), good, "{url}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub const USES_MAX: u64 = 1_000;
 /// How long an invitation is good, when nothing is said, and at most: a week, a year.
 pub const INVITE_HOURS: u64 = 7 * 24;
 pub const INVITE_HOURS_MAX: u64 = 366 * 24;
+pub const URL_BYTES_MAX: usize = 2_048;
 pub const AGENT_CHARS_MAX: usize = 160;
 /// Numbers stay below what JSON readers hold exactly.
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
@@ -108,6 +109,20 @@ pub fn shown(text: &str, otherwise: &str) -> Checked<Shown> {
     let mut shown = Shown::default();
     check(hex::decode_to_slice(text, &mut shown).is_ok(), otherwise)?;
     Ok(shown)
+}
+
+/// The form of an address to post to; whom it names is looked at elsewhere.
+pub fn url(url: &str) -> Checked<()> {
+    let printable = url.bytes().all(|byte| (b'!'..=b'~').contains(&byte));
+    check(
+        printable && url.len() <= URL_BYTES_MAX,
+        "url must be at most 2048 printable ascii characters without blanks",
+    )?;
+    let lower = url.to_ascii_lowercase();
+    check(
+        lower.starts_with("http://") || lower.starts_with("https://"),
+        "url must begin with http:// or https:// and name a host, without a name, a password or a #",
+    )
 }
 
 /// What a bot may do: sorted, each once.

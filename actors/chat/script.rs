@@ -5,7 +5,9 @@ use super::apply::apply;
 use super::command::{Attached, Change, Command, LoginOp, Report, TokenHash, shown};
 use super::model::Model;
 use super::objects::{File, Role, RoomKind, User, Version};
-use super::portable::{Imported, ImportedMessage, PortableMessage, PortableRoom};
+use super::portable::{
+    Imported, ImportedMessage, PortableBot, PortableMessage, PortableRoom, PortableSubscription,
+};
 use super::rules::NUMBER_MAX;
 use super::tables::{LinkKind, LinkRow, Registration, Row, Tables};
 use crate::ids::{FileId, RoomId, Seq, SubscriptionId};
@@ -308,6 +310,22 @@ impl Script {
             Imported::Room { key, room: brought },
             Imported::Member { room, user: other.to_owned() },
             Imported::Message(Box::new(ImportedMessage { message, other_id, answers })),
+            Imported::Mute { room, user: other.to_owned() },
+            Imported::Bot(PortableBot {
+                name: other.to_owned(),
+                owner: (*self.dice.pick(&NAMES)).to_owned(),
+                rights: vec!["read".to_owned()],
+                hook: None,
+            }),
+            Imported::Subscription {
+                key: number.to_string(),
+                subscription: PortableSubscription {
+                    id: SubscriptionId(number),
+                    room,
+                    url: format!("https://elsewhere/{number}"),
+                    by: other.to_owned(),
+                },
+            },
         ];
         Change::Import { items, into_existing: self.dice.percent(30) }
     }

@@ -206,6 +206,11 @@ pub fn imported_room(key: &str) -> String {
     format!("import {key}")
 }
 
+/// The same of a subscription.
+pub fn imported_subscription(key: &str) -> String {
+    format!("import subscription {key}")
+}
+
 /// Who may make an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Result, params};
 use super::rows::{Stored, int, is_member};
 use crate::chat::mentions::mentions;
 use crate::chat::objects::Message;
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::At;
 
 /// Notes whom a message mentions.
 ///
@@ -32,13 +32,14 @@ pub fn note(conn: &Connection, message: &Message) -> Result<()> {
     Ok(())
 }
 
-/// Forgets whom a message mentioned.
+/// Notes whom a message mentions that said something else before.
 ///
 /// # Errors
 /// What SQLite says.
-pub fn forget(conn: &Connection, room: RoomId, seq: Seq) -> Result<()> {
+pub fn note_anew(conn: &Connection, message: &Message) -> Result<()> {
     let sql = "DELETE FROM mentions WHERE room = ?1 AND seq = ?2";
-    conn.prepare_cached(sql)?.execute([int(room.0), int(seq.0)]).map(|_| ())
+    conn.prepare_cached(sql)?.execute([int(message.room.0), int(message.seq.0)])?;
+    note(conn, message)
 }
 
 /// Notes anew whom the messages behind an `at` mention.

@@ -6,6 +6,7 @@
 //! - [`pages`]: the replicated rows in pages by `at`, for lagging replicas and for copies.
 //! - [`incoming`]: such pages on their way in, as files.
 //! - [`mentions`]: whom messages mention, for counting.
+//! - [`tallies`]: how many messages each block of a room holds, for counting.
 //! - [`damage`]: which errors mean that the file cannot be trusted any more.
 //! - [`pragma`]: settings of a connection, read back.
 //! - [`read_only`]: connections that read beside the writer.
@@ -18,4 +19,5 @@ pub mod pages;
 pub mod pragma;
 pub mod read_only;
 pub mod rows;
+pub mod tallies;
 pub mod walk;

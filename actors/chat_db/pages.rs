@@ -18,9 +18,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
 
-use super::mentions;
 use super::rows::{at, int, number};
-use super::walk;
+use super::{mentions, tallies, walk};
 use crate::chat::digest::RowsSum;
 use crate::ids::{At, LogIndex, Term};
 
@@ -30,6 +29,8 @@ pub const PAGE_BYTES: usize = 1 << 20;
 pub const PAGE_BYTES_MAX: usize = 64 << 20;
 
 const MAGIC: &[u8; 8] = b"RCHTpage";
+/// The last format that changed a replicated table: the rows of later ones are read by programs of this one.
+pub const ROWS_FORMAT: i32 = 3;
 /// The layout of the bytes around the rows.
 const LAYOUT: u32 = 1;
 const COMPRESSION: &str = "lz4";
@@ -61,7 +62,7 @@ pub struct Position {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     pub layout: u32,
-    /// The format of the file that the rows come from.
+    /// The format of the file that the rows come from, as far as they depend on it.
     pub format: i32,
     /// Rows with an `at` above this …
     pub from: At,
@@ -181,7 +182,8 @@ pub fn position(conn: &Connection) -> rusqlite::Result<Position> {
 /// What SQLite says.
 pub fn read(conn: &Connection, after: At, bytes_max: usize) -> Result<Page, PageError> {
     let position = position(conn)?;
-    let format = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let format: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let format = format.min(ROWS_FORMAT);
     let tables = tables(conn)?;
     let mut statements = Vec::new();
     for table in &tables {
@@ -353,6 +355,7 @@ fn open(bytes: &[u8]) -> Result<(Header, &[u8]), PageError> {
 /// What SQLite says.
 pub fn derive(conn: &Connection, after: At) -> rusqlite::Result<()> {
     mentions::derive(conn, after)?;
+    tallies::derive(conn, after)?;
     conn.execute_batch(
         "WITH found AS (
              SELECT rooms.room AS of_room, coalesce(ends.seq, 0) AS seq, coalesce(ends.time, 0) AS time

@@ -21,8 +21,10 @@ use super::core::Answer;
 
 /// Whatever takes longer has failed.
 const WITHIN: Duration = Duration::from_secs(10);
-/// Of what a receiver answers no more is read; with more, its connection is not used again.
+/// Of what a receiver answers behind its status no more is read, and not for longer; with more, its connection is
+/// not used again.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
+const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 const AGENT: &str = concat!("replicated-chat/", env!("CARGO_PKG_VERSION"));
 
 /// One request, signed.
@@ -117,8 +119,8 @@ async fn send(client: &Client, post: Post) -> Result<Answer, SendRequestError> {
         .insert_header(("X-Chat-Signature", post.signature));
     let mut response = request.send_body(post.body).await?;
     let answer = Answer::of_status(response.status().as_u16(), retry_after_ms(&response));
-    // Read to its end, a connection can be used again; what it says is of no interest.
-    let _unread = response.body().limit(ANSWER_BYTES_MAX).await;
+    // Read to its end, a connection can be used again; what it says is of no interest, and its status stands.
+    let _unread = tokio::time::timeout(ANSWER_WITHIN, response.body().limit(ANSWER_BYTES_MAX)).await;
     Ok(answer)
 }
 

@@ -9,20 +9,21 @@
 //! not, and fetches them ([`super::upkeep`]).
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter, Context, Handler};
-use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Shared};
-use tokio::sync::{Semaphore, mpsc, watch};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::{Semaphore, watch};
 
-use super::majorities::is_majority;
 use super::nodes::{Asking, OtherNodes};
 use super::receive::{seal, shared, take_in};
+use super::securing::{Securing, Step};
 use super::upkeep;
 use super::wire::{AskHeld, Held};
 use crate::bus::{Envelope, Port, ask_anyway};
@@ -95,10 +96,11 @@ impl Handler<Envelope<Find>> for FileCarrier {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Find>, _: &mut Self::Context) {
-        let (Find { user, files, hold, everywhere, reply }, _handling) = envelope.open();
+        let (Find { user, files, seen, hold, everywhere, reply }, _handling) = envelope.open();
         let work = Rc::clone(&self.work);
         actix::spawn(async move {
-            let _nobody_waits = reply.send(work.find(AskHeld { user, files, hold }, everywhere).await);
+            let ask = AskHeld { user, files, hold };
+            let _nobody_waits = reply.send(work.find(ask, &seen, everywhere).await);
         });
     }
 }
@@ -148,15 +150,28 @@ impl Work {
         Self { config, ports, nodes, pushing, fetching, turns }
     }
 
-    /// What is known of files anywhere. Others are asked only for what is not known here, unless `everywhere`.
-    async fn find(&self, ask: AskHeld, everywhere: bool) -> Vec<Held> {
+    /// What is known of files anywhere. Others are asked, and waited for, only while not enough is known, unless
+    /// `everywhere`.
+    async fn find(&self, ask: AskHeld, seen: &[bool], everywhere: bool) -> Vec<Held> {
+        let enough = |found: &[Held]| {
+            let of_one =
+                |(held, seen): (&Held, &bool)| held.bytes.is_some() && (held.uploaded.is_some() || *seen);
+            !everywhere && found.iter().zip(seen).all(of_one)
+        };
         let mut found = self.here(&ask).await;
-        if !everywhere && found.iter().all(|held| held.uploaded.is_some() && held.bytes.is_some()) {
+        if enough(&found) {
             return found;
         }
-        for theirs in self.nodes.ask_all(&ask).await.into_values() {
+        let mut answers = self.nodes.ask_each(&ask);
+        while let Some((_, theirs)) = answers.recv().await {
             for (known, theirs) in found.iter_mut().zip(theirs) {
                 known.join(theirs);
+            }
+            if enough(&found) {
+                break;
+            }
+            if enough(&found) {
+                break;
             }
         }
         found
@@ -172,66 +187,28 @@ impl Work {
     /// See [`Secure`].
     async fn secure(self: Rc<Self>, files: Vec<FileId>) -> Result<(), NotSecured> {
         let ask = AskHeld { user: String::new(), files, hold: true };
-        let (here, theirs) = futures_util::join!(self.here(&ask), self.nodes.ask_all(&ask));
-        let conf = self.nodes.roll().conf.clone();
-        let own = self.nodes.own();
-        let answering: BTreeSet<RaftId> = theirs.keys().copied().chain([own]).collect();
-        if !is_majority(&conf, &answering) {
-            return Err(NotSecured::NoMajority);
-        }
-        let (tell, mut told) = mpsc::unbounded_channel();
-        let mut holders = Vec::new();
-        for (place, file) in ask.files.iter().copied().enumerate() {
-            let has = |held: &Vec<Held>| held[place].bytes.is_some();
-            let mut having: BTreeSet<RaftId> =
-                theirs.iter().filter(|(_, held)| has(held)).map(|(peer, _)| *peer).collect();
-            if having.is_empty() && !has(&here) {
-                return Err(NotSecured::Nowhere(file));
+        let mut answers = self.nodes.ask_each(&ask);
+        let mut securing = Securing::new(self.nodes.own(), self.nodes.roll().conf.clone(), &ask.files);
+        securing.heard(self.nodes.own(), &self.here(&ask).await);
+        let (mut all_heard, mut carried) = (false, FuturesUnordered::new());
+        loop {
+            for step in securing.steps() {
+                let carrying = match step {
+                    Step::Fetch { file } => self.fetch(file),
+                    Step::Push { file, to } => self.push(to, file),
+                };
+                carried.push(async move { (step, carrying.await) });
             }
-            if has(&here) {
-                having.insert(own);
+            if let Some(done) = securing.outcome(all_heard) {
+                return done;
             }
-            let lacking: Vec<RaftId> = answering.difference(&having).copied().collect();
-            if !is_majority(&conf, &having) {
-                let (work, tell) = (Rc::clone(&self), tell.clone());
-                actix::spawn(async move { work.spread(place, file, lacking, tell).await });
+            tokio::select! {
+                answer = answers.recv(), if !all_heard => match answer {
+                    Some((node, held)) => securing.heard(node, &held),
+                    None => all_heard = true,
+                },
+                Some((step, done)) = carried.next() => securing.carried(step, done),
             }
-            holders.push(having);
-        }
-        drop(tell);
-        let mut why = None;
-        while !holders.iter().all(|having| is_majority(&conf, having)) {
-            match told.recv().await {
-                Some((place, node, Ok(()))) => drop(holders[place].insert(node)),
-                Some((_, _, Err(reason))) => why = Some(reason),
-                None => return Err(why.map_or(NotSecured::NotYet, NotSecured::Refused)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings a file here if need be, then to these nodes, and tells of each.
-    async fn spread(
-        self: Rc<Self>,
-        place: usize,
-        file: FileId,
-        lacking: Vec<RaftId>,
-        tell: mpsc::UnboundedSender<(usize, RaftId, Result<(), String>)>,
-    ) {
-        let own = self.nodes.own();
-        if lacking.contains(&own) {
-            let fetched = self.fetch(file).await;
-            let failed = fetched.is_err();
-            let _nobody_waits = tell.send((place, own, fetched));
-            if failed {
-                return;
-            }
-        }
-        for peer in lacking.into_iter().filter(|peer| *peer != own) {
-            let (pushing, tell) = (self.push(peer, file), tell.clone());
-            actix::spawn(async move {
-                let _nobody_waits = tell.send((place, peer, pushing.await));
-            });
         }
     }
 
@@ -258,7 +235,8 @@ impl Work {
                 return Ok(());
             }
             let mut why = "no node that answers has it".to_owned();
-            for (peer, held) in work.nodes.ask_all(&ask).await {
+            let mut answers = work.nodes.ask_each(&ask);
+            while let Some((peer, held)) = answers.recv().await {
                 if held[0].bytes.is_none() {
                     continue;
                 }

@@ -13,6 +13,7 @@
 //! - [`nodes`]: asking the other nodes, and sending to them and fetching from them.
 //! - [`receive`]: bytes from a connection into a file.
 //! - [`majorities`]: how many nodes must hold a file. Pure.
+//! - [`securing`]: what is to be done until they do. Pure.
 //! - [`carrier`]: `FileCarrier`, which sees that files are where they should be.
 //! - [`upkeep`]: what it does by itself.
 
@@ -28,6 +29,7 @@ pub mod partial;
 pub mod reading;
 pub mod receive;
 pub mod room;
+pub mod securing;
 pub mod store;
 mod upkeep;
 pub mod wire;

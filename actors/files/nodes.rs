@@ -1,14 +1,15 @@
 //! The other nodes, as far as files go: asking them, sending to them, fetching from them.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::body::SizedStream;
 use awc::http::header::CONTENT_LENGTH;
 use awc::{Client, ClientRequest, ClientResponse};
-use futures_util::future::join_all;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::reading;
 use super::wire::{AskHeld, FILES_PATH, HOLD_PATH, Held};
@@ -25,6 +26,9 @@ const ASK_MAX: Duration = Duration::from_millis(1_200);
 /// How long a file may be on its way.
 const CARRY_MAX: Duration = Duration::from_secs(120);
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Questions to one node at the same time: one that is silent does not take the others' connections.
+const ASKED_MAX: usize = 16;
+const SAYS_NOTHING: &str = "a node does not say which files it has";
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -42,12 +46,13 @@ pub struct OtherNodes {
     bulk: Client,
     /// Who they are, and where.
     roll: watch::Receiver<Arc<Roll>>,
+    turns: RefCell<HashMap<RaftId, Rc<Semaphore>>>,
 }
 
 impl OtherNodes {
     pub fn new(asking: Asking, roll: watch::Receiver<Arc<Roll>>) -> Self {
         let (quick, bulk) = (client::client(ASK_MAX), client::client(CARRY_MAX));
-        Self { asking, quick, bulk, roll }
+        Self { asking, quick, bulk, roll, turns: RefCell::default() }
     }
 
     pub fn own(&self) -> RaftId {
@@ -59,29 +64,30 @@ impl OtherNodes {
         Arc::clone(&self.roll.borrow())
     }
 
-    /// What the nodes that answer have of these files, which they hold.
-    pub async fn ask_all(&self, ask: &AskHeld) -> BTreeMap<RaftId, Vec<Held>> {
-        let peers =
-            self.roll().here().into_iter().map(|node| node.raft_id).filter(|peer| *peer != self.own());
-        let asked = peers.map(|peer| async move { (peer, self.ask(peer, ask).await) });
-        let mut answers = BTreeMap::new();
-        for (peer, answer) in join_all(asked).await {
-            match answer {
-                Ok(held) if held.len() == ask.files.len() => drop(answers.insert(peer, held)),
-                Ok(_) => tracing::warn!(%peer, "a node's answer about files is none"),
-                Err(failure) => tracing::debug!(%peer, %failure, "a node does not say which files it has"),
-            }
+    /// Asks the others what they have of these files, which they hold. Each answer comes as soon as it is there,
+    /// so that a node that is silent costs nobody anything who has heard enough; it ends when there will be no more.
+    pub fn ask_each(&self, ask: &AskHeld) -> mpsc::Receiver<(RaftId, Vec<Held>)> {
+        let here = self.roll().here();
+        let (tell, answers) = mpsc::channel(here.len().max(1));
+        for peer in here.into_iter().map(|node| node.raft_id).filter(|peer| *peer != self.own()) {
+            let request = self.request(peer, |url| self.quick.post(format!("{url}{HOLD_PATH}")));
+            let (turns, ask, tell) = (self.turns_at(peer), ask.clone(), tell.clone());
+            // Heard to its end though nobody waits any more: else its connection would be lost with it.
+            actix::spawn(async move {
+                let asking = async move { answer(request?, &turns, &ask).await };
+                match tokio::time::timeout(ASK_MAX, asking).await {
+                    Ok(Ok(held)) => drop(tell.send((peer, held)).await),
+                    Ok(Err(failure)) => tracing::debug!(%peer, %failure, "{SAYS_NOTHING}"),
+                    Err(_) => tracing::debug!(%peer, "{SAYS_NOTHING}"),
+                }
+            });
         }
         answers
     }
 
-    async fn ask(&self, peer: RaftId, ask: &AskHeld) -> Result<Vec<Held>, Failure> {
-        let request = self.request(peer, |url| self.quick.post(format!("{url}{HOLD_PATH}")))?;
-        let mut response = client::good(request.send_json(ask).await).await?;
-        let body = tokio::time::timeout(ASK_MAX, response.body().limit(ANSWER_BYTES_MAX)).await;
-        let body = body.map_err(|_| Failure::NoAnswer("no answer in time".to_owned()))?;
-        let body = body.map_err(|error| Failure::NoAnswer(error.to_string()))?;
-        serde_json::from_slice(&body).map_err(|error| Failure::NoAnswer(error.to_string()))
+    fn turns_at(&self, peer: RaftId) -> Rc<Semaphore> {
+        let mut turns = self.turns.borrow_mut();
+        Rc::clone(turns.entry(peer).or_insert_with(|| Rc::new(Semaphore::new(ASKED_MAX))))
     }
 
     /// Sends a file to a node, which has it on its disk then.
@@ -129,5 +135,18 @@ impl OtherNodes {
             .insert_header((wire::FROM, own.to_string()))
             .insert_header((wire::BOOT, boot.to_string()))
             .insert_header((wire::TO, peer.to_string())))
+    }
+}
+
+async fn answer(request: ClientRequest, turns: &Semaphore, ask: &AskHeld) -> Result<Vec<Held>, Failure> {
+    let _turn = turns.acquire().await;
+    let mut response = client::good(request.send_json(ask).await).await?;
+    let body = response.body().limit(ANSWER_BYTES_MAX).await;
+    let body = body.map_err(|error| Failure::NoAnswer(error.to_string()))?;
+    let held: Vec<Held> =
+        serde_json::from_slice(&body).map_err(|error| Failure::NoAnswer(error.to_string()))?;
+    match held.len() == ask.files.len() {
+        true => Ok(held),
+        false => Err(Failure::NoAnswer("an answer about other files".to_owned())),
     }
 }

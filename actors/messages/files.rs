@@ -148,6 +148,8 @@ pub struct NextFile {
 pub struct Find {
     pub user: String,
     pub files: Vec<FileId>,
+    /// Which of them the user may see: where they were uploaded is not waited for.
+    pub seen: Vec<bool>,
     /// They are to stay there for a while.
     pub hold: bool,
     /// Every node is asked, also when this one knows of an upload: another may know of a later one.

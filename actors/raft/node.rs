@@ -384,6 +384,36 @@ mod tests {
     use super::*;
     use crate::chat_db::pages::Position;
 
+    /// The order to take over may have waited for it, and who gave it says by then that it leads on.
+    #[test]
+    fn who_stood_still_does_not_take_over() {
+        let config = Config {
+            id: RaftId(1),
+            election_ticks: 10,
+            heartbeat_ticks: 2,
+            fixed_election_tick: Some(19),
+            log_keep_entries: 10,
+        };
+        let patience = Patience { deadline_ticks: 9, repeat_ticks: 9, no_quorum_ticks: 9, promote_ticks: 9 };
+        let conf_state = ConfState { voters: vec![1, 2, 3], ..ConfState::default() };
+        let start = LogStart { conf_state, ..LogStart::default() };
+        let mut node = Node::new(&config, Boot(1), patience, start).unwrap();
+        let from_leader = |kind| {
+            let mut message = Message { from: 2, to: 1, term: 5, ..Message::default() };
+            message.set_msg_type(kind);
+            message
+        };
+        node.step(from_leader(MessageType::MsgHeartbeat));
+        node.stood_still();
+        node.step(from_leader(MessageType::MsgTimeoutNow));
+        assert_eq!(node.core().leadership().term, Term(5));
+        for _ in 0..10 {
+            node.tick();
+        }
+        node.step(from_leader(MessageType::MsgTimeoutNow));
+        assert_eq!(node.core().leadership().term, Term(6));
+    }
+
     /// Whoever leads after that must not let in a node that cannot read what the state holds.
     #[test]
     fn the_level_of_installed_state_was_reached() {

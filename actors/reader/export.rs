@@ -4,9 +4,12 @@
 use rusqlite::{Params, Result, Row, params};
 
 use super::view::View;
-use crate::chat::portable::{End, Line, Place, PortableMessage, PortableRoom};
+use crate::chat::portable::{
+    End, Line, Place, PortableBot, PortableMessage, PortableRoom, PortableSubscription,
+};
+use crate::chat::tables::SubscriptionRow;
 use crate::chat_db::rows::{self, columns, int, number, rooms_of};
-use crate::ids::{At, RoomId, Seq};
+use crate::ids::{At, RoomId, Seq, SubscriptionId};
 use crate::messages::reading::ExportedPage;
 
 /// The rooms of which one page looks at messages, at most: many may hold none.
@@ -136,12 +139,65 @@ impl View<'_> {
                     Ok(Line::Read { room, user: row.get(0)?, seq })
                 };
                 let last = self.gather(page, sql, params![user, name, int(room.0)], line)?;
+                Ok(Some(match last {
+                    Some(Line::Read { room, user, .. }) => Place::Reads(user, room),
+                    _ => Place::Mutes(String::new(), RoomId(0)),
+                }))
+            }
+            Place::Mutes(name, room) => {
+                let sql = concat!(
+                    "SELECT user, room FROM mutes WHERE (user, room) > (?2, ?3) AND muted = 1
+                     AND (?1 IS NULL OR user = ?1) AND ",
+                    in_view!("room"),
+                    " ORDER BY user, room"
+                );
+                let line =
+                    |row: &Row<'_>| Ok(Line::Mute { room: RoomId(number(row, 1)?), user: row.get(0)? });
+                let last = self.gather(page, sql, params![user, name, int(room.0)], line)?;
                 Ok(match last {
-                    Some(Line::Read { room, user, .. }) => Some(Place::Reads(user, room)),
-                    _ => None,
+                    Some(Line::Mute { room, user }) => Some(Place::Mutes(user, room)),
+                    // What follows is for who may see everything.
+                    _ => user.is_none().then(|| Place::Bots(String::new())),
                 })
             }
+            Place::Bots(name) => self.export_bots(name, page),
+            Place::Subscriptions(id) => self.export_subscriptions(*id, page),
         }
+    }
+
+    /// Those that nobody has given anything to do here have no line.
+    fn export_bots(&self, after: &str, page: &mut Gathering) -> Result<Option<Place>> {
+        let sql = concat!(
+            "SELECT ",
+            columns!(user),
+            " FROM users WHERE name > ?1 AND bot IS NOT NULL AND deleted = 0 AND bot ->> 'owner' <> ''
+             ORDER BY name"
+        );
+        let line = |row: &Row<'_>| {
+            let user = rows::user(row)?;
+            let bot = user.bot.and_then(|bot| PortableBot::of(user.name, bot));
+            bot.map(Line::Bot).ok_or(rusqlite::Error::QueryReturnedNoRows)
+        };
+        Ok(Some(match self.gather(page, sql, [after], line)? {
+            Some(Line::Bot(last)) => Place::Bots(last.name),
+            _ => Place::Subscriptions(SubscriptionId(0)),
+        }))
+    }
+
+    fn export_subscriptions(&self, after: SubscriptionId, page: &mut Gathering) -> Result<Option<Place>> {
+        let sql = concat!(
+            "SELECT ",
+            columns!(subscription),
+            " FROM subscriptions WHERE subscription > ?1 AND state <> 'gone' ORDER BY subscription"
+        );
+        let line = |row: &Row<'_>| {
+            let SubscriptionRow { subscription: id, room, url, by, .. } = rows::subscription(row)?;
+            Ok(Line::Subscription(PortableSubscription { id, room, url, by }))
+        };
+        Ok(match self.gather(page, sql, [int(after.0)], line)? {
+            Some(Line::Subscription(last)) => Some(Place::Subscriptions(last.id)),
+            _ => None,
+        })
     }
 
     /// Messages behind a place, and those of the next rooms while they fit.
@@ -252,8 +308,10 @@ mod tests {
     fn room_of(line: &Line) -> Option<u64> {
         match line {
             Line::Room(room) => Some(room.room.0),
-            Line::Member { room, .. } | Line::Read { room, .. } => Some(room.0),
+            Line::Member { room, .. } | Line::Read { room, .. } | Line::Mute { room, .. } => Some(room.0),
             Line::Message(message) => Some(message.room.0),
+            Line::Subscription(subscription) => Some(subscription.room.0),
+            Line::Bot(bot) => bot.hook.map(|room| room.0),
             Line::Header(_) | Line::User(_) | Line::End(_) | Line::Unknown => None,
         }
     }
@@ -275,6 +333,37 @@ mod tests {
         commands.push(send("ann", "a4", 4, "ann was here"));
         commands.push(command("ann", "read", Change::MarkRead { room: RoomId(4), seq: Seq(1) }));
         commands.push(command("ann", "out", Change::Leave { room: RoomId(4) }));
+        for (user, room) in [("ann", 1), ("bob", 2), ("bob", 3)] {
+            commands.push(command(
+                user,
+                &format!("mute {room}"),
+                Change::Mute { room: RoomId(room), on: true },
+            ));
+        }
+        commands.push(command("bob", "unmute", Change::Mute { room: RoomId(3), on: false }));
+        let (name, display) = ("robot".to_owned(), "Robot".to_owned());
+        let rights = vec!["read".to_owned()];
+        commands.push(command(
+            "ann",
+            "bot",
+            Change::CreateBot { name, display, rights, token_hash: [7; 32] },
+        ));
+        let (room, name, display) = (RoomId(2), "hook".to_owned(), "Hook".to_owned());
+        commands.push(command(
+            "ann",
+            "hook",
+            Change::CreateHook { room, name, display, token_hash: [8; 32] },
+        ));
+        for (id, secret) in [("s1", "a secret"), ("s2", "another secret")] {
+            let (room, url) = (RoomId(1), format!("https://elsewhere/{id}"));
+            commands.push(command(
+                "ann",
+                id,
+                Change::CreateSubscription { room, url, secret: secret.into() },
+            ));
+        }
+        let subscription = SubscriptionId(1);
+        commands.push(command("ann", "gone", Change::DeleteSubscription { subscription }));
         let edit = Change::Edit {
             room: RoomId(1),
             seq: Seq(1),
@@ -297,7 +386,21 @@ mod tests {
         assert_eq!(whole, lines(&pool, None, LATE, 1));
         assert_eq!(whole, lines(&pool, None, LATE, 500));
         let count = |is: fn(&Line) -> bool| whole.iter().filter(|line| is(line)).count();
-        assert_eq!(count(|line| matches!(line, Line::User(_))), 3);
+        assert_eq!(count(|line| matches!(line, Line::User(_))), 5);
+        let rest = whole
+            .iter()
+            .filter(|line| matches!(line, Line::Mute { .. } | Line::Bot(_) | Line::Subscription(_)));
+        let rest: Vec<_> = rest.map(|line| serde_json::to_string(line).unwrap()).collect();
+        assert_eq!(
+            rest,
+            [
+                r#"{"type":"mute","room":1,"user":"ann"}"#,
+                r#"{"type":"mute","room":2,"user":"bob"}"#,
+                r#"{"type":"bot","name":"hook","owner":"ann","rights":[],"hook":2}"#,
+                r#"{"type":"bot","name":"robot","owner":"ann","rights":["read"]}"#,
+                r#"{"type":"subscription","id":2,"room":1,"url":"https://elsewhere/s2","by":"ann"}"#,
+            ]
+        );
         assert_eq!(count(|line| matches!(line, Line::Room(_))), 5);
         assert_eq!(count(|line| matches!(line, Line::Message(_))), 6);
         let edited = whole.iter().find_map(|line| match line {
@@ -316,12 +419,27 @@ mod tests {
             let own = lines(&pool, Some("ann"), LATE, bytes_max);
             assert!(own.iter().filter_map(room_of).all(|room| room <= 2), "{own:?}");
             let text = serde_json::to_string(&own).unwrap();
-            for hidden in ["hidden topic", "in 3", "in 4", "in 5", "ann was here", "secret", "creator"] {
+            for hidden in [
+                "\"bot\",",
+                "elsewhere",
+                "secret",
+                "hidden topic",
+                "in 3",
+                "in 4",
+                "in 5",
+                "ann was here",
+                "secret",
+                "creator",
+            ] {
                 assert!(!text.contains(hidden), "{hidden} in {text}");
             }
             assert!(text.contains("bob edited") && text.contains("bob in 2"));
-            let others = own.iter().any(|line| matches!(line, Line::Read { user, .. } if user != "ann"));
+            let others = own.iter().any(|line| match line {
+                Line::Read { user, .. } | Line::Mute { user, .. } => user != "ann",
+                _ => false,
+            });
             assert!(!others, "{own:?}");
+            assert!(own.contains(&Line::Mute { room: RoomId(1), user: "ann".into() }));
         }
         let none = pool.read(|view| view.export_page(Some("nobody"), &Place::start(), LATE, 9)).unwrap();
         assert!(none.is_none());

@@ -6,7 +6,6 @@
 use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 
 use crate::chat::command::TokenHash;
-use crate::chat::mentions;
 use crate::chat::objects::{Message, Room, RoomKind, User, Version};
 use crate::chat::rules;
 use crate::chat::tables::{MemberRow, UserRow, VersionRow};
@@ -14,21 +13,22 @@ use crate::chat_db::entries;
 use crate::chat_db::pages::{self, PageError, Position};
 use crate::chat_db::rows::{self, columns, int, number, rooms_of};
 use crate::ids::{At, LogIndex, RoomId, Seq};
-use crate::messages::reading::{HistoryPage, HomeRoom, HomeView, PageOf, SessionUser, StatePageAnswer};
+use crate::messages::reading::{HistoryPage, PageOf, SessionUser, StatePageAnswer};
 
 /// The tables as of one moment: a read transaction that is open.
 pub struct View<'c> {
     pub(super) conn: &'c Connection,
-    at: At,
+    pub(super) at: At,
 }
 
-/// A room joined with one user's membership in it, if there is a row of it.
+/// A room joined with one user's membership in it, if there is a row of it: for [`room_seen_by`].
 macro_rules! room_and_membership {
     () => {
         "SELECT rooms.at, rooms.room, name, kind, topic, creator, last_seq, mine.at, mine.member
          FROM rooms LEFT JOIN members AS mine ON mine.room = rooms.room AND mine.user = ?1"
     };
 }
+pub(super) use room_and_membership;
 
 impl<'c> View<'c> {
     /// The connection must be in a transaction.
@@ -56,63 +56,6 @@ impl<'c> View<'c> {
 
     pub fn account(&self, name: &str) -> Result<Option<UserRow>> {
         self.one(concat!("SELECT ", columns!(user), " FROM users WHERE name = ?1"), [name], rows::user)
-    }
-
-    /// The rooms that the user is in, by name, direct ones last, each with what is unread in it.
-    pub fn home(&self, user: &str) -> Result<HomeView> {
-        let mine = self.all(
-            concat!(room_and_membership!(), " WHERE mine.member = 1 ORDER BY kind = 'direct', name"),
-            [user],
-            |row| room_seen_by(row, user),
-        )?;
-        let rooms = mine.into_iter().map(|room| self.home_room(user, room)).collect::<Result<_>>()?;
-        Ok(HomeView { at: self.at, rooms })
-    }
-
-    fn home_room(&self, user: &str, room: Room) -> Result<HomeRoom> {
-        let read = self.one(
-            "SELECT seq FROM reads WHERE user = ?1 AND room = ?2",
-            params![user, int(room.room.0)],
-            |row| number(row, 0),
-        )?;
-        let read_seq = Seq(read.unwrap_or(0));
-        let muted = self.one(
-            "SELECT muted FROM mutes WHERE user = ?1 AND room = ?2",
-            params![user, int(room.room.0)],
-            |row| row.get(0),
-        )?;
-        let muted = muted.unwrap_or(false);
-        if read_seq >= room.last_seq {
-            return Ok(HomeRoom { room, read_seq, unread: 0, mentions: 0, muted });
-        }
-        let unread = self.one(
-            "SELECT count(*) FROM messages WHERE room = ?1 AND seq > ?2 AND author <> ?3 AND deleted = 0",
-            params![int(room.room.0), int(read_seq.0), user],
-            |row| number(row, 0),
-        )?;
-        let mentions = self.mentions(user, room.room, read_seq)?;
-        Ok(HomeRoom { room, read_seq, unread: unread.unwrap_or(0), mentions, muted })
-    }
-
-    /// How many of a room's messages behind `seq` mention the user.
-    fn mentions(&self, user: &str, room: RoomId, seq: Seq) -> Result<u64> {
-        let by_tail = self.all(
-            "SELECT tail, count(*) FROM mentions WHERE user = ?1 AND room = ?2 AND seq > ?3 GROUP BY tail",
-            params![user, int(room.0), int(seq.0)],
-            |row| Ok((row.get::<_, String>(0)?, number(row, 1)?)),
-        )?;
-        let mut all = 0;
-        for (tail, count) in by_tail {
-            let mut of_another = false;
-            for name in mentions::longer_names(user, &tail) {
-                of_another |=
-                    self.conn.prepare_cached("SELECT 1 FROM users WHERE name = ?1")?.exists([name])?;
-            }
-            if !of_another {
-                all += count;
-            }
-        }
-        Ok(all)
     }
 
     /// What a message said and says, the oldest first.
@@ -313,7 +256,7 @@ impl<'c> View<'c> {
 }
 
 /// Out of [`room_and_membership`].
-fn room_seen_by(row: &Row<'_>, user: &str) -> Result<Room> {
+pub(super) fn room_seen_by(row: &Row<'_>, user: &str) -> Result<Room> {
     let room = rows::room(row)?;
     let mine = match row.get::<_, Option<bool>>(8)? {
         Some(member) => {
@@ -329,7 +272,7 @@ fn fits(pattern: Option<&str>, name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::chat::command::{Change, Command};
     use crate::reader::ReadPool;
@@ -337,7 +280,7 @@ mod tests {
     use crate::storage::testing::{TestDir, batch, command, committed, send, setup, started};
 
     /// ann, bob and cleo in rooms 1 and 2; ann and bob's direct one is 3, cleo's private one is 4.
-    fn people(more: Vec<Command>) -> (TestDir, Store, ReadPool) {
+    pub fn people(more: Vec<Command>) -> (TestDir, Store, ReadPool) {
         let dir = TestDir::new();
         let (mut store, _) = started(&dir);
         let mut commands = setup(&["ann", "bob", "cleo"], 2);
@@ -380,75 +323,6 @@ mod tests {
         let one = |user: &str, seq| pool.read(|view| view.message(user, RoomId(1), Seq(seq))).unwrap();
         assert_eq!(one("bob", 2).unwrap().text, "text 2");
         assert!(one("bob", 6).is_none() && one("nobody", 2).is_none());
-    }
-
-    #[test]
-    fn home_counts_what_others_wrote_and_did_not_delete() {
-        let mut more: Vec<_> = (1..=4).map(|n| send("ann", 1, &n.to_string(), "text")).collect();
-        more.push(send("bob", 1, "own", "mine"));
-        more.push(command("bob", "read", Change::MarkRead { room: RoomId(1), seq: Seq(1) }));
-        more.push(command("ann", "gone", Change::Delete { room: RoomId(1), seqs: vec![Seq(3)] }));
-        let (_dir, _store, pool) = people(more);
-        let home = pool.read(|view| view.home("bob")).unwrap();
-        let rooms: Vec<_> = home
-            .rooms
-            .iter()
-            .map(|home| (home.room.room.0, home.room.last_seq.0, home.read_seq.0, home.unread))
-            .collect();
-        assert_eq!(rooms, [(1, 5, 1, 2), (2, 0, 0, 0), (3, 0, 0, 0)]);
-        assert_eq!(home.rooms[2].room.users, ["ann", "bob"]);
-        assert_eq!(home.rooms[2].room.name, "");
-        assert_eq!(home.at, pool.read(|view| Ok(view.at())).unwrap());
-    }
-
-    #[test]
-    fn home_counts_mentions_and_tells_what_is_muted() {
-        let register = |name: &str, token: u8| {
-            let change = Change::Register {
-                display: name.into(),
-                password_hash: "hash".into(),
-                token_hash: [token; 32],
-                first_is_admin: false,
-                link: None,
-                closed: false,
-                agent: None,
-            };
-            command(name, "register", change)
-        };
-        let texts =
-            ["@bob", "hi @BOB.", "x@bob @bobby", "@bob- and @bob.", "@bob @bob", "no", "@cleo. @bob!"];
-        let mut more: Vec<_> =
-            (1..).zip(texts).map(|(n, text)| send("ann", 1, &n.to_string(), text)).collect();
-        more.push(send("bob", 1, "own", "@bob"));
-        more.push(command("ann", "gone", Change::Delete { room: RoomId(1), seqs: vec![Seq(5)] }));
-        let edit = |id: &str, seq, text: &str| {
-            let change =
-                Change::Edit { room: RoomId(1), seq: Seq(seq), text: text.into(), version: None, keep: true };
-            command("ann", id, change)
-        };
-        more.extend([edit("e1", 6, "oh, @bob"), edit("e2", 7, "nobody")]);
-        more.push(command("bob", "mute", Change::Mute { room: RoomId(2), on: true }));
-        let (_dir, mut store, pool) = people(more);
-        let counted = |user: &str| {
-            let home = pool.read(|view| view.home(user)).unwrap();
-            home.rooms.iter().map(|home| (home.mentions, home.muted)).collect::<Vec<_>>()
-        };
-        assert_eq!(counted("bob"), [(4, false), (0, true), (0, false)]);
-        assert_eq!(counted("cleo"), [(0, false), (0, false), (0, false)]);
-        let mut entry = 2;
-        let mut apply = |commands: &[Command]| {
-            entry += 1;
-            store.apply(&[committed(entry, batch(1, commands))], || false).unwrap();
-        };
-        // Somebody of that very name was meant.
-        apply(&[register("bob.", 8)]);
-        assert_eq!(counted("bob")[0], (3, false));
-        apply(&[command("bob", "read", Change::MarkRead { room: RoomId(1), seq: Seq(2) })]);
-        assert_eq!(counted("bob")[0], (2, false));
-        // Whoever was not there was not called.
-        apply(&[send("ann", 1, "dan", "@dan"), register("dan", 9)]);
-        apply(&[command("dan", "join", Change::Join { room: RoomId(1) })]);
-        assert_eq!(counted("dan"), [(0, false)]);
     }
 
     #[test]

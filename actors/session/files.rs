@@ -60,12 +60,18 @@ impl Executor {
 
     /// A majority holds these files, and each is one that the user uploaded or may see.
     async fn ready(&self, user: &str, files: &[FileId]) -> Result<Vec<Held>, Problem> {
-        let found = self.find(user, files, true, false).await?;
-        let mut strange = self.strange(user, files, &found).await?;
+        let seen = self.files_seen(user, files.to_vec()).await?;
+        let find = async |seen| self.find(user, files, seen, true, false).await;
+        // What one may see by now need not be found where it was uploaded: that node may be silent.
+        let (found, seen) = tokio::select! {
+            found = find(seen.clone()) => (found?, seen),
+            Some(seen) = self.all_seen_by_now(user, files, &seen) => (find(seen.clone()).await?, seen),
+        };
+        let mut strange = strange(files, &found, &seen);
         if strange.is_some() {
             // It may have been sent elsewhere a moment ago.
             self.barrier().await?;
-            strange = self.strange(user, files, &found).await?;
+            strange = self::strange(files, &found, &self.files_seen(user, files.to_vec()).await?);
         }
         if let Some(file) = strange {
             let message =
@@ -78,11 +84,14 @@ impl Executor {
         Ok(found)
     }
 
-    /// The first of these files that the user neither uploaded nor may see.
-    async fn strange(&self, user: &str, files: &[FileId], found: &[Held]) -> Result<Option<FileId>, Problem> {
-        let seen = self.files_seen(user, files.to_vec()).await?;
-        let known = found.iter().zip(seen).map(|(held, seen)| held.uploaded.is_some() || seen);
-        Ok(files.iter().zip(known).find(|(_, known)| !known).map(|(file, _)| *file))
+    /// When not all of these files could be seen before, and all can once this node has applied what was acknowledged.
+    async fn all_seen_by_now(&self, user: &str, files: &[FileId], before: &[bool]) -> Option<Vec<bool>> {
+        if !before.contains(&false) {
+            return None;
+        }
+        self.barrier().await.ok()?;
+        let seen = self.files_seen(user, files.to_vec()).await.ok()?;
+        (!seen.contains(&false)).then_some(seen)
     }
 
     async fn was_done(&self, user: &str, id: &str) -> Result<bool, Problem> {
@@ -120,7 +129,7 @@ impl Executor {
     async fn is_own_upload(&self, user: &str, file: FileId) -> Result<bool, Problem> {
         // The record here may be one that was sent since, and another node have a later one.
         for everywhere in [false, true] {
-            let found = self.find(user, &[file], false, everywhere).await?;
+            let found = self.find(user, &[file], vec![false], false, everywhere).await?;
             let Some(at) = found.first().and_then(|held| held.uploaded) else { return Ok(false) };
             // Once it was sent, the message says who may see it.
             let ask = |reply| SentSince { user: user.to_owned(), file, at, reply };
@@ -135,11 +144,12 @@ impl Executor {
         &self,
         user: &str,
         files: &[FileId],
+        seen: Vec<bool>,
         hold: bool,
         everywhere: bool,
     ) -> Result<Vec<Held>, Problem> {
         let (user, files) = (user.to_owned(), files.to_vec());
-        Ok(ask(&self.ports.files.find, |reply| Find { user, files, hold, everywhere, reply }).await?)
+        Ok(ask(&self.ports.files.find, |reply| Find { user, files, seen, hold, everywhere, reply }).await?)
     }
 
     pub(super) async fn file_link(&self, who: Who, file: FileId, name: &str) -> Reply {
@@ -168,6 +178,12 @@ impl Executor {
             )),
         }
     }
+}
+
+/// The first of these files that the user neither uploaded nor may see.
+fn strange(files: &[FileId], found: &[Held], seen: &[bool]) -> Option<FileId> {
+    let known = found.iter().zip(seen).map(|(held, seen)| held.uploaded.is_some() || *seen);
+    files.iter().zip(known).find(|(_, known)| !known).map(|(file, _)| *file)
 }
 
 fn no_such_file() -> Problem {

@@ -10,12 +10,11 @@ use super::executor::{Executor, Started, Who, outcome, within};
 use super::reply::{Answer, ListedSubscription, NewSubscription, Problem, Reply};
 use crate::chat::command::{Change, Command};
 use crate::chat::outcome::{Code, Done, Outcome};
+use crate::chat::rules;
 use crate::chat::tables::Serving;
 use crate::courier::addresses;
 use crate::ids::RoomId;
 use crate::messages::reading::{SubscriptionSeen, Subscriptions};
-
-const URL_BYTES_MAX: usize = 2_048;
 
 /// An address to post to, as it is kept.
 ///
@@ -23,15 +22,11 @@ const URL_BYTES_MAX: usize = 2_048;
 /// `bad_request`, with what is wrong.
 fn checked(url: &str, allow_private: bool) -> Result<String, Problem> {
     let bad = |why: &str| Err(Problem::new(Code::BadRequest, why));
-    let printable = url.bytes().all(|byte| (b'!'..=b'~').contains(&byte));
-    if !printable || url.len() > URL_BYTES_MAX {
-        return bad("url must be at most 2048 printable ascii characters without blanks");
-    }
+    rules::url(url)?;
     let wrong = "url must begin with http:// or https:// and name a host, without a name, a password or a #";
     let Ok(uri) = url.parse::<Uri>() else { return bad(wrong) };
-    let known = matches!(uri.scheme_str(), Some("http" | "https"));
     let bare = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    let Some(host) = uri.host().filter(|host| known && bare && !host.is_empty() && !url.contains('#')) else {
+    let Some(host) = uri.host().filter(|host| bare && !host.is_empty() && !url.contains('#')) else {
         return bad(wrong);
     };
     if !allow_private && !addresses::may_be_public(host) {
@@ -127,6 +122,6 @@ mod tests {
             assert_eq!(checked.is_ok(), good, "{url}: {checked:?}");
         }
         assert!(checked("http://127.0.0.1/", true).is_ok());
-        assert!(checked(&format!("http://a/{}", "a".repeat(URL_BYTES_MAX)), true).is_err());
+        assert!(checked(&format!("http://a/{}", "a".repeat(rules::URL_BYTES_MAX)), true).is_err());
     }
 }

@@ -23,11 +23,12 @@ pub const PAGE_BYTES: i64 = 4096;
 /// Tables that are this node's own. Every other one is replicated or derived.
 pub const LOCAL: &[&str] = &["raft_state", "raft_log"];
 /// Tables that follow from replicated rows, and are made from them (`pages::derive`).
-pub const DERIVED: &[&str] = &["mentions"];
+pub const DERIVED: &[&str] = &["mentions", "tallies"];
 
 /// In order; each brings a file from the format of its position to the next, part by part in one
 /// transaction. What was released is never changed.
-const MIGRATIONS: &[&[&str]] = &[&[V1], &[V2], &[V3_MESSAGES, V3_PEOPLE, V3_FILES, V3_SUBSCRIPTIONS]];
+const MIGRATIONS: &[&[&str]] =
+    &[&[V1], &[V2], &[V3_MESSAGES, V3_PEOPLE, V3_FILES, V3_SUBSCRIPTIONS], &[V4_TALLIES]];
 
 // Clustering: messages lie in the order of `at`, so that new ones are appended and only two compact
 // indexes are touched; an edit moves a row to the end. The other tables are small or rarely written
@@ -315,6 +316,29 @@ CREATE TABLE subscriptions (
 ) STRICT;
 ";
 
+// Derived: how many messages the whole blocks of a room hold (`chat_db::tallies`).
+pub(crate) const V4_TALLIES: &str = "
+CREATE TABLE tallies (
+    room     INTEGER NOT NULL,
+    user     TEXT NOT NULL,                     -- '': everybody
+    block    INTEGER NOT NULL,                  -- of 1024 places
+    what     TEXT NOT NULL,
+    messages INTEGER NOT NULL,
+    PRIMARY KEY (room, user, block, what)
+) STRICT, WITHOUT ROWID;
+WITH ends AS MATERIALIZED (SELECT room, max(seq) / 1024 AS blocks FROM messages GROUP BY room),
+    wrote AS MATERIALIZED (
+        SELECT messages.room, (seq - 1) / 1024 AS block, author, count(*) AS messages
+        FROM messages JOIN ends ON ends.room = messages.room AND (seq - 1) / 1024 < blocks
+        WHERE deleted = 0 GROUP BY 1, 2, 3)
+INSERT INTO tallies (room, user, block, what, messages)
+    SELECT room, '', block, '', sum(messages) FROM wrote GROUP BY room, block
+    UNION ALL SELECT room, author, block, 'wrote', messages FROM wrote
+    UNION ALL SELECT mentions.room, user, (seq - 1) / 1024, 'calls ' || tail, count(*)
+        FROM mentions JOIN ends ON ends.room = mentions.room AND (seq - 1) / 1024 < blocks
+        GROUP BY 1, 2, 3, 4;
+";
+
 /// Brings a file of format `from` to [`FORMAT`], one transaction a step. A new file gets its
 /// [`APPLICATION_ID`] with its first tables.
 ///
@@ -374,6 +398,7 @@ fn migrate_to(conn: &mut Connection, from: i32, steps: &[&[&str]]) -> rusqlite::
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat_db::pages::{self, ROWS_FORMAT};
 
     fn fresh() -> Connection {
         let mut conn = Connection::open_in_memory().unwrap();
@@ -463,6 +488,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Who takes in pages goes by it.
+    #[test]
+    fn replicated_tables_have_not_changed_since_the_format_of_rows() {
+        let mut old = Connection::open_in_memory().unwrap();
+        let steps = usize::try_from(ROWS_FORMAT).unwrap();
+        migrate_to(&mut old, 0, &MIGRATIONS[..steps]).unwrap();
+        assert_eq!(pages::tables(&old).unwrap(), pages::tables(&fresh()).unwrap());
+        let mut older = Connection::open_in_memory().unwrap();
+        migrate_to(&mut older, 0, &MIGRATIONS[..steps - 1]).unwrap();
+        assert_ne!(pages::tables(&older).unwrap(), pages::tables(&old).unwrap());
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::chat::tables::{
     AttachmentRow, LinkKind, LinkRow, MemberRow, MessageRow, MuteRow, OutcomeRow, ReadRow, RoomRow, Row,
     SessionRow, SettingRow, SubscriptionRow, Tables, UserRow, VersionRow,
 };
-use crate::chat_db::mentions;
 use crate::chat_db::rows::{self, Stored, columns, file_seen, int, json, rooms_of};
+use crate::chat_db::{mentions, tallies};
 use crate::ids::{At, FileId, RoomId, Seq, SubscriptionId};
 
 /// Rooms whose end is kept in memory; beyond that all are forgotten and read again.
@@ -128,20 +128,23 @@ impl SqlTables {
             ],
         )?;
         mentions::note(&self.conn, message)?;
+        tallies::sent(&self.conn, message)?;
         let end = End { seq: message.seq, time: message.time, moved: true };
-        let before = self.ends.insert(message.room, end);
-        if !before.is_some_and(|end| end.moved) {
+        if !self.ends.insert(message.room, end).is_some_and(|end| end.moved) {
             self.moved.push(message.room);
         }
         Ok(())
     }
 
-    fn replace_message(&mut self, row: &MessageRow) -> Result<()> {
+    fn replace_message(&mut self, row: &MessageRow, last: Seq) -> Result<()> {
         let message = &row.message;
         let before = self.message(message.room, message.seq)?;
-        if before.as_ref().is_none_or(|before| before.message.text != message.text) {
-            mentions::forget(&self.conn, message.room, message.seq)?;
-            mentions::note(&self.conn, message)?;
+        if let Some(MessageRow { message: before, .. }) = &before
+            && (&before.text, before.deleted) != (&message.text, message.deleted)
+        {
+            tallies::take(&self.conn, before, last)?;
+            mentions::note_anew(&self.conn, message)?;
+            tallies::add(&self.conn, message, last)?;
         }
         self.sum_up(before.map(Row::Message), Row::Message(row.clone()));
         let changed = self.put(
@@ -360,7 +363,11 @@ impl Tables for SqlTables {
 
     fn put_message(&mut self, row: &MessageRow) -> Result<()> {
         let (last, _) = self.end(row.message.room)?;
-        if row.message.seq == last.next() { self.insert_message(row) } else { self.replace_message(row) }
+        if row.message.seq == last.next() {
+            self.insert_message(row)
+        } else {
+            self.replace_message(row, last)
+        }
     }
 
     fn session(&mut self, token_hash: &TokenHash) -> Result<Option<SessionRow>> {

@@ -10,8 +10,9 @@ use serde_bytes::ByteBuf;
 use super::{Opened, Store};
 use crate::chat::command::{Batch, Change, Command, Item, LEVEL};
 use crate::chat::objects::RoomKind;
+use crate::chat::script::Dice;
 use crate::chat_db::rows::Stored;
-use crate::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Term};
+use crate::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Seq, Term};
 use crate::membership::{Founding, Node};
 use crate::messages::disk::{Append, Committed, Payload};
 
@@ -132,6 +133,50 @@ pub fn command(user: &str, id: &str, change: Change) -> Command {
 
 pub fn send(user: &str, room: u64, id: &str, text: &str) -> Command {
     command(user, id, Change::Send { room: RoomId(room), text: text.into(), reply_to: None })
+}
+
+/// Who is in the rooms of [`Lively`].
+pub const LIVELY: [&str; 3] = ["ann", "bob", "cleo"];
+
+/// What people do in two rooms where much is said, and called, and some of it changed and deleted.
+pub struct Lively {
+    dice: Dice,
+    number: u64,
+    authors: [Vec<&'static str>; 2],
+}
+
+impl Lively {
+    pub fn new(seed: u64) -> Self {
+        Self { dice: Dice::new(seed), number: 0, authors: [Vec::new(), Vec::new()] }
+    }
+
+    /// The next so many commands. All of them can be done.
+    pub fn commands(&mut self, count: usize) -> Vec<Command> {
+        (0..count).map(|_| self.command()).collect()
+    }
+
+    fn command(&mut self) -> Command {
+        const TEXTS: [&str; 6] = ["hello", "@bob", "@bob.", "@ann and @cleo", "see @ann-", "no"];
+        self.number += 1;
+        let id = format!("lively {}", self.number);
+        let text = *self.dice.pick(&TEXTS);
+        let room = u64::from(self.dice.percent(15));
+        let authors = &mut self.authors[room as usize];
+        if authors.is_empty() || self.dice.percent(80) {
+            let user = *self.dice.pick(&LIVELY);
+            authors.push(user);
+            return send(user, room + 1, &id, text);
+        }
+        let (room, place) = (RoomId(room + 1), self.dice.below(authors.len() as u64) as usize);
+        let seq = Seq(place as u64 + 1);
+        // The first of them may delete everybody's; what is deleted is nobody's any more.
+        if authors[place].is_empty() || self.dice.percent(50) {
+            authors[place] = "";
+            return command(LIVELY[0], &id, Change::Delete { room, seqs: vec![seq] });
+        }
+        let change = Change::Edit { room, seq, text: text.into(), version: None, keep: true };
+        command(authors[place], &id, change)
+    }
 }
 
 impl Store {

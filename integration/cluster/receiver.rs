@@ -1,7 +1,9 @@
 //! A program to which messages are posted, on a port of its own: it writes down what comes, and answers as it is told.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -45,7 +47,30 @@ impl Posted {
 struct Heard {
     posts: Vec<Posted>,
     /// What is answered instead of 200, and for how many posts.
-    other_answers: Option<(String, usize)>,
+    other_answers: Option<(Manner, usize)>,
+    /// Posts that were answered otherwise.
+    otherwise: usize,
+}
+
+/// How a receiver answers.
+#[derive(Clone, Debug)]
+enum Manner {
+    /// With this status line.
+    Status(String),
+    /// It hangs up.
+    Closing,
+    Odd(Odd),
+}
+
+/// What no receiver should do.
+#[derive(Clone, Copy, Debug)]
+pub enum Odd {
+    /// It takes the post, and is silent for good.
+    Hangs,
+    /// It takes the post and says so, then sends the rest of its answer byte by byte, for good.
+    Trickles,
+    /// It takes the post and says so, with an answer that does not end.
+    Floods,
 }
 
 pub struct Receiver {
@@ -99,12 +124,27 @@ impl Receiver {
             listening.abort();
             let _aborted = listening.await;
         }
-        self.answer_next("", usize::MAX);
+        self.heard.lock().unwrap().other_answers = Some((Manner::Closing, usize::MAX));
     }
 
-    /// Answers the next posts with this status line; with an empty one, not at all.
+    /// Answers the next posts with this status line, and does not take them.
     pub fn answer_next(&self, status: &str, posts: usize) {
-        self.heard.lock().unwrap().other_answers = Some((status.to_owned(), posts));
+        self.heard.lock().unwrap().other_answers = Some((Manner::Status(status.to_owned()), posts));
+    }
+
+    /// Behaves like this at the next posts.
+    pub fn be_odd(&self, odd: Odd, posts: usize) {
+        self.heard.lock().unwrap().other_answers = Some((Manner::Odd(odd), posts));
+    }
+
+    /// From now on it does as it should.
+    pub fn be_good(&self) {
+        self.heard.lock().unwrap().other_answers = None;
+    }
+
+    /// To how many posts it did not answer as it should.
+    pub fn otherwise(&self) -> usize {
+        self.heard.lock().unwrap().otherwise
     }
 
     pub fn url(&self) -> String {
@@ -144,25 +184,55 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, heard: Arc<Mutex<Hea
 async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, heard: &Mutex<Heard>) {
     let mut stream = BufReader::new(stream);
     while let Some(posted) = read(&mut stream).await {
-        let answer = {
+        let manner = {
             let mut heard = heard.lock().unwrap();
-            match &mut heard.other_answers {
-                Some((status, left)) if *left > 0 => {
-                    *left -= 1;
-                    status.clone()
-                }
-                _ => {
-                    heard.posts.push(posted);
-                    "200 OK".to_owned()
-                }
+            let other = heard.other_answers.as_mut().filter(|(_, left)| *left > 0).map(|(manner, left)| {
+                *left -= 1;
+                manner.clone()
+            });
+            heard.otherwise += usize::from(other.is_some());
+            if matches!(other, None | Some(Manner::Odd(_))) {
+                heard.posts.push(posted);
             }
+            other.unwrap_or_else(|| Manner::Status("200 OK".to_owned()))
         };
-        let answer = match answer.as_str() {
-            "" => return,
-            status => format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok"),
+        let said = match manner {
+            Manner::Closing => return,
+            Manner::Status(status) => {
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok");
+                say(&mut stream, &answer).await
+            }
+            Manner::Odd(odd) => misbehave(&mut stream, odd).await,
         };
-        if stream.write_all(answer.as_bytes()).await.is_err() || stream.flush().await.is_err() {
+        if said.is_err() {
             return;
+        }
+    }
+}
+
+async fn say(stream: &mut (impl AsyncWrite + Unpin), answer: &str) -> io::Result<()> {
+    stream.write_all(answer.as_bytes()).await?;
+    stream.flush().await
+}
+
+/// Until whoever posted hangs up.
+async fn misbehave(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), odd: Odd) -> io::Result<()> {
+    const BEGINS: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    match odd {
+        Odd::Hangs => stream.read_u8().await.map(drop),
+        Odd::Trickles => {
+            say(stream, BEGINS).await?;
+            loop {
+                say(stream, "1\r\nx\r\n").await?;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Odd::Floods => {
+            say(stream, BEGINS).await?;
+            let much = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+            loop {
+                say(stream, &much).await?;
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! (`FILES=200` makes the one with dying nodes a long one).
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
 use serde_json::json;
@@ -214,6 +215,40 @@ async fn acknowledged_files_outlive_their_nodes() {
     let mut expected: Vec<_> = sent.into_iter().map(|(file, _)| file).collect();
     expected.sort();
     assert_eq!(seen, expected, "each once");
+}
+
+/// Who hears enough from the others does not wait for a node that is silent, wherever a file was uploaded
+/// (how long it took at most is told on standard error).
+#[actix::test]
+async fn files_are_sent_while_a_node_is_silent() {
+    let mut cluster = Cluster::start_with(3, FREE).await;
+    let leader = cluster.leader().await;
+    let (here, elsewhere, silent) = (leader, (leader + 1) % 3, (leader + 2) % 3);
+    let (mut ann, mut bob, room) = cluster.ann_and_bob([here, elsewhere]).await;
+    let urls = cluster.urls();
+    cluster.nodes[silent].pause();
+    let mut longest = Duration::ZERO;
+    let mut files = Vec::new();
+    for number in 0..10 {
+        let bytes = bytes_of(2000 + number, 200_000);
+        let uploaded_to = [here, elsewhere][usize::try_from(number % 2).unwrap()];
+        let file = text(&upload(&urls[uploaded_to], &ann.token, "a.bin", &bytes).await, "file");
+        let fields = json!({"room": room, "text": "", "files": [{"file": file, "name": "a.bin"}]});
+        // Ann's own upload; then bob passes on what he has seen.
+        for client in [&mut ann, &mut bob] {
+            let began = Instant::now();
+            client.ok("send", fields.clone()).await;
+            longest = longest.max(began.elapsed());
+        }
+        files.push((file, bytes));
+    }
+    eprintln!("the longest send with a file beside a silent node: {longest:?}");
+    cluster.nodes[silent].resume();
+    for (file, bytes) in &files {
+        let path = path_of(&cluster.nodes[silent].data_dir(), file);
+        let there = async || (fs::read(&path).ok()? == *bytes).then_some(());
+        cluster.wait_for("the bytes to be on the node that was silent", there).await;
+    }
 }
 
 #[actix::test]

@@ -87,6 +87,58 @@ async fn what_was_written_comes_into_another_chat_once() {
 }
 
 #[actix::test]
+async fn muted_rooms_bots_and_subscriptions_come_along_without_their_secrets() {
+    let from = Cluster::start(1).await;
+    let (mut ann, mut bob, room) = from.ann_and_bob([0, 0]).await;
+    ann.create_room("elsewhere", "private").await;
+    bob.ok("mute", json!({"room": room, "on": true})).await;
+    ann.ok("create_bot", json!({"name": "robot", "rights": ["read", "write"]})).await;
+    ann.ok("create_hook", json!({"room": room, "name": "hook"})).await;
+    let fields = json!({"room": room, "url": "https://elsewhere.example/hook"});
+    let made = ann.ok("create_subscription", fields).await;
+    let secret = made["subscription"]["secret"].as_str().unwrap();
+    let first = export(&from, 0, "first.jsonl").await;
+    let written = lines(&first);
+    assert_eq!(of_type(&written, "mute"), [&json!({"type": "mute", "room": room, "user": "bob"})]);
+    let bots = of_type(&written, "bot");
+    assert_like(bots[0], &json!({"name": "hook", "owner": "ann", "hook": room}));
+    assert_like(bots[1], &json!({"name": "robot", "owner": "ann", "rights": ["read", "write"]}));
+    let url = "https://elsewhere.example/hook";
+    assert_like(of_type(&written, "subscription")[0], &json!({"room": room, "url": url, "by": "ann"}));
+    assert!(!fs::read_to_string(&first).unwrap().contains(secret));
+    let own = from.folder.path().join("own.jsonl");
+    assert_done(&from.command(0, &["export", own.to_str().unwrap(), "--user", "bob"]).await, &[]);
+    let own = lines(&own);
+    assert_eq!(of_type(&own, "mute").len(), 1);
+    assert!(of_type(&own, "bot").is_empty() && of_type(&own, "subscription").is_empty());
+
+    let mut to = Cluster::start(3).await;
+    // The numbers of rooms are others there.
+    let mut boss = to.register(0, "boss").await;
+    boss.create_room("first", "public").await;
+    let words = ["import", first.to_str().unwrap()];
+    let said = ["muted rooms: 1 new, 0 there", "bots: 2 new", "subscriptions: 1 new", "subscribe anew"];
+    assert_done(&to.command(1, &words).await, &said);
+    let at = changes(&mut to).await;
+    let said = ["muted rooms: 0 new, 1 there", "bots: 0 new, 2 there", "subscriptions: 0 new, 1 there"];
+    assert_done(&to.command(2, &words).await, &said);
+    assert_eq!(changes(&mut to).await, at, "a second run changes nothing");
+    to.equal_tables().await;
+    let listed = boss.ok("list_bots", json!({})).await;
+    assert_like(&listed["bots"][0], &json!({"name": "hook", "owner": "ann", "rights": ["hook:2"]}));
+    assert_like(&listed["bots"][1], &json!({"name": "robot", "owner": "ann", "rights": ["read", "write"]}));
+    let listed = boss.ok("list_subscriptions", json!({"room": 2})).await;
+    let off = json!({"url": url, "by": "ann", "state": "off",
+        "error": "brought without its secret: subscribe anew"});
+    assert_like(&listed["subscriptions"][0], &off);
+    // With a token of its own it does there what it did here.
+    let renewed = boss.ok("renew_bot_token", json!({"bot": "robot"})).await;
+    let mut robot = to.client(1).await;
+    robot.hello(renewed["token"].as_str().unwrap(), json!({})).await;
+    robot.ok("list_rooms", json!({})).await;
+}
+
+#[actix::test]
 async fn a_run_that_was_killed_goes_on() {
     const MESSAGES: u64 = 4_000;
     let mut cluster = Cluster::start(3).await;

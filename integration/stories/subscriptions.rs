@@ -6,7 +6,7 @@ use chat_actors::courier::signature::signature;
 use serde_json::{Value, json};
 
 use crate::cluster::client::new_id;
-use crate::cluster::receiver::{Posted, Receiver};
+use crate::cluster::receiver::{Odd, Posted, Receiver};
 use crate::cluster::wait::until;
 use crate::cluster::{Client, Cluster, assert_like, number, text};
 
@@ -127,6 +127,74 @@ async fn a_receiver_that_was_down_misses_nothing_and_holds_up_no_other() {
     wait_for_standing(&mut ann, room, json!({"delivered": 8, "error": null})).await;
     wait_for_posts(&other, 8).await;
     assert_eq!((down.seqs(), other.seqs()), (vec![1, 2, 3, 4, 5, 8], up_to(8)));
+}
+
+/// Whatever a receiver does with its connection, others are posted to meanwhile, the node serves its people, and
+/// the receiver's own messages come in order once it behaves.
+#[actix::test]
+async fn receivers_that_misbehave_hold_up_nobody() {
+    let cluster = Cluster::start_with(3, PRIVATE_TOO).await;
+    let (mut ann, mut bob, room) = cluster.ann_and_bob([0, 1]).await;
+    let (good, bad) = (Receiver::start().await, Receiver::start().await);
+    let elsewhere = Receiver::start().await;
+    // The good one comes last, so that it would wait for all before it.
+    let (hanging, trickling, flooding) =
+        (Receiver::start().await, Receiver::start().await, Receiver::start().await);
+    for receiver in [&hanging, &trickling, &flooding, &bad, &good] {
+        subscribe(&mut ann, room, &receiver.url()).await;
+    }
+    hanging.be_odd(Odd::Hangs, usize::MAX);
+    trickling.be_odd(Odd::Trickles, usize::MAX);
+    flooding.be_odd(Odd::Floods, usize::MAX);
+    bad.answer_next(&format!("307 Temporary Redirect\r\nLocation: {}", elsewhere.url()), usize::MAX);
+    for seq in 1..=5 {
+        assert_eq!(bob.send(room, &format!("message {seq}")).await, seq);
+    }
+    wait_for_posts(&good, 5).await;
+    until("the other four to be posted to", async || {
+        (hanging.otherwise() >= 1 && bad.otherwise() == 5).then_some(())
+    })
+    .await;
+    // What says that it took a message has taken it, whatever follows.
+    for receiver in [&trickling, &flooding] {
+        wait_for_posts(receiver, 5).await;
+        receiver.be_good();
+    }
+    let standing = async |client: &mut Client| {
+        let listed = listed(client, room).await;
+        listed.iter().map(|one| number(one, "delivered")).collect::<Vec<_>>()
+    };
+    let expected = [0, 5, 5, 5, 5];
+    until("that to be written down", async || (standing(&mut ann).await == expected).then_some(())).await;
+    let redirected = &listed(&mut ann, room).await[3]["error"];
+    assert_eq!(redirected, "answered with status 307: redirects are not followed");
+    let failing = until("the silence to be told", async || {
+        listed(&mut ann, room).await.first().filter(|one| !one["error"].is_null()).cloned()
+    })
+    .await;
+    assert_like(&failing, &json!({"error": "no answer in 10 s", "delivered": 0, "state": "on"}));
+
+    hanging.be_good();
+    bad.be_good();
+    assert_eq!(bob.send(room, "message 6").await, 6);
+    until("all to have the last one", async || {
+        [&hanging, &trickling, &flooding, &bad, &good]
+            .iter()
+            .all(|receiver| receiver.seqs().last() == Some(&6))
+            .then_some(())
+    })
+    .await;
+    let once = |receiver: &Receiver| {
+        let mut seqs = receiver.seqs();
+        seqs.dedup();
+        seqs
+    };
+    // What it took in silence comes again under its name.
+    assert_eq!(once(&hanging), up_to(6));
+    for receiver in [&trickling, &flooding, &good] {
+        assert_eq!(receiver.seqs(), up_to(6));
+    }
+    assert_eq!((bad.seqs(), elsewhere.seqs()), (vec![6], vec![]));
 }
 
 /// What was posted and not yet written down when the leader died comes again under the same name.

@@ -15,7 +15,6 @@
 //! | `die NODE` · `stand NODE` | a process is gone, and the others notice; its turn to stand comes |
 //! | `vanish NODE` · `start NODE` | a process is gone, and nobody notices; it starts on what it had written |
 //! | `step_down NODE` | it is going |
-//! | `wake NODE` | it stood still for longer than an election timeout |
 //! | `begin NODE TICK` | a node that is no member yet, on the disk that founders begin with |
 //! | `join LEADER NODE` · `promote LEADER NODE` · `remove LEADER NODE` · `lead LEADER NODE` | somebody asks the leader for that |
 //! | `members NODE` | who is in the cluster, as that node has applied it |
@@ -91,7 +90,6 @@ impl Stage {
             "vanish" => self.vanish(number(1)),
             "start" => self.start(number(1)),
             "step_down" => self.step_down(number(1)),
-            "wake" => self.with(number(1), Node::stood_still),
             "begin" => self.begin(number(1), words[2]),
             "join" | "promote" | "remove" | "lead" => self.wish(number(1), words[0], words[2]),
             "members" => self.members(number(1)),

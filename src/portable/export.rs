@@ -219,7 +219,8 @@ async fn write_lines(
                     messages += 1;
                     files.extend(message.files.iter().map(|file| file.file));
                 }
-                Line::User(_) | Line::Room(_) | Line::Member { .. } | Line::Read { .. } | Line::Unknown => {}
+                Line::User(_) | Line::Room(_) | Line::Member { .. } | Line::Read { .. } => {}
+                Line::Mute { .. } | Line::Bot(_) | Line::Subscription(_) | Line::Unknown => {}
             }
         }
         ensure!(rest.len() <= LINE_BYTES_MAX, "the node's answer cannot be read: a line without an end");

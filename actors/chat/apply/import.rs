@@ -8,13 +8,20 @@ use super::super::command::{Attached, Change, Command, RequestDigest};
 use super::super::digest;
 use super::super::objects::{Message, RoomKind, User, Version};
 use super::super::outcome::{Done, Outcome};
-use super::super::portable::{Imported, ImportedMessage, Landed, PortableMessage, PortableRoom};
+use super::super::portable::{
+    Imported, ImportedMessage, Landed, PortableBot, PortableMessage, PortableRoom, PortableSubscription,
+};
 use super::super::tables::{
-    Bot, MessageRow, Reactions, RoomRow, SettingRow, Tables, UserRow, VersionRow, direct_name, imported_room,
+    Bot, MessageRow, Reactions, RoomRow, Serving, SettingRow, SubscriptionRow, Tables, UserRow, VersionRow,
+    direct_name, hook_right, imported_room, imported_subscription,
 };
 use super::messages::{EMOJI_MAX, VERSIONS_MAX};
+use super::subscriptions::{SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_OF_ROOM_MAX};
 use super::{Step, Work};
 use crate::ids::{At, RoomId, Seq};
+
+/// What is shown of a subscription that an import brought.
+const WITHOUT_SECRET: &str = "brought without its secret: subscribe anew";
 
 impl<T: Tables> Work<'_, T> {
     pub(super) fn import(&mut self, items: &[Imported], into_existing: bool) -> Step<Outcome, T> {
@@ -26,6 +33,11 @@ impl<T: Tables> Work<'_, T> {
                 Imported::Member { room, user } => self.import_member(*room, user)?,
                 Imported::Message(item) => self.import_message(item, &landed)?,
                 Imported::Read { room, user, seq } => self.import_read(*room, user, *seq)?,
+                Imported::Mute { room, user } => self.import_mute(*room, user)?,
+                Imported::Bot(bot) => self.import_bot(bot)?,
+                Imported::Subscription { key, subscription } => {
+                    self.import_subscription(key, subscription)?
+                }
             };
             landed.push(one);
         }
@@ -130,6 +142,86 @@ impl<T: Tables> Work<'_, T> {
         let before = self.last;
         self.put_read(room, user, seq.min(end))?;
         Ok(if self.last == before { Landed::There(0) } else { Landed::New(0) })
+    }
+
+    /// Whoever said here before whether they want to hear of the room is not asked again.
+    fn import_mute(&mut self, room: RoomId, user: &str) -> Result<Landed, T::Error> {
+        if self.tables.room(room)?.is_none() {
+            return Ok(no_such_room(room));
+        }
+        if self.tables.user(user)?.is_none() {
+            return Ok(Landed::Skipped(format!("no such user: {user}")));
+        }
+        if self.tables.mute(room, user)?.is_some() {
+            return Ok(Landed::There(0));
+        }
+        self.put_mute(room, user, true)?;
+        Ok(Landed::New(0))
+    }
+
+    /// For a bot that an import brought and nobody gave any rights here. It still has no token.
+    fn import_bot(&mut self, brought: &PortableBot) -> Result<Landed, T::Error> {
+        let PortableBot { name, owner, rights, hook } = brought;
+        let Some(row) = self.tables.user(name)?.filter(|row| !row.deleted) else {
+            return Ok(Landed::Skipped(format!("no such user: {name}")));
+        };
+        match &row.bot {
+            None => return Ok(Landed::Skipped(format!("{name} is no bot here"))),
+            Some(bot) if !bot.owner.is_empty() => return Ok(Landed::There(0)),
+            Some(_) => {}
+        }
+        if self.tables.user(owner)?.is_none_or(|row| row.deleted) {
+            return Ok(Landed::Skipped(format!("no such user: {owner}")));
+        }
+        let rights = match *hook {
+            None => rights.clone(),
+            Some(room) if self.tables.room(room)?.is_some() => vec![hook_right(room)],
+            Some(room) => return Ok(no_such_room(room)),
+        };
+        self.put_user(UserRow { bot: Some(Bot { owner: owner.clone(), rights }), ..row })?;
+        Ok(Landed::New(0))
+    }
+
+    /// It is not served: what would be posted could not be signed as its receiver expects.
+    fn import_subscription(&mut self, key: &str, brought: &PortableSubscription) -> Result<Landed, T::Error> {
+        let PortableSubscription { room, url, by, .. } = brought;
+        let key = imported_subscription(key);
+        let before = self.tables.setting(&key)?;
+        if let Some(number) = before.and_then(|row| row.value.parse().ok()) {
+            return Ok(Landed::There(number));
+        }
+        if self.tables.room(*room)?.is_none() {
+            return Ok(no_such_room(*room));
+        }
+        if self.tables.user(by)?.is_none_or(|row| row.deleted) {
+            return Ok(Landed::Skipped(format!("no such user: {by}")));
+        }
+        let others = self.tables.subscriptions()?;
+        if let Some(row) = others.iter().find(|row| row.room == *room && row.url == *url && row.by == *by) {
+            return Ok(Landed::There(row.subscription.0));
+        }
+        let of_room = others.iter().filter(|row| row.room == *room).count();
+        if others.len() >= SUBSCRIPTIONS_MAX || of_room >= SUBSCRIPTIONS_OF_ROOM_MAX {
+            return Ok(Landed::Skipped("there are as many subscriptions as there may be".to_owned()));
+        }
+        let (delivered, _) = self.tables.end(*room)?;
+        let row = SubscriptionRow {
+            at: self.take_at()?,
+            subscription: self.tables.last_subscription()?.next(),
+            room: *room,
+            url: url.clone(),
+            secret: String::new(),
+            by: by.clone(),
+            state: Serving::Off,
+            delivered,
+            failing_since: 0,
+            error: WITHOUT_SECRET.to_owned(),
+            time: self.time_ms,
+        };
+        self.tables.put_subscription(&row)?;
+        let (at, value) = (self.take_at()?, row.subscription.to_string());
+        self.tables.put_setting(&SettingRow { at, key, value })?;
+        Ok(Landed::New(row.subscription.0))
     }
 
     fn import_message(&mut self, item: &ImportedMessage, landed: &[Landed]) -> Result<Landed, T::Error> {
@@ -285,6 +377,7 @@ mod tests {
     use super::super::story::Story;
     use super::*;
     use crate::chat::objects::Role;
+    use crate::ids::SubscriptionId;
 
     fn user(name: &str) -> Imported {
         let (name, display) = (name.to_owned(), name.to_uppercase());
@@ -365,6 +458,64 @@ mod tests {
         assert_eq!(bring(&mut story, vec![room("k", "renamed")], false), [Landed::There(1)]);
         let back = Imported::Member { room: RoomId(1), user: "ann".into() };
         assert_eq!(bring(&mut story, vec![back], false), [Landed::There(0)]);
+    }
+
+    #[test]
+    fn mutes_bots_and_subscriptions_come_once_and_give_way_to_what_is_here() {
+        let mut story = Story::new(&["ann", "bob"]);
+        let mute = |user: &str| Imported::Mute { room: RoomId(1), user: user.to_owned() };
+        let bot = |name: &str, owner: &str, hook: Option<u64>| {
+            let rights = if hook.is_some() { Vec::new() } else { vec!["read".to_owned()] };
+            let (name, owner, hook) = (name.to_owned(), owner.to_owned(), hook.map(RoomId));
+            Imported::Bot(PortableBot { name, owner, rights, hook })
+        };
+        let subscription = |number: u64, by: &str| {
+            let (id, room, by) = (SubscriptionId(number), RoomId(1), by.to_owned());
+            let subscription = PortableSubscription { id, room, url: format!("https://a/{number}"), by };
+            Imported::Subscription { key: format!("key {number}"), subscription }
+        };
+        let robots = ["robot", "hook"].map(|name| {
+            let Imported::User(plain) = user(name) else { panic!("{name}") };
+            Imported::User(User { bot: true, ..plain })
+        });
+        let items = vec![
+            room("k", "garden"),
+            mute("ann"),
+            mute("nobody"),
+            bot("robot", "bob", None),
+            bot("hook", "ann", Some(1)),
+            bot("ann", "bob", None),
+            bot("robot", "nobody", None),
+            subscription(7, "bob"),
+            subscription(8, "nobody"),
+        ];
+        let all: Vec<_> = robots.into_iter().chain(items).collect();
+        let landed = bring(&mut story, all.clone(), false);
+        let words: Vec<_> = landed.iter().map(|one| serde_json::to_string(one).unwrap()).collect();
+        assert_eq!(
+            words.join(" "),
+            r#"{"new":0} {"new":0} {"new":1} {"new":0} {"skipped":"no such user: nobody"} {"new":0} {"new":0} "#
+                .to_owned()
+                + r#"{"skipped":"ann is no bot here"} {"there":0} {"new":1} {"skipped":"no such user: nobody"}"#
+        );
+        let robot = story.model.user("robot").unwrap().unwrap().bot.unwrap();
+        assert_eq!((robot.owner.as_str(), robot.rights), ("bob", vec!["read".to_owned()]));
+        assert_eq!(story.model.user("hook").unwrap().unwrap().bot.unwrap().rights, ["hook:1"]);
+        let row = story.model.subscription(SubscriptionId(1)).unwrap().unwrap();
+        assert_eq!((row.state, row.secret.as_str(), row.url.as_str()), (Serving::Off, "", "https://a/7"));
+
+        let before = story.model.present();
+        let again = bring(&mut story, all.clone(), false);
+        assert!(again.iter().all(|one| !matches!(one, Landed::New(_))), "{again:?}");
+        assert_eq!(story.model.present(), before);
+        // What was said or deleted here stays so.
+        story.ok("ann", Change::Join { room: RoomId(1) });
+        story.ok("ann", Change::Mute { room: RoomId(1), on: false });
+        story.ok("ann", Change::DeleteSubscription { subscription: SubscriptionId(1) });
+        let before = story.model.present();
+        bring(&mut story, all, false);
+        assert_eq!(story.model.present(), before);
+        assert!(!story.model.mute(RoomId(1), "ann").unwrap().unwrap().muted);
     }
 
     #[test]

@@ -190,11 +190,16 @@ impl<T: Tables> Work<'_, T> {
         let muted = self.tables.mute(room, &me.name)?.is_some_and(|row| row.muted);
 
         if muted != on {
-            let at = self.take_at()?;
-            self.tables.put_mute(&MuteRow { at, room, user: me.name.clone(), muted: on })?;
-            self.tell(Audience::User(me.name), Event::Mute { at, room, muted: on });
+            self.put_mute(room, &me.name, on)?;
         }
         self.done(Done::Plain)
+    }
+
+    pub(super) fn put_mute(&mut self, room: RoomId, user: &str, muted: bool) -> Result<(), T::Error> {
+        let at = self.take_at()?;
+        self.tables.put_mute(&MuteRow { at, room, user: user.to_owned(), muted })?;
+        self.tell(Audience::User(user.to_owned()), Event::Mute { at, room, muted });
+        Ok(())
     }
 
     /// Writes down what a message said, and what it says from now on. Both: of the last version only this

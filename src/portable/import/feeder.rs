@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use awc::Client;
 use chat_actors::chat::objects::File;
-use chat_actors::chat::portable::{Imported, ImportedMessage, Landed};
+use chat_actors::chat::portable::{Imported, ImportedMessage, Landed, PortableBot, PortableSubscription};
 use chat_actors::files::names;
 use chat_actors::ids::{FileId, RoomId, Seq};
 use sha2::{Digest, Sha256};
@@ -34,7 +34,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// The most reasons that are told apart.
 const REASONS_MAX: usize = 1_000;
 
-const KINDS: [&str; 5] = ["users", "rooms", "members", "messages", "read marks"];
+const KINDS: [&str; 8] =
+    ["users", "rooms", "members", "messages", "read marks", "muted rooms", "bots", "subscriptions"];
 
 pub struct Feeder<'s> {
     settings: &'s Settings,
@@ -48,8 +49,8 @@ pub struct Feeder<'s> {
     /// The room and place that each item of the batch has in the file.
     places: Vec<(RoomId, Seq)>,
     bytes: usize,
-    new: [u64; 5],
-    there: [u64; 5],
+    new: [u64; KINDS.len()],
+    there: [u64; KINDS.len()],
     cut: u64,
     files: u64,
     skipped: BTreeMap<String, u64>,
@@ -97,8 +98,8 @@ impl<'s> Feeder<'s> {
             batch: Vec::new(),
             places: Vec::new(),
             bytes: 0,
-            new: [0; 5],
-            there: [0; 5],
+            new: [0; KINDS.len()],
+            there: [0; KINDS.len()],
             cut: 0,
             files: 0,
             skipped: BTreeMap::new(),
@@ -124,9 +125,12 @@ impl<'s> Feeder<'s> {
         }
         let mut place = (RoomId(0), Seq(0));
         match &mut item {
-            Imported::User(_) => {}
+            Imported::User(_) | Imported::Bot(PortableBot { hook: None, .. }) => {}
             Imported::Room { room, .. } => place.0 = room.room,
-            Imported::Member { room, .. } => {
+            Imported::Member { room, .. }
+            | Imported::Mute { room, .. }
+            | Imported::Bot(PortableBot { hook: Some(room), .. })
+            | Imported::Subscription { subscription: PortableSubscription { room, .. }, .. } => {
                 let Some(here) = self.room(*room) else { return Ok(()) };
                 *room = here;
             }
@@ -324,6 +328,12 @@ impl<'s> Feeder<'s> {
         for (why, count) in &self.skipped {
             terminal::say(&format!("skipped {count}: {why}"));
         }
+        if self.new[6] + self.new[7] > 0 {
+            terminal::say(
+                "bots have no token until an admin renews it, hooks no address; subscriptions that came are off: \
+                 their secret stayed where it was, subscribe anew",
+            );
+        }
         if self.new[0] > 0 {
             terminal::say(
                 "the new users have no password: an admin's reset link lets each in; \
@@ -340,6 +350,9 @@ fn kind_of(item: &Imported) -> usize {
         Imported::Member { .. } => 2,
         Imported::Message(_) => 3,
         Imported::Read { .. } => 4,
+        Imported::Mute { .. } => 5,
+        Imported::Bot(_) => 6,
+        Imported::Subscription { .. } => 7,
     }
 }
 

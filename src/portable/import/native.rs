@@ -50,8 +50,12 @@ pub fn read(
             Imported::Room { room, .. } => {
                 ensure!(rooms.insert(room.room), line.wrong("a second room of this number"));
             }
-            Imported::Member { room, .. } | Imported::Read { room, .. } => known(&rooms, *room, &line)?,
+            Imported::Member { room, .. } | Imported::Read { room, .. } | Imported::Mute { room, .. } => {
+                known(&rooms, *room, &line)?;
+            }
             Imported::Message(item) => known(&rooms, item.message.room, &line)?,
+            Imported::Subscription { subscription, .. } => known(&rooms, subscription.room, &line)?,
+            Imported::Bot(bot) => bot.hook.map_or(Ok(()), |room| known(&rooms, room, &line))?,
             Imported::User(_) => {}
         }
         check(&brought.item, message_bytes).map_err(|why| line.wrong(why))?;
@@ -111,6 +115,12 @@ impl Reading {
                 Imported::Message(Box::new(ImportedMessage { message: *message, other_id, answers: None }))
             }
             Line::Read { room, user, seq } => Imported::Read { room, user, seq },
+            Line::Mute { room, user } => Imported::Mute { room, user },
+            Line::Bot(bot) => Imported::Bot(bot),
+            Line::Subscription(subscription) => Imported::Subscription {
+                key: id_of(&[&self.header.epoch, "subscription", &subscription.id.to_string()]),
+                subscription,
+            },
             Line::Header(_) | Line::End(_) | Line::Unknown => return None,
         };
         Some(Brought { item, files, cut, versions_cut })

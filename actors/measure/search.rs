@@ -1,11 +1,11 @@
-//! What search costs in a large room. A few messages when all tests are run; measured by hand:
-//! `SEARCH_MESSAGES=1000000 cargo test --release -p chat-actors measure -- --nocapture`
+//! What finding and reading messages costs in a large room.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::{messages, times};
 use crate::chat::script::Dice;
 use crate::chat_db::read_only;
 use crate::ids::{RoomId, Seq};
@@ -18,8 +18,6 @@ use crate::storage::Store;
 use crate::storage::testing::{TestDir, batch, command, committed, send, setup, started};
 use crate::words::Query;
 
-const MESSAGES_DEFAULT: u64 = 3_000;
-const ROUNDS: usize = 200;
 const ENTRY: u64 = 100;
 const WORDS: u64 = 20_000;
 /// Every so many messages hold the rare word.
@@ -71,24 +69,6 @@ fn fill(store: &mut Store, messages: u64) {
     store.cut_wal().unwrap();
 }
 
-fn times(mut ask: impl FnMut()) -> String {
-    let mut times: Vec<Duration> = (0..ROUNDS)
-        .map(|_| {
-            let began = Instant::now();
-            ask();
-            began.elapsed()
-        })
-        .collect();
-    times.sort();
-    let ms = |time: Duration| format!("{:.2}", time.as_secs_f64() * 1e3);
-    format!(
-        "p50 {} ms, p99 {} ms, max {} ms",
-        ms(times[ROUNDS / 2]),
-        ms(times[ROUNDS * 99 / 100]),
-        ms(times[ROUNDS - 1])
-    )
-}
-
 fn ask(index: &Index, chat: &Connection, user: &str, text: &str, before: Option<u64>) -> FoundPage {
     let (reply, _) = oneshot::channel();
     let query = Query::read(text);
@@ -103,8 +83,7 @@ fn ask(index: &Index, chat: &Connection, user: &str, text: &str, before: Option<
 
 #[test]
 fn measure_a_large_room() {
-    let asked = std::env::var("SEARCH_MESSAGES").ok();
-    let messages = asked.map_or(MESSAGES_DEFAULT, |asked| asked.parse().unwrap());
+    let messages = messages();
     let dir = TestDir::new();
     let (mut store, _) = started(&dir);
     let began = Instant::now();
@@ -174,11 +153,5 @@ fn measure_a_large_room() {
             assert_eq!(page.messages.len(), 50);
         });
         eprintln!("history, 50 messages, {what}: {told}");
-    }
-    for (what, user) in [("all read, or one's own", "ann"), ("all unread", "cleo")] {
-        let told = times(|| {
-            assert_eq!(pool.read(|view| view.home(user)).unwrap().rooms.len(), 2);
-        });
-        eprintln!("rooms of a hello, {what}: {told}");
     }
 }
