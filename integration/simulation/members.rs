@@ -150,6 +150,8 @@ impl World {
         match (asked, &mut self.hosts[leader].process) {
             (Some(Ok(number)), Some(process)) => {
                 process.wishes.insert(number, asker);
+                // The leader looks who answers before it takes votes away: who is lost meanwhile would be one more.
+                self.wipes_from = self.wipes_from.max(self.now + ON_ITS_WAY_US);
             }
             (Some(Err(settled)), _) => self.answered(settled, asker),
             _ => {}
