@@ -378,7 +378,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use protobuf::Message as _;
-    use raft::eraftpb::{ConfState, Message, MessageType};
+    use raft::eraftpb::{ConfState, HardState, Message, MessageType};
     use serde_bytes::ByteBuf;
 
     use super::*;
@@ -396,7 +396,9 @@ mod tests {
         };
         let patience = Patience { deadline_ticks: 9, repeat_ticks: 9, no_quorum_ticks: 9, promote_ticks: 9 };
         let conf_state = ConfState { voters: vec![1, 2, 3], ..ConfState::default() };
-        let start = LogStart { conf_state, ..LogStart::default() };
+        let hard_state = HardState { term: 1, commit: 1, ..HardState::default() };
+        let start =
+            LogStart { hard_state, conf_state, applied: 1, cut: (1, 1), last: 1, ..LogStart::default() };
         let mut node = Node::new(&config, Boot(1), patience, start).unwrap();
         let from_leader = |kind| {
             let mut message = Message { from: 2, to: 1, term: 5, ..Message::default() };
