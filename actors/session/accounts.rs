@@ -46,6 +46,8 @@ pub struct Admitted {
     pub token: Option<String>,
     pub at: Option<At>,
     pub duplicate: bool,
+    /// The session is over already: what was done is answered all the same.
+    pub ended: bool,
 }
 
 /// How a session goes on after its welcome.
@@ -115,19 +117,23 @@ impl Executor {
         }
         let SessionUser { user, rights } = user.ok_or_else(session_ended)?;
         let rights = rights.map(Arc::from);
-        Ok(Admitted { user, token_hash, rights, token: None, at: None, duplicate: false })
+        Ok(Admitted { user, token_hash, rights, token: None, at: None, duplicate: false, ended: false })
     }
 
     /// Looks once more whether the session is good. Before somebody's end is heard where they are let in, it may
     /// have come and gone.
     ///
     /// # Errors
-    /// `unauthorized` when it has ended.
+    /// `unauthorized` when it has ended, unless it was made just now: whoever repeats a login ends the session that it
+    /// made before, and both are told that they logged in.
     pub(super) async fn still_good(&self, admitted: Admitted) -> Result<Admitted, Problem> {
         let token_hash = admitted.token_hash;
         let known = self.read(&self.ports.session_of, |reply| SessionOf { token_hash, reply }).await?;
-        let SessionUser { rights, .. } = known.ok_or_else(session_ended)?;
-        Ok(Admitted { rights: rights.map(Arc::from), ..admitted })
+        match known {
+            Some(SessionUser { rights, .. }) => Ok(Admitted { rights: rights.map(Arc::from), ..admitted }),
+            None if admitted.token.is_some() => Ok(Admitted { ended: true, ..admitted }),
+            None => Err(session_ended()),
+        }
     }
 
     async fn register(&self, id: &str, new: NewAccount, from: &Caller) -> Result<Admitted, Problem> {
@@ -457,7 +463,7 @@ fn admitted(outcome: Outcome, token: String, token_hash: TokenHash) -> Result<Ad
         return Err(Problem::internal());
     };
     let (at, duplicate) = (Some(outcome.at), outcome.duplicate);
-    Ok(Admitted { user, token_hash, rights: None, token: Some(token), at, duplicate })
+    Ok(Admitted { user, token_hash, rights: None, token: Some(token), at, duplicate, ended: false })
 }
 
 #[allow(clippy::disallowed_methods, reason = "tokens are drawn here; their hashes go into the core")]

@@ -41,6 +41,9 @@ impl Session {
                 Ok((admitted, welcome, onward)) => {
                     Self::reply(ctx, &id, &Ok(Answer::Welcome(Box::new(welcome))));
                     session.entered(pass, &admitted, onward, ctx);
+                    if admitted.ended {
+                        session.token_ended(admitted.token_hash, ctx);
+                    }
                 }
                 Err(problem) => {
                     let refused = by_token && problem.code == Code::Unauthorized;

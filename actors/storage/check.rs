@@ -3,8 +3,10 @@
 //! From the outside in: SQLite's own pages, the tables' shape, the positions as a start checks them,
 //! each log entry, the rules that rows obey among each other, and last the canonical digest.
 
+use protobuf::Message as _;
 use raft::eraftpb::ConfState;
 use rusqlite::Connection;
+use rusqlite::types::Type;
 use sha2::{Digest as _, Sha256};
 
 use super::copy::files_of;
@@ -16,7 +18,6 @@ use crate::chat::command::{Batch, Command};
 use crate::chat_db::rows::number;
 use crate::chat_db::{entries, walk};
 use crate::ids::{At, FileId, LogIndex};
-use crate::membership::Roll;
 
 /// Damages that SQLite tells before it stops looking.
 const DAMAGES_TOLD_MAX: usize = 5;
@@ -83,7 +84,7 @@ impl Store {
         let digest = self.digest()?;
         let State { applied, at, foundation, .. } = state;
         let files = self.sql(files_of)?;
-        let members = digest_of_members(&self.roll()?);
+        let members = self.sql(digest_of_members)?;
         Ok(Whole { applied, at, last, digest, members, format, foundation, files })
     }
 
@@ -103,20 +104,27 @@ impl Store {
     }
 }
 
-/// Of rows and configuration. A new replica has none before it has applied anything.
-fn digest_of_members(roll: &Roll) -> [u8; 8] {
+/// Of rows and configuration, in the shape of any format. A new replica has none before it has applied anything.
+fn digest_of_members(conn: &Connection) -> rusqlite::Result<[u8; 8]> {
     let mut hash = Sha256::new();
-    for row in &roll.rows {
-        hash.update(format!("{row:?}"));
+    let mut statement = conn.prepare("SELECT * FROM nodes ORDER BY name")?;
+    let columns = statement.column_count();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        for column in 0..columns {
+            hash.update(format!("{:?}", row.get_ref(column)?));
+        }
     }
-    let ConfState { voters, learners, voters_outgoing, learners_next, .. } = &roll.conf;
-    for ids in [voters, learners, voters_outgoing, learners_next] {
-        let mut ids = ids.clone();
+    let conf: Vec<u8> = conn.query_row("SELECT conf_state FROM raft_state", [], |row| row.get(0))?;
+    let conf = ConfState::parse_from_bytes(&conf)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, error.into()))?;
+    let ConfState { voters, learners, voters_outgoing, learners_next, .. } = conf;
+    for mut ids in [voters, learners, voters_outgoing, learners_next] {
         ids.sort_unstable();
         hash.update(format!("{ids:?}"));
     }
     let hash = hash.finalize();
-    std::array::from_fn(|place| hash[place])
+    Ok(std::array::from_fn(|place| hash[place]))
 }
 
 /// What SQLite itself finds: pages, indexes, constraints.

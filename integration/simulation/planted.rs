@@ -33,7 +33,7 @@ planted! {
     resume_off_by_one: ResumeOffByOne in 100 by "no hole in a stream";
     buffer_drops_one_too_many: BufferDropsOneTooMany in 100 by "no hole in a stream";
     applied_apart_from_rows: AppliedApartFromRows in 200 by
-        "tables equal" | "linearizable reads" | "rising at" | "nothing twice" | "no hole in a stream";
+        "tables equal" | "linearizable reads" | "rising at" | "nothing twice" | "no hole in a stream" | "bounded memory";
     apply_in_another_order: ApplyInAnotherOrder in 100 by "tables equal";
     deadline_as_refused: DeadlineAsRefused in 200 by "no means no";
     stale_read: StaleRead in 100 by "linearizable reads";

@@ -342,7 +342,9 @@ impl Truth {
                 }
                 _ => {
                     let Ok(row) = model.outcome(&command.user, &command.id);
-                    row.is_some_and(|row| row.outcome.at == outcome.at && row.outcome.done == outcome.done)
+                    row.is_some_and(|row| {
+                        row.outcome.at == outcome.at && is_same(&row.outcome.done, &outcome.done)
+                    })
                 }
             };
             if !kept {
@@ -367,6 +369,16 @@ fn members(conf: &ConfState, row: &Bytes) -> Bytes {
         [&conf.voters, &conf.voters_outgoing, &conf.learners, &conf.learners_next].map(Clone::clone);
     ids.iter_mut().for_each(|ids| ids.sort_unstable());
     Bytes::from(format!("{ids:?} {row:?}"))
+}
+
+/// A secret is told, and not kept with what was done.
+fn is_same(kept: &Done, told: &Done) -> bool {
+    match (kept, told) {
+        (Done::Subscribed { subscription: kept, .. }, Done::Subscribed { subscription: told, .. }) => {
+            kept == told
+        }
+        _ => kept == told,
+    }
 }
 
 /// Whose repeat gives the first outcome again, whatever happened since.

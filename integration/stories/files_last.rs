@@ -286,7 +286,7 @@ async fn copies_hold_the_files() {
     let restored = command(&["restore", &first, &copy]).await;
     assert_eq!(restored.code, Some(0), "{}", restored.stderr);
     let checked = command(&["check", &first]).await;
-    assert!(checked.stdout.contains(", 3 files, digest "), "{}{}", checked.stdout, checked.stderr);
+    assert!(checked.stdout.contains(", 3 files, members "), "{}{}", checked.stdout, checked.stderr);
     let chat = fs::metadata(cluster.nodes[0].data_dir().join("chat.db")).unwrap().len();
     assert!(chat < 1 << 20, "the bytes of files lie beside it: {chat}");
     for node in &mut cluster.nodes {

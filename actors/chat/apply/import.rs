@@ -489,8 +489,9 @@ mod tests {
             subscription(7, "bob"),
             subscription(8, "nobody"),
         ];
-        let all: Vec<_> = robots.into_iter().chain(items).collect();
-        let landed = bring(&mut story, all.clone(), false);
+        let all: Vec<_> = robots.iter().cloned().chain(items.iter().cloned()).collect();
+        let mut landed = bring(&mut story, robots.to_vec(), false);
+        landed.extend(bring(&mut story, items, false));
         let words: Vec<_> = landed.iter().map(|one| serde_json::to_string(one).unwrap()).collect();
         assert_eq!(
             words.join(" "),

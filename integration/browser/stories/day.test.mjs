@@ -46,9 +46,13 @@ async function lose(node, person) {
 async function conversation(person) {
   await person.log.getByText("The beginning").waitFor();
   await until("nothing is on its way", async () => (await person.log.getByText("sending").count()) === 0);
-  // Author, time and what was said. The initial beside it and what can be done with it are the reader's own.
+  // Author, time and what was said. The initial beside it and what can be done with it are the reader's own, and so is
+  // what stands together as a group, where times are short.
   return person.log.getByRole("article").evaluateAll((articles) =>
-    articles.map((article) => article.querySelector("header")?.parentElement?.textContent?.replace(/\s+/g, " ").trim() ?? ""),
+    articles.map((article) => {
+      const said = article.querySelector("header")?.parentElement?.textContent ?? "";
+      return said.replace(/\s+/g, " ").replace(/(\d:\d\d) [AP]M/, "$1").trim();
+    }),
   );
 }
 
