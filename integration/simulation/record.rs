@@ -23,9 +23,17 @@ const SHOWN: usize = 8;
 pub struct Record {
     /// By user and id: mostly one, rarely others under the same id.
     writes: BTreeMap<(String, String), Vec<Write>>,
-    /// Messages that imports brought, by author and either id: since when at the earliest, and their text.
-    brought: BTreeMap<(String, String), (u64, String)>,
+    /// Messages that imports brought, by author and either id.
+    brought: BTreeMap<(String, String), Brought>,
     reads: Vec<Call>,
+}
+
+struct Brought {
+    /// The earliest that it can have been there.
+    called: u64,
+    text: String,
+    /// It came as its first version each time. Else nobody is told with which it began.
+    is_first: bool,
 }
 
 /// All tries of one request.
@@ -47,7 +55,10 @@ impl Record {
                 let Imported::Message(one) = item else { continue };
                 for id in [&one.message.id, &one.other_id] {
                     let key = (one.message.from.clone(), id.clone());
-                    self.brought.entry(key).or_insert((now, one.message.text.clone()));
+                    let (text, is_first) = (one.message.text.clone(), one.message.version == 1);
+                    let brought = self.brought.entry(key);
+                    let brought = brought.or_insert(Brought { called: now, text, is_first });
+                    brought.is_first &= is_first;
                 }
             }
         }
@@ -110,7 +121,10 @@ impl Record {
             // An import chooses the room when it takes effect, and tells nobody for each message.
             for row in end.messages(RoomId(room)) {
                 let key = (row.message.from.clone(), row.message.id.clone());
-                let Some((called, text)) = self.brought.get(&key) else { continue };
+                let Some(Brought { called, text, is_first }) = self.brought.get(&key) else { continue };
+                if !is_first {
+                    left_out.insert((room, row.message.seq.0));
+                }
                 let id = format!("{}/{}", key.0, key.1);
                 let op = Op::Send { id, text: text.clone(), end: End::Unknown };
                 history.calls.push(Call { connection: 0, room, called: *called, answered: None, op });
