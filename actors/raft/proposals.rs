@@ -185,12 +185,18 @@ impl Proposals {
             // It would not be taken before what was lost.
             return None;
         }
-        let after = self.next.saturating_sub(1);
+        let after = self.handed_last();
         let (items, _) = self.take_own(tick, BATCH_BYTES_MAX);
         match leader {
             Some(leader) if !items.is_empty() => Some((leader, Chain { after, items })),
             _ => None,
         }
+    }
+
+    /// The last that was handed on and is still waited for; what was answered or given up need not be there before
+    /// what comes next.
+    fn handed_last(&self) -> u64 {
+        self.own.range(..self.next).next_back().map_or(0, |(&number, _)| number)
     }
 
     /// Answers those that waited too long.
@@ -383,6 +389,19 @@ mod tests {
         assert_eq!(numbers(&leader).last(), Some(&1), "numbers begin anew with each run");
         leader.relay(Term(6), chain(1, vec![item(2, 2)]), may);
         assert_eq!(numbers(&leader), [0; 0], "… and with each term");
+    }
+
+    #[test]
+    fn nothing_follows_what_was_given_up() {
+        let patience = Patience { deadline_ticks: 3, repeat_ticks: 9, no_quorum_ticks: 9, promote_ticks: 1 };
+        let mut follower = Proposals::new((RaftId(2), Boot(1)), patience);
+        follower.handed_for = (Term(5), Some(RaftId(1)));
+        for (tick, follows) in [(0, 0), (1, 1), (5, 0)] {
+            follower.expire(tick, 0);
+            let number = follower.ask(vec![0], LEVEL_FIRST, tick).unwrap();
+            assert_eq!(follower.handed_last(), follows);
+            assert_eq!(follower.take_own(tick, 1).0[0].origin.number, number);
+        }
     }
 
     #[test]
