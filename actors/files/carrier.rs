@@ -170,9 +170,6 @@ impl Work {
             if enough(&found) {
                 break;
             }
-            if enough(&found) {
-                break;
-            }
         }
         found
     }

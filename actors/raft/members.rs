@@ -116,10 +116,11 @@ impl Members {
         {
             return Err(Settled::Later("another change of members is under way".to_owned()));
         }
-        let verdict = judge(wish, &self.roll, core);
+        let lately = core.ticks().saturating_sub(core.election_ticks());
+        let verdict = judge(wish, &self.roll, &Lately { core, since: lately });
         let number = self.last_number + 1;
         if verdict.relies_on_others() {
-            self.looking = Some(Looking { number, wish: wish.clone(), since: core.now() });
+            self.looking = Some(Looking { number, wish: wish.clone(), since: core.ticks() });
         } else {
             self.begin(number, wish, verdict, core, tick)?;
         }
@@ -134,7 +135,7 @@ impl Members {
         let sight = Lately { core, since: since + LOOK_TICKS };
         let conf = &self.roll.conf;
         let all_answer = conf.voters.iter().chain(&conf.learners).all(|&id| sight.is_up(RaftId(id)));
-        if now.leads && !all_answer && !core.is_election_over(*since) {
+        if now.leads && !all_answer && core.ticks() - since < core.election_ticks() {
             return;
         }
         let Some(Looking { number, wish, since }) = self.looking.take() else { return };
@@ -231,7 +232,7 @@ impl Members {
         for id in candidates {
             let row = self.roll.rows.iter().find(|row| row.raft_id == Some(id));
             let stays = row.is_none_or(|row| row.learner || row.removed);
-            if stays || !core.is_up(id) || core.lag_of(id) > CAUGHT_UP_LAG {
+            if stays || !core.heard_lately(id) || core.lag_of(id) > CAUGHT_UP_LAG {
                 self.calm.remove(&id);
                 continue;
             }
@@ -275,20 +276,6 @@ impl Goal {
             Some(raft_id) => Settled::Joined { raft_id, roll: Arc::clone(roll) },
             None => Settled::Done(self.says.clone()),
         }
-    }
-}
-
-impl Sight for Core {
-    fn own(&self) -> RaftId {
-        self.id()
-    }
-
-    fn is_up(&self, id: RaftId) -> bool {
-        id == self.id() || self.heard_lately(id)
-    }
-
-    fn lag(&self, id: RaftId) -> u64 {
-        self.lag_of(id)
     }
 }
 

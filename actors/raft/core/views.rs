@@ -109,19 +109,9 @@ impl Core {
         self.heard_since(peer, self.ticks.saturating_sub(self.election_ticks))
     }
 
-    /// Whether a peer has been heard at that tick (see [`Core::now`]) or later.
+    /// Whether a peer has been heard at that tick or later.
     pub fn heard_since(&self, peer: RaftId, tick: u64) -> bool {
         self.heard.iter().any(|&(of, heard)| of == peer && heard >= tick)
-    }
-
-    /// The tick that it is.
-    pub fn now(&self) -> u64 {
-        self.ticks
-    }
-
-    /// Whether an election timeout has passed since a tick.
-    pub fn is_election_over(&self, since: u64) -> bool {
-        self.ticks - since >= self.election_ticks
     }
 
     /// How many entries a replica lacks, as the leader knows; `u64::MAX` when it has none that the log still goes back
