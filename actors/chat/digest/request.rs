@@ -1,138 +1,8 @@
-//! Canonical bytes and their SHA-256: what a request asks for, and what the tables hold.
-//!
-//! Every part is written with its length or in a fixed width, so two different things never give the
-//! same bytes. What is written here is compared across nodes and versions: it never changes. A field
-//! that is added later is written only when it is there.
+//! What a request asks for.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
-use super::command::{Change, Command, LoginOp, Report, RequestDigest};
-use super::objects::{Message, Role, Room, RoomKind, User};
-use super::outcome::{Done, Outcome};
-use super::tables::{Bot, LinkKind, OutcomeRow, Row};
-
-/// Collects canonical bytes.
-pub struct Canon {
-    hash: Sha256,
-}
-
-impl Canon {
-    /// Begins with the name of the kind of thing that is written.
-    pub fn new(kind: &str) -> Self {
-        let mut canon = Self { hash: Sha256::new() };
-        canon.text(kind);
-        canon
-    }
-
-    pub fn number(&mut self, number: u64) -> &mut Self {
-        self.hash.update(number.to_be_bytes());
-        self
-    }
-
-    pub fn flag(&mut self, flag: bool) -> &mut Self {
-        self.hash.update([u8::from(flag)]);
-        self
-    }
-
-    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
-        self.number(bytes.len() as u64);
-        self.hash.update(bytes);
-        self
-    }
-
-    pub fn text(&mut self, text: &str) -> &mut Self {
-        self.bytes(text.as_bytes())
-    }
-
-    pub fn maybe(&mut self, number: Option<u64>) -> &mut Self {
-        self.flag(number.is_some());
-        if let Some(number) = number {
-            self.number(number);
-        }
-        self
-    }
-
-    pub fn maybe_text(&mut self, text: Option<&str>) -> &mut Self {
-        self.flag(text.is_some());
-        if let Some(text) = text {
-            self.text(text);
-        }
-        self
-    }
-
-    pub fn finish(self) -> [u8; 32] {
-        self.hash.finalize().into()
-    }
-}
-
-/// Begins the digest of a replica's rows, which are to come in their canonical order.
-pub fn begin_rows() -> Canon {
-    Canon::new("rows")
-}
-
-/// The digest of a replica's rows, which come in their canonical order.
-pub fn of_rows<'r>(rows: impl IntoIterator<Item = &'r Row>) -> [u8; 32] {
-    let mut canon = begin_rows();
-    for row in rows {
-        canon.row(row);
-    }
-    canon.finish()
-}
-
-/// What the rows of a replica come to, whatever their order: each row's digest, added up. So it follows
-/// a change by what the row was and what it is, and two replicas compare all they hold by 16 bytes.
-/// It finds damage and mistakes; it does not withstand somebody who chooses the rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RowsSum([u8; 16]);
-
-impl RowsSum {
-    pub fn of_rows<'r>(rows: impl IntoIterator<Item = &'r Row>) -> Self {
-        let mut sum = Self::default();
-        for row in rows {
-            sum.add(row);
-        }
-        sum
-    }
-
-    pub fn add(&mut self, row: &Row) {
-        self.set(self.number().wrapping_add(Self::one(row)));
-    }
-
-    pub fn take(&mut self, row: &Row) {
-        self.set(self.number().wrapping_sub(Self::one(row)));
-    }
-
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    pub fn bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-
-    fn one(row: &Row) -> u128 {
-        let mut canon = Canon::new("row");
-        canon.row(row);
-        u128::from_be_bytes(half(canon))
-    }
-
-    fn number(self) -> u128 {
-        u128::from_be_bytes(self.0)
-    }
-
-    fn set(&mut self, number: u128) {
-        self.0 = number.to_be_bytes();
-    }
-}
-
-impl fmt::Display for RowsSum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
+use super::Canon;
+use crate::chat::command::{Change, Command, Report, RequestDigest};
+use crate::chat::objects::Role;
 
 /// The digest of what a command asks for: the same request gives the same, whatever its session salted
 /// or drew for it. A password is not part of it; where another one must count as another request, the
@@ -159,7 +29,7 @@ pub fn of_request(command: &Command) -> RequestDigest {
             canon.text("delete_account");
         }
         Change::CreateRoom { name, kind, topic } => {
-            canon.text("create_room").text(name).text(kind_name(*kind)).text(topic);
+            canon.text("create_room").text(name).room_kind(*kind).text(topic);
         }
         Change::Join { room } => {
             canon.text("join").number(room.0);
@@ -276,159 +146,16 @@ pub fn of_request(command: &Command) -> RequestDigest {
             canon.text("import").number(items.len() as u64);
         }
     }
-    half(canon)
-}
-
-fn half(canon: Canon) -> RequestDigest {
-    let mut half = RequestDigest::default();
-    half.copy_from_slice(&canon.finish()[..16]);
-    half
-}
-
-fn kind_name(kind: RoomKind) -> &'static str {
-    match kind {
-        RoomKind::Public => "public",
-        RoomKind::Private => "private",
-        RoomKind::Direct => "direct",
-    }
-}
-
-fn link_name(kind: LinkKind) -> &'static str {
-    match kind {
-        LinkKind::Create => "create",
-        LinkKind::Invite => "invite",
-        LinkKind::Reset => "reset",
-    }
-}
-
-impl Canon {
-    /// Writes a whole row, with every field that is replicated.
-    pub fn row(&mut self, row: &Row) -> &mut Self {
-        match row {
-            Row::User(row) => {
-                self.text("user").number(row.at.0).user(&row.seen()).text(&row.password_hash);
-                self.text(&row.created_by).bytes(&row.created_digest);
-                if row.disabled {
-                    self.text("disabled");
-                }
-                if let Some(Bot { owner, rights }) = &row.bot {
-                    self.text("bot").text(owner).texts(rights);
-                }
-                self
-            }
-            Row::Room(row) => {
-                self.text("room").number(row.at.0).number(row.room.0).text(&row.name);
-                self.text(kind_name(row.kind)).text(&row.topic).text(&row.creator)
-            }
-            Row::Member(row) => {
-                self.text("member").number(row.at.0).number(row.room.0).text(&row.user).flag(row.member)
-            }
-            Row::Read(row) => {
-                self.text("read").number(row.at.0).number(row.room.0).text(&row.user).number(row.seq.0)
-            }
-            Row::Message(row) => {
-                self.text("message").message(&row.message).bytes(&row.digest).number(row.sent_at.0)
-            }
-            Row::Session(row) => {
-                self.text("session").number(row.at.0).bytes(&row.token_hash).text(&row.user).text(&row.id);
-                self.flag(row.op == LoginOp::Register).number(row.first_at.0).flag(row.ended);
-                if row.time > 0 {
-                    self.number(row.time).text(&row.agent);
-                }
-                if row.op == LoginOp::Bot {
-                    self.text("bot");
-                }
-                self
-            }
-            Row::Outcome(OutcomeRow { at, user, id, digest, outcome }) => {
-                self.text("outcome").number(at.0).text(user).text(id).bytes(digest).outcome(outcome)
-            }
-            Row::Mute(row) => {
-                self.text("mute").number(row.at.0).number(row.room.0).text(&row.user).flag(row.muted)
-            }
-            Row::Version(row) => {
-                self.text("version").number(row.at.0).number(row.room.0).number(row.seq.0);
-                self.number(row.version).text(&row.text).number(row.time).flag(row.gone)
-            }
-            Row::Link(row) => {
-                self.text("link").number(row.at.0).bytes(&row.token_hash).text(link_name(row.kind));
-                self.text(&row.name).text(&row.by).text(&row.id).number(row.until);
-                self.number(row.uses).number(row.used).flag(row.revoked)
-            }
-            Row::Setting(row) => self.text("setting").number(row.at.0).text(&row.key).text(&row.value),
-            Row::Subscription(row) => {
-                self.text("subscription").number(row.at.0).number(row.subscription.0).number(row.room.0);
-                self.text(&row.url).text(&row.secret).text(&row.by).text(row.state.name());
-                self.number(row.delivered.0).number(row.failing_since).text(&row.error).number(row.time)
-            }
-            Row::Attachment(row) => {
-                self.text("attachment").number(row.at.0).bytes(&row.file.0).number(row.room.0);
-                self.number(row.seq.0).number(row.bytes).flag(row.gone)
-            }
-        }
-    }
-
-    fn user(&mut self, user: &User) -> &mut Self {
-        self.text(&user.name).text(&user.display).flag(user.role == Role::Admin).flag(user.deleted)
-    }
-
-    fn message(&mut self, message: &Message) -> &mut Self {
-        self.number(message.at.0).number(message.room.0).number(message.seq.0).text(&message.id);
-        self.text(&message.from).text(&message.text).number(message.time).number(message.version);
-        self.flag(message.edited).flag(message.deleted).maybe(message.reply_to.map(|seq| seq.0));
-        self.number(message.reactions.len() as u64);
-        for (emoji, users) in &message.reactions {
-            self.text(emoji).texts(users);
-        }
-        self.number(message.files.len() as u64);
-        for file in &message.files {
-            self.text(&file.file.to_string()).text(&file.name).number(file.bytes).text(&file.kind);
-        }
-        self
-    }
-
-    fn room(&mut self, room: &Room) -> &mut Self {
-        self.number(room.room.0).text(&room.name).text(kind_name(room.kind)).text(&room.topic);
-        self.texts(&room.users).flag(room.member).number(room.last_seq.0).number(room.at.0)
-    }
-
-    fn outcome(&mut self, outcome: &Outcome) -> &mut Self {
-        self.number(outcome.at.0);
-        match &outcome.done {
-            Done::Plain => self.text("plain"),
-            Done::Account(user) => self.text("account").user(user),
-            Done::Room(room) => self.text("room").room(room),
-            Done::Sent { seq, time } => self.text("sent").number(seq.0).number(*time),
-            Done::Edited { version } => self.text("edited").number(*version),
-            Done::User(user) => {
-                self.text("now").user(user);
-                self.flag(user.disabled).flag(user.bot)
-            }
-            Done::Link { until } => self.text("link").number(*until),
-            Done::Subscribed { subscription, secret } => {
-                self.text("subscribed").number(subscription.0);
-                if secret.is_empty() { self } else { self.text(secret) }
-            }
-            Done::Marked { id } => self.text("marked").text(id),
-            Done::Imported(landed) => self.text("imported").number(landed.len() as u64),
-        }
-    }
-
-    fn texts(&mut self, texts: &[String]) -> &mut Self {
-        self.number(texts.len() as u64);
-        for text in texts {
-            self.text(text);
-        }
-        self
-    }
+    canon.half()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::chat::command::{Attached, LoginOp};
+    use crate::chat::objects::RoomKind;
     use crate::chat::tables::Registration;
-    use crate::ids::{At, FileId, RoomId, Seq, SubscriptionId};
+    use crate::ids::{FileId, RoomId, Seq, SubscriptionId};
 
     fn of(change: Change) -> RequestDigest {
         of_request(&Command { user: "ann".into(), id: "1".into(), change })
@@ -570,20 +297,6 @@ mod tests {
                 assert_eq!(of(one.clone()) == of(other.clone()), i == j, "{one:?} and {other:?}");
             }
         }
-    }
-
-    /// An earlier program kept a subscription's secret with the outcome: its row still comes to the same.
-    #[test]
-    fn an_outcome_with_a_secret_counts_as_it_did() {
-        let sum = |secret: &str| {
-            let done = Done::Subscribed { subscription: SubscriptionId(1), secret: secret.into() };
-            let outcome = Outcome { at: At(5), duplicate: false, done };
-            let (user, id) = ("ann".to_owned(), "1".to_owned());
-            let row = Row::Outcome(OutcomeRow { at: At(5), user, id, digest: [7; 16], outcome });
-            RowsSum::of_rows(&[row]).to_string()
-        };
-        assert_eq!(sum("secret"), "b296bb656d0d8abf6fb21824c18b3d4a");
-        assert_ne!(sum("secret"), sum(""));
     }
 
     /// Stored beside rows for good: a change here would turn every repeat into a conflict.
