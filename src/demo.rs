@@ -188,7 +188,7 @@ fn wait_for_earlier_nodes(nodes: &[DemoNode], patience: Duration) -> anyhow::Res
             Some(_) => {
                 was_free = false;
                 if !std::mem::replace(&mut said, true) {
-                    terminal::say("waiting for the nodes of an earlier demo to end");
+                    terminal::complain("waiting for the nodes of an earlier demo to end");
                 }
             }
         }
