@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::command::{Attached, Change, Command, RequestDigest};
+use super::super::command::{Attached, Change, Command, LEVEL_KEEPS_LESS, RequestDigest};
 use super::super::digest;
 use super::super::objects::{Message, RoomKind, User, Version};
 use super::super::outcome::{Done, Outcome};
@@ -123,7 +123,10 @@ impl<T: Tables> Work<'_, T> {
             return Ok(Landed::There(0));
         }
         // Nobody comes into a direct conversation: it is of its people for good.
-        if self.keeps_less && row.kind == RoomKind::Direct && !row.people().iter().any(|one| one == user) {
+        if self.level >= LEVEL_KEEPS_LESS
+            && row.kind == RoomKind::Direct
+            && !row.people().iter().any(|one| one == user)
+        {
             return Ok(Landed::Skipped(format!("{user} is none of the people of a direct conversation")));
         }
         let (last_seq, _) = self.tables.end(room)?;
@@ -234,7 +237,7 @@ impl<T: Tables> Work<'_, T> {
             return Ok(Landed::Skipped(format!("no such user: {from}")));
         }
         // Looked at before it is proposed; here as well, since what no row holds must not get as far as one.
-        if self.keeps_less && !item.message.has_good_numbers() {
+        if self.level >= LEVEL_KEEPS_LESS && !item.message.has_good_numbers() {
             return Ok(Landed::Skipped("a message with a number that is too large".to_owned()));
         }
         let mut free = None;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::command::Attached;
+use super::super::command::{Attached, LEVEL_REMEMBERS_ALL, LEVEL_REMEMBERS_MARKS};
 use super::super::objects::{Event, Message, Role};
 use super::super::outcome::{Audience, Code, Done, Outcome, Refusal};
 use super::super::tables::{MessageRow, MuteRow, Tables, VersionRow};
@@ -160,7 +160,7 @@ impl<T: Tables> Work<'_, T> {
         let me = self.asker()?;
         // No client's id: those are printable.
         let kept_as = format!("\u{1}read {room}");
-        if self.remembers_all
+        if self.level >= LEVEL_REMEMBERS_ALL
             && let Some(row) = self.tables.outcome(&me.name, &kept_as)?
             && row.outcome.done == self.marked()
         {
@@ -173,10 +173,10 @@ impl<T: Tables> Work<'_, T> {
         let (end, _) = self.tables.end(room)?;
 
         self.put_read(room, &me.name, seq.min(end))?;
-        match (self.remembers_all, self.remembers_marks) {
-            (_, true) => self.done(Done::Plain),
-            (true, false) => self.remembered_as(kept_as, self.marked()),
-            (false, false) => self.unremembered(Done::Plain),
+        match self.level {
+            LEVEL_REMEMBERS_MARKS.. => self.done(Done::Plain),
+            LEVEL_REMEMBERS_ALL.. => self.remembered_as(kept_as, self.marked()),
+            _ => self.unremembered(Done::Plain),
         }
     }
 

@@ -26,10 +26,7 @@ mod subscriptions;
 
 pub use messages::VERSIONS_MAX;
 
-use super::command::{
-    Change, Command, LEVEL, LEVEL_KEEPS_LESS, LEVEL_REMEMBERS_ALL, LEVEL_REMEMBERS_MARKS, LoginOp,
-    RequestDigest, TokenHash,
-};
+use super::command::{Change, Command, LEVEL, LEVEL_REMEMBERS_ALL, LoginOp, RequestDigest, TokenHash};
 use super::digest;
 use super::objects::{Event, Role, User, UserEvent};
 use super::outcome::{Audience, Code, Done, Effect, Notice, Outcome, Refusal, SessionEnded};
@@ -62,9 +59,7 @@ pub fn apply_as<T: Tables>(tables: &mut T, stamp: Stamp, command: &Command) -> R
     let mut work = Work {
         tables,
         time_ms: stamp.time_ms,
-        remembers_all: stamp.level >= LEVEL_REMEMBERS_ALL,
-        keeps_less: stamp.level >= LEVEL_KEEPS_LESS,
-        remembers_marks: stamp.level >= LEVEL_REMEMBERS_MARKS,
+        level: stamp.level,
         command,
         digest: digest::of_request(command),
         last: None,
@@ -86,12 +81,8 @@ pub fn apply_as<T: Tables>(tables: &mut T, stamp: Stamp, command: &Command) -> R
 struct Work<'a, T: Tables> {
     tables: &'a mut T,
     time_ms: u64,
-    /// Also what changed nothing, and the last read mark.
-    remembers_all: bool,
-    /// No secrets in outcomes, and nothing of an import that no row should hold.
-    keeps_less: bool,
-    /// Every read mark.
-    remembers_marks: bool,
+    /// What the command means: see the levels of [`super::command`].
+    level: u8,
     command: &'a Command,
     digest: RequestDigest,
     /// The last `at` that this command took.
@@ -264,7 +255,7 @@ impl<T: Tables> Work<'_, T> {
     /// The end of a handler: remembered for repeats. So is what changed nothing, in a row that takes an
     /// `at` of its own: a copy of the request that arrives late must not find something to change.
     fn done(&mut self, done: Done) -> Step<Outcome, T> {
-        if self.last.is_none() && !self.remembers_all {
+        if self.last.is_none() && self.level < LEVEL_REMEMBERS_ALL {
             return self.unremembered(done);
         }
         self.remembered_as(self.command.id.clone(), done)

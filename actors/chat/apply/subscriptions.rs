@@ -3,7 +3,7 @@
 //! Whoever asks for a subscription is told what is said in the room, so they must be in it, and it is served only
 //! as long as they are: whoever posts looks at that each time.
 
-use super::super::command::Report;
+use super::super::command::{LEVEL_KEEPS_LESS, Report};
 use super::super::outcome::{Code, Done, Outcome};
 use super::super::tables::{Serving, SubscriptionRow, Tables};
 use super::{Step, Stop, Work, refuse};
@@ -50,7 +50,7 @@ impl<T: Tables> Work<'_, T> {
         };
         self.tables.put_subscription(&row)?;
         let secret = secret.to_owned();
-        let kept = if self.keeps_less { String::new() } else { secret.clone() };
+        let kept = if self.level >= LEVEL_KEEPS_LESS { String::new() } else { secret.clone() };
         let outcome = self.done(Done::Subscribed { subscription, secret: kept })?;
         Ok(Outcome { done: Done::Subscribed { subscription, secret }, ..outcome })
     }
