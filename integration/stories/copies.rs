@@ -61,11 +61,12 @@ async fn messages(client: &mut Client, room: u64) -> Vec<Value> {
 async fn check_tells_whole_files_from_damaged_ones() {
     let mut cluster = Cluster::start(3).await;
     let nothing = Cluster::prepare(1, "");
-    assert_failed(&command(&nothing, "check", 0, &[]).await, &["there is no chat at"]);
+    let said = "node1.toml: node.data_dir: ";
+    assert_failed(&command(&nothing, "check", 0, &[]).await, &[said, "there is no chat at"]);
     assert!(!nothing.nodes[0].data_dir().exists());
 
     let (_ann, _) = chatting(&cluster, 1).await;
-    assert_failed(&command(&cluster, "check", 0, &[]).await, &["in use by another process"]);
+    assert_failed(&command(&cluster, "check", 0, &[]).await, &[said, "in use by another process"]);
     cluster.wait_until_equal().await;
     for node in &mut cluster.nodes {
         node.terminate().await;
@@ -192,7 +193,8 @@ async fn recover_leaves_a_suspect_file_where_it_is() {
 async fn recover_is_refused_beside_a_living_majority() {
     let mut cluster = Cluster::start(3).await;
     let (mut ann, room) = chatting(&cluster, 1).await;
-    assert_failed(&command(&cluster, "recover", 0, &["--yes"]).await, &["in use by another process"]);
+    let in_use = "node1.toml: node.data_dir: ";
+    assert_failed(&command(&cluster, "recover", 0, &["--yes"]).await, &[in_use, "in use by another process"]);
     cluster.nodes[0].terminate().await;
     for more in [&[][..], &["--yes"]] {
         let refused = command(&cluster, "recover", 0, more).await;
@@ -290,7 +292,7 @@ async fn a_backup_becomes_a_new_chat() {
     assert_eq!(fs::read(&file).unwrap(), before);
 
     let elsewhere = command(&cluster, "restore", 0, &["chat.copy"]).await;
-    assert_failed(&elsewhere, &["in use by another process"]);
+    assert_failed(&elsewhere, &["node1.toml: node.data_dir: ", "in use by another process"]);
     cluster.nodes[0].terminate().await;
     assert_failed(&command(&cluster, "restore", 0, &["chat.copy"]).await, &["holds a chat already"]);
     cluster.nodes[0].wipe();
