@@ -12,7 +12,7 @@ use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler};
 use nix::sys::statvfs::statvfs;
 use tracing::{info, warn};
 
-use crate::bus::{Envelope, Port};
+use crate::bus::{Envelope, Meter, Port, Seat};
 use crate::ids::RaftId;
 use crate::messages::links::{Gossip, Word};
 use crate::messages::news::{DiskReport, DiskRoom};
@@ -35,6 +35,7 @@ pub struct DiskWatchConfig {
 pub struct DiskWatch {
     config: DiskWatchConfig,
     reports: Port<DiskReport>,
+    looking: Meter,
     peers: BTreeMap<RaftId, Port<Gossip>>,
     /// As of the last look.
     low: bool,
@@ -43,8 +44,10 @@ pub struct DiskWatch {
 }
 
 impl DiskWatch {
-    pub fn new(config: DiskWatchConfig, reports: Port<DiskReport>) -> Self {
-        Self { config, reports, peers: BTreeMap::new(), low: false, blind: false }
+    /// `seat` is its own.
+    pub fn new(config: DiskWatchConfig, reports: Port<DiskReport>, seat: &Seat) -> Self {
+        let looking = seat.meter("look");
+        Self { config, reports, looking, peers: BTreeMap::new(), low: false, blind: false }
     }
 
     pub fn start_on_own_thread(self) -> Addr<Self> {
@@ -52,6 +55,7 @@ impl DiskWatch {
     }
 
     fn look(&mut self) {
+        let _handling = self.looking.begin();
         let DiskWatchConfig { own, node, data_dir, reserve_mb } = &self.config;
         let free_mb = match statvfs(data_dir) {
             Ok(found) => free_mb(u128::from(found.blocks_available()), u128::from(found.fragment_size())),

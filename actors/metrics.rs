@@ -9,15 +9,20 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::essential::Worker;
+
 /// Seconds, from 10 µs to 10 s.
 const SECONDS: &[f64] = &[
     0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1.0, 3.0,
     10.0,
 ];
+/// Who panicked that is no actor.
+const OTHER: &str = "other";
 const ENTRIES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
 /// What the bus records of one actor and one kind of message.
 pub struct ActorMeter {
+    pub worker: Worker,
     pub mailbox: IntGauge,
     pub handled: IntCounter,
     pub seconds: Histogram,
@@ -30,7 +35,7 @@ pub struct Metrics {
     mailbox: IntGaugeVec,
     handled: IntCounterVec,
     handle_seconds: HistogramVec,
-    pub actor_restarts: IntCounterVec,
+    actor_restarts: IntCounterVec,
     pub raft_term: IntGauge,
     pub raft_is_leader: IntGauge,
     pub raft_commit_index: IntGauge,
@@ -66,14 +71,22 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let made = Self {
-            mailbox: gauges("chat_actor_mailbox_messages", "Messages that wait for an actor.", &["actor"]),
+            mailbox: gauges(
+                "chat_actor_mailbox_messages",
+                "Messages that wait for an actor, and what it has taken and not done yet.",
+                &["actor"],
+            ),
             handled: counters("chat_actor_messages_total", "Messages handled.", &["actor", "message"]),
             handle_seconds: histograms(
                 "chat_actor_handle_seconds",
                 "Time to handle a message.",
                 &["actor", "message"],
             ),
-            actor_restarts: counters("chat_actor_restarts_total", "Actors that panicked.", &["actor"]),
+            actor_restarts: counters(
+                "chat_actor_restarts_total",
+                "Panics at an actor's work; of `other`: at anything else.",
+                &["actor"],
+            ),
             raft_term: gauge("chat_raft_term", "The Raft term."),
             raft_is_leader: gauge("chat_raft_is_leader", "1 while this node leads."),
             raft_commit_index: gauge("chat_raft_commit_index", "The last log entry known to be committed."),
@@ -147,6 +160,7 @@ impl Metrics {
             search_seconds: histogram("chat_search_seconds", "From a search asked for to answered.", SECONDS),
             registry,
         };
+        made.has_not_panicked(OTHER);
         for became in ["taken", "refused", "failed"] {
             let _none_yet = made.courier_posts.with_label_values(&[became]);
         }
@@ -155,14 +169,30 @@ impl Metrics {
     }
 
     /// The meter of one actor and one kind of message.
-    pub fn actor(&self, actor: &str, message: &str) -> Arc<ActorMeter> {
-        // An actor that never panicked is worth a zero.
-        let _none_yet = self.actor_restarts.with_label_values(&[actor]);
+    pub fn actor(&self, worker: Worker, message: &str) -> Arc<ActorMeter> {
+        let actor = worker.actor;
+        self.has_not_panicked(actor);
         Arc::new(ActorMeter {
-            mailbox: self.mailbox.with_label_values(&[actor]),
+            worker,
+            mailbox: self.mailbox(actor),
             handled: self.handled.with_label_values(&[actor, message]),
             seconds: self.handle_seconds.with_label_values(&[actor, message]),
         })
+    }
+
+    /// What waits for an actor.
+    pub fn mailbox(&self, actor: &str) -> IntGauge {
+        self.mailbox.with_label_values(&[actor])
+    }
+
+    /// An actor that never panicked is worth a zero.
+    pub fn has_not_panicked(&self, actor: &str) {
+        let _none_yet = self.actor_restarts.with_label_values(&[actor]);
+    }
+
+    /// There was a panic at that actor's work, or at anything else.
+    pub fn panicked(&self, actor: Option<&str>) {
+        self.actor_restarts.with_label_values(&[actor.unwrap_or(OTHER)]).inc();
     }
 
     /// The Prometheus text format.

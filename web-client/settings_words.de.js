@@ -132,7 +132,7 @@ export const settingsWords = {
       `${node} sagt: ${quorum ? "eine Mehrheit ist da" : "keine Mehrheit antwortet"}, ${leader ? `${leader} führt` : "niemand führt, soweit bekannt"} (Term ${term}), bisher ${at} Änderungen.`,
     actors: "Akteure",
     of: "von",
-    actorsNote: "Was in jedem Postfach wartet, was in einer Sekunde bearbeitet wird, und wie lange eine Nachricht dauert; jede Linie zeigt die letzten anderthalb Minuten.",
+    actorsNote: "Was auf jeden wartet, was in einer Sekunde bearbeitet wird, und wie lange eine Nachricht dauert; jede Linie zeigt die letzten anderthalb Minuten.",
     actor: "Akteur",
     waiting: "Wartet",
     rate: "Je Sekunde",

@@ -135,7 +135,7 @@ export const settingsWords = {
       `${node} says: ${quorum ? "a majority is there" : "no majority answers"}, ${leader ? `${leader} leads` : "nobody is known to lead"} (term ${term}), ${at} changes so far.`,
     actors: "Actors",
     of: "of",
-    actorsNote: "What waits in each mailbox, what is handled in a second, and how long one message takes; each line is the last minute and a half.",
+    actorsNote: "What waits for each, what is handled in a second, and how long one message takes; each line is the last minute and a half.",
     actor: "Actor",
     waiting: "Waiting",
     rate: "A second",

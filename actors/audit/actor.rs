@@ -18,7 +18,7 @@ use rusqlite::{Connection, OpenFlags};
 use tracing::{debug, error, warn};
 
 use super::core::{Audit, Finding, Found};
-use crate::bus::{Envelope, News, Port};
+use crate::bus::{Envelope, Meter, News, Port, Seat};
 use crate::chat_db::damage::{is_damage, wrong_checksum};
 use crate::chat_db::{entries, walk};
 use crate::ids::RaftId;
@@ -48,6 +48,14 @@ pub struct Auditor {
     peers: BTreeMap<RaftId, Port<Gossip>>,
     dismissed: News<Dismissed>,
     metrics: Metrics,
+    work: Work,
+}
+
+/// What it does by itself, measured. Counting is done by a thread.
+struct Work {
+    count: Meter,
+    counted_anew: Meter,
+    look: Meter,
 }
 
 /// The file was counted anew.
@@ -58,12 +66,13 @@ impl Message for CountedAnew {
 }
 
 impl Auditor {
-    /// `file` is the node's `chat.db`, opened by a store before.
+    /// `file` is the node's `chat.db`, opened by a store before; `seat` is its own.
     pub fn new(
         file: &Path,
         own: RaftId,
         roll: Arc<Roll>,
         dismissed: News<Dismissed>,
+        seat: &Seat,
         metrics: &Metrics,
     ) -> Self {
         let auditor = Self {
@@ -74,6 +83,11 @@ impl Auditor {
             peers: BTreeMap::new(),
             dismissed,
             metrics: metrics.clone(),
+            work: Work {
+                count: seat.meter("count"),
+                counted_anew: seat.meter("counted_anew"),
+                look: seat.meter("look"),
+            },
         };
         auditor.show();
         auditor
@@ -107,6 +121,7 @@ impl Auditor {
     }
 
     fn look(&mut self) {
+        let _handling = self.work.look.begin();
         if let Some(word) = self.core.look(self.began.elapsed()) {
             self.leave(word);
         }
@@ -119,8 +134,11 @@ impl Auditor {
     }
 
     fn count(&mut self, to: Addr<Self>) {
-        let file = self.file.clone();
-        let count = move || to.do_send(CountedAnew(check(&file)));
+        let (file, meter) = (self.file.clone(), self.work.count.clone());
+        let count = move || {
+            let _handling = meter.begin();
+            to.do_send(CountedAnew(check(&file)));
+        };
         if let Err(error) = thread::Builder::new().name("audit".to_owned()).spawn(count) {
             warn!(%error, "no thread to count the rows anew: later");
             self.core.not_begun();
@@ -227,6 +245,7 @@ impl Handler<CountedAnew> for Auditor {
     type Result = ();
 
     fn handle(&mut self, CountedAnew(found): CountedAnew, ctx: &mut Self::Context) {
+        let _handling = self.work.counted_anew.begin();
         if self.core.counted(&found) {
             return self.count(ctx.address());
         }

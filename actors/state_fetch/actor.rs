@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use super::collected::Collected;
-use crate::bus::{Envelope, Port};
+use crate::bus::{Envelope, Meter, Port, Seat};
 use crate::chat::command::LEVEL;
 use crate::chat_db::incoming::Incoming;
 use crate::chat_db::pages::{self, PAGE_BYTES, PAGE_BYTES_MAX, Position};
@@ -73,10 +73,17 @@ pub struct StateFetch {
     /// Counts the errands: what comes back for an earlier one is dropped.
     errand: u64,
     running: bool,
+    work: Work,
+}
+
+/// What it does by itself, measured.
+struct Work {
+    go_on: Meter,
+    answered: Meter,
 }
 
 impl StateFetch {
-    fn new(config: StateFetchConfig, ports: StateFetchPorts) -> Self {
+    fn new(config: StateFetchConfig, ports: StateFetchPorts, work: Work) -> Self {
         Self {
             incoming: Incoming::of(&config.data_dir),
             config,
@@ -89,12 +96,14 @@ impl StateFetch {
             failures: 0,
             errand: 0,
             running: false,
+            work,
         }
     }
 
-    /// Starts it on a thread of its own: it writes files and checks sums.
-    pub fn start_on_own_thread(config: StateFetchConfig, ports: StateFetchPorts) -> Addr<Self> {
-        Self::start_in_arbiter(&Arbiter::new().handle(), |_| Self::new(config, ports))
+    /// Starts it on a thread of its own: it writes files and checks sums. `seat` is its own.
+    pub fn start_on_own_thread(config: StateFetchConfig, ports: StateFetchPorts, seat: &Seat) -> Addr<Self> {
+        let work = Work { go_on: seat.meter("go_on"), answered: seat.meter("answered") };
+        Self::start_in_arbiter(&Arbiter::new().handle(), |_| Self::new(config, ports, work))
     }
 }
 
@@ -160,6 +169,7 @@ impl StateFetch {
         self.ports.tables_at.tell(TablesAt { reply });
         let errand = self.errand;
         ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| {
+            let _handling = actor.work.answered.begin();
             if actor.errand != errand {
                 return;
             }
@@ -227,6 +237,7 @@ impl StateFetch {
         };
         let (errand, began) = (self.errand, Instant::now());
         ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| {
+            let _handling = actor.work.answered.begin();
             if actor.errand != errand {
                 return;
             }
@@ -317,6 +328,7 @@ impl StateFetch {
     fn later(&self, pause: Duration, ctx: &mut Context<Self>) {
         let errand = self.errand;
         ctx.run_later(pause, move |actor, ctx| {
+            let _handling = actor.work.go_on.begin();
             if actor.errand == errand {
                 actor.begin(ctx);
             }

@@ -268,8 +268,9 @@ fn link_of(at: SocketAddr, secret: &str, cluster: &str) -> Link {
         state,
         dismissed,
     };
-    let to = PeerLink::new(config, ports).unwrap().start();
-    Link { to, seat: Seat::new(&Metrics::new(), "link", 1_000), notes }
+    let seat = Seat::new(&Metrics::new(), "link", 1_000);
+    let to = PeerLink::new(config, ports, &seat).unwrap().start();
+    Link { to, seat, notes }
 }
 
 /// Sends a request as it stands and gives the answer; a body that was announced never comes.
