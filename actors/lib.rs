@@ -9,7 +9,7 @@
 //! - [`chat_db`]: what the writer and the readers of `chat.db` share: rows, entries.
 //! - [`courier`]: posts the messages of rooms to other programs.
 //! - [`disk_watch`]: how much room there is on the disk.
-//! - [`essential`]: threads whose panic ends the process.
+//! - [`essential`]: threads and actors whose panic ends the process.
 //! - [`files`]: the bytes of files, on this disk and on the others'.
 //! - [`founding`]: the pure core that decides how listed members become one chat.
 //! - [`hub`]: who is connected here, and the events on their way to them.
