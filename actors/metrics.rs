@@ -9,6 +9,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::raft::core::elections::Cause;
+
 /// Seconds, from 10 µs to 10 s.
 const SECONDS: &[f64] = &[
     0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1.0, 3.0,
@@ -36,6 +38,7 @@ pub struct Metrics {
     pub raft_commit_index: IntGauge,
     pub raft_applied_index: IntGauge,
     pub raft_leader_changes: IntCounter,
+    pub raft_elections_won: IntCounterVec,
     pub raft_peer_lag: IntGaugeVec,
     pub storage_commit_seconds: Histogram,
     pub storage_batch_entries: Histogram,
@@ -79,6 +82,11 @@ impl Metrics {
             raft_commit_index: gauge("chat_raft_commit_index", "The last log entry known to be committed."),
             raft_applied_index: gauge("chat_raft_applied_index", "The last log entry applied to the tables."),
             raft_leader_changes: counter("chat_raft_leader_changes_total", "Changes of leader seen."),
+            raft_elections_won: counters(
+                "chat_raft_elections_won_total",
+                "Elections that this node won: the leader died, handed over or was silent, or the chat was just founded.",
+                &["because"],
+            ),
             raft_peer_lag: gauges(
                 "chat_raft_peer_lag_entries",
                 "Log entries that a peer lacks, as the leader knows.",
@@ -150,6 +158,9 @@ impl Metrics {
         for became in ["taken", "refused", "failed"] {
             let _none_yet = made.courier_posts.with_label_values(&[became]);
         }
+        for cause in Cause::ALL {
+            let _none_yet = made.raft_elections_won.with_label_values(&[cause.name()]);
+        }
         made.register_all();
         made
     }
@@ -206,6 +217,7 @@ impl Metrics {
             Box::new(self.raft_commit_index.clone()),
             Box::new(self.raft_applied_index.clone()),
             Box::new(self.raft_leader_changes.clone()),
+            Box::new(self.raft_elections_won.clone()),
             Box::new(self.raft_peer_lag.clone()),
             Box::new(self.storage_commit_seconds.clone()),
             Box::new(self.storage_batch_entries.clone()),
