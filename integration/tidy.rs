@@ -51,6 +51,7 @@ const CORES: &[&str] = &[
     "actors/indexer/index.rs",
     "actors/indexer/searching.rs",
     "actors/state_fetch/collected.rs",
+    "actors/state_fetch/pace.rs",
     "actors/words/",
     "src/chat/client.rs",
     "src/chat/commands.rs",
