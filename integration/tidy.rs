@@ -67,6 +67,7 @@ const CORES: &[&str] = &[
     "actors/session/request",
     "actors/state_fetch/collected.rs",
     "actors/storage/",
+    "actors/state_fetch/pace.rs",
     "actors/words/",
     "src/chat/client.rs",
     "src/chat/commands.rs",

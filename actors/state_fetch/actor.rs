@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use super::collected::Collected;
+use super::pace;
 use crate::bus::{Envelope, Meter, Port, Seat};
 use crate::chat::command::LEVEL;
 use crate::chat_db::incoming::Incoming;
@@ -23,8 +24,6 @@ use crate::peer_link::client::{self, Failure};
 use crate::peer_link::secret::Secret;
 use crate::peer_link::wire;
 
-/// Bytes a second that a transfer takes of the way between two nodes, so that the log keeps its share.
-const BYTES_PER_SECOND_MAX: u64 = 32 << 20;
 /// How long a source may take for one page.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 /// Before another source is asked, or the same one again.
@@ -245,8 +244,7 @@ impl StateFetch {
                 Ok(bytes) => match actor.take(&bytes) {
                     Ok(()) => {
                         actor.failures = 0;
-                        let due = Duration::from_secs_f64(bytes.len() as f64 / BYTES_PER_SECOND_MAX as f64);
-                        return actor.later(due.saturating_sub(began.elapsed()), ctx);
+                        return actor.later(pace::pause_after(bytes.len(), began.elapsed()), ctx);
                     }
                     Err(why) => why,
                 },
@@ -255,7 +253,11 @@ impl StateFetch {
                     failure.to_string()
                 }
             };
-            debug!(%source, why, "no page of state");
+            if actor.failures == 0 {
+                info!(%source, why, "no page of state from there: asking the next node");
+            } else {
+                debug!(%source, why, "no page of state");
+            }
             actor.source = actor.after_source(source);
             actor.again_later(ctx);
         }));
