@@ -1,7 +1,8 @@
 //! The description of the HTTP API: every op is played, and what is asked and answered held against it; `paths`: the
-//! same with what is no op.
+//! same with what is no op. `generated`: a client that is made from it.
 
 mod check;
+mod generated;
 mod paths;
 
 use std::collections::BTreeSet;
