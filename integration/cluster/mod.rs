@@ -15,6 +15,7 @@
 //! - [`chatter`]: somebody who writes and listens without end, wherever a node is up.
 //! - [`route`]: where a client goes when its node is no good.
 //! - [`tables`]: the rows of each node, compared.
+//! - [`tls`]: TLS before a node.
 //! - [`wait`]: polling with a deadline.
 
 #![expect(
@@ -40,6 +41,7 @@ pub mod receiver;
 pub mod replies;
 pub mod route;
 pub mod tables;
+pub mod tls;
 pub mod wait;
 
 pub use client::Client;
