@@ -60,6 +60,7 @@ const CORES: &[&str] = &[
     "src/chat/places.rs",
     "src/chat/queue.rs",
     "src/chat/screen/desk",
+    "src/chat/screen/writers.rs",
     "src/chat/state.rs",
 ];
 const NOT_IN_CORES: &[&str] =
