@@ -10,6 +10,7 @@
 //! - [`files`]: bytes to send, and the requests that carry them.
 //! - [`http`]: requests to a node.
 //! - [`client`]: one connection to `/ws`, and who is on it.
+//! - [`pty`]: the program at a terminal.
 //! - [`receiver`]: a program to which messages are posted.
 //! - [`replies`]: what a reply must look like.
 //! - [`chatter`]: somebody who writes and listens without end, wherever a node is up.
@@ -37,6 +38,7 @@ pub mod node;
 pub mod nodes;
 pub mod ports;
 pub mod program;
+pub mod pty;
 pub mod receiver;
 pub mod replies;
 pub mod route;

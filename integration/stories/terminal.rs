@@ -1,4 +1,6 @@
-//! `chat` for scripts: one message sent, events followed, and what waits in the outbox.
+//! `chat` for scripts: one message sent, events followed, and what waits in the outbox. `full_screen`: for people.
+
+mod full_screen;
 
 use std::fs::File;
 use std::path::Path;
