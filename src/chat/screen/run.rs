@@ -119,7 +119,8 @@ impl Screen {
     fn show(&mut self, talk: &mut Talk) -> anyhow::Result<()> {
         self.desk.outbox = talk.outbox().cloned().collect();
         let now = self.now();
-        self.desk.writers = self.desk.current.map(|room| self.writers.in_room(room, now)).unwrap_or_default();
+        // Asked also while no room is open, whose number is none: whoever was silent for long is forgotten by that.
+        self.desk.writers = self.writers.in_room(self.desk.current.unwrap_or_default(), now);
         let (desk, look) = (&mut self.desk, self.look);
         self.terminal.draw(|frame| draw::draw(frame, desk, look))?;
         if let Some(act) = self.desk.older() {
