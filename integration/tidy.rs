@@ -77,6 +77,7 @@ const CORES: &[&str] = &[
     "src/chat/places.rs",
     "src/chat/queue.rs",
     "src/chat/screen/desk",
+    "src/chat/screen/writers.rs",
     "src/chat/state.rs",
 ];
 /// What stands beside them in their folders and gives them threads.
