@@ -485,11 +485,12 @@ export class Chat {
     this.#store.setStatus({ quorum: seen.cluster.quorum });
   }
 
-  /** The list of rooms, for a visit on which no server answers. */
+  /** The list of rooms and what is in them, for a visit on which no server answers. */
   #keepRooms() {
     this.#roomsTimer = undefined;
     const { me, rooms, epoch } = this.#store;
     if (!me || epoch === null) return;
+    if (this.#store.status.phase === "connected") void this.reader.loadAhead();
     remember(`rooms:${me.name}`, [...rooms.values()].map(({ messages: _, quoted: __, anchor: ___, loaded: ____, stale: _____, new_from: ______, ...room }) => room));
   }
 

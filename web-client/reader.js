@@ -6,7 +6,7 @@
  */
 
 import { list, readMessage, readRoom, readUser, readVersion } from "./frames.js";
-import { shownRun } from "./rooms.js";
+import { behind, shownRun } from "./rooms.js";
 
 const PAGE = 60;
 const PAGE_MAX = 200;
@@ -17,6 +17,8 @@ const SOUGHT_MAX = 1000;
 const QUICK_READ_MS = 5500;
 const ASK_MS = 12_000;
 const AGAIN_MS = 5000;
+/** Between two rooms that nobody waits for. */
+const AHEAD_MS = 50;
 /** So long the list of public rooms is good enough while nobody uses it. */
 const JOINABLE_MS_MIN = 6000;
 const JOINABLE_MS_ROOM = 100;
@@ -31,6 +33,8 @@ export class Reader {
   #everybody = true;
   /** What was asked for by name. @type {Set<string>} */
   #sought = new Set();
+  /** Whether rooms are being loaded that nobody has opened. */
+  #ahead = false;
   /** When the public rooms were asked for last. */
   #listed = 0;
   /** So long they are good enough while nobody uses the list. */
@@ -98,6 +102,29 @@ export class Reader {
     const state = this.#store.rooms.get(room);
     if (!state || state.anchor === null) return Promise.resolve(false);
     return this.#load(room, "newer", { after: shownRun(state).at(-1)?.seq ?? 0, limit: PAGE });
+  }
+
+  /**
+   * Loads the newest messages of rooms that nobody has opened yet, one room after the other: they are written down with
+   * the others, for a visit on which no server answers.
+   */
+  async loadAhead() {
+    const { rooms, shelved } = this.#store;
+    // What a node lacks that is behind our cursor, it would not tell later.
+    if (this.#ahead || this.behind) return;
+    this.#ahead = true;
+    try {
+      for (const { room } of behind(rooms.values(), shelved)) {
+        const messages = messagesOf(await this.#ask("history", { room, limit: PAGE, read: "local" }, ASK_MS));
+        // Who has opened it meanwhile has what they came for.
+        if (room !== this.#store.current) this.#store.history(room, messages, "newest");
+        this.knowUsers(messages.map(({ from }) => from));
+        await new Promise((resolve) => setTimeout(resolve, AHEAD_MS));
+      }
+    } catch {
+      // The others with the next connection.
+    }
+    this.#ahead = false;
   }
 
   /**
@@ -170,7 +197,7 @@ export class Reader {
     // Only a node that is behind our cursor may lack what it will not tell again.
     try {
       const reply = this.behind ? await ask("linearizable", QUICK_READ_MS).catch(() => ask("local", ASK_MS)) : await ask("local", ASK_MS);
-      const messages = list(reply.messages).map(readMessage).filter((message) => message !== null);
+      const messages = messagesOf(reply);
       this.#store.history(room, messages, where, seq);
       this.knowUsers(messages.map(({ from }) => from));
       return messages.length > 0 || where === "newest" || where === "around";
@@ -249,4 +276,9 @@ export class Reader {
       this.#listed = before;
     }
   }
+}
+
+/** @param {Success} reply */
+function messagesOf(reply) {
+  return list(reply.messages).map(readMessage).filter((message) => message !== null);
 }

@@ -51,11 +51,13 @@ export class Store extends EventTarget {
   /** Who types where, until when. @type {Map<number, Map<string, number>>} */
   typing = new Map();
   /** Whether no server has answered for a while. */
-  #alone = false;
+  alone = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #aloneTimer;
   /** Rooms that have changed since they were written down. @type {Set<number>} */
   touched = new Set();
+  /** The last message of each room that is written down. @type {Map<number, number>} */
+  shelved = new Map();
   /** Messages of rooms whose `room` event has not come yet. @type {Message[]} */
   #early = [];
 
@@ -97,8 +99,8 @@ export class Store extends EventTarget {
 
   /** @param {boolean} alone */
   #setAlone(alone) {
-    if (alone === this.#alone) return;
-    this.#alone = alone;
+    if (alone === this.alone) return;
+    this.alone = alone;
     this.tell("users");
   }
 
@@ -107,7 +109,7 @@ export class Store extends EventTarget {
    * @param {string} name
    */
   isOnline(name) {
-    return !this.#alone && this.users.get(name)?.online === true;
+    return !this.alone && this.users.get(name)?.online === true;
   }
 
   /**
@@ -117,6 +119,7 @@ export class Store extends EventTarget {
   welcome(welcome) {
     const changed = this.me?.name !== welcome.user.name;
     const known = this.epoch ?? this.rememberedEpoch;
+    if (known !== welcome.epoch) this.shelved.clear();
     this.me = welcome.user;
     this.limits = welcome.limits;
     this.epoch = welcome.epoch;
@@ -160,6 +163,7 @@ export class Store extends EventTarget {
    * @param {User[]} people
    */
   recall(epoch, kept, people) {
+    if ((this.epoch ?? epoch) === epoch) for (const [number, messages] of kept) this.shelved.set(number, messages.at(-1)?.seq ?? 0);
     if (this.epoch !== null) return;
     for (const user of people) if (!this.users.has(user.name)) this.users.set(user.name, user);
     this.rememberedEpoch = epoch;
@@ -188,6 +192,7 @@ export class Store extends EventTarget {
     this.typing = new Map();
     this.#early = [];
     this.touched.clear();
+    this.shelved.clear();
     this.tell("session", "rooms");
   }
 

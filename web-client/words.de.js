@@ -102,6 +102,7 @@ export const words = {
     goneText: "Vielleicht haben Sie ihn verlassen oder wurden entfernt, oder er ist privat.",
     unsent: "Was Sie nicht gesendet hatten",
     failed: "Die Nachrichten konnten nicht geladen werden.",
+    away: "Kein Server antwortet, und von diesem Raum ist hier nichts aufgehoben. Er kommt, sobald wieder einer da ist.",
   },
 
   kinds: { public: "Öffentlicher Raum", private: "Privater Raum", direct: "Direktnachrichten" },

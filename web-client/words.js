@@ -107,6 +107,7 @@ export const words = {
     goneText: "You may have left it or been removed, or it is private.",
     unsent: "What you had not sent",
     failed: "The messages could not be loaded.",
+    away: "No server answers, and nothing of this room is kept here. It comes when one is back.",
   },
 
   kinds: { public: "Public room", private: "Private room", direct: "Direct messages" },

@@ -236,11 +236,11 @@ export function conversationView({ chat, store, number, seq: first, people, anno
    */
   function showEmpty(state, shown, title) {
     const text = words.empty;
-    empty.hidden = shown > 0 || (!state.loaded && !failed && !slow);
+    empty.hidden = shown > 0 || !(state.loaded || failed || slow || store.alone);
     if (empty.hidden) return;
     if (!state.loaded) {
       empty.replaceChildren(
-        h("p", failed ? text.failed : text.loading),
+        h("p", failed ? text.failed : store.alone ? text.away : text.loading),
         ...(failed ? [h("button.button", { onclick: load }, words.message.again)] : []),
       );
       return;
@@ -290,7 +290,9 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     store.on("rooms", asked),
     store.on("anew", () => void load()),
     store.on("status", () => {
-      if (owed && store.status.phase === "connected" && list.low) void list.toEnd();
+      if (store.status.phase !== "connected") return;
+      if (failed) void load();
+      else if (owed && list.low) void list.toEnd();
     }),
     store.on(`typing:${number}`, showTyping),
     on(window, "focus", attend),
@@ -305,7 +307,8 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     /** Once it is in the page, and so has a size. */
     start() {
       update();
-      if (store.epoch !== null && room && (!room.loaded || room.stale || target !== null)) void load();
+      const unread = room && firstUnread(room);
+      if (store.epoch !== null && room && (!room.loaded || room.stale || target !== null || (unread && !room.messages.has(unread)))) void load();
     },
     stop() {
       offs.forEach((off) => off());
