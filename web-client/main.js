@@ -2,7 +2,6 @@
 
 import { Chat } from "./chat.js";
 import { on } from "./dom.js";
-import { speak } from "./language.js";
 import { readLink } from "./links.js";
 import { jump } from "./jump.js";
 import { notices } from "./notices.js";
@@ -10,7 +9,7 @@ import { Store } from "./store.js";
 import { appView } from "./views/app.js";
 import { loginView } from "./views/login.js";
 import { statusView } from "./views/status.js";
-import { words } from "./words.js";
+import { speak, words } from "./words.js";
 
 const LOOK_MS = 3000;
 
@@ -58,7 +57,7 @@ function show() {
     app = appView({ chat, store, view, roomsButton, announce });
     return;
   }
-  document.title = words.title("", 0, 0);
+  document.title = words.product;
   view.replaceChildren(loginView(chat, readLink(location.hash), withoutLink));
   store.setStatus({ phase: "connecting", quorum: true });
   void chat.look();

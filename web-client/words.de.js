@@ -1,16 +1,10 @@
 /** Die Wörter der Seite auf Deutsch: dieselben wie in `words.js`. */
 
-/**
- * @param {number} count
- * @param {string} one
- * @param {string} many
- */
-const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+import { amount, plural } from "./language.js";
 
 /** @type {typeof import("./words.js").words} */
 export const words = {
   product: "replicated-chat",
-  title: (place, unread, mentions) => `${unread > 0 ? `(${unread}${mentions > 0 ? ` @${mentions}` : ""}) ` : ""}${place ? `${place} – ` : ""}replicated-chat`,
 
   status: {
     connecting: "Verbindet …",
@@ -77,10 +71,10 @@ export const words = {
     nothing: "Kein Raum und niemand heißt so.",
     none: "Noch keine",
     logOut: "Abmelden",
-    unread: (count) => `${count} ungelesen`,
+    unread: (count) => `${amount(count)} ungelesen`,
     mentions: (count) => plural(count, "Erwähnung", "Erwähnungen"),
     muted: "stumm",
-    failed: (count) => `${count} nicht gesendet`,
+    failed: (count) => `${amount(count)} nicht gesendet`,
     skip: "Zur Unterhaltung",
     online: "online",
     offline: "offline",
@@ -168,7 +162,7 @@ export const words = {
     replying: (name) => `Antwort an ${name}`,
     cancelReply: "Nicht antworten",
     tooLong: (bytes) => `Um ${plural(bytes, "Byte", "Byte")} zu lang: kürzen Sie, oder senden Sie in Teilen.`,
-    left: (bytes) => `noch ${bytes} Byte`,
+    left: (bytes) => `noch ${amount(bytes)} Byte`,
     attach: "Dateien anhängen",
     emoji: "Emoji einfügen",
     drop: "Dateien hier ablegen, um sie anzuhängen",
@@ -182,7 +176,7 @@ export const words = {
     heading: "Suchergebnisse",
     close: "Ergebnisse schließen",
     more: "Weiter suchen",
-    count: (count, more) => (count === 0 ? (more ? "Bisher nichts." : "Nichts gefunden.") : more ? `Die neuesten ${count}` : plural(count, "Nachricht", "Nachrichten")),
+    count: (count, more) => (count === 0 ? (more ? "Bisher nichts." : "Nichts gefunden.") : more ? `Die neuesten ${amount(count)}` : plural(count, "Nachricht", "Nachrichten")),
     partial: "Der Index entsteht gerade, daher können welche fehlen.",
     noWord: "Geben Sie ein Wort ein, nach dem gesucht wird.",
     noRoom: "Sie sind in keinem Raum dieses Namens.",
@@ -203,7 +197,7 @@ export const words = {
     open: (name) => `${name} öffnen`,
     show: (name) => `${name} zeigen`,
     play: (name) => `${name} abspielen`,
-    uploading: (percent) => `${percent} % hochgeladen`,
+    uploading: (percent) => `${amount(percent)} % hochgeladen`,
     waiting: "wartet",
     ready: "bereit",
     failed: "nicht hochgeladen",

@@ -4,6 +4,7 @@ import { recall, remember } from "../db.js";
 import { draftKey, readDraft } from "../draft.js";
 import { h, isAsked, on, soon, touched, wide } from "../dom.js";
 import { placeLink, readPlace } from "../jump.js";
+import { amount } from "../language.js";
 import { problemOf } from "../refusal.js";
 import { problemWords, words } from "../words.js";
 import { conversationView } from "./conversation.js";
@@ -202,7 +203,8 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   function title() {
     const { count, mentions } = store.unread;
     const room = store.current === null ? undefined : store.rooms.get(store.current);
-    document.title = words.title(room ? store.title(room) : "", count, mentions);
+    const called = mentions > 0 ? ` @${amount(mentions)}` : "";
+    document.title = `${count > 0 ? `(${amount(count)}${called}) ` : ""}${room ? `${store.title(room)} – ` : ""}${words.product}`;
   }
 
   /** @param {KeyboardEvent} event */

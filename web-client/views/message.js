@@ -2,6 +2,7 @@
 
 import { h, unseen } from "../dom.js";
 import { icon } from "../icons.js";
+import { amount } from "../language.js";
 import { mentions } from "../mentions.js";
 import { attachedTo } from "../pending.js";
 import { firstLine } from "../text.js";
@@ -135,7 +136,7 @@ function reactionRow(message, acts) {
             onclick: () => acts.react(message, emoji),
           },
           h("span.emoji", emoji),
-          h("span.number", ` ${names.length}`),
+          h("span.number", ` ${amount(names.length)}`),
         ),
       );
     }),

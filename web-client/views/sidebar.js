@@ -3,6 +3,7 @@
 import { h, keyed, on, set, soon, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { placeLink } from "../jump.js";
+import { amount } from "../language.js";
 import { words } from "../words.js";
 import { avatar, fullName } from "./avatar.js";
 import { arrows, iconButton, problemLine } from "./controls.js";
@@ -250,5 +251,5 @@ function updateEntry(entry, room, title, store) {
   const badge = (/** @type {string} */ looks, /** @type {string} */ shown, /** @type {string} */ spoken) =>
     count.append(h(`span.badge${looks}`, h("span", { "aria-hidden": "true" }, shown), unseen(` ${spoken}`)));
   if (called > 0) badge(".called", "@", words.nav.mentions(called));
-  if (unread > 0) badge("", String(unread), words.nav.unread(unread));
+  if (unread > 0) badge("", amount(unread), words.nav.unread(unread));
 }
