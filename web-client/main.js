@@ -79,15 +79,15 @@ navigator.serviceWorker?.addEventListener("message", ({ data }) => {
 });
 
 setInterval(() => {
-  if (document.visibilityState === "hidden") return;
+  if (document.hidden) return;
   if (!store.me) void chat.look();
   else if (!store.status.quorum) void chat.lookForMajority();
 }, LOOK_MS);
 
 const wake = () => {
-  if (document.visibilityState === "visible" && navigator.onLine) chat.wake();
+  if (!document.hidden && navigator.onLine) chat.wake();
 };
-on(document, "visibilitychange", () => document.visibilityState === "hidden" && chat.rest());
+on(document, "visibilitychange", () => document.hidden && chat.rest());
 on(window, "online", wake);
 // A node may still be within reach, on this machine or in this house: it is asked.
 on(window, "offline", () => chat.wake());

@@ -5,7 +5,8 @@
  * @typedef {import("./types.js").Success} Success
  */
 
-import { list, readMessage, readRoom, readUser, readVersion } from "./frames.js";
+import { rest } from "./backoff.js";
+import { list, readMessage, readRooms, readUser, readVersion } from "./frames.js";
 import { behind, shownRun } from "./rooms.js";
 
 const PAGE = 60;
@@ -119,7 +120,7 @@ export class Reader {
         // Who has opened it meanwhile has what they came for.
         if (room !== this.#store.current) this.#store.history(room, messages, "newest");
         this.knowUsers(messages.map(({ from }) => from));
-        await new Promise((resolve) => setTimeout(resolve, AHEAD_MS));
+        await rest(AHEAD_MS);
       }
     } catch {
       // The others with the next connection.
@@ -145,7 +146,7 @@ export class Reader {
     );
     this.#loading.set(key, asked);
     // What could not be had is asked for again a little later, when it is shown again.
-    if (!(await asked)) await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    if (!(await asked)) await rest(AGAIN_MS);
     this.#loading.delete(key);
   }
 
@@ -262,13 +263,13 @@ export class Reader {
    * @param {number} [fresh_ms] what came so long ago is good enough
    */
   async refreshJoinable(fresh_ms = 0) {
-    if (!this.#store.me || this.#store.status.phase !== "connected" || document.visibilityState === "hidden") return;
+    if (!this.#store.me || this.#store.status.phase !== "connected" || document.hidden) return;
     if (Date.now() - this.#listed < fresh_ms) return;
     const before = this.#listed;
     this.#listed = Date.now();
     try {
       const reply = await this.#ask("list_rooms", {}, ASK_MS);
-      const rooms = list(reply.rooms).map(readRoom).filter((room) => room !== null);
+      const rooms = readRooms(reply.rooms);
       this.idle_ms = Math.min(JOINABLE_MS_MAX, Math.max(JOINABLE_MS_MIN, rooms.length * JOINABLE_MS_ROOM));
       this.#store.setJoinable(rooms);
     } catch {

@@ -37,7 +37,7 @@ export function keepShelf(store) {
     void writeDown(store);
   };
   store.on("touched", () => (timer ??= setTimeout(write, WRITE_MS)));
-  on(document, "visibilitychange", () => document.visibilityState === "hidden" && timer && write());
+  on(document, "visibilitychange", () => document.hidden && timer && write());
 }
 
 /**

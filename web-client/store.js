@@ -15,6 +15,7 @@
  * @typedef {import("./types.js").Welcome} Welcome
  */
 
+import { DEFAULT_LIMITS } from "./frames.js";
 import { overlaid, sentMessage } from "./pending.js";
 import { applyMessage, applyRead, keepQuoted, newRoom, takeHistory, trim, updateRoom } from "./rooms.js";
 import { words } from "./words.js";
@@ -41,7 +42,7 @@ export class Store extends EventTarget {
   current = null;
   /** @type {{ phase: "connecting" | "connected" | "lost" | "stopped", node: string, quorum: boolean }} */
   status = { phase: "connecting", node: "", quorum: true };
-  limits = { message_bytes: 8192, frame_bytes: 65_536, file_bytes: 26_214_400 };
+  limits = DEFAULT_LIMITS;
   /** The highest `at` of the events seen. @type {number | null} */
   cursor = null;
   /** @type {string | null} */

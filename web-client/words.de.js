@@ -12,6 +12,7 @@ export const words = {
     reconnecting: "Verbindet neu …",
     noMajority: (waiting) => `Keine Mehrheit: nur Lesen; ${plural(waiting, "Nachricht wartet", "Nachrichten warten")}`,
     stopped: "Getrennt",
+    someNode: "dem Server",
   },
   notice: {
     label: "Verbindung",
@@ -176,7 +177,7 @@ export const words = {
     heading: "Suchergebnisse",
     close: "Ergebnisse schließen",
     more: "Weiter suchen",
-    count: (count, more) => (count === 0 ? (more ? "Bisher nichts." : "Nichts gefunden.") : more ? `Die neuesten ${amount(count)}` : plural(count, "Nachricht", "Nachrichten")),
+    count: (count, more) => (count === 0 ? "Nichts gefunden." : more ? `Die neuesten ${amount(count)}` : plural(count, "Nachricht", "Nachrichten")),
     partial: "Der Index entsteht gerade, daher können welche fehlen.",
     noWord: "Geben Sie ein Wort ein, nach dem gesucht wird.",
     noRoom: "Sie sind in keinem Raum dieses Namens.",

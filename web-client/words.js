@@ -16,6 +16,7 @@ export const words = {
     reconnecting: "Reconnecting…",
     noMajority: (/** @type {number} */ waiting) => `No majority: reading only; ${plural(waiting, "message", "messages")} waiting`,
     stopped: "Disconnected",
+    someNode: "the server",
   },
   notice: {
     label: "Connection",
@@ -186,7 +187,7 @@ export const words = {
     heading: "Search results",
     close: "Close the results",
     more: "Look further",
-    count: (/** @type {number} */ count, /** @type {boolean} */ more) => (count === 0 ? (more ? "Nothing so far." : "Nothing found.") : more ? `The newest ${amount(count)}` : plural(count, "message", "messages")),
+    count: (/** @type {number} */ count, /** @type {boolean} */ more) => (count === 0 ? "Nothing found." : more ? `The newest ${amount(count)}` : plural(count, "message", "messages")),
     partial: "The index is being built, so some may be missing.",
     noWord: "Enter a word to look for.",
     noRoom: "You are in no room of that name.",

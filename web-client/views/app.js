@@ -2,7 +2,7 @@
 
 import { recall, remember } from "../db.js";
 import { draftKey, readDraft } from "../draft.js";
-import { h, isAsked, on, soon, touched, wide } from "../dom.js";
+import { auto, h, isAsked, on, soon, touched, wide } from "../dom.js";
 import { placeLink, readPlace } from "../jump.js";
 import { amount } from "../language.js";
 import { problemOf } from "../refusal.js";
@@ -117,7 +117,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       box.append(h("h1", text.noRooms), h("p", text.noRoomsText), first);
     } else box.append(h("h1", text.choose), h("p", text.chooseText));
     const unsent = store.current === null ? "" : readDraft(draftKey(store.me?.name ?? "", store.current)).text;
-    if (unsent !== "") box.append(h("h2", text.unsent), h("p.wording", { dir: "auto" }, unsent));
+    if (unsent !== "") box.append(h("h2", text.unsent), h("p.wording", auto, unsent));
     element.append(box);
     return element;
   }
