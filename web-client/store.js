@@ -17,7 +17,7 @@
 
 import { DEFAULT_LIMITS } from "./frames.js";
 import { overlaid, sentMessage } from "./pending.js";
-import { applyMessage, applyRead, keepQuoted, newRoom, takeHistory, trim, updateRoom } from "./rooms.js";
+import { applyMessage, applyRead, firstUnread, keepQuoted, newRoom, takeHistory, trim, updateRoom } from "./rooms.js";
 import { words } from "./words.js";
 
 const TYPING_SHOWN_MS = 5000;
@@ -331,6 +331,10 @@ export class Store extends EventTarget {
       trim(left);
     }
     this.current = number;
+    const entered = number === null ? undefined : this.rooms.get(number);
+    const first = entered && firstUnread(entered);
+    // One begins to read there: without it the room is not here yet.
+    if (first && !entered.messages.has(first)) entered.loaded = false;
     this.tell("current", "rooms");
   }
 

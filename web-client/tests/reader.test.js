@@ -70,6 +70,19 @@ test("the rooms that nobody opened are loaded ahead, but for those that are writ
   assert.equal(asked.length, 3, "and not again");
 });
 
+test("a room whose first unread message was not loaded ahead is loaded again when it is opened", async () => {
+  const { store, reader } = withRooms();
+  const room = /** @type {import("../types.js").RoomState} */ (store.rooms.get(4));
+  await reader.loadAhead();
+  store.open(4);
+  assert.equal(room.loaded, true);
+  store.open(null);
+  Object.assign(room, { read_seq: 0, unread: 3 });
+  room.messages.delete(1);
+  store.open(4);
+  assert.equal(room.loaded, false);
+});
+
 test("what is written down of another chat counts for nothing, and a node that is behind is not asked", async () => {
   const { store, reader, asked } = withRooms();
   store.recall("other", new Map([[2, [/** @type {any} */ (message(2, 3))]]]), []);

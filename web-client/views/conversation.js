@@ -307,8 +307,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     /** Once it is in the page, and so has a size. */
     start() {
       update();
-      const unread = room && firstUnread(room);
-      if (store.epoch !== null && room && (!room.loaded || room.stale || target !== null || (unread && !room.messages.has(unread)))) void load();
+      if (store.epoch !== null && room && (!room.loaded || room.stale || target !== null)) void load();
     },
     stop() {
       offs.forEach((off) => off());
