@@ -79,7 +79,7 @@ export class Media {
   }
 
   /** Puts there all that one may see, as lines. @param {string} name what it is called */
-  async export(name) {
+  async everything(name) {
     const lines = await this.#ask("export", EXPORT_MS);
     if (!(await lines.slice(-LAST_BYTES).text()).includes('"type":"end"')) throw noAnswer();
     save(lines, name);

@@ -381,7 +381,7 @@ mod tests {
             let (seq, text) = (Seq(seq), format!("word {seq} anew"));
             command("ann", id, Change::Edit { room, seq, text, version: None, keep: true })
         };
-        stand.apply(60, &[edit(2, "e2"), send("ann", 1, "5", "word five")]);
+        stand.apply(60, &[edit(2, "e2"), send("ann", 1, "5", "word four")]);
         stand.follow(100);
         let found = |time_ms, before| {
             let search = Search { before_time: Some(time_ms), before, limit: 2, ..wants("bob", "word") };
@@ -396,7 +396,7 @@ mod tests {
         assert_eq!((newer, more), (vec![(1, 2), (2, 1)], true));
         let (further, _, more) = found(51, last);
         assert_eq!((further, more), (vec![(1, 3), (1, 1)], false));
-        assert_eq!(found(u64::MAX, None).0, [(1, 5), (1, 2)]);
+        assert_eq!(found(u64::MAX, None).0, [(1, 4), (1, 2)]);
     }
 
     #[test]
@@ -428,10 +428,10 @@ mod tests {
             let mut stand = Stand::new(&[]);
             let mut dice = Dice::new(seed);
             let mut script = Script::new(seed);
-            for _ in 0..20 {
+            for time_ms in 1..=20 {
                 let steps: Vec<_> = script.by_ref().take(dice.below(60) as usize).collect();
                 let commands: Vec<_> = steps.into_iter().map(|step| step.command).collect();
-                stand.apply(1, &commands);
+                stand.apply(time_ms, &commands);
                 if dice.percent(50) {
                     stand.follow(1 + dice.below(9) as usize);
                 }

@@ -58,7 +58,7 @@ export function accountView({ chat, store, announce, close }) {
     action: text.dataAction,
     announce,
     async act() {
-      await chat.media.export(`${me?.name ?? ""}.jsonl`);
+      await chat.media.everything(`${me?.name ?? ""}.jsonl`);
       return text.dataSaved;
     },
   });
