@@ -61,7 +61,7 @@ impl Index {
     ) -> Result<(), IndexError> {
         // What is newer and was not moved is passed over without a look at the message.
         let sql = "SELECT rowid FROM words WHERE words MATCH ?1 AND rowid < ?2
-                   AND (rowid <= ?3 OR rowid IN (SELECT at FROM moved WHERE sent_at <= ?3 AND at > ?3))
+                   AND (+rowid <= ?3 OR +rowid IN (SELECT at FROM moved WHERE sent_at <= ?3 AND at > ?3))
                    ORDER BY rowid DESC";
         let Old { sent_at, at } = old.unwrap_or(Old { sent_at: i64::MAX, at: i64::MAX });
         let before = search.before.map_or(i64::MAX, |at| int(at.0)).min(at.saturating_add(1));
