@@ -1,6 +1,7 @@
 /** Keeping one's account, and keeping a chat: names, passwords, sessions, invitations, and the end of an account. */
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { adminName, adminPassword, fresh, openBrowser, PASSWORD, Person, until, urls } from "./people.mjs";
 
@@ -60,6 +61,14 @@ test("a person keeps their account, and ends it", async () => {
   await other.page.getByLabel("Password").fill(PASSWORD);
   await other.page.getByRole("button", { name: "Log in" }).click();
   await other.page.getByRole("alert").filter({ hasText: "No account has this name and password" }).waitFor();
+
+  // What she may see, to take along.
+  const [download] = await Promise.all([ann.page.waitForEvent("download"), panel.getByRole("button", { name: "Download my data" }).click()]);
+  assert.equal(download.suggestedFilename(), `${ann.name}.jsonl`);
+  const lines = (await readFile(await download.path(), "utf8")).trim().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual([lines[0].user, lines.at(-1).type], [ann.name, "end"]);
+  assert.ok(lines.some(({ type, text }) => type === "message" && text === "hello"));
+  await panel.getByText("Downloaded.").waitFor();
 
   // The end: what she wrote stays, without her name; what she did not send goes with her.
   await ann.page.evaluate((name) => localStorage.setItem(`draft:${name}:1`, JSON.stringify({ text: "unsent", reply: null, files: [] })), ann.name);

@@ -33,6 +33,9 @@ const shelf = (page) =>
 
 test("a page without any server shows what it had, and sends later what was written", async () => {
   const ann = await Person.arrive(browser, urls[0], fresh("ann"));
+  const bob = await Person.arrive(browser, urls[1], fresh("bob"));
+  const { room: unopened } = await bob.ask("open_direct", { users: [ann.name] });
+  await bob.ask("send", { room: unopened.room, text: "said where nobody looked" });
   const room = fresh("cellar");
   await ann.createRoom(room);
   await ann.say("the last thing said above ground");
@@ -44,6 +47,7 @@ test("a page without any server shows what it had, and sends later what was writ
     }),
   );
   await until("the message is kept", async () => JSON.stringify(await shelf(ann.page)).includes("above ground"));
+  await until("so is one of a room that was not opened", async () => JSON.stringify(await shelf(ann.page)).includes("nobody looked"));
 
   for (const url of urls) await kill(nameOf(url));
   await ann.page.reload();
@@ -53,6 +57,9 @@ test("a page without any server shows what it had, and sends later what was writ
   await ann.message("written in the cellar").filter({ hasText: "sending" }).waitFor();
   await ann.page.reload();
   await ann.message("written in the cellar").filter({ hasText: "sending" }).waitFor();
+  await ann.open(bob.name);
+  await ann.message("said where nobody looked").waitFor();
+  await ann.open(room);
 
   for (const url of urls) await start(nameOf(url));
   await ann.sees("written in the cellar");

@@ -25,6 +25,13 @@ test("a message is written with completion, and read with its formatting", async
   await until("the emoji is there", async () => (await ann.box.inputValue()) === "🚀");
   await ann.box.fill("");
 
+  // Names in the middle of what is pasted, but for code.
+  await ann.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await ann.page.evaluate(() => navigator.clipboard.writeText("as `:rocket: ` said :rocket: elsewhere"));
+  await ann.page.keyboard.press("Control+V");
+  await until("the emoji is in what was pasted", async () => (await ann.box.inputValue()) === "as `:rocket: ` said 🚀 elsewhere");
+  await ann.box.fill("");
+
   // A person by the first letters, taken by Enter, which then does not send.
   await ann.box.pressSequentially(`good morning @${bob.name.slice(0, -1)}`);
   const people = ann.page.getByRole("listbox", { name: "People to mention" });
