@@ -8,7 +8,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use crate::cluster::Cluster;
 use crate::cluster::client::password_of;
 
-const STORIES_MAX: Duration = Duration::from_secs(600);
+const TOLD_MAX: Duration = Duration::from_secs(900);
 /// Whose password the stories are told, for what only an admin may do.
 const ADMIN: &str = "root";
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -34,21 +34,35 @@ const WHOLE_DAY: &str = "day.test.mjs";
 
 #[actix::test]
 async fn the_page_in_a_real_browser() {
-    listen(5, |story| story != WHOLE_DAY).await;
+    listen(Cluster::start(5), &stories(|story| story != WHOLE_DAY)).await;
 }
 
 #[actix::test]
 async fn two_peoples_whole_day_on_three_nodes() {
-    listen(3, |story| story == WHOLE_DAY).await;
+    listen(Cluster::start(3), &stories(|story| story == WHOLE_DAY)).await;
+}
+
+#[actix::test]
+#[ignore = "takes the pictures of docs/images anew"]
+async fn pictures() {
+    listen(Cluster::start(5), &["pictures.mjs".to_owned()]).await;
+}
+
+/// With `--nocapture`, it says what it found.
+#[actix::test]
+#[ignore = "weighs the page, for docs/performance.md"]
+async fn weight() {
+    let cluster = Cluster::start_with(3, "[limits]\nmessages_per_second = 0");
+    eprintln!("{}", listen(cluster, &["--experimental-websocket", "weight.mjs"].map(str::to_owned)).await);
 }
 
 /// One browser at a time: two with their nodes would wait for one another.
 static BROWSER: Mutex<()> = Mutex::const_new(());
 
-/// Has some of the stories told on so many nodes.
-async fn listen(nodes: usize, wanted: fn(&str) -> bool) {
+/// Has Node.js tell something on these nodes; what it said.
+async fn listen(cluster: impl Future<Output = Cluster>, arguments: &[String]) -> String {
     let _alone = BROWSER.lock().await;
-    let mut cluster = Cluster::start(nodes).await;
+    let mut cluster = cluster.await;
     let folder = cluster.folder.path().to_owned();
     let (notes, ask) = (folder.join("notes"), folder.join("ask"));
     fs::create_dir(&notes).unwrap();
@@ -59,8 +73,8 @@ async fn listen(nodes: usize, wanted: fn(&str) -> bool) {
     drop(cluster.register(0, ADMIN).await);
 
     let said = folder.join("stories.log");
-    let mut stories = tell(&cluster, wanted, &ask, &said);
-    let deadline = Instant::now() + STORIES_MAX;
+    let mut stories = tell(&cluster, arguments, &ask, &said);
+    let deadline = Instant::now() + TOLD_MAX;
     let status = loop {
         if let Some(status) = stories.try_wait().unwrap() {
             break Some(status);
@@ -75,24 +89,34 @@ async fn listen(nodes: usize, wanted: fn(&str) -> bool) {
     };
     let text = fs::read_to_string(&said).unwrap();
     assert!(status.is_some_and(|status| status.success()), "{text}\n{}", cluster.log_tails());
+    text
 }
 
-/// Starts the wanted stories. They need what `integration/run` installs.
-fn tell(cluster: &Cluster, wanted: fn(&str) -> bool, ask: &Path, said: &Path) -> Child {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/browser");
+/// The wanted stories, one after the other.
+fn stories(wanted: fn(&str) -> bool) -> Vec<String> {
+    let files = fs::read_dir(here().join("stories")).unwrap();
+    let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut stories: Vec<_> = names.filter(|name| name.ends_with(".test.mjs") && wanted(name)).collect();
+    stories.sort();
+    assert!(!stories.is_empty(), "there are stories to tell");
+    let how = ["--test", "--test-concurrency=1"].map(str::to_owned).into_iter();
+    how.chain(stories.iter().map(|name| format!("stories/{name}"))).collect()
+}
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/browser")
+}
+
+/// Starts Node.js with these arguments. It needs what `integration/run` installs.
+fn tell(cluster: &Cluster, arguments: &[String], ask: &Path, said: &Path) -> Child {
+    let here = here();
     assert!(
         here.join("node_modules/playwright-core").exists(),
         "the browser's driver is missing: run ./integration/run once, which installs it"
     );
     let log = File::create(said).unwrap();
-    let files = fs::read_dir(here.join("stories")).unwrap();
-    let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut stories: Vec<_> = names.filter(|name| name.ends_with(".test.mjs") && wanted(name)).collect();
-    stories.sort();
-    assert!(!stories.is_empty(), "there are stories to tell");
     Command::new("node")
-        .args(["--test", "--test-concurrency=1"])
-        .args(stories.iter().map(|name| format!("stories/{name}")))
+        .args(arguments)
         .current_dir(&here)
         .env("CHAT_URLS", cluster.urls().join(","))
         .env("CHAT_ADMIN", format!("{ADMIN}:{}", password_of(ADMIN)))

@@ -1,19 +1,26 @@
 /**
  * What the page weighs and how soon it is there, for docs/performance.md:
- * `CHAT_URLS=http://127.0.0.1:8101,… node --experimental-websocket weight.mjs`, with three nodes or more that have `limits.messages_per_second = 0`. Prints one JSON object.
+ * `cargo test --release --test integration weight -- --ignored --nocapture`. Prints one JSON object.
  *
- * `WEIGHT_MESSAGES` (100,000) messages are written into a public room; somebody else scrolls through all of them, from the end
- * to the beginning. `WEIGHT_FIRST_USES` (5) browsers that know nothing of the page open it and log in.
+ * `WEIGHT_MESSAGES` (100,000) messages are written into a public room. Somebody else opens it and scrolls through the newest
+ * 100,000, back in time; and asks for parts of it and words in it over HTTP, `WEIGHT_ASKED` (200) times each.
+ * `WEIGHT_FIRST_USES` (5) browsers that know nothing of the page open it and log in.
  */
 
 import { fresh, openBrowser, PASSWORD, Person, until, urls } from "./stories/people.mjs";
 
 const MESSAGES = Number(process.env.WEIGHT_MESSAGES ?? 100_000);
+/** So many of them are scrolled through. */
+const SCROLLED = Math.min(MESSAGES, 100_000);
+const ASKED = Number(process.env.WEIGHT_ASKED ?? 200);
+/** One message in so many has the rare word. */
+const RARE_EVERY = 1000;
 const FIRST_USES = Number(process.env.WEIGHT_FIRST_USES ?? 5);
 /** So many sends are under way at a time. */
 const WINDOW = 256;
 const WHEEL_PX = 3000;
-const SCROLLED_MAX_MS = 30 * 60_000;
+const SCROLLED_MAX_MS = 5 * 60_000;
+const FILLED_MAX_MS = 2 * 60_000;
 /** Between two looks at the heap. */
 const LOOK_EVERY = 50;
 const MB = 1024 * 1024;
@@ -28,7 +35,8 @@ function fill(token, room) {
   let [sent, done] = [0, 0];
   const send = () => {
     sent += 1;
-    const text = `message ${sent}: what was said here is about as long as what people say in a chat, and **some** of it stands out`;
+    const end = sent % RARE_EVERY === 0 ? "is a kingfisher" : "stands out";
+    const text = `message ${sent}: what was said here is about as long as what people say in a chat, and **some** of it ${end}`;
     socket.send(JSON.stringify({ id: `weight-${sent}`, op: "send", room, text }));
   };
   return new Promise((resolve, reject) => {
@@ -46,8 +54,13 @@ function fill(token, room) {
   });
 }
 
+/** @param {number[]} figures @param {number} share */
+const quantile = (figures, share) => figures.toSorted((a, b) => a - b)[Math.min(figures.length - 1, Math.floor(figures.length * share))];
+/** @param {number[]} figures */
+const median = (figures) => quantile(figures, 0.5);
+
 /**
- * Scrolls from the end of the open room to its beginning.
+ * Scrolls back in time from the end of the open room.
  * @param {Person} person
  */
 async function scrollThrough(person) {
@@ -61,6 +74,17 @@ async function scrollThrough(person) {
   const articles = () => person.log.getByRole("article").count();
   const before = await live();
   await person.log.hover();
+  await person.page.evaluate(() => {
+    const frames = /** @type {number[]} */ ([]);
+    let last = performance.now();
+    const next = (/** @type {number} */ now) => {
+      frames.push(now - last);
+      last = now;
+      requestAnimationFrame(next);
+    };
+    requestAnimationFrame(next);
+    Object.assign(window, { frames });
+  });
   let [peak, most] = [before, await articles()];
   const end = Date.now() + SCROLLED_MAX_MS;
   const began = performance.now();
@@ -69,11 +93,33 @@ async function scrollThrough(person) {
     if (turn % LOOK_EVERY !== 0) continue;
     peak = Math.max(peak, await used());
     most = Math.max(most, await articles());
-    if ((await person.message("message 1:").count()) > 0) break;
+    // What is on the screen may be any of some hundred.
+    const numbers = await person.log.getByRole("article").evaluateAll((all) => all.map((article) => Number(/message (\d+):/.exec(article.textContent ?? "")?.[1] ?? Infinity)));
+    if (Math.min(...numbers) <= MESSAGES - SCROLLED + 1) break;
     if (Date.now() > end) throw new Error("the beginning was not reached");
   }
   const seconds = (performance.now() - began) / 1000;
-  return { heap_before_mb: before, heap_peak_mb: peak, heap_after_mb: await live(), articles_most: most, scrolled_s: seconds };
+  const frames = await person.page.evaluate(() => /** @type {{ frames: number[] }} */ (/** @type {unknown} */ (window)).frames);
+  return {
+    heap_before_mb: before, heap_peak_mb: peak, heap_after_mb: await live(), articles_most: most, scrolled_s: seconds,
+    frame_p50_ms: median(frames), frame_p99_ms: quantile(frames, 0.99), frame_longest_ms: quantile(frames, 1),
+  };
+}
+
+/**
+ * Asks over HTTP, one question after the other; how long the answers took.
+ * @param {Person} person
+ * @param {string} op
+ * @param {(turn: number) => Record<string, unknown>} fields
+ */
+async function asked(person, op, fields) {
+  const took = [];
+  for (let turn = 0; turn < ASKED; turn++) {
+    const began = performance.now();
+    await person.ask(op, fields(turn));
+    took.push(performance.now() - began);
+  }
+  return { p50_ms: median(took), p99_ms: quantile(took, 0.99) };
 }
 
 /**
@@ -101,9 +147,6 @@ async function firstUse(browser, name, room) {
   return { form, conversation };
 }
 
-/** @param {number[]} figures */
-const median = (figures) => figures.sort((a, b) => a - b)[Math.floor(figures.length / 2)];
-
 const browser = await openBrowser();
 try {
   const writer = await Person.arrive(browser, urls[0], fresh("writer"));
@@ -123,11 +166,21 @@ try {
   await writer.page.close();
   await fill(token, room);
   await until("the reader's page lists the room", async () => (await reader.rooms.getByText(large).count()) > 0);
+  const pressed = performance.now();
   await reader.open(large);
   await reader.sees(`message ${MESSAGES}:`);
+  const opened = performance.now() - pressed;
+  const page = (/** @type {number} */ before) => asked(reader, "history", (turn) => ({ room, before: before + turn, limit: 50 }));
+  const history = { start: await page(51), middle: await page(MESSAGES / 2), end: await page(MESSAGES - ASKED) };
+  const find = (/** @type {string} */ words) => asked(reader, "search", () => ({ text: words, limit: 20 }));
+  await until("all is in the index", async () => (await reader.ask("search", { text: `"message ${MESSAGES}"`, limit: 1 })).messages.length > 0, FILLED_MAX_MS);
+  const search = { rare: await find("kingfisher"), common: await find("people"), one: await find(`"message ${MESSAGES / 2}"`) };
   const scrolled = await scrollThrough(reader);
   console.log(JSON.stringify({
     messages: MESSAGES,
+    open_ms: opened,
+    history,
+    search,
     ...scrolled,
     form_ms: median(uses.map(({ form }) => form)),
     conversation_ms: median(uses.map(({ conversation }) => conversation)),
