@@ -32,7 +32,7 @@ test("two people talk, and one loses her node in mid-sentence", async () => {
   const time = article.getByRole("time");
   assert.equal(await time.count(), 1, "and its time");
   assert.match((await time.getAttribute("title")) ?? "", new RegExp(`^\\w+day, .* ${new Date().getFullYear()} at `), "all of it when one points at it");
-  await bob.log.getByText(/^(Today|Yesterday)$/).waitFor();
+  await bob.log.getByText(/^(Today|Yesterday)$/).first().waitFor();
 
   // Edit.
   await ann.act("good morning", "Edit");
