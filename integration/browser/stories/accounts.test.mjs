@@ -124,5 +124,32 @@ test("an admin invites, disables and gives back a password", async () => {
   await cat.page.getByLabel("New password").fill("quite another one");
   await cat.page.getByRole("button", { name: "Set password and log in" }).click();
   await cat.rooms.waitFor();
+
+  // An admin for a while. What is for admins is there when one is, and only then.
+  const forAdmins = async () => {
+    await settings(cat, "Account");
+    const tabs = await cat.page.getByRole("tab").allTextContents();
+    await cat.page.keyboard.press("Escape");
+    return tabs.includes("People") && tabs.includes("All rooms") && tabs.includes("Registration");
+  };
+  assert.equal(await forAdmins(), false);
+  await panel.getByRole("button", { name: `Make admin ${cat.name}` }).click();
+  await root.page.getByRole("dialog", { name: `Make ${cat.name} an admin?` }).getByRole("button", { name: "Make admin" }).click();
+  await until("cat is an admin", forAdmins);
+  await panel.getByRole("button", { name: `No longer admin ${cat.name}` }).click();
+  await until("cat is an admin no longer", async () => !(await forAdmins()));
+
+  // A room that the admin is not in gets another name.
+  const room = fresh("attic");
+  await cat.createRoom(room, "private");
+  panel = await settings(root, "All rooms");
+  await panel.getByRole("searchbox", { name: "Find by name" }).fill(room);
+  await panel.getByText("Private room").waitFor();
+  await panel.getByRole("button", { name: `Change ${room}` }).click();
+  const dialog = root.page.getByRole("dialog", { name: `Change ${room}` });
+  await dialog.getByRole("textbox", { name: "Room name" }).fill(`${room}-renamed`);
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await panel.getByRole("button", { name: `Change ${room}-renamed` }).waitFor();
+  await cat.isIn(`${room}-renamed`);
   assert.deepEqual([...root.faults, ...cat.faults], []);
 });

@@ -103,6 +103,20 @@ test("a message is written with completion, and read with its formatting", async
   await ann.page.reload();
   await ann.box.waitFor();
   assert.equal(await ann.box.inputValue(), "not yet said");
+
+  // The same way to a person, who is online for as long as a page of theirs is open.
+  await ann.page.keyboard.press("Meta+k");
+  await switcher.getByRole("combobox", { name: "Room or person" }).fill(bob.name.slice(0, -1));
+  await switcher.getByRole("option", { name: bob.name, selected: true }).waitFor();
+  await ann.page.keyboard.press("Enter");
+  await ann.isIn(bob.name);
+  const entry = ann.rooms.getByRole("link", { name: bob.name });
+  const seen = async () => ({ told: await entry.getAttribute("aria-description"), looks: await entry.locator(".dot").getAttribute("class") });
+  await until("bob is online", async () => (await seen()).told === "online");
+  assert.equal((await seen()).looks, "dot online");
+  await bob.page.context().close();
+  await until("bob has gone", async () => (await seen()).told === "offline");
+  assert.equal((await seen()).looks, "dot");
   assert.deepEqual([...ann.faults, ...bob.faults], []);
 });
 
