@@ -141,6 +141,7 @@ impl Listener {
         let entering = let_in(executor, door, (key, pass), String::new(), hello, opened.caller, told_shard);
         let (admitted, welcome, Onward { cursor, pull, rooms, rooms_at }) = entering.await?;
         place.entered(pass, cursor);
+        place.greeted();
         let next = if pull { Next::Read } else { Next::CaughtUp { rooms, rooms_at } };
         let silence_at = Instant::now() + config.ping_every;
         Ok((Self { guest, place, who: admitted.who(), next, told, silence_at }, welcome))

@@ -23,7 +23,8 @@ pub(super) struct Place {
     pub pass: Pass,
     /// The client has seen every event up to here.
     pub cursor: At,
-    /// The last event that the connection itself read from the tables and sent.
+    /// The last event with an `at` that the connection itself sent: what it read from the tables, or where a
+    /// stream over HTTP begins.
     told: At,
 }
 
@@ -38,6 +39,11 @@ impl Place {
     /// Somebody was let in, and goes on from here.
     pub fn entered(&mut self, pass: Pass, cursor: At) {
         *self = Self { key: self.key, pass, cursor, told: At(0) };
+    }
+
+    /// Where the client stands goes out as an event: no beat is to tell the same again.
+    pub fn greeted(&mut self) {
+        self.told = self.cursor;
     }
 
     /// What the shard delivered goes out.
@@ -95,6 +101,15 @@ mod tests {
     use crate::messages::reading::{SessionOf, SessionUser};
     use crate::session::request::Resume;
     use crate::session::testing::{asked, door, executor, ports, user};
+
+    #[test]
+    fn who_was_greeted_with_its_cursor_has_been_told_it() {
+        let mut place = Place::new();
+        place.entered(Pass(1), At(7));
+        assert_eq!(place.caught_up(Vec::new(), At(7)).told, At(0));
+        place.greeted();
+        assert_eq!(place.caught_up(Vec::new(), At(7)).told, At(7));
+    }
 
     /// The token ends after it was looked at and before the shard hears of ends; or it does not.
     #[actix::test]
