@@ -115,7 +115,8 @@ impl World {
         for (place, other) in self.hosts.iter().enumerate().filter(|(_, other)| other.process.is_some()) {
             if other.id == id || !self.network.is_cut(place, host) {
                 let low = other.full_until.max(other.low_until) > now;
-                let room = DiskRoom { node: format!("node{}", other.id), free_mb: u64::from(!low), low };
+                let node = format!("node{}", other.id);
+                let room = DiskRoom { node, free_mb: u64::from(!low), low, transfer: None };
                 reports.push(DiskReport { of: other.id, room });
             }
         }

@@ -266,7 +266,7 @@ impl Stage {
     }
 
     fn room(&mut self, id: u64, of: u64, free_mb: u64) {
-        let room = DiskRoom { node: format!("node{of}"), free_mb, low: free_mb < 64 };
+        let room = DiskRoom { node: format!("node{of}"), free_mb, low: free_mb < 64, transfer: None };
         self.with(id, |node| node.disk_report(DiskReport { of: RaftId(of), room }));
     }
 
