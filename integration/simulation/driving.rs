@@ -54,8 +54,11 @@ impl World {
             log_keep_entries: self.knobs.log_keep_entries,
         };
         let start = at.disk.log_start(self.knobs.keep_in_memory);
-        let mut node =
-            Node::new(&config, boot, self.knobs.patience, start).expect("the configuration is good");
+        let mut patience = self.knobs.patience;
+        if self.bug == Some(Bug::PromotedAtOnce) {
+            patience.promote_ticks = 0;
+        }
+        let mut node = Node::new(&config, boot, patience, start).expect("the configuration is good");
         node.members(Arc::new(at.disk.roll()));
         // All run the same program, also those who are yet to come.
         node.reached(LEVEL);
@@ -155,7 +158,7 @@ impl World {
         let (life, now) = (self.hosts[host].life, self.now);
         for message in todo.messages {
             let to = RaftId(message.to);
-            self.notice_change(&message);
+            self.notice_change(&message)?;
             let Some(place) = self.place_of(to) else {
                 self.soon((500, 60_000), Event::Unreachable { host, peer: to });
                 continue;
@@ -329,7 +332,7 @@ impl World {
             self.hosts[host].disk.fail();
             return false;
         }
-        let ends = self.knobs.members_every_us > 0 && self.may_go(host);
+        let ends = self.may_go(host);
         if ends {
             self.trace(|_| format!("the disk of {} fails", host + 1));
             self.lose_disk(host);

@@ -148,7 +148,7 @@ impl Knobs {
         if let Some(bug) = bug {
             knobs.favour(bug);
         }
-        knobs.founders = knobs.nodes;
+        knobs.founders = if bug == Some(Bug::PromotedAtOnce) { 1 } else { knobs.nodes };
         knobs
     }
 
@@ -162,6 +162,11 @@ impl Knobs {
             self.founders = 1;
             self.patience.promote_ticks = dice.pick(&[20, 100]);
         }
+    }
+
+    /// Whether disks are lost, and replicas come anew under other ids.
+    pub fn loses_disks(&self) -> bool {
+        self.members_every_us > 0 || self.faults.contains(&Fault::FailedDisk)
     }
 
     /// Some bugs need a mixture that is rare among seeds.
@@ -208,6 +213,7 @@ impl Knobs {
                 self.fault_every_us = 200_000;
                 self.down_us = (1_000, 50_000);
             }
+            Bug::PromotedAtOnce => self.members_every_us = 400_000,
             _ => {}
         }
     }

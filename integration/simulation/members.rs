@@ -9,13 +9,18 @@ use chat_actors::chat::command::LEVEL;
 use chat_actors::ids::RaftId;
 use chat_actors::membership::{Node, Roll};
 use chat_actors::messages::members::{Settled, Wish};
-use raft::eraftpb::{EntryType, Message};
+use chat_actors::raft::members::CAUGHT_UP_LAG;
+use protobuf::Message as _;
+use raft::eraftpb::{ConfChangeType, ConfChangeV2, EntryType, Message};
 
+use super::Failure;
 use super::disk::Disk;
-use super::world::{Event, World};
+use super::world::{Checked, Event, TICK_US, World};
 
 /// How long what was sent to others may be on its way.
 const ON_ITS_WAY_US: u64 = 1_000_000;
+/// Ticks by which a leader may count too many, when it repays what it missed.
+const REPAID_TICKS: u64 = 3;
 /// Between two tries to be let in.
 const ASKS_AGAIN_US: (u64, u64) = (100_000, 400_000);
 /// How often, in a thousand ticks, a node hears from another one whether it was removed.
@@ -58,7 +63,7 @@ impl World {
 
     /// Each node keeps a connection to each other one, and is told there.
     pub fn hears_of_removal(&mut self, host: usize) {
-        if self.knobs.members_every_us > 0 && self.dice.per_mille(HEARS_PER_MILLE) {
+        if self.knobs.loses_disks() && self.dice.per_mille(HEARS_PER_MILLE) {
             let (other, id) = (self.dice.index(self.hosts.len()), self.hosts[host].id);
             if other != host && !self.network.is_cut(host, other) {
                 self.lets_in(other, id);
@@ -82,10 +87,35 @@ impl World {
     }
 
     /// A change of members is on its way to others.
-    pub fn notice_change(&mut self, message: &Message) {
-        if message.entries.iter().any(|entry| entry.get_entry_type() != EntryType::EntryNormal) {
+    pub fn notice_change(&mut self, message: &Message) -> Checked {
+        for entry in message.entries.iter().filter(|entry| entry.get_entry_type() != EntryType::EntryNormal) {
             self.wipes_from = self.now + ON_ITS_WAY_US;
+            let change = ConfChangeV2::parse_from_bytes(&entry.data).expect("a leader wrote it");
+            for single in &change.changes {
+                if single.get_change_type() == ConfChangeType::AddNode {
+                    self.check_promotion(single.node_id, entry.index)?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// A learner becomes a voter by the entry at `index`: when nobody asked for it, it was one for long enough, and
+    /// its disk holds nearly all that is before.
+    fn check_promotion(&mut self, id: u64, index: u64) -> Checked {
+        let Some(since) = self.learners.remove(&id) else { return Ok(()) };
+        let Some(place) = self.place_of(RaftId(id)).filter(|place| !self.by_hand.contains(place)) else {
+            return Ok(());
+        };
+        // The leader's clock may be a little fast, and repays ticks.
+        let stable_us = (self.knobs.patience.promote_ticks - REPAID_TICKS) * TICK_US * 97 / 100;
+        let (was, last) = (self.now - since, self.hosts[place].disk.last_index());
+        if was >= stable_us && last > 0 && last + CAUGHT_UP_LAG >= index - 1 {
+            return Ok(());
+        }
+        let what =
+            format!("{id} becomes a voter by {index}: it ends at {last} and was let in {was} us before");
+        Err(Failure { checker: "promoted when stable", what })
     }
 
     /// Somebody wants other members, or a disk is lost.
@@ -111,6 +141,9 @@ impl World {
             4 => Wish::Promote { name },
             _ => Wish::Add { name, peer, public, learner: self.dice.per_mille(500) },
         };
+        if matches!(wish, Wish::Promote { .. }) {
+            self.by_hand.insert(host);
+        }
         // Whoever removes a node just after another one lost its disk takes two at once: nobody knows yet.
         let complete = self.hosts.iter().all(|host| host.joining.is_none());
         if (complete || !matches!(wish, Wish::Remove { .. }))
@@ -183,6 +216,8 @@ impl World {
         let at = &mut self.hosts[host];
         at.joining = None;
         at.id = id;
+        self.learners.insert(id.0, self.now);
+        let at = &mut self.hosts[host];
         at.disk = Disk::admitted(id, among, self.bug);
         self.restart_soon(host);
     }
@@ -216,7 +251,7 @@ impl World {
 
     /// Whether the others can do without that machine.
     pub fn may_go(&mut self, host: usize) -> bool {
-        if self.knobs.members_every_us == 0 {
+        if !self.knobs.loses_disks() {
             return true;
         }
         let roll = self.latest();

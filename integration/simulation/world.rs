@@ -1,7 +1,7 @@
 //! The world of one seed: its machines, its network, its people, and the order of what happens.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use chat_actors::chat::script::Script;
 use chat_actors::hub::shelf::Out;
@@ -200,6 +200,10 @@ pub struct World {
     pub wiped: usize,
     /// No disk is lost before this: what was proposed to others is on its way.
     pub wipes_from: u64,
+    /// Since when each replica that was let in is a learner, and those that were looked at when they became voters.
+    pub learners: BTreeMap<u64, u64>,
+    /// Machines that an operator has asked to promote.
+    pub by_hand: BTreeSet<usize>,
     /// Leaders that handed over since their disks stood still.
     pub handed_over: usize,
     pub trace: bool,
@@ -279,6 +283,8 @@ impl World {
             members_changed: 0,
             wiped: 0,
             wipes_from: 0,
+            learners: BTreeMap::new(),
+            by_hand: BTreeSet::new(),
             handed_over: 0,
             trace,
         }
@@ -370,7 +376,7 @@ impl World {
         let began = self.now;
         while let Some(what) = waits(self) {
             // Who lost a disk must first be let in, one after the other.
-            let patience = if self.knobs.members_every_us > 0 { 2 * PROGRESS_US } else { PROGRESS_US };
+            let patience = if self.knobs.loses_disks() { 2 * PROGRESS_US } else { PROGRESS_US };
             if self.now - began > patience {
                 let views: Vec<_> = self.hosts.iter().map(Host::describe).collect();
                 return Err(Failure { checker, what: format!("{what}\n  {}", views.join("\n  ")) });
