@@ -3,15 +3,20 @@
 //! Actors know message types, never each other. Each holds [`Port`]s, handed over when the node is
 //! wired. An *ask* goes to its one owner; *news* goes to everybody in a [`News`] list. A port puts
 //! every message into an [`Envelope`], so that `/metrics` shows for each actor how many messages
-//! wait, how many were handled and how long that took.
+//! wait, how many were handled and how long that took. What an actor does without a port (it tells
+//! itself to go on, a timer, a client or an answer came) it measures with a [`Meter`], and what it has taken
+//! and not done yet it shows as its [`Backlog`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use actix::{Message, Recipient};
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, Handler, Message, Recipient};
+use prometheus::IntGauge;
 use tokio::sync::oneshot;
 
+use crate::essential::{AtWork, Worker};
 use crate::metrics::{ActorMeter, Metrics};
 
 /// A message that goes through a port; `NAME` is its label in `/metrics`.
@@ -43,7 +48,7 @@ impl<M: Post> Envelope<M> {
     /// Takes the message out. Handling is measured until the returned guard is dropped.
     pub fn open(mut self) -> (M, Handling) {
         let letter = self.letter.take().expect("an envelope is opened once: open() consumes it");
-        (letter, Handling { meter: Arc::clone(&self.meter), started: Instant::now() })
+        (letter, Handling::begin(&self.meter))
     }
 }
 
@@ -54,16 +59,64 @@ impl<M: Post> Drop for Envelope<M> {
     }
 }
 
-/// Runs while an actor handles a message; records the time when dropped.
+/// Runs while an actor handles a message or does other work; records the time when dropped. It stays on its thread.
 pub struct Handling {
     meter: Arc<ActorMeter>,
     started: Instant,
+    _at_work: AtWork,
+}
+
+impl Handling {
+    fn begin(meter: &Arc<ActorMeter>) -> Self {
+        let _at_work = AtWork::begin(meter.worker);
+        Self { meter: Arc::clone(meter), started: Instant::now(), _at_work }
+    }
 }
 
 impl Drop for Handling {
     fn drop(&mut self) {
         self.meter.handled.inc();
         self.meter.seconds.observe(self.started.elapsed().as_secs_f64());
+    }
+}
+
+/// Measures one kind of work that comes to an actor by no port, under a name like a message's.
+#[derive(Clone)]
+pub struct Meter {
+    meter: Arc<ActorMeter>,
+}
+
+impl Meter {
+    /// The work begins. It is measured until the returned guard is dropped.
+    pub fn begin(&self) -> Handling {
+        Handling::begin(&self.meter)
+    }
+
+    /// How long it took so far.
+    #[cfg(test)]
+    pub fn seconds(&self) -> &prometheus::Histogram {
+        &self.meter.seconds
+    }
+}
+
+/// What an actor has taken and not done yet: shown with what waits in its mailbox.
+pub struct Backlog {
+    mailbox: IntGauge,
+    shown: i64,
+}
+
+impl Backlog {
+    /// So much it is now.
+    pub fn set(&mut self, waiting: usize) {
+        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
+        self.mailbox.add(waiting - self.shown);
+        self.shown = waiting;
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.mailbox.sub(self.shown);
     }
 }
 
@@ -125,24 +178,51 @@ pub async fn ask_anyway<M: Post, T>(
 /// One actor's place on the bus: its name in `/metrics`, and how many messages may wait for it.
 pub struct Seat {
     metrics: Metrics,
-    actor: &'static str,
+    worker: Worker,
     capacity: usize,
     waiting: Arc<AtomicUsize>,
 }
 
 impl Seat {
     pub fn new(metrics: &Metrics, actor: &'static str, capacity: usize) -> Self {
-        Self { metrics: metrics.clone(), actor, capacity, waiting: Arc::default() }
+        let worker = Worker { actor, is_essential: false };
+        Self { metrics: metrics.clone(), worker, capacity, waiting: Arc::default() }
+    }
+
+    /// Without whoever sits here a node is none: a panic at its work ends the process.
+    pub fn essential(mut self) -> Self {
+        self.worker.is_essential = true;
+        self
     }
 
     /// Opens a port for one kind of message to the actor that sits here.
     pub fn port<M: Post>(&self, to: Recipient<Envelope<M>>) -> Port<M> {
         Port {
             to,
-            meter: self.metrics.actor(self.actor, M::NAME),
+            meter: self.metrics.actor(self.worker, M::NAME),
             capacity: self.capacity,
             waiting: Arc::clone(&self.waiting),
         }
+    }
+
+    /// The same, by its address.
+    pub fn port_to<A, M>(&self, addr: &Addr<A>) -> Port<M>
+    where
+        A: Actor + Handler<Envelope<M>>,
+        A::Context: ToEnvelope<A, Envelope<M>>,
+        M: Post,
+    {
+        self.port(addr.clone().recipient())
+    }
+
+    /// For one kind of work that comes by no port.
+    pub fn meter(&self, work: &'static str) -> Meter {
+        Meter { meter: self.metrics.actor(self.worker, work) }
+    }
+
+    /// For what whoever sits here has taken and not done yet.
+    pub fn backlog(&self) -> Backlog {
+        Backlog { mailbox: self.metrics.mailbox(self.worker.actor), shown: 0 }
     }
 }
 
@@ -227,7 +307,7 @@ impl<M: Post + Clone> News<M> {
 
 #[cfg(test)]
 mod tests {
-    use actix::{Actor, Context, Handler};
+    use actix::Context;
 
     use super::*;
 
@@ -264,5 +344,26 @@ mod tests {
         assert_eq!(ask_anyway(&port(0), |reply| Question(Some(reply))).await, Ok(7));
         let dropped = |_: oneshot::Sender<u8>| Question(None);
         assert_eq!(ask(&port(1), dropped).await, Err(Unanswered::Gone));
+    }
+
+    #[test]
+    fn work_without_a_port_is_measured_and_what_an_actor_holds_is_shown() {
+        let metrics = Metrics::new();
+        let shows = |line: &str| {
+            let page = String::from_utf8(metrics.encode().unwrap()).unwrap();
+            page.lines().any(|found| found == line)
+        };
+        let seat = Seat::new(&metrics, "digging", 1);
+        let (meter, mut backlog) = (seat.meter("dig"), seat.backlog());
+        assert!(shows("chat_actor_messages_total{actor=\"digging\",message=\"dig\"} 0"));
+        drop(meter.begin());
+        assert!(shows("chat_actor_messages_total{actor=\"digging\",message=\"dig\"} 1"));
+        assert!(shows("chat_actor_handle_seconds_count{actor=\"digging\",message=\"dig\"} 1"));
+        for waiting in [3, 7, 2] {
+            backlog.set(waiting);
+            assert!(shows(&format!("chat_actor_mailbox_messages{{actor=\"digging\"}} {waiting}")));
+        }
+        drop(backlog);
+        assert!(shows("chat_actor_mailbox_messages{actor=\"digging\"} 0"));
     }
 }

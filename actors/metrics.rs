@@ -9,15 +9,21 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::essential::Worker;
+use crate::raft::core::elections::Cause;
+
 /// Seconds, from 10 µs to 10 s.
 const SECONDS: &[f64] = &[
     0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1.0, 3.0,
     10.0,
 ];
+/// Who panicked that is no actor.
+const OTHER: &str = "other";
 const ENTRIES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
 /// What the bus records of one actor and one kind of message.
 pub struct ActorMeter {
+    pub worker: Worker,
     pub mailbox: IntGauge,
     pub handled: IntCounter,
     pub seconds: Histogram,
@@ -30,12 +36,13 @@ pub struct Metrics {
     mailbox: IntGaugeVec,
     handled: IntCounterVec,
     handle_seconds: HistogramVec,
-    pub actor_restarts: IntCounterVec,
+    actor_restarts: IntCounterVec,
     pub raft_term: IntGauge,
     pub raft_is_leader: IntGauge,
     pub raft_commit_index: IntGauge,
     pub raft_applied_index: IntGauge,
     pub raft_leader_changes: IntCounter,
+    pub raft_elections_won: IntCounterVec,
     pub raft_peer_lag: IntGaugeVec,
     pub storage_commit_seconds: Histogram,
     pub storage_batch_entries: Histogram,
@@ -66,19 +73,32 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let made = Self {
-            mailbox: gauges("chat_actor_mailbox_messages", "Messages that wait for an actor.", &["actor"]),
+            mailbox: gauges(
+                "chat_actor_mailbox_messages",
+                "Messages that wait for an actor, and what it has taken and not done yet.",
+                &["actor"],
+            ),
             handled: counters("chat_actor_messages_total", "Messages handled.", &["actor", "message"]),
             handle_seconds: histograms(
                 "chat_actor_handle_seconds",
                 "Time to handle a message.",
                 &["actor", "message"],
             ),
-            actor_restarts: counters("chat_actor_restarts_total", "Actors that panicked.", &["actor"]),
+            actor_restarts: counters(
+                "chat_actor_restarts_total",
+                "Panics at an actor's work; of `other`: at anything else.",
+                &["actor"],
+            ),
             raft_term: gauge("chat_raft_term", "The Raft term."),
             raft_is_leader: gauge("chat_raft_is_leader", "1 while this node leads."),
             raft_commit_index: gauge("chat_raft_commit_index", "The last log entry known to be committed."),
             raft_applied_index: gauge("chat_raft_applied_index", "The last log entry applied to the tables."),
             raft_leader_changes: counter("chat_raft_leader_changes_total", "Changes of leader seen."),
+            raft_elections_won: counters(
+                "chat_raft_elections_won_total",
+                "Elections that this node won: the leader died, handed over or was silent, or the chat was just founded.",
+                &["because"],
+            ),
             raft_peer_lag: gauges(
                 "chat_raft_peer_lag_entries",
                 "Log entries that a peer lacks, as the leader knows.",
@@ -147,22 +167,42 @@ impl Metrics {
             search_seconds: histogram("chat_search_seconds", "From a search asked for to answered.", SECONDS),
             registry,
         };
+        made.has_not_panicked(OTHER);
         for became in ["taken", "refused", "failed"] {
             let _none_yet = made.courier_posts.with_label_values(&[became]);
+        }
+        for cause in Cause::ALL {
+            let _none_yet = made.raft_elections_won.with_label_values(&[cause.name()]);
         }
         made.register_all();
         made
     }
 
     /// The meter of one actor and one kind of message.
-    pub fn actor(&self, actor: &str, message: &str) -> Arc<ActorMeter> {
-        // An actor that never panicked is worth a zero.
-        let _none_yet = self.actor_restarts.with_label_values(&[actor]);
+    pub fn actor(&self, worker: Worker, message: &str) -> Arc<ActorMeter> {
+        let actor = worker.actor;
+        self.has_not_panicked(actor);
         Arc::new(ActorMeter {
-            mailbox: self.mailbox.with_label_values(&[actor]),
+            worker,
+            mailbox: self.mailbox(actor),
             handled: self.handled.with_label_values(&[actor, message]),
             seconds: self.handle_seconds.with_label_values(&[actor, message]),
         })
+    }
+
+    /// What waits for an actor.
+    pub fn mailbox(&self, actor: &str) -> IntGauge {
+        self.mailbox.with_label_values(&[actor])
+    }
+
+    /// An actor that never panicked is worth a zero.
+    pub fn has_not_panicked(&self, actor: &str) {
+        let _none_yet = self.actor_restarts.with_label_values(&[actor]);
+    }
+
+    /// There was a panic at that actor's work, or at anything else.
+    pub fn panicked(&self, actor: Option<&str>) {
+        self.actor_restarts.with_label_values(&[actor.unwrap_or(OTHER)]).inc();
     }
 
     /// The Prometheus text format.
@@ -206,6 +246,7 @@ impl Metrics {
             Box::new(self.raft_commit_index.clone()),
             Box::new(self.raft_applied_index.clone()),
             Box::new(self.raft_leader_changes.clone()),
+            Box::new(self.raft_elections_won.clone()),
             Box::new(self.raft_peer_lag.clone()),
             Box::new(self.storage_commit_seconds.clone()),
             Box::new(self.storage_batch_entries.clone()),

@@ -58,9 +58,10 @@ const PEER_KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// # Errors
 /// When the machine does not let it start: a port, the directory, the file.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
-    let people = listen(&settings.http.bind, "http.bind")?;
-    let peers = listen(&settings.peer.bind, "peer.bind")?;
-    let mut store = Store::open(&settings.node.data_dir, &settings.node.name)?;
+    let people = listen(&settings.http.bind).with_context(|| settings.said("http.bind"))?;
+    let peers = listen(&settings.peer.bind).with_context(|| settings.said("peer.bind"))?;
+    let store = Store::open(&settings.node.data_dir, &settings.node.name);
+    let mut store = store.with_context(|| settings.said("node.data_dir"))?;
     if let Some(why) = store.retirement()? {
         let word = match why {
             Retirement::Superseded => "another cluster came in the place of the one in its data_dir",
@@ -282,12 +283,10 @@ fn workers() -> usize {
 }
 
 /// Takes a port, or says who should make room.
-fn listen(address: &BindAddress, key: &str) -> anyhow::Result<TcpListener> {
+fn listen(address: &BindAddress) -> anyhow::Result<TcpListener> {
     let text = address.to_string();
     let Some(resolved) = text.to_socket_addrs().ok().and_then(|mut all| all.next()) else {
-        bail!(
-            "cannot listen on {text} ({key}): its name cannot be resolved: choose an address of this machine"
-        );
+        bail!("cannot listen on {text}: its name cannot be resolved: choose an address of this machine");
     };
     let take = || {
         let socket = Socket::new(Domain::for_address(resolved), Type::STREAM, Some(Protocol::TCP))?;
@@ -306,7 +305,7 @@ fn listen(address: &BindAddress, key: &str) -> anyhow::Result<TcpListener> {
             }
             _ => "choose another address",
         };
-        anyhow::anyhow!("cannot listen on {text} ({key}): {error}: {remedy}")
+        anyhow::anyhow!("cannot listen on {text}: {error}: {remedy}")
     })
 }
 

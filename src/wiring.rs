@@ -11,7 +11,7 @@ use actix::{Actor, ArbiterHandle, AsyncContext as _, Context};
 use anyhow::Context as _;
 use chat_actors::audit::actor::Auditor;
 use chat_actors::bus::{News, Port, Seat};
-use chat_actors::courier::{Courier, CourierConfig, CourierPorts};
+use chat_actors::courier::{Begin, Courier, CourierConfig, CourierPorts};
 use chat_actors::disk_watch::{DiskWatch, DiskWatchConfig};
 use chat_actors::files::nodes::Asking;
 use chat_actors::hub::Hub;
@@ -173,15 +173,16 @@ pub async fn start_node(
     listeners.dismissed.subscribe(dismissed);
     listeners.role.subscribe(led);
     let first = Arc::clone(&roll.borrow());
-    let auditor = Auditor::new(store.path(), own, first, listeners.dismissed.clone(), metrics).start();
     let audit = Seat::new(metrics, "auditor", AUDIT_MAILBOX);
+    let auditor = Auditor::new(store.path(), own, first, listeners.dismissed.clone(), &audit, metrics);
+    let auditor = auditor.start();
     let mut damaged = News::default();
-    damaged.subscribe(audit.port(auditor.clone().recipient()));
-    listeners.replaced.subscribe(audit.port(auditor.clone().recipient()));
-    listeners.counted.subscribe(audit.port(auditor.clone().recipient()));
-    listeners.members.subscribe(audit.port(auditor.clone().recipient()));
-    listeners.link_state.subscribe(audit.port(auditor.clone().recipient()));
-    listeners.peers.subscribe(audit.port(auditor.clone().recipient()));
+    damaged.subscribe(audit.port_to(&auditor));
+    listeners.replaced.subscribe(audit.port_to(&auditor));
+    listeners.counted.subscribe(audit.port_to(&auditor));
+    listeners.members.subscribe(audit.port_to(&auditor));
+    listeners.link_state.subscribe(audit.port_to(&auditor));
+    listeners.peers.subscribe(audit.port_to(&auditor));
 
     let reader = Reader::start(store.path(), READERS, damaged.clone())?;
     let readers = Seat::new(metrics, "reader", READER_MAILBOX);
@@ -190,13 +191,12 @@ pub async fn start_node(
     let config = IndexerConfig { data_dir: settings.node.data_dir.clone(), chat: store.path().to_owned() };
     let courier =
         CourierConfig { chat: store.path().to_owned(), allow_private: settings.hooks.allow_private };
-    let courier = Courier::start_on_own_thread(courier, damaged.clone(), metrics);
-    listeners
-        .role
-        .subscribe(Seat::new(metrics, "courier", COURIER_MAILBOX).port(courier.clone().recipient()));
-    let indexer = Indexer::new(config, damaged, metrics).start_on_own_thread();
-    let hub = Hub::new(opened.at, directory.clone()).start();
-    let hub = Hub::ports(&hub, metrics);
+    let couriers = Seat::new(metrics, "courier", COURIER_MAILBOX);
+    let courier = Courier::start_on_own_thread(courier, damaged.clone(), &couriers, metrics);
+    listeners.role.subscribe(couriers.port_to(&courier));
+    let searches = Seat::new(metrics, "indexer", SEARCH_MAILBOX);
+    let indexer = Indexer::new(config, damaged, &searches, metrics).start_on_own_thread();
+    let hub = Hub::open(opened.at, directory.clone(), metrics);
     listeners.peers.subscribe(hub.peers.clone());
     listeners.changed.subscribe(hub.changed.clone());
     listeners.replaced.subscribe(hub.replaced.clone());
@@ -214,8 +214,8 @@ pub async fn start_node(
         data_dir: settings.node.data_dir.clone(),
         reserve_mb: settings.disk.reserve_mb,
         grown: vec![
-            Seat::new(metrics, "indexer", GROWN_MAILBOX).port(indexer.clone().recipient()),
-            Seat::new(metrics, "courier", GROWN_MAILBOX).port(courier.clone().recipient()),
+            Seat::new(metrics, "indexer", GROWN_MAILBOX).port_to(&indexer),
+            Seat::new(metrics, "courier", GROWN_MAILBOX).port_to(&courier),
         ],
         listeners,
         directory: tell_directory,
@@ -224,7 +224,7 @@ pub async fn start_node(
     };
     let consensus = start_consensus(parts, peer_thread).await?;
     let ports = CourierPorts { propose: consensus.propose.clone(), barrier: consensus.read_barrier.clone() };
-    Courier::begin(&courier, ports);
+    couriers.port_to(&courier).tell(Begin(ports));
 
     let files = files::start(files::Parts {
         settings,
@@ -250,7 +250,7 @@ pub async fn start_node(
         rooms: readers.port(reader.clone().recipient()),
         members: readers.port(reader.clone().recipient()),
         versions: readers.port(reader.clone().recipient()),
-        search: Seat::new(metrics, "indexer", SEARCH_MAILBOX).port(indexer.recipient()),
+        search: searches.port_to(&indexer),
         sessions: readers.port(reader.clone().recipient()),
         invites: readers.port(reader.clone().recipient()),
         bots: readers.port(reader.clone().recipient()),
@@ -453,6 +453,17 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             state: link_state,
             dismissed: listeners.dismissed.clone(),
         };
+        let config = DiskWatchConfig {
+            own: opened.raft_id,
+            node: opened.node.clone(),
+            data_dir: data_dir.clone(),
+            reserve_mb: parts.reserve_mb,
+        };
+        let watch_seat = Seat::new(&metrics, "disk_watch", WATCH_MAILBOX);
+        let watch = DiskWatch::new(config, seat.port_to(&raft), &watch_seat).start_on_own_thread();
+        let mut fetched = News::default();
+        fetched.subscribe(seat.port_to(&raft));
+        fetched.subscribe(watch_seat.port_to(&watch));
         let state_fetch = StateFetch::start_on_own_thread(
             StateFetchConfig {
                 secret: parts.secret.clone(),
@@ -465,20 +476,14 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             },
             StateFetchPorts {
                 tables_at,
-                fetched: seat.port(raft.clone().recipient()),
+                fetched,
                 here: seat.port(raft.clone().recipient()),
                 metrics: metrics.clone(),
             },
+            &fetch_seat,
         );
-        let config = DiskWatchConfig {
-            own: opened.raft_id,
-            node: opened.node.clone(),
-            data_dir: data_dir.clone(),
-            reserve_mb: parts.reserve_mb,
-        };
-        let watch = DiskWatch::new(config, seat.port(raft.clone().recipient())).start_on_own_thread();
         let mut peers = listeners.peers.clone();
-        peers.subscribe(Seat::new(&metrics, "disk_watch", WATCH_MAILBOX).port(watch.recipient()));
+        peers.subscribe(watch_seat.port_to(&watch));
         let ports = RosterPorts {
             link,
             links: seat.port(raft.clone().recipient()),
@@ -504,6 +509,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
                 members,
                 grown: parts.grown,
             },
+            &storage_seat,
             &metrics,
         )
         .start_on_own_thread();
@@ -518,7 +524,7 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             dismissed: listeners.dismissed.clone(),
         };
         others = Some((roster, storage));
-        RaftNode::new(node, tick, ports, metrics.clone())
+        RaftNode::new(node, tick, ports, &seat, metrics.clone())
     });
     let (roster, storage) = others.context("consensus was not built")?;
     Ok(Consensus {

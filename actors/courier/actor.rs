@@ -26,7 +26,7 @@ use super::client::{self, Post};
 use super::core::{Answer, Due, Now, Rounds};
 use super::signature::signature;
 use super::tables;
-use crate::bus::{Envelope, News, Port};
+use crate::bus::{Envelope, Meter, News, Port, Seat};
 use crate::chat::command::{Change, Command, Report};
 use crate::chat::objects::Event;
 use crate::chat_db::damage::is_damage;
@@ -37,6 +37,7 @@ use crate::messages::consensus::{Propose, ReadBarrier};
 use crate::messages::news::Role;
 use crate::messages::search::Grown;
 use crate::metrics::Metrics;
+use crate::post;
 
 /// Changes gather for so long before it is looked what is to be posted.
 const GATHER: Duration = Duration::from_millis(10);
@@ -85,14 +86,19 @@ pub struct Courier {
     /// The last trouble, said once.
     trouble: Option<String>,
     began: Instant,
+    work: Work,
+}
+
+/// What it does by itself, measured.
+struct Work {
+    go_on: Meter,
+    answered: Meter,
 }
 
 /// Tells it who is to be asked: consensus names it before it is itself there.
-struct Begin(CourierPorts);
+pub struct Begin(pub CourierPorts);
 
-impl Message for Begin {
-    type Result = ();
-}
+post! { Begin => "begin" }
 
 /// Tells itself to work.
 struct GoOn;
@@ -115,7 +121,7 @@ enum Trouble {
 }
 
 impl Courier {
-    fn new(config: CourierConfig, damaged: News<Damaged>, metrics: Metrics) -> Self {
+    fn new(config: CourierConfig, damaged: News<Damaged>, work: Work, metrics: Metrics) -> Self {
         Self {
             config,
             damaged,
@@ -130,21 +136,20 @@ impl Courier {
             timer: None,
             trouble: None,
             began: Instant::now(),
+            work,
         }
     }
 
+    /// `seat` is its own.
     pub fn start_on_own_thread(
         config: CourierConfig,
         damaged: News<Damaged>,
+        seat: &Seat,
         metrics: &Metrics,
     ) -> Addr<Self> {
+        let work = Work { go_on: seat.meter("go_on"), answered: seat.meter("answered") };
         let metrics = metrics.clone();
-        Self::start_in_arbiter(&Arbiter::new().handle(), |_| Self::new(config, damaged, metrics))
-    }
-
-    /// Tells it whom to ask.
-    pub fn begin(courier: &Addr<Self>, ports: CourierPorts) {
-        courier.do_send(Begin(ports));
+        Self::start_in_arbiter(&Arbiter::new().handle(), |_| Self::new(config, damaged, work, metrics))
     }
 
     /// Begins or ends to post, as this node came to lead or leads no more.
@@ -161,7 +166,10 @@ impl Courier {
             let (reply, answer) = oneshot::channel();
             let asked = ports.barrier.offer(ReadBarrier { reply }).is_ok();
             let waiting = wrap_future(async move { asked && matches!(answer.await, Ok(Ok(()))) });
-            ctx.spawn(waiting.map(move |caught_up, me: &mut Self, ctx| me.caught_up(caught_up, role, ctx)));
+            ctx.spawn(waiting.map(move |caught_up, me: &mut Self, ctx| {
+                let _handling = me.work.answered.begin();
+                me.caught_up(caught_up, role, ctx);
+            }));
         }
     }
 
@@ -195,7 +203,7 @@ impl Courier {
     }
 
     /// A piece of work: looks at the tables, and begins to post what is due.
-    fn work(&mut self) -> Result<Vec<(Due, Post)>, Trouble> {
+    fn look(&mut self) -> Result<Vec<(Due, Post)>, Trouble> {
         let chat = match self.chat.take() {
             Some(chat) => chat,
             None => read_only::open(&self.config.chat, CACHE_KIB)?,
@@ -203,14 +211,14 @@ impl Courier {
         let due = {
             // Ends when dropped, whatever happens: an open one would keep the WAL from beginning anew.
             let moment = chat.unchecked_transaction()?;
-            self.work_at(&moment)
+            self.look_at(&moment)
         };
         // Kept only while all is well.
         self.chat = Some(chat).filter(|_| due.is_ok());
         due
     }
 
-    fn work_at(&mut self, moment: &Connection) -> Result<Vec<(Due, Post)>, Trouble> {
+    fn look_at(&mut self, moment: &Connection) -> Result<Vec<(Due, Post)>, Trouble> {
         let now = self.now();
         self.rounds.see(tables::listed(moment)?);
         let mut posts = Vec::new();
@@ -231,6 +239,7 @@ impl Courier {
         let started = Instant::now();
         let posting = client::post(client, post).into_actor(self);
         ctx.spawn(posting.map(move |answer, me, ctx| {
+            let _handling = me.work.answered.begin();
             me.metrics.courier_post_seconds.observe(started.elapsed().as_secs_f64());
             me.count(&answer);
             if me.serves == Some(term) {
@@ -325,10 +334,11 @@ impl Actor for Courier {
     type Context = Context<Self>;
 }
 
-impl Handler<Begin> for Courier {
+impl Handler<Envelope<Begin>> for Courier {
     type Result = ();
 
-    fn handle(&mut self, Begin(ports): Begin, ctx: &mut Self::Context) {
+    fn handle(&mut self, letter: Envelope<Begin>, ctx: &mut Self::Context) {
+        let (Begin(ports), _handling) = letter.open();
         self.ports = Some(ports);
         self.heed_role(ctx);
     }
@@ -359,11 +369,13 @@ impl Handler<GoOn> for Courier {
     type Result = ();
 
     fn handle(&mut self, _: GoOn, ctx: &mut Self::Context) {
+        let _handling = self.work.go_on.begin();
         self.timer = None;
         let Some(term) = self.serves else { return };
-        let _handling = self.grown.take().map(|letter| letter.open().1);
+        // The letter's own part is done at once: the work is measured by itself.
+        drop(self.grown.take().map(Envelope::open));
         // A panic would take the thread along: it costs a pause only.
-        match catch_unwind(AssertUnwindSafe(|| self.work())) {
+        match catch_unwind(AssertUnwindSafe(|| self.look())) {
             Ok(Ok(posts)) => {
                 self.trouble = None;
                 for post in posts {

@@ -14,4 +14,4 @@ pub mod core;
 pub mod signature;
 pub mod tables;
 
-pub use actor::{Courier, CourierConfig, CourierPorts};
+pub use actor::{Begin, Courier, CourierConfig, CourierPorts};

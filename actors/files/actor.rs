@@ -17,7 +17,7 @@ use actix::{Actor, Addr, Arbiter, AsyncContext as _, Context, Handler};
 use super::kept::KeptUploads;
 use super::partial::NotTaken;
 use super::store::{FileLimits, FileStore};
-use crate::bus::Envelope;
+use crate::bus::{Envelope, Meter, Seat};
 use crate::ids::FileId;
 use crate::messages::files::{
     BeginCopy, BeginKept, BeginUpload, Begun, Discard, Discredit, Finish, FinishKept, Hold, Idle, Keep,
@@ -34,21 +34,23 @@ pub struct FileShelf {
     store: FileStore,
     kept: KeptUploads,
     metrics: Metrics,
+    expiring: Meter,
     /// The wall clock when this run began; from there on time only goes forward.
     began_ms: u64,
     began: Instant,
 }
 
 impl FileShelf {
-    /// Opens `data_dir/files`.
+    /// Opens `data_dir/files`; `seat` is its own.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn open(data_dir: &Path, limits: FileLimits, metrics: &Metrics) -> io::Result<Self> {
+    pub fn open(data_dir: &Path, limits: FileLimits, seat: &Seat, metrics: &Metrics) -> io::Result<Self> {
         let (began_ms, began) = (unix_ms(), Instant::now());
         let store = FileStore::open(data_dir, limits, began_ms)?;
         let kept = KeptUploads::open(&store)?;
-        let shelf = Self { store, kept, metrics: metrics.clone(), began_ms, began };
+        let expiring = seat.meter("expire");
+        let shelf = Self { store, kept, metrics: metrics.clone(), expiring, began_ms, began };
         shelf.count();
         Ok(shelf)
     }
@@ -68,6 +70,7 @@ impl FileShelf {
     }
 
     fn expire(&mut self) {
+        let _handling = self.expiring.begin();
         let now_ms = self.now_ms();
         self.store.expire(now_ms);
         self.kept.expire(&self.store, now_ms);

@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, AsyncContext, Context, Handler};
 use bytestring::ByteString;
 use tokio::sync::{oneshot, watch};
 
 use super::encode;
 use super::people::{People, Turn};
-use crate::bus::{Envelope, NotSent, Port, Post, Seat};
+use crate::bus::{Envelope, Meter, NotSent, Port, Seat};
 use crate::ids::{At, RaftId};
 use crate::membership::Directory;
 use crate::messages::disk::Changed;
@@ -47,6 +47,8 @@ pub struct Hub {
     gossip_due: bool,
     /// Set once the node goes: a shard that opens after that is told so at once.
     leaving: Option<Farewell>,
+    /// What it tells by the clock, measured.
+    round: Meter,
 }
 
 struct Shard {
@@ -75,8 +77,32 @@ pub struct HubPorts {
 }
 
 impl Hub {
-    /// `at` is the last one applied when the node started.
-    pub fn new(at: At, directory: watch::Receiver<Arc<Directory>>) -> Self {
+    /// Starts it; `at` is the last one applied when the node started.
+    pub fn open(at: At, directory: watch::Receiver<Arc<Directory>>, metrics: &Metrics) -> HubPorts {
+        let seat = Self::seat(metrics);
+        let addr = Self::new(at, directory, &seat).start();
+        HubPorts {
+            changed: seat.port_to(&addr),
+            replaced: seat.port_to(&addr),
+            role: seat.port_to(&addr),
+            link_state: seat.port_to(&addr),
+            heard: seat.port_to(&addr),
+            peers: seat.port_to(&addr),
+            typing: seat.port_to(&addr),
+            online: seat.port_to(&addr),
+            surroundings: seat.port_to(&addr),
+            shard_here: seat.port_to(&addr),
+            local: seat.port_to(&addr),
+            drain: seat.port_to(&addr),
+        }
+    }
+
+    /// Without it the node would deliver nothing.
+    fn seat(metrics: &Metrics) -> Seat {
+        Seat::new(metrics, "hub", MAILBOX).essential()
+    }
+
+    fn new(at: At, directory: watch::Receiver<Arc<Directory>>, seat: &Seat) -> Self {
         Self {
             at,
             directory,
@@ -88,25 +114,7 @@ impl Hub {
             told: Cluster::default(),
             gossip_due: false,
             leaving: None,
-        }
-    }
-
-    /// The ports of a started Hub.
-    pub fn ports(addr: &Addr<Self>, metrics: &Metrics) -> HubPorts {
-        let seat = Seat::new(metrics, "hub", MAILBOX);
-        HubPorts {
-            changed: port(&seat, addr),
-            replaced: port(&seat, addr),
-            role: port(&seat, addr),
-            link_state: port(&seat, addr),
-            heard: port(&seat, addr),
-            peers: port(&seat, addr),
-            typing: port(&seat, addr),
-            online: port(&seat, addr),
-            surroundings: port(&seat, addr),
-            shard_here: port(&seat, addr),
-            local: port(&seat, addr),
-            drain: port(&seat, addr),
+            round: seat.meter("round"),
         }
     }
 
@@ -168,24 +176,25 @@ impl Hub {
     fn gossip_soon(&mut self, ctx: &mut Context<Self>) {
         if !self.gossip_due {
             self.gossip_due = true;
-            ctx.run_later(GOSSIP_PAUSE, |hub, _| hub.gossip_here());
+            ctx.run_later(GOSSIP_PAUSE, |hub, _| hub.gossip_by_the_clock());
         }
     }
-}
 
-fn port<M: Post>(seat: &Seat, addr: &Addr<Hub>) -> Port<M>
-where
-    Hub: Handler<Envelope<M>>,
-{
-    seat.port(addr.clone().recipient())
+    fn gossip_by_the_clock(&mut self) {
+        let _handling = self.round.begin();
+        self.gossip_here();
+    }
 }
 
 impl Actor for Hub {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(GOSSIP_ROUND, |hub, _| hub.gossip_here());
-        ctx.run_interval(CLUSTER_ROUND, |hub, _| hub.tell_cluster());
+        ctx.run_interval(GOSSIP_ROUND, |hub, _| hub.gossip_by_the_clock());
+        ctx.run_interval(CLUSTER_ROUND, |hub, _| {
+            let _handling = hub.round.begin();
+            hub.tell_cluster();
+        });
     }
 }
 
@@ -362,6 +371,30 @@ impl Handler<Envelope<Drain>> for Hub {
                 let _ended = gone.await;
             }
             let _gave_up = reply.send(());
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::essential::testing::{Bang, assert_aborts};
+
+    impl Handler<Envelope<Bang>> for Hub {
+        type Result = ();
+
+        fn handle(&mut self, envelope: Envelope<Bang>, _: &mut Self::Context) {
+            let (Bang, _handling) = envelope.open();
+            panic!("bang");
+        }
+    }
+
+    #[test]
+    fn no_node_goes_on_without_it() {
+        assert_aborts("hub::actor::tests::no_node_goes_on_without_it", async |metrics| {
+            let (_, directory) = watch::channel(Arc::new(Directory::default()));
+            let seat = Hub::seat(metrics);
+            seat.port_to::<_, Bang>(&Hub::new(At(0), directory, &seat).start()).tell(Bang);
         });
     }
 }

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, AsyncContext, Context, Handler};
 use tokio::sync::oneshot;
 
 use super::shelf::{Bounds, Out, Shelf};
-use crate::bus::{Envelope, Port, Seat};
+use crate::bus::{Envelope, Meter, Port, Seat};
 use crate::ids::At;
 use crate::messages::hub::{
     Alive, Arrive, Beat, CaughtUp, Deliver, Delivered, Depart, Enter, Farewell, LeaveAll, Local, Passing,
@@ -57,6 +57,7 @@ pub struct HubShard {
     left: Vec<oneshot::Sender<()>>,
     done: Vec<Out>,
     seat: Arc<Seat>,
+    round: Meter,
     here: Port<ShardHere>,
     local: Port<Local>,
     metrics: Metrics,
@@ -77,9 +78,26 @@ impl HubShard {
         here: Port<ShardHere>,
         local: Port<Local>,
     ) -> ShardDoor {
+        let shard = Self::new(config, metrics, here, local);
+        let seat = Arc::clone(&shard.seat);
+        let addr = shard.start();
+        ShardDoor {
+            arrive: seat.port_to(&addr),
+            enter: seat.port_to(&addr),
+            caught_up: seat.port_to(&addr),
+            delivered: seat.port_to(&addr),
+            alive: seat.port_to(&addr),
+            beat: seat.port_to(&addr),
+            depart: seat.port_to(&addr),
+            reached: seat.port_to(&addr),
+        }
+    }
+
+    fn new(config: ShardConfig, metrics: &Metrics, here: Port<ShardHere>, local: Port<Local>) -> Self {
         static SHARDS: AtomicU64 = AtomicU64::new(0);
-        let seat = Arc::new(Seat::new(metrics, "hub_shard", MAILBOX));
-        let shard = Self {
+        // Without it the sessions of its thread would hear nothing.
+        let seat = Seat::new(metrics, "hub_shard", MAILBOX).essential();
+        Self {
             number: SHARDS.fetch_add(1, Ordering::Relaxed),
             shelf: Shelf::new(config.bounds),
             config,
@@ -88,21 +106,11 @@ impl HubShard {
             leaving: None,
             left: Vec::new(),
             done: Vec::new(),
-            seat: Arc::clone(&seat),
+            round: seat.meter("round"),
+            seat: Arc::new(seat),
             here,
             local,
             metrics: metrics.clone(),
-        };
-        let addr = shard.start();
-        ShardDoor {
-            arrive: port(&seat, &addr),
-            enter: port(&seat, &addr),
-            caught_up: port(&seat, &addr),
-            delivered: port(&seat, &addr),
-            alive: port(&seat, &addr),
-            beat: port(&seat, &addr),
-            depart: port(&seat, &addr),
-            reached: port(&seat, &addr),
         }
     }
 
@@ -166,14 +174,6 @@ impl HubShard {
     }
 }
 
-fn port<M>(seat: &Seat, addr: &Addr<HubShard>) -> Port<M>
-where
-    M: crate::bus::Post,
-    HubShard: Handler<Envelope<M>>,
-{
-    seat.port(addr.clone().recipient())
-}
-
 impl Actor for HubShard {
     type Context = Context<Self>;
 
@@ -181,11 +181,12 @@ impl Actor for HubShard {
         let addr = ctx.address();
         self.here.tell(ShardHere {
             shard: self.number,
-            published: port(&self.seat, &addr),
-            passing: port(&self.seat, &addr),
-            leave: port(&self.seat, &addr),
+            published: self.seat.port_to(&addr),
+            passing: self.seat.port_to(&addr),
+            leave: self.seat.port_to(&addr),
         });
         ctx.run_interval(ROUND, |shard, _| {
+            let _handling = shard.round.begin();
             shard.end_the_dead(Instant::now());
             shard.waiting.retain(|(_, reply)| !reply.is_closed());
         });
@@ -315,5 +316,46 @@ impl Handler<Envelope<LeaveAll>> for HubShard {
         self.leaving = Some(farewell);
         self.left.push(reply);
         self.finish_leaving();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Post;
+    use crate::essential::testing::{Bang, assert_aborts};
+
+    impl Handler<Envelope<Bang>> for HubShard {
+        type Result = ();
+
+        fn handle(&mut self, envelope: Envelope<Bang>, _: &mut Self::Context) {
+            let (Bang, _handling) = envelope.open();
+            panic!("bang");
+        }
+    }
+
+    /// The Hub of a shard that is alone.
+    struct Nobody;
+
+    impl Actor for Nobody {
+        type Context = Context<Self>;
+    }
+
+    impl<M: Post> Handler<Envelope<M>> for Nobody {
+        type Result = ();
+
+        fn handle(&mut self, _: Envelope<M>, _: &mut Self::Context) {}
+    }
+
+    #[test]
+    fn no_node_goes_on_without_it() {
+        assert_aborts("hub::shard::tests::no_node_goes_on_without_it", async |metrics| {
+            let hub = Nobody.start();
+            let seat = Seat::new(metrics, "hub", 10);
+            let shard =
+                HubShard::new(ShardConfig::default(), metrics, seat.port_to(&hub), seat.port_to(&hub));
+            let seat = Arc::clone(&shard.seat);
+            seat.port_to::<_, Bang>(&shard.start()).tell(Bang);
+        });
     }
 }

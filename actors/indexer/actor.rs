@@ -20,7 +20,7 @@ use rusqlite::Connection;
 use tracing::{error, info, warn};
 
 use super::index::{FILE, Index, IndexError, Standing};
-use crate::bus::{Envelope, News};
+use crate::bus::{Backlog, Envelope, Meter, News, Seat};
 use crate::chat_db::damage::{is_damage, is_full};
 use crate::chat_db::read_only;
 use crate::ids::At;
@@ -69,6 +69,9 @@ pub struct Indexer {
     /// Why the file is to be made anew.
     spoiled: Option<String>,
     waiting: VecDeque<Waiting>,
+    /// … as `/metrics` shows it.
+    backlog: Backlog,
+    going_on: Meter,
     /// Kept until its work begins, so that no second one is sent meanwhile.
     grown: Option<Envelope<Grown>>,
     /// When the next piece of work begins by itself.
@@ -100,7 +103,8 @@ enum Left {
 }
 
 impl Indexer {
-    pub fn new(config: IndexerConfig, damaged: News<Damaged>, metrics: &Metrics) -> Self {
+    /// `seat` is its own.
+    pub fn new(config: IndexerConfig, damaged: News<Damaged>, seat: &Seat, metrics: &Metrics) -> Self {
         Self {
             config,
             damaged,
@@ -109,6 +113,8 @@ impl Indexer {
             index: None,
             spoiled: None,
             waiting: VecDeque::new(),
+            backlog: seat.backlog(),
+            going_on: seat.meter("go_on"),
             grown: None,
             timer: None,
             will_go_on: false,
@@ -243,6 +249,7 @@ impl Handler<Envelope<Search>> for Indexer {
             return;
         }
         self.waiting.push_back(Waiting { search, since: Instant::now() });
+        self.backlog.set(self.waiting.len());
         self.go_on_now(ctx);
     }
 }
@@ -251,14 +258,17 @@ impl Handler<GoOn> for Indexer {
     type Result = ();
 
     fn handle(&mut self, _: GoOn, ctx: &mut Self::Context) {
+        // The letter's own part is done at once: the work is measured by itself.
+        drop(self.grown.take().map(Envelope::open));
+        let _handling = self.going_on.begin();
         self.will_go_on = false;
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        let _handling = self.grown.take().map(|letter| letter.open().1);
         self.waiting.retain(|waiting| !waiting.search.reply.is_closed());
         // A panic would take the thread along: it costs the index only, which is made anew.
         let left = catch_unwind(AssertUnwindSafe(|| self.work()));
+        self.backlog.set(self.waiting.len());
         match left {
             Ok(Ok(left)) => {
                 self.trouble = None;

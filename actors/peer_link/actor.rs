@@ -15,12 +15,13 @@ use super::client::{self, Failure};
 use super::lane::{Cargo, Full, Lane, LaneLimits, Next};
 use super::secret::Secret;
 use super::wire::{self, Parcel};
-use crate::bus::{Envelope, News, Port};
+use crate::bus::{Envelope, Meter, News, Port, Seat};
 use crate::chat::command::LEVEL_FIRST;
 use crate::ids::{Boot, RaftId};
 use crate::membership::Retirement;
 use crate::messages::consensus::{Chain, Died, Unreachable};
 use crate::messages::links::{Dismissal, Dismissed, Forward, Gossip, LinkState, Send};
+use crate::post;
 
 /// Heartbeats are useless when they are late, and the peer answers before its disk does.
 const URGENT_ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -86,6 +87,15 @@ pub struct PeerLink {
     level: Option<u8>,
     /// What the log said last about the peer.
     said: Option<String>,
+    work: Work,
+}
+
+/// What it does by itself, measured.
+struct Work {
+    flush: Meter,
+    answered: Meter,
+    hold: Meter,
+    beat: Meter,
 }
 
 /// One of the two connections that carry parcels.
@@ -104,11 +114,11 @@ enum Which {
 }
 
 impl PeerLink {
-    /// Makes a link; to be called on the thread that it will live on, within an actix runtime.
+    /// Makes a link, whose seat this is; to be called on the thread that it will live on, within an actix runtime.
     ///
     /// # Errors
     /// When the URL, the secret or the cluster's id cannot stand in an HTTP request.
-    pub fn new(config: PeerLinkConfig, ports: PeerLinkPorts) -> Result<Self, BadLink> {
+    pub fn new(config: PeerLinkConfig, ports: PeerLinkPorts, seat: &Seat) -> Result<Self, BadLink> {
         let way = |answer_max| {
             let client = client::client(answer_max);
             Ok::<_, BadLink>(Way {
@@ -130,6 +140,12 @@ impl PeerLink {
             version: None,
             level: None,
             said: None,
+            work: Work {
+                flush: seat.meter("flush"),
+                answered: seat.meter("answered"),
+                hold: seat.meter("hold"),
+                beat: seat.meter("beat"),
+            },
             ports,
         })
     }
@@ -147,7 +163,7 @@ impl Actor for PeerLink {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.try_hold(ctx);
+        self.hold_again(ctx);
         ctx.run_interval(BEAT, |link, ctx| link.beat(ctx));
     }
 }
@@ -206,14 +222,13 @@ impl Handler<Envelope<Gossip>> for PeerLink {
 /// The peer is none any more.
 pub(super) struct Stop;
 
-impl Message for Stop {
-    type Result = ();
-}
+post! { Stop => "stop" }
 
-impl Handler<Stop> for PeerLink {
+impl Handler<Envelope<Stop>> for PeerLink {
     type Result = ();
 
-    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+    fn handle(&mut self, envelope: Envelope<Stop>, ctx: &mut Self::Context) {
+        let (Stop, _handling) = envelope.open();
         ctx.stop();
     }
 }
@@ -229,6 +244,7 @@ impl Handler<Flush> for PeerLink {
     type Result = ();
 
     fn handle(&mut self, Flush(which): Flush, ctx: &mut Self::Context) {
+        let _handling = self.work.flush.begin();
         self.way(which).flushing = false;
         self.pump(which, ctx);
     }
@@ -260,6 +276,7 @@ impl PeerLink {
             Next::Pause(pause) => {
                 way.waking = true;
                 ctx.run_later(pause, move |link, ctx| {
+                    let _handling = link.work.flush.begin();
                     link.way(which).waking = false;
                     link.pump(which, ctx);
                 });
@@ -280,6 +297,7 @@ impl PeerLink {
         let started = Instant::now();
         let answer = async move { client::good(sending.await).await.map(drop) };
         ctx.spawn(answer.into_actor(self).map(move |answer, link, ctx| {
+            let _handling = link.work.answered.begin();
             match answer {
                 Ok(()) => {
                     link.way(which).lane.arrived();
@@ -321,9 +339,12 @@ impl PeerLink {
     fn try_hold(&mut self, ctx: &mut Context<Self>) {
         let asking = self.hold.send();
         let answer = async move { client::good(asking.await).await };
-        ctx.spawn(answer.into_actor(self).map(|answer, link, ctx| match answer {
-            Ok(response) => link.held(response, ctx),
-            Err(failure) => link.not_held(&failure, ctx),
+        ctx.spawn(answer.into_actor(self).map(|answer, link, ctx| {
+            let _handling = link.work.answered.begin();
+            match answer {
+                Ok(response) => link.held(response, ctx),
+                Err(failure) => link.not_held(&failure, ctx),
+            }
         }));
     }
 
@@ -347,7 +368,7 @@ impl PeerLink {
         }
         self.pump(Which::Append, ctx);
         self.pump(Which::Urgent, ctx);
-        ctx.spawn(end_of(response).into_actor(self).map(|(), link, ctx| link.try_hold(ctx)));
+        ctx.spawn(end_of(response).into_actor(self).map(|(), link, ctx| link.hold_again(ctx)));
     }
 
     fn not_held(&mut self, failure: &Failure, ctx: &mut Context<Self>) {
@@ -369,10 +390,16 @@ impl PeerLink {
         let pause =
             if self.hold_failures == 0 && *failure != Failure::PortClosed { pause / 10 } else { pause };
         self.hold_failures = self.hold_failures.saturating_add(1);
-        ctx.run_later(pause, |link, ctx| link.try_hold(ctx));
+        ctx.run_later(pause, Self::hold_again);
+    }
+
+    fn hold_again(&mut self, ctx: &mut Context<Self>) {
+        let _handling = self.work.hold.begin();
+        self.try_hold(ctx);
     }
 
     fn beat(&mut self, ctx: &mut Context<Self>) {
+        let _handling = self.work.beat.begin();
         if self.up {
             for which in [Which::Urgent, Which::Append] {
                 if let Some(ping) = self.way(which).lane.ping(Instant::now(), BEAT) {

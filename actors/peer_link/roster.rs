@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix::{Actor, Addr, Context, Handler};
+use actix::{Actor, Context, Handler};
 use tokio::sync::watch;
 use tracing::{error, info};
 
@@ -54,7 +54,7 @@ pub struct Roster {
 struct Link {
     name: String,
     url: String,
-    addr: Addr<PeerLink>,
+    stop: Port<Stop>,
     ports: PeerPorts,
     gossip: Port<Gossip>,
 }
@@ -98,7 +98,7 @@ impl Roster {
         let (kept, gone) = std::mem::take(&mut self.links).into_iter().partition(|(id, link)| fits(id, link));
         self.links = kept;
         for link in BTreeMap::into_values(gone) {
-            link.addr.do_send(Stop);
+            link.stop.tell(Stop);
         }
         for (id, (name, url)) in wanted {
             if !self.links.contains_key(&id) {
@@ -115,20 +115,16 @@ impl Roster {
 
     fn open(&mut self, peer: RaftId, name: String, url: String) {
         let config = PeerLinkConfig { peer, url: url.clone(), ..self.config.link.clone() };
-        let link = match PeerLink::new(config, self.ports.link.clone()) {
+        let seat = Seat::new(&self.config.metrics, "peer_link", LINK_MAILBOX);
+        let link = match PeerLink::new(config, self.ports.link.clone(), &seat) {
             Ok(link) => link,
             Err(error) => return error!(peer = name, %error, "this peer cannot be reached"),
         };
         info!(peer = name, %url, id = %peer, "a peer");
         let addr = link.start();
-        let seat = Seat::new(&self.config.metrics, "peer_link", LINK_MAILBOX);
-        let ports = PeerPorts {
-            name: name.clone(),
-            send: seat.port(addr.clone().recipient()),
-            forward: seat.port(addr.clone().recipient()),
-        };
-        let gossip = seat.port(addr.clone().recipient());
-        self.links.insert(peer, Link { name, url, addr, ports, gossip });
+        let ports = PeerPorts { name: name.clone(), send: seat.port_to(&addr), forward: seat.port_to(&addr) };
+        let (stop, gossip) = (seat.port_to(&addr), seat.port_to(&addr));
+        self.links.insert(peer, Link { name, url, stop, ports, gossip });
     }
 
     fn tell_directory(&self) {

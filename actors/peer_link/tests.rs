@@ -143,11 +143,8 @@ fn link(to: SocketAddr, limits: LaneLimits) -> Link {
         run: "a".to_owned(),
         limits,
     };
-    Link {
-        link: PeerLink::new(config, ports).unwrap().start(),
-        seat: Seat::new(&metrics, "link", 10_000),
-        told,
-    }
+    let seat = Seat::new(&metrics, "link", 10_000);
+    Link { link: PeerLink::new(config, ports, &seat).unwrap().start(), seat, told }
 }
 
 impl Link {

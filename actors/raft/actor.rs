@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::node::Node;
-use crate::bus::{Envelope, News, Port};
+use crate::bus::{Envelope, Handling, Meter, News, Port, Seat};
 use crate::chat::outcome::Outcome;
 use crate::ids::RaftId;
 use crate::messages::consensus::{
@@ -65,6 +65,7 @@ pub struct RaftNode {
     tick: Duration,
     election: Duration,
     metrics: Metrics,
+    driving: Meter,
     last_tick: Instant,
     /// Proposals whose sessions wait, with when they asked.
     proposals: HashMap<u64, (oneshot::Sender<Result<Outcome, NotDone>>, Instant)>,
@@ -92,7 +93,8 @@ impl actix::Message for Drive {
 }
 
 impl RaftNode {
-    pub fn new(node: Node, tick: Duration, ports: Ports, metrics: Metrics) -> Self {
+    /// `seat` is its own.
+    pub fn new(node: Node, tick: Duration, ports: Ports, seat: &Seat, metrics: Metrics) -> Self {
         let elections = u32::try_from(node.core().election_ticks()).unwrap_or(u32::MAX);
         Self {
             node,
@@ -101,6 +103,7 @@ impl RaftNode {
             tick,
             election: tick.saturating_mul(elections),
             metrics,
+            driving: seat.meter("drive"),
             last_tick: Instant::now(),
             proposals: HashMap::new(),
             reads: HashMap::new(),
@@ -123,7 +126,7 @@ impl Actor for RaftNode {
         self.last_tick = Instant::now();
         ctx.run_interval(self.tick, |actor, ctx| actor.drive(ctx));
         // What the disk held that is committed and not applied is handed out by the first drive.
-        self.wake(ctx);
+        self.drive_soon(ctx);
     }
 }
 
@@ -131,11 +134,11 @@ impl Handler<Envelope<Propose>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Propose>, ctx: &mut Self::Context) {
-        let (Propose { command, reply }, _handling) = envelope.open();
+        let (Propose { command, reply }, handling) = envelope.open();
         match self.node.propose(&command) {
             Ok(number) => {
                 self.proposals.insert(number, (reply, Instant::now()));
-                self.wake(ctx);
+                self.wake(handling, ctx);
             }
             Err(why) => {
                 if let NotDone::TooNew { member } = why {
@@ -154,12 +157,12 @@ impl Handler<Envelope<Step>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Step>, ctx: &mut Self::Context) {
-        let (Step { messages }, _handling) = envelope.open();
+        let (Step { messages }, handling) = envelope.open();
         self.notice_pause();
         for message in messages {
             self.node.step(message);
         }
-        self.wake(ctx);
+        self.wake(handling, ctx);
     }
 }
 
@@ -167,9 +170,9 @@ impl Handler<Envelope<Forwarded>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Forwarded>, ctx: &mut Self::Context) {
-        let (Forwarded { term, chain, .. }, _handling) = envelope.open();
+        let (Forwarded { term, chain, .. }, handling) = envelope.open();
         self.node.forwarded(term, chain);
-        self.wake(ctx);
+        self.wake(handling, ctx);
     }
 }
 
@@ -177,9 +180,9 @@ impl Handler<Envelope<Persisted>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Persisted>, ctx: &mut Self::Context) {
-        let (Persisted { number }, _handling) = envelope.open();
+        let (Persisted { number }, handling) = envelope.open();
         self.node.persisted(number);
-        self.wake(ctx);
+        self.wake(handling, ctx);
     }
 }
 
@@ -187,10 +190,10 @@ impl Handler<Envelope<Applied>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Applied>, ctx: &mut Self::Context) {
-        let (Applied { index, outcomes, level }, _handling) = envelope.open();
+        let (Applied { index, outcomes, level }, handling) = envelope.open();
         self.node.reached(level);
         self.node.applied(index, outcomes);
-        self.wake(ctx);
+        self.wake(handling, ctx);
     }
 }
 
@@ -198,11 +201,11 @@ impl Handler<Envelope<ReadBarrier>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<ReadBarrier>, ctx: &mut Self::Context) {
-        let (ReadBarrier { reply }, _handling) = envelope.open();
+        let (ReadBarrier { reply }, handling) = envelope.open();
         match self.node.read() {
             Ok(number) => {
                 self.reads.insert(number, reply);
-                self.wake(ctx);
+                self.wake(handling, ctx);
             }
             Err(why) => answer(reply, Err(why)),
         }
@@ -213,9 +216,9 @@ impl Handler<Envelope<Unreachable>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Unreachable>, ctx: &mut Self::Context) {
-        let (Unreachable { peer }, _handling) = envelope.open();
+        let (Unreachable { peer }, handling) = envelope.open();
         self.node.unreachable(peer);
-        self.wake(ctx);
+        self.wake(handling, ctx);
     }
 }
 
@@ -223,7 +226,7 @@ impl Handler<Envelope<Died>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Died>, ctx: &mut Self::Context) {
-        let (Died { peer }, _handling) = envelope.open();
+        let (Died { peer }, handling) = envelope.open();
         if let Some((term, rank)) = self.node.died(peer) {
             info!(peer = self.name(peer), "the leader's process is gone");
             let places = u32::try_from(rank).unwrap_or(u32::MAX);
@@ -232,7 +235,7 @@ impl Handler<Envelope<Died>> for RaftNode {
                 actor.drive(ctx);
             });
         }
-        self.wake(ctx);
+        self.wake(handling, ctx);
     }
 }
 
@@ -251,13 +254,13 @@ impl Handler<Envelope<StepDown>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<StepDown>, ctx: &mut Self::Context) {
-        let (StepDown { reply }, _handling) = envelope.open();
+        let (StepDown { reply }, handling) = envelope.open();
         if let Some(to) = self.node.step_down() {
             info!(to = self.name(to), "handing leadership over");
         }
         let going = self.going.get_or_insert(Going { replies: Vec::new(), ticks_left: STEP_DOWN_TICKS_MAX });
         going.replies.push(reply);
-        self.wake(ctx);
+        self.wake(handling, ctx);
     }
 }
 
@@ -265,9 +268,9 @@ impl Handler<Envelope<Members>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Members>, ctx: &mut Self::Context) {
-        let (Members { roll }, _handling) = envelope.open();
+        let (Members { roll }, handling) = envelope.open();
         self.node.members(roll);
-        self.wake(ctx);
+        self.wake(handling, ctx);
     }
 }
 
@@ -275,7 +278,7 @@ impl Handler<Envelope<ChangeMembers>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<ChangeMembers>, ctx: &mut Self::Context) {
-        let (ChangeMembers { wish, reply }, _handling) = envelope.open();
+        let (ChangeMembers { wish, reply }, handling) = envelope.open();
         match self.node.wish(&wish) {
             Ok(number) => {
                 info!(?wish, "a change of members begins");
@@ -283,7 +286,7 @@ impl Handler<Envelope<ChangeMembers>> for RaftNode {
             }
             Err(settled) => answer(reply, settled),
         }
-        self.wake(ctx);
+        self.wake(handling, ctx);
     }
 }
 
@@ -291,7 +294,7 @@ impl Handler<Envelope<Links>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Links>, ctx: &mut Self::Context) {
-        let (Links { peers }, _handling) = envelope.open();
+        let (Links { peers }, handling) = envelope.open();
         for (id, gone) in &self.peers {
             if !peers.values().any(|peer| peer.name == gone.name) {
                 // It may never have been set.
@@ -302,7 +305,7 @@ impl Handler<Envelope<Links>> for RaftNode {
             }
         }
         self.peers = peers;
-        self.wake(ctx);
+        self.wake(handling, ctx);
     }
 }
 
@@ -320,9 +323,7 @@ impl Handler<Envelope<Fetched>> for RaftNode {
 
     fn handle(&mut self, envelope: Envelope<Fetched>, _ctx: &mut Self::Context) {
         let (Fetched { transfer }, _handling) = envelope.open();
-        if self.node.core().lacks_state() {
-            self.transfer = Some(transfer);
-        }
+        self.transfer = transfer.filter(|_| self.node.core().lacks_state());
     }
 }
 
@@ -330,11 +331,11 @@ impl Handler<Envelope<StateHere>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<StateHere>, ctx: &mut Self::Context) {
-        let (StateHere { install }, _handling) = envelope.open();
+        let (StateHere { install }, handling) = envelope.open();
         let index = install.position.index;
         let verdict = self.node.state_here(install);
         info!(%index, ?verdict, "state was fetched");
-        self.wake(ctx);
+        self.wake(handling, ctx);
     }
 }
 
@@ -357,18 +358,27 @@ impl Handler<Drive> for RaftNode {
 }
 
 impl RaftNode {
-    /// Sees to it that outputs follow the inputs: once the mailbox is drained, or after so many.
-    fn wake(&mut self, ctx: &mut Context<Self>) {
+    /// An input was handled. Sees to it that outputs follow: once the mailbox is drained, or after so many.
+    fn wake(&mut self, handled: Handling, ctx: &mut Context<Self>) {
+        // What a drive takes is measured as its own.
+        drop(handled);
         self.inputs += 1;
         if self.inputs >= INPUTS_MAX {
             self.drive(ctx);
-        } else if !self.drive_queued {
+        } else {
+            self.drive_soon(ctx);
+        }
+    }
+
+    fn drive_soon(&mut self, ctx: &mut Context<Self>) {
+        if !self.drive_queued {
             self.drive_queued = true;
             ctx.notify(Drive);
         }
     }
 
     fn drive(&mut self, ctx: &mut Context<Self>) {
+        let _handling = self.driving.begin();
         self.inputs = 0;
         self.catch_up();
         let todo = self.node.drive(unix_time_ms());

@@ -26,7 +26,7 @@ use super::place::Place;
 use super::pulse::{self, Pulse};
 use super::reply::{self, Problem, Reply};
 use super::request::{self, Frame, Op};
-use crate::bus::{Envelope, Seat};
+use crate::bus::{Envelope, Meter, Seat};
 use crate::chat::command::TokenHash;
 use crate::chat::outcome::Code;
 use crate::messages::hub::{Alive, Arrive, Beat, Deliver, Delivered, Depart, Farewell, ShardDoor, Summon};
@@ -110,6 +110,14 @@ pub struct Session {
     farewell: Option<Farewell>,
     /// Our close frame is out: only the client's is waited for.
     pub(super) closing: bool,
+    pub(super) work: Work,
+}
+
+/// What it does that no port brings, measured.
+pub(super) struct Work {
+    frame: Meter,
+    pub(super) answered: Meter,
+    timer: Meter,
 }
 
 /// What a request means for those that follow it.
@@ -127,6 +135,9 @@ impl Session {
         let place = Place::new();
         let pulse = Pulse::new(config.ping_every, place.key.0, Instant::now());
         config.metrics.sessions.inc();
+        let seat = seat(&config.metrics);
+        let work =
+            Work { frame: seat.meter("frame"), answered: seat.meter("answered"), timer: seat.meter("timer") };
         Self {
             place,
             config,
@@ -145,6 +156,7 @@ impl Session {
             fragments: BytesMut::new(),
             farewell: None,
             closing: false,
+            work,
         }
     }
 }
@@ -153,9 +165,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.config.metrics.sessions.dec();
         self.config.door.depart.tell(Depart { key: self.place.key });
-        if std::thread::panicking() {
-            self.config.metrics.actor_restarts.with_label_values(&["session"]).inc();
-        }
     }
 }
 
@@ -163,11 +172,11 @@ impl Actor for Session {
     type Context = Ctx;
 
     fn started(&mut self, ctx: &mut Ctx) {
-        let seat = Seat::new(&self.config.metrics, "session", MAILBOX);
+        let (seat, addr) = (seat(&self.config.metrics), ctx.address());
         self.config.door.arrive.tell(Arrive {
             key: self.place.key,
-            deliver: seat.port(ctx.address().recipient()),
-            summon: seat.port(ctx.address().recipient()),
+            deliver: seat.port_to(&addr),
+            summon: seat.port_to(&addr),
             socket: self.opened.socket.clone(),
         });
         ctx.run_later(HELLO_WITHIN, Self::expect_hello);
@@ -177,6 +186,7 @@ impl Actor for Session {
 
 impl StreamHandler<Result<Message, ProtocolError>> for Session {
     fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Ctx) {
+        let _handling = self.work.frame.begin();
         match message {
             Ok(Message::Close(_)) if self.closing => self.hang_up(ctx),
             _ if self.closing => {}
@@ -325,6 +335,7 @@ impl Session {
                 self.reading += usize::from(reads);
                 self.alone |= alone;
                 ctx.spawn(later.into_actor(self).map(move |reply, session, ctx| {
+                    let _handling = session.work.answered.begin();
                     session.under_way = session.under_way.saturating_sub(1);
                     if reads {
                         session.reading -= 1;
@@ -433,6 +444,7 @@ impl Session {
 
     /// Pings when it is time, and closes exactly when the last pong is too old.
     fn beat(&mut self, ctx: &mut Ctx) {
+        let _handling = self.work.timer.begin();
         if self.closing {
             return;
         }
@@ -449,6 +461,7 @@ impl Session {
     }
 
     fn expect_hello(&mut self, ctx: &mut Ctx) {
+        let _handling = self.work.timer.begin();
         if self.who.is_some() {
             return;
         }
@@ -493,6 +506,10 @@ impl Session {
         }
         ctx.stop();
     }
+}
+
+fn seat(metrics: &Metrics) -> Seat {
+    Seat::new(metrics, "session", MAILBOX)
 }
 
 fn too_many() -> Problem {

@@ -36,6 +36,7 @@ impl Session {
         let told = Rc::clone(&told_shard);
         let entering = let_in(executor, door, (key, pass), id.clone(), op, self.opened.caller.clone(), told);
         ctx.spawn(entering.into_actor(self).map(move |entered, session: &mut Self, ctx| {
+            let _handling = session.work.answered.begin();
             match entered {
                 Ok(_) if session.closing => {}
                 Ok((admitted, welcome, onward)) => {
@@ -76,6 +77,7 @@ impl Session {
         let (pass, token_hash) = (self.place.pass, who.token_hash);
         let answer = self.config.executor.ask_session(token_hash);
         ctx.spawn(answer.into_actor(self).map(move |answer, session, ctx| {
+            let _handling = session.work.answered.begin();
             if session.place.pass != pass || session.closing {
                 return;
             }
@@ -95,6 +97,7 @@ impl Session {
         let pass = self.place.pass;
         let page = self.config.executor.ask_page(who, self.place.cursor);
         ctx.spawn(page.into_actor(self).map(move |page, session, ctx| {
+            let _handling = session.work.answered.begin();
             if session.place.pass != pass || session.closing {
                 return;
             }

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use super::store::{Store, StoreError};
 use super::write_back::WriteBack;
-use crate::bus::{Envelope, News, Port};
+use crate::bus::{Backlog, Envelope, Meter, News, Port, Seat};
 use crate::essential;
 use crate::ids::LogIndex;
 use crate::messages::audit::Counted;
@@ -66,6 +66,9 @@ pub struct Storage {
     compact_to: LogIndex,
     /// Committed and not yet applied, in order.
     waiting: VecDeque<Committed>,
+    /// … as `/metrics` shows it.
+    backlog: Backlog,
+    going_on: Meter,
     /// A [`GoOn`] is in the mailbox.
     will_go_on: bool,
     /// Copies the WAL back beside this thread; without it this thread does it all.
@@ -82,8 +85,8 @@ impl Message for GoOn {
 }
 
 impl Storage {
-    /// `store` is started; the log holds at most `entries_max` applied entries.
-    pub fn new(store: Store, entries_max: u64, ports: StoragePorts, metrics: &Metrics) -> Self {
+    /// `store` is started; the log holds at most `entries_max` applied entries. `seat` is its own.
+    pub fn new(store: Store, entries_max: u64, ports: StoragePorts, seat: &Seat, metrics: &Metrics) -> Self {
         let write_back = WriteBack::start(store.path());
         if let Err(error) = &write_back {
             warn!(%error, "no thread writes the WAL back: appends will wait for it");
@@ -95,6 +98,8 @@ impl Storage {
             entries_max,
             compact_to: LogIndex(0),
             waiting: VecDeque::new(),
+            backlog: seat.backlog(),
+            going_on: seat.meter("go_on"),
             will_go_on: false,
             write_back: write_back.ok(),
             writing_back: false,
@@ -168,6 +173,7 @@ impl Storage {
             store.apply(&waiting[..entries], || started.elapsed() >= PIECE_MAX)
         });
         self.waiting.drain(..piece.entries);
+        self.backlog.set(self.waiting.len());
         if let Some(members) = piece.members {
             self.ports.members.publish(&members);
         }
@@ -249,6 +255,7 @@ impl Handler<Envelope<Apply>> for Storage {
     fn handle(&mut self, letter: Envelope<Apply>, ctx: &mut Self::Context) {
         let (apply, _handling) = letter.open();
         self.waiting.extend(apply.entries);
+        self.backlog.set(self.waiting.len());
         self.go_on_later(ctx);
     }
 }
@@ -277,6 +284,7 @@ impl Handler<GoOn> for Storage {
     type Result = ();
 
     fn handle(&mut self, _: GoOn, ctx: &mut Self::Context) {
+        let _handling = self.going_on.begin();
         self.will_go_on = false;
         let forgotten = self.compact();
         // A log that is over its bound already (it may have been lowered) grows no further.
@@ -349,9 +357,9 @@ mod tests {
             let (told, mut heard) = mpsc::unbounded_channel();
             let listener = Listener(told).start();
             let ports = ports(&metrics, &listener);
-            let storage = Storage::new(store, 100, ports, &metrics).start_on_own_thread();
-            let asks: (Port<Append>, Port<Apply>) =
-                (port(&metrics, storage.clone().recipient()), port(&metrics, storage.recipient()));
+            let seat = Seat::new(&metrics, "storage", 100);
+            let storage = Storage::new(store, 100, ports, &seat, &metrics).start_on_own_thread();
+            let asks: (Port<Append>, Port<Apply>) = (seat.port_to(&storage), seat.port_to(&storage));
 
             let first = batch(1, &setup(&["ann"], 1));
             let second = batch(2, &[send("ann", 1, "1", "text")]);
@@ -368,10 +376,14 @@ mod tests {
             assert_eq!(heard.recv().await.unwrap(), "applied 3 with 1 outcomes");
             assert_eq!(heard.recv().await.unwrap(), "changed up to 8 with 1 notices");
             assert_eq!(metrics.storage_commit_seconds.get_sample_count(), 2);
+            // The second entry was applied by a piece of work that told of it before it ended; the first one's has.
+            let went_on = seat.meter("go_on");
+            assert!(went_on.seconds().get_sample_count() >= 1 && went_on.seconds().get_sample_sum() > 0.0);
         });
     }
 
-    /// Whoever may forget nothing applies no further than the log may hold; and goes on when it may.
+    /// Whoever may forget nothing applies no further than the log may hold; and goes on when it may. What waits is
+    /// shown.
     #[test]
     fn it_applies_no_further_than_the_log_may_hold() {
         System::new().block_on(async {
@@ -381,12 +393,10 @@ mod tests {
             let (told, mut heard) = mpsc::unbounded_channel();
             let listener = Listener(told).start();
             let ports = ports(&metrics, &listener);
-            let storage = Storage::new(store, 10, ports, &metrics).start_on_own_thread();
-            let asks: (Port<Append>, Port<Apply>, Port<Compact>) = (
-                port(&metrics, storage.clone().recipient()),
-                port(&metrics, storage.clone().recipient()),
-                port(&metrics, storage.recipient()),
-            );
+            let seat = Seat::new(&metrics, "storage", 100);
+            let storage = Storage::new(store, 10, ports, &seat, &metrics).start_on_own_thread();
+            let asks: (Port<Append>, Port<Apply>, Port<Compact>) =
+                (seat.port_to(&storage), seat.port_to(&storage), seat.port_to(&storage));
             let data = batch(1, &[]);
             let entries = (2..=60).map(|index| entry(index, 1, &data)).collect();
             asks.0.tell(append(entries, Some((1, 1, 60))));
@@ -400,6 +410,7 @@ mod tests {
                 // Nothing more comes, however long one waits.
                 actix::clock::sleep(Duration::from_millis(20)).await;
                 assert!(heard.try_recv().is_err(), "after {forgets}");
+                assert_eq!(metrics.mailbox("storage").get(), 60 - applies, "after {forgets}");
             }
         });
     }

@@ -37,13 +37,13 @@ pub enum OpenError {
         "cannot write {path}: {source}: make it a folder that this user may write to, or choose another data_dir"
     )]
     Unwritable { path: PathBuf, source: io::Error },
-    #[error("cannot read {path}: {source}: let this user read it, or look at node.data_dir in the settings")]
+    #[error("cannot read {path}: {source}: let this user read it, or choose another data_dir")]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{path} belongs to {found}, not to {node}: give {node} a data_dir of its own")]
     AnotherNode { path: PathBuf, found: String, node: String },
     #[error("{path} is not a chat: choose another data_dir, or move that file away")]
     NotAChat { path: PathBuf },
-    #[error("there is no chat at {path}: look at node.data_dir in the settings")]
+    #[error("there is no chat at {path}: choose the data_dir of a node that has one")]
     Nothing { path: PathBuf },
     #[error("{path} has format {found}, this program knows up to {FORMAT}: run a newer replicated-chat")]
     Newer { path: PathBuf, found: i32 },

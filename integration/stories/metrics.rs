@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::Cluster;
 
-const FAMILIES: [(&str, &str); 26] = [
+const FAMILIES: [(&str, &str); 33] = [
     ("chat_actor_mailbox_messages", "gauge"),
     ("chat_actor_messages_total", "counter"),
     ("chat_actor_handle_seconds", "histogram"),
@@ -14,10 +14,17 @@ const FAMILIES: [(&str, &str); 26] = [
     ("chat_raft_commit_index", "gauge"),
     ("chat_raft_applied_index", "gauge"),
     ("chat_raft_leader_changes_total", "counter"),
+    ("chat_raft_elections_won_total", "counter"),
     ("chat_raft_peer_lag_entries", "gauge"),
     ("chat_storage_commit_seconds", "histogram"),
     ("chat_storage_batch_entries", "histogram"),
+    ("chat_state_received_bytes_total", "counter"),
     ("chat_rows_sound", "gauge"),
+    ("chat_files", "gauge"),
+    ("chat_files_bytes", "gauge"),
+    ("chat_files_lacking", "gauge"),
+    ("chat_files_fetched_total", "counter"),
+    ("chat_files_fetched_bytes_total", "counter"),
     ("chat_sessions", "gauge"),
     ("chat_events_delivered_total", "counter"),
     ("chat_proposal_seconds", "histogram"),
@@ -126,6 +133,25 @@ async fn they_count_what_happens() {
         })
         .await;
     let more = |name: &str| value(&after, name) - value(&before, name);
+    // What does the work is not only what a port brings.
+    let handled = &families(&after)["chat_actor_handle_seconds"].samples;
+    for (actor, work) in [
+        ("storage", "append"),
+        ("storage", "go_on"),
+        ("raft_node", "drive"),
+        ("peer_link", "flush"),
+        ("peer_link", "answered"),
+        ("session", "frame"),
+        ("session", "answered"),
+        ("indexer", "go_on"),
+        ("disk_watch", "look"),
+    ] {
+        for end in ["count", "sum"] {
+            let series = format!("chat_actor_handle_seconds_{end}{{actor=\"{actor}\",message=\"{work}\"}}");
+            let found = handled.iter().find(|(key, _)| *key == series).map(|(_, value)| *value);
+            assert!(found.is_some_and(|value| value > 0.0), "{series} is {found:?}");
+        }
+    }
     assert!((value(&after, "chat_sessions") - 1.0).abs() < 0.1);
     assert!(more("chat_events_delivered_total") >= 11.0);
     assert!(more("chat_proposal_seconds_count") >= 12.0);

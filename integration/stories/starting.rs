@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 use crate::cluster::Cluster;
 use crate::cluster::program::{Run, run};
 
@@ -105,27 +107,35 @@ async fn what_the_machine_refuses() {
     let elsewhere = text.replace(data_dir, folder.join("other").to_str().unwrap());
 
     let taken = start("taken http port", port(&elsewhere, peer, free_peer)).await;
-    assert_fails(&taken, 1, &[&http.to_string()]);
+    assert_fails(&taken, 1, &["other.toml: http.bind: ", &http.to_string()]);
     let taken = start("taken peer port", port(&elsewhere, http, free_http)).await;
-    assert_fails(&taken, 1, &[&peer.to_string()]);
+    assert_fails(&taken, 1, &["other.toml: peer.bind: ", &peer.to_string()]);
     let free = port(&port(&text, http, free_http), peer, free_peer);
     let locked = start("locked data_dir", free.clone()).await;
-    assert_fails(&locked, 1, &["node1"]);
+    assert_fails(&locked, 1, &["other.toml: node.data_dir: ", "node1", "in use by another process"]);
     assert!(cluster.nodes[0].is_ready().await);
 
     // A file where a folder should be: not even root can write there.
     fs::write(folder.join("file"), "").unwrap();
     let under_a_file = free.replace(data_dir, folder.join("file/data").to_str().unwrap());
-    assert_fails(&start("unwritable", under_a_file).await, 1, &["file/data"]);
+    let unwritable = start("unwritable", under_a_file).await;
+    assert_fails(&unwritable, 1, &["other.toml: node.data_dir: ", "file/data"]);
+    // Who said it may be a variable, or the default beside the file.
+    fs::write(folder.join("other.toml"), &free).unwrap();
+    let variable = ("CHAT__NODE__DATA_DIR", folder.join("file/data"));
+    let variables = [(variable.0, variable.1.to_str().unwrap())];
+    let unwritable = run(&folder, &["serve", "other.toml"], &variables).await;
+    assert_fails(&unwritable, 1, &["CHAT__NODE__DATA_DIR: node.data_dir: ", "file/data"]);
 
     cluster.nodes[0].terminate().await;
     let another = text.replace("\"node1\"", "\"node2\"");
-    assert_fails(&start("another node's data_dir", another).await, 1, &["node1"]);
+    let another = start("another node's data_dir", another).await;
+    assert_fails(&another, 1, &["other.toml: node.data_dir: ", "belongs to node1, not to node2"]);
     fs::create_dir_all(folder.join("rubbish")).unwrap();
     fs::write(folder.join("rubbish/chat.db"), "this is no database, and it is long enough".repeat(99))
         .unwrap();
     let rubbish = text.replace(data_dir, folder.join("rubbish").to_str().unwrap());
-    assert_fails(&start("not a chat", rubbish).await, 1, &["chat.db"]);
+    assert_fails(&start("not a chat", rubbish).await, 1, &["other.toml: node.data_dir: ", "chat.db"]);
 }
 
 #[actix::test]
@@ -169,8 +179,23 @@ async fn settings_come_in_layers() {
     cluster.nodes[0].start();
     cluster.wait_until_ready().await;
     let mut ann = cluster.register(0, "ann").await;
-    let limits = serde_json::json!({"message_bytes": 200, "frame_bytes": 5000});
+    let limits = json!({"message_bytes": 200, "frame_bytes": 5000});
     crate::cluster::assert_like(&ann.welcome["limits"], &limits);
     let room = ann.create_room("general", "public").await;
-    ann.refused("send", serde_json::json!({"room": room, "text": "x".repeat(201)}), "too_large").await;
+    ann.refused("send", json!({"room": room, "text": "x".repeat(201)}), "too_large").await;
+}
+
+#[actix::test]
+async fn the_log_in_json_is_an_object_a_line() {
+    let mut cluster = Cluster::start_with(1, "[log]\nformat = \"json\"").await;
+    assert_eq!(cluster.nodes[0].terminate().await.code, Some(0));
+    let log = cluster.nodes[0].log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        for field in ["timestamp", "level", "target", "message"] {
+            assert!(line[field].is_string(), "no {field} in {line}");
+        }
+    }
+    let leads = lines.iter().find(|line| line["message"] == "a leader is known").unwrap();
+    assert_eq!((&leads["leader"], &leads["level"]), (&json!("this node"), &json!("INFO")), "{leads}");
 }

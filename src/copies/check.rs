@@ -24,7 +24,8 @@ pub fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
     let settings = Settings::load(&arguments.settings)?;
     let name = &settings.node.name;
     let data_dir = &settings.node.data_dir;
-    let whole = Store::open_to_look(data_dir, name)?.check()?;
+    let store = Store::open_to_look(data_dir, name).with_context(|| settings.said("node.data_dir"))?;
+    let whole = store.check()?;
     let stand =
         look(data_dir, &whole.files).with_context(|| format!("cannot read {}/files", data_dir.display()))?;
     if let Some(first) = stand.damaged.first() {

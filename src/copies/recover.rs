@@ -30,7 +30,8 @@ pub struct RecoverArguments {
 pub fn run(arguments: &RecoverArguments) -> anyhow::Result<()> {
     let settings = Settings::load(&arguments.settings)?;
     let (name, data_dir) = (&settings.node.name, &settings.node.data_dir);
-    let outlook = Store::open_to_look(data_dir, name)?.outlook()?;
+    let said = || settings.said("node.data_dir");
+    let outlook = Store::open_to_look(data_dir, name).with_context(said)?.outlook()?;
     if let Some(why) = suspicion(data_dir).context("cannot read the note suspect")? {
         bail!(
             "the chat in {dir} is suspect: {why}: nothing was changed; if no other disk has it, keep a copy of {dir}, look \
@@ -69,7 +70,7 @@ pub fn run(arguments: &RecoverArguments) -> anyhow::Result<()> {
         peer: settings.peer.url.to_string(),
         public: settings.http.public_url.to_string(),
     };
-    let at = Store::open(data_dir, name)?.recover(&new)?;
+    let at = Store::open(data_dir, name).with_context(said)?.recover(&new)?;
     terminal::say(&format!(
         "{name} is a cluster of its own now: cluster {}, epoch {}, at {at}; start it with `replicated-chat serve {}`",
         new.cluster,

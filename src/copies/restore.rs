@@ -7,6 +7,7 @@ use chat_actors::files::partial::Partial;
 use chat_actors::files::store::{FileLimits, FileStore};
 use chat_actors::ids::{At, FileId};
 use chat_actors::peer_link::Secret;
+use chat_actors::storage::restore::RestoreError;
 use chat_actors::storage::{NewCluster, copy, restore};
 
 use crate::founding::digits;
@@ -32,7 +33,8 @@ pub struct RestoreArguments {
 pub fn run(arguments: &RestoreArguments) -> anyhow::Result<()> {
     let settings = Settings::load(&arguments.settings)?;
     let (name, data_dir, file) = (&settings.node.name, &settings.node.data_dir, &arguments.file);
-    restore::is_empty(data_dir, name)?;
+    let said = || settings.said("node.data_dir");
+    restore::is_empty(data_dir, name).with_context(said)?;
     let copied = copy::verify(file)?;
     let secret = Secret::new(settings.peer.secret.reveal());
     let others = succession::others(&settings, &[]);
@@ -53,7 +55,11 @@ pub fn run(arguments: &RestoreArguments) -> anyhow::Result<()> {
         public: settings.http.public_url.to_string(),
     };
     let disk = digits::<8>()?;
-    let at = restore::restore(file, data_dir, name, &disk, &new, |folder| bring_files(file, folder))?;
+    let made = restore::restore(file, data_dir, name, &disk, &new, |folder| bring_files(file, folder));
+    let at = made.map_err(|error: anyhow::Error| match error.downcast_ref() {
+        None | Some(RestoreError::Copy(_)) => error,
+        Some(_) => error.context(said()),
+    })?;
     if copied.files_lacking > 0 {
         terminal::complain(&format!(
             "{} files are not in the copy: their messages stay",

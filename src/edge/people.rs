@@ -25,8 +25,8 @@ pub fn serve(gate: &Arc<Gate>, listener: TcpListener, workers: usize) -> anyhow:
     let gate = Arc::clone(gate);
     // There from the start: a family without a child is not shown.
     let _there = gate.metrics.http_request_seconds.with_label_values(&["/metrics", "200"]);
-    for actor in ["hub", "hub_shard", "session"] {
-        let _there = gate.metrics.actor_restarts.with_label_values(&[actor]);
+    for actor in ["hub", "hub_shard", "session", "listener"] {
+        gate.metrics.has_not_panicked(actor);
     }
     let server = HttpServer::new(move || {
         let metrics = gate.metrics.clone();

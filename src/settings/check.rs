@@ -82,6 +82,7 @@ pub fn check(layers: &Layers, raw: RawSettings) -> Result<Settings, SettingsErro
         disk: DiskSettings { reserve_mb: raw.disk.reserve_mb },
         hooks: HookSettings { allow_private: raw.hooks.allow_private },
         log: LogSettings { format: log_format(&raw.log.format), level: log_level(&raw.log.level) },
+        origins: layers.origins(),
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Each layer is checked by itself, under its own name, before anything is laid over anything.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -16,6 +17,21 @@ use super::raw::RawSettings;
 
 const VARIABLE_PREFIX: &str = "CHAT__";
 const DATE: &str = "a date";
+
+/// Who had the last word about each key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origins {
+    /// For what nobody said.
+    settings_file: String,
+    places: BTreeMap<&'static str, String>,
+}
+
+impl Origins {
+    /// A file or a variable, and the key, as an error about what it says begins.
+    pub fn of(&self, key: &str) -> String {
+        format!("{}: {key}", self.places.get(key).unwrap_or(&self.settings_file))
+    }
+}
 
 /// All layers of one node, the later ones winning.
 #[derive(Debug)]
@@ -73,6 +89,14 @@ impl Layers {
             }
         }
         (self.settings_file(), paths[0])
+    }
+
+    /// The same about every key, to be kept.
+    pub fn origins(&self) -> Origins {
+        let said =
+            self.layers.iter().flat_map(|layer| layer.values.iter().map(move |(key, _)| (layer, *key)));
+        let places = said.map(|(layer, key)| (key, layer.place(key))).collect();
+        Origins { settings_file: self.settings_file(), places }
     }
 
     /// The name of the settings file.

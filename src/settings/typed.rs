@@ -9,7 +9,7 @@ use chat_actors::chat::tables::Registration;
 use super::address::{BindAddress, HttpUrl};
 use super::check;
 use super::error::SettingsError;
-use super::layers::Layers;
+use super::layers::{Layers, Origins};
 
 /// Everything that one node is told from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub struct Settings {
     pub disk: DiskSettings,
     pub hooks: HookSettings,
     pub log: LogSettings,
+    pub(super) origins: Origins,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +152,11 @@ impl Settings {
         let layers = Layers::read(file, environment)?;
         let merged = layers.merged()?;
         check::check(&layers, merged)
+    }
+
+    /// Where a key was said, for an error about it: `node1.toml: http.bind`.
+    pub fn said(&self, key: &str) -> String {
+        self.origins.of(key)
     }
 
     /// Whether nobody outside this machine can reach any node that these settings name.

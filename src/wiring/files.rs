@@ -51,9 +51,14 @@ pub struct Files {
 pub fn start(parts: Parts<'_>) -> anyhow::Result<Files> {
     let Parts { settings, asking, reader, readers, state_reader, state_readers, metrics, .. } = parts;
     let data_dir = &settings.node.data_dir;
-    let shelf = FileShelf::open(data_dir, limits(settings), metrics);
-    let shelf = shelf.with_context(|| format!("cannot use {}", data_dir.join("files").display()))?;
-    let (shelf, on_shelf) = (shelf.start_on_own_thread(), Seat::new(metrics, "file_shelf", MAILBOX));
+    let on_shelf = Seat::new(metrics, "file_shelf", MAILBOX);
+    let shelf = FileShelf::open(data_dir, limits(settings), &on_shelf, metrics);
+    let cannot_use = || {
+        let files = data_dir.join("files");
+        format!("{}: cannot use {}", settings.said("node.data_dir"), files.display())
+    };
+    let shelf = shelf.with_context(cannot_use)?;
+    let shelf = shelf.start_on_own_thread();
     let links = LinkKey::new(&asking.secret, &asking.cluster);
     let unsent = Duration::from_secs(settings.limits.files_unsent_s);
     let carrier = FileCarrier::start_on_own_thread(

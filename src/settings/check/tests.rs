@@ -478,6 +478,23 @@ fn default_toml_says_the_built_in_defaults() {
 }
 
 #[test]
+fn who_said_a_key_is_known() {
+    let folder = Folder::new("said");
+    folder.write("default.toml", "[http]\nbind = \"127.0.0.1:1\"\n[log]\nlevel = \"warn\"\n");
+    let file = folder.write("own.toml", GOOD);
+    let settings = load(&file, &[("CHAT__NODE__DATA_DIR", "elsewhere")]).unwrap();
+    for (key, expected) in [
+        ("http.bind", "own.toml: http.bind"),
+        ("log.level", "default.toml: log.level"),
+        ("node.data_dir", "CHAT__NODE__DATA_DIR: node.data_dir"),
+        ("raft.tick_ms", "own.toml: raft.tick_ms"),
+    ] {
+        let said = settings.said(key).replace(&format!("{}/", folder.0.display()), "");
+        assert_eq!(said, expected);
+    }
+}
+
+#[test]
 fn every_shipped_file_loads() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("settings");
     for (folder, count) in [(".", 5), ("three", 3)] {
