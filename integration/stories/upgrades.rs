@@ -198,7 +198,6 @@ async fn is_migrated_in_spite_of_a_power_cut(old: &Fixture, sync: u64, keep: Kee
     let after = checked(&cluster).await;
     assert!(after.contains(&format!("format {},", newest())), "{case}, then {after}");
     assert_eq!(digest(&after), digest(&before), "{case}");
-    eprintln!("{case}");
     Some(())
 }
 
