@@ -8,8 +8,9 @@
 //!
 //! So a record is founded for the first time only on the disk that drew it, and two different records
 //! never are: to found another one, every member must hold that, and a founded one holds its own for good.
-//! What a dead founder once asked may still be on its way; it reaches no disk younger than the ask, since
-//! each ask names the run of the member that it is for.
+//! What a dead founder once asked may still be on its way, and the founder's disk may be set back to a record that
+//! was given up. So each ask names the run of the member that it is for, which is another one whenever its process
+//! starts and whenever its disk changes: nothing is done to a disk that is not as the founder has seen it.
 
 use std::fmt::Write as _;
 
@@ -30,7 +31,7 @@ pub struct Listed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     pub name: String,
-    /// This run of its process, drawn at its start: a disk that is lost begins another run.
+    /// Names this run of its process and its disk as it is now; never used again.
     pub run: String,
     /// The members in its settings.
     pub members: Vec<Listed>,
@@ -65,8 +66,8 @@ pub enum Ask {
     Confirm { cluster: String },
 }
 
-/// An ask, with the run of the member that the founder has heard. One that was meant for an earlier run
-/// may be late by a lost disk, and is refused.
+/// An ask, with the run of the member that the founder has heard. One that was meant for an earlier one
+/// may be late by a lost disk, or by a record that was dropped since, and is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     pub run: String,
@@ -205,7 +206,7 @@ pub fn obey(
     request: &Request,
 ) -> Result<Deed, String> {
     if request.run != run {
-        return Err(format!("{own} has started again since it answered"));
+        return Err(format!("{own} has started again, or its disk has changed, since it answered"));
     }
     match (&request.ask, foundation) {
         (Ask::Store(record), Foundation::Proposed(held) | Foundation::Founded(held)) if held == record => {

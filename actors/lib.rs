@@ -23,6 +23,7 @@
 //! - [`session`]: one client, and the requests that it and HTTP share.
 //! - [`state_fetch`]: the state of another replica on its way to this disk.
 //! - [`storage`]: the one writer of `chat.db`.
+//! - [`tls`]: whom they trust who connect to others with TLS.
 //! - [`words`]: texts into words, as they are indexed and looked for.
 
 pub mod audit;
@@ -49,4 +50,5 @@ pub mod reader;
 pub mod session;
 pub mod state_fetch;
 pub mod storage;
+pub mod tls;
 pub mod words;

@@ -10,6 +10,7 @@ use prometheus::{
 };
 
 use crate::essential::Worker;
+use crate::raft::core::elections::Cause;
 
 /// Seconds, from 10 µs to 10 s.
 const SECONDS: &[f64] = &[
@@ -41,6 +42,7 @@ pub struct Metrics {
     pub raft_commit_index: IntGauge,
     pub raft_applied_index: IntGauge,
     pub raft_leader_changes: IntCounter,
+    pub raft_elections_won: IntCounterVec,
     pub raft_peer_lag: IntGaugeVec,
     pub storage_commit_seconds: Histogram,
     pub storage_batch_entries: Histogram,
@@ -92,6 +94,11 @@ impl Metrics {
             raft_commit_index: gauge("chat_raft_commit_index", "The last log entry known to be committed."),
             raft_applied_index: gauge("chat_raft_applied_index", "The last log entry applied to the tables."),
             raft_leader_changes: counter("chat_raft_leader_changes_total", "Changes of leader seen."),
+            raft_elections_won: counters(
+                "chat_raft_elections_won_total",
+                "Elections that this node won: the leader died, handed over or was silent, or the chat was just founded.",
+                &["because"],
+            ),
             raft_peer_lag: gauges(
                 "chat_raft_peer_lag_entries",
                 "Log entries that a peer lacks, as the leader knows.",
@@ -163,6 +170,9 @@ impl Metrics {
         made.has_not_panicked(OTHER);
         for became in ["taken", "refused", "failed"] {
             let _none_yet = made.courier_posts.with_label_values(&[became]);
+        }
+        for cause in Cause::ALL {
+            let _none_yet = made.raft_elections_won.with_label_values(&[cause.name()]);
         }
         made.register_all();
         made
@@ -236,6 +246,7 @@ impl Metrics {
             Box::new(self.raft_commit_index.clone()),
             Box::new(self.raft_applied_index.clone()),
             Box::new(self.raft_leader_changes.clone()),
+            Box::new(self.raft_elections_won.clone()),
             Box::new(self.raft_peer_lag.clone()),
             Box::new(self.storage_commit_seconds.clone()),
             Box::new(self.storage_batch_entries.clone()),

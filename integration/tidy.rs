@@ -67,6 +67,7 @@ const CORES: &[&str] = &[
     "actors/session/request",
     "actors/state_fetch/collected.rs",
     "actors/storage/",
+    "actors/state_fetch/pace.rs",
     "actors/words/",
     "src/chat/client.rs",
     "src/chat/commands.rs",
@@ -76,6 +77,7 @@ const CORES: &[&str] = &[
     "src/chat/places.rs",
     "src/chat/queue.rs",
     "src/chat/screen/desk",
+    "src/chat/screen/writers.rs",
     "src/chat/state.rs",
 ];
 /// What stands beside them in their folders and gives them threads.

@@ -79,7 +79,8 @@ pub struct Desk<B> {
 }
 
 enum State<B> {
-    Open(B),
+    /// With how often it was written by this run of the process.
+    Open(B, u64),
     /// The book is with the node's storage now; nothing changes any more.
     Closed(Foundation),
 }
@@ -91,7 +92,7 @@ impl<B: Book> Desk<B> {
         Ok(Arc::new(Self {
             who,
             run: digits::<8>()?,
-            state: Mutex::new(State::Open(book)),
+            state: Mutex::new(State::Open(book, 0)),
             waiting: Mutex::new("the node is starting".to_owned()),
             without: Mutex::default(),
         }))
@@ -105,7 +106,7 @@ impl<B: Book> Desk<B> {
         let mut state = lock(&self.state);
         let foundation = state.foundation()?;
         match std::mem::replace(&mut *state, State::Closed(foundation)) {
-            State::Open(book) => Ok(book),
+            State::Open(book, _) => Ok(book),
             State::Closed(_) => Err(FoundingFailed::Closed),
         }
     }
@@ -114,11 +115,16 @@ impl<B: Book> Desk<B> {
         lock(&self.state).foundation()
     }
 
-    /// Writes, if the disk is still as it was when this was decided; the other side of the desk may
-    /// have been faster.
-    fn write(&self, decided_on: &Foundation, deed: &Deed) -> Result<(), FoundingFailed> {
+    /// What is on the disk, and the name of this run with the disk as it is.
+    fn now(&self) -> Result<(Foundation, String), FoundingFailed> {
+        let state = lock(&self.state);
+        Ok((state.foundation()?, state.run(&self.run)))
+    }
+
+    /// Writes, if nobody has written since this was decided; the other side of the desk may have been faster.
+    fn write(&self, decided_in: &str, deed: &Deed) -> Result<(), FoundingFailed> {
         let mut state = lock(&self.state);
-        if state.foundation()? != *decided_on {
+        if state.run(&self.run) != decided_in {
             return Ok(());
         }
         state.write(deed)
@@ -127,7 +133,10 @@ impl<B: Book> Desk<B> {
     /// A living cluster has let this node in.
     fn admit(&self, admission: &Admission) -> Result<(), FoundingFailed> {
         match &mut *lock(&self.state) {
-            State::Open(book) => book.admit(admission).map_err(disk),
+            State::Open(book, written) => {
+                *written += 1;
+                book.admit(admission).map_err(disk)
+            }
             State::Closed(_) => Err(FoundingFailed::Closed),
         }
     }
@@ -152,28 +161,41 @@ impl<B: Book> Desk<B> {
 impl<B: Book> State<B> {
     fn foundation(&self) -> Result<Foundation, FoundingFailed> {
         match self {
-            Self::Open(book) => book.foundation().map_err(disk),
+            Self::Open(book, _) => book.foundation().map_err(disk),
             Self::Closed(foundation) => Ok(foundation.clone()),
         }
     }
 
     fn write(&mut self, deed: &Deed) -> Result<(), FoundingFailed> {
-        match (self, deed) {
-            (_, Deed::Nothing) => Ok(()),
-            (Self::Closed(_), _) => Err(FoundingFailed::Closed),
-            (Self::Open(book), Deed::Store(record)) => book.propose(record).map_err(disk),
-            (Self::Open(book), Deed::Drop) => book.drop().map_err(disk),
-            (Self::Open(book), Deed::Confirm) => book.confirm().map_err(disk),
+        let (book, written) = match self {
+            _ if *deed == Deed::Nothing => return Ok(()),
+            Self::Open(book, written) => (book, written),
+            Self::Closed(_) => return Err(FoundingFailed::Closed),
+        };
+        *written += 1;
+        match deed {
+            Deed::Nothing => Ok(()),
+            Deed::Store(record) => book.propose(record).map_err(disk),
+            Deed::Drop => book.drop().map_err(disk),
+            Deed::Confirm => book.confirm().map_err(disk),
+        }
+    }
+
+    /// What an ask must name: this run of the process, and the disk as it is now.
+    fn run(&self, process: &str) -> String {
+        match self {
+            Self::Open(_, written) => format!("{process}.{written}"),
+            Self::Closed(_) => process.to_owned(),
         }
     }
 }
 
 impl<B: Book> FoundingDesk for Desk<B> {
     fn answer(&self) -> Result<Answer, String> {
-        let foundation = self.foundation().map_err(|error| error.to_string())?;
+        let (foundation, run) = self.now().map_err(|error| error.to_string())?;
         Ok(Answer {
             name: self.who.own.name.clone(),
-            run: self.run.clone(),
+            run,
             members: self.who.members.clone(),
             foundation,
             supersedes: self.who.supersedes.clone(),
@@ -185,7 +207,8 @@ impl<B: Book> FoundingDesk for Desk<B> {
         {
             let mut state = lock(&self.state);
             let foundation = state.foundation().map_err(|error| error.to_string())?;
-            let deed = obey(&self.who.own.name, &self.run, &self.who.members, &foundation, request)?;
+            let run = state.run(&self.run);
+            let deed = obey(&self.who.own.name, &run, &self.who.members, &foundation, request)?;
             state.write(&deed).map_err(|error| error.to_string())?;
         }
         self.answer()
@@ -242,7 +265,7 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
     let mut log = WaitLog::default();
     let mut joining: Option<String> = None;
     loop {
-        let own = desk.foundation()?;
+        let (own, run) = desk.now()?;
         let without = lock(&desk.without).clone();
         let others: Vec<&Listed> = all_others.iter().filter(|other| !without.contains(&other.name)).collect();
         let heard = match own {
@@ -251,7 +274,7 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
             _ => join_all(others.iter().map(|member| asker.hear(member))).await,
         };
         // The founder may have written here meanwhile: then what they say must not meet the old state.
-        if desk.foundation()? != own {
+        if desk.now()?.1 != run {
             continue;
         }
         let step = match desk.who.members.is_empty() {
@@ -262,14 +285,14 @@ pub async fn found<B: Book>(desk: &Desk<B>, secret: &Secret) -> Result<Founding,
             Step::Start(record) => return Ok(record),
             Step::Store(record) => {
                 info!(cluster = record.cluster, members = record.nodes.len(), "founding a chat");
-                desk.write(&own, &Deed::Store(record))?;
+                desk.write(&run, &Deed::Store(record))?;
             }
             Step::Drop => {
                 warn!("cluster.members has changed: dropping the unconfirmed founding record");
-                desk.write(&own, &Deed::Drop)?;
+                desk.write(&run, &Deed::Drop)?;
             }
             Step::Confirm { tell } => {
-                desk.write(&own, &Deed::Confirm)?;
+                desk.write(&run, &Deed::Confirm)?;
                 if let Foundation::Founded(record) = desk.foundation()? {
                     info!(cluster = record.cluster, "the chat is founded");
                     asker.spread(&others, tell);

@@ -6,6 +6,7 @@ use awc::error::{ConnectError, SendRequestError};
 use awc::http::Version;
 use awc::{Client, SendClientRequest};
 use bytes::Bytes;
+use chat_actors::messages::transfer::Transfer;
 use serde::Deserialize;
 
 /// The largest answer read: far more than a cluster's state or a node's metrics.
@@ -56,6 +57,7 @@ pub struct NodeView {
     pub up: bool,
     pub lag: Option<u64>,
     pub ms: Option<f64>,
+    pub transfer: Option<Transfer>,
 }
 
 /// A client that follows no redirects and speaks plain HTTP.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
+use chat_actors::messages::transfer::Transfer;
 use serde::Deserialize as _;
 
 use crate::node_client::{self, Answer, ClusterView, NodeView};
@@ -135,8 +136,8 @@ fn lines(view: &ClusterView) -> Vec<String> {
 pub fn member_lines(view: &ClusterView) -> Vec<String> {
     let mut lines: Vec<String> = lines(view).into_iter().take(1).collect();
     lines.extend(table(view.nodes.iter().map(|node| {
-        let [name, role, up, lag, ms, public] = row(node);
-        [name, role, up, lag, ms, public, node.peer.clone()]
+        let [name, role, up, lag, ms, public, transfer] = row(node);
+        [name, role, up, lag, ms, public, node.peer.clone(), transfer]
     })));
     lines
 }
@@ -154,7 +155,7 @@ fn table<const COLUMNS: usize>(rows: impl Iterator<Item = [String; COLUMNS]>) ->
     rows.iter().map(line).collect()
 }
 
-fn row(node: &NodeView) -> [String; 6] {
+fn row(node: &NodeView) -> [String; 7] {
     [
         node.name.clone(),
         node.role.clone(),
@@ -162,6 +163,7 @@ fn row(node: &NodeView) -> [String; 6] {
         format!("lag {}", node.lag.map_or("?".into(), |lag| lag.to_string())),
         format!("{} ms", node.ms.map_or("?".into(), |ms| format!("{ms:.1}"))),
         node.public.clone(),
+        node.transfer.map_or_else(String::new, |Transfer { at, of }| format!("receives state: {at} of {of}")),
     ]
 }
 
@@ -174,16 +176,21 @@ mod tests {
         let json = r#"{"cluster":"c7","node":"node2","leader":"node1","term":4,"quorum":true,"applied":812,"at":800,
             "epoch":"e1","nodes":[
             {"name":"node1","public":"http://127.0.0.1:8101","role":"leader","up":true,"match":9,"lag":0,"ms":0.41},
+            {"name":"node2","public":"http://127.0.0.1:8102","peer":"http://127.0.0.1:8202","role":"follower","up":true,"lag":512,
+                "ms":null,"transfer":{"at":300,"of":812}},
             {"name":"node10","public":"http://127.0.0.1:8110","role":"learner","up":false,"match":null,"lag":null,"ms":null}]}"#;
         let view: ClusterView = serde_json::from_str(json).unwrap();
         assert_eq!(
             lines(&view),
             [
                 "cluster c7, epoch e1, as node2 sees it: majority, leader node1, term 4, at 800",
-                "node1   leader   up    lag 0  0.4 ms  http://127.0.0.1:8101",
-                "node10  learner  down  lag ?  ? ms    http://127.0.0.1:8110",
+                "node1   leader    up    lag 0    0.4 ms  http://127.0.0.1:8101",
+                "node2   follower  up    lag 512  ? ms    http://127.0.0.1:8102  receives state: 300 of 812",
+                "node10  learner   down  lag ?    ? ms    http://127.0.0.1:8110",
             ]
         );
+        let listed = "node2   follower  up    lag 512  ? ms    http://127.0.0.1:8102  http://127.0.0.1:8202  receives state: 300 of 812";
+        assert_eq!(member_lines(&view)[2], listed);
     }
 
     #[test]

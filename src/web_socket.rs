@@ -1,10 +1,14 @@
 //! One WebSocket to a node, for the commands that are clients: `bench` and `chat`.
 
+use std::sync::Arc;
+
 use actix_codec::Framed;
+use anyhow::Context;
 use awc::http::Version;
 use awc::ws::{self, Codec, Message};
 use awc::{BoxedSocket, Client, Connector};
 use bytes::Bytes;
+use chat_actors::tls;
 use futures_util::{SinkExt, StreamExt};
 
 /// More than the largest frame that a node can be set to send.
@@ -24,14 +28,19 @@ pub enum Lost {
     Broken(String),
 }
 
-/// A client for any number of connections.
-pub fn client() -> Client {
-    Client::builder()
-        .connector(Connector::new().limit(0))
+/// A client for any number of connections, with TLS or without.
+///
+/// # Errors
+/// When there is no TLS to be had.
+pub fn client() -> anyhow::Result<Client> {
+    let tls = tls::client_config().context("TLS cannot be used")?;
+    let client = Client::builder()
+        .connector(Connector::new().limit(0).rustls_0_23(Arc::new(tls)))
         .max_http_version(Version::HTTP_11)
         .disable_redirects()
         .disable_timeout()
-        .finish()
+        .finish();
+    Ok(client)
 }
 
 impl WebSocket {

@@ -453,6 +453,17 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             state: link_state,
             dismissed: listeners.dismissed.clone(),
         };
+        let config = DiskWatchConfig {
+            own: opened.raft_id,
+            node: opened.node.clone(),
+            data_dir: data_dir.clone(),
+            reserve_mb: parts.reserve_mb,
+        };
+        let watch_seat = Seat::new(&metrics, "disk_watch", WATCH_MAILBOX);
+        let watch = DiskWatch::new(config, seat.port_to(&raft), &watch_seat).start_on_own_thread();
+        let mut fetched = News::default();
+        fetched.subscribe(seat.port_to(&raft));
+        fetched.subscribe(watch_seat.port_to(&watch));
         let state_fetch = StateFetch::start_on_own_thread(
             StateFetchConfig {
                 secret: parts.secret.clone(),
@@ -465,20 +476,12 @@ fn build(parts: Parts) -> anyhow::Result<Consensus> {
             },
             StateFetchPorts {
                 tables_at,
-                fetched: seat.port(raft.clone().recipient()),
+                fetched,
                 here: seat.port(raft.clone().recipient()),
                 metrics: metrics.clone(),
             },
             &fetch_seat,
         );
-        let config = DiskWatchConfig {
-            own: opened.raft_id,
-            node: opened.node.clone(),
-            data_dir: data_dir.clone(),
-            reserve_mb: parts.reserve_mb,
-        };
-        let watch_seat = Seat::new(&metrics, "disk_watch", WATCH_MAILBOX);
-        let watch = DiskWatch::new(config, seat.port_to(&raft), &watch_seat).start_on_own_thread();
         let mut peers = listeners.peers.clone();
         peers.subscribe(watch_seat.port_to(&watch));
         let ports = RosterPorts {

@@ -64,3 +64,6 @@ export function nodeOrigin(url) {
 export function socketUrl(node) {
   return `${node.replace(/^http/, "ws")}/ws`;
 }
+
+/** @param {number} ms */
+export const rest = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

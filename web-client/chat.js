@@ -8,7 +8,7 @@
 import { tidyBlobs } from "./blobs.js";
 import { deleteItem, forget, outboxItems, recall, remember } from "./db.js";
 import { draftFiles, dropDrafts } from "./draft.js";
-import { list, origins, readRoom, readUser } from "./frames.js";
+import { origins, readRoom, readRooms, readUser } from "./frames.js";
 import { newId } from "./ids.js";
 import { askAnywhere, askCluster } from "./lookout.js";
 import { Media } from "./media.js";
@@ -88,7 +88,7 @@ export class Chat {
     const session = recall("session");
     if (typeof session?.token !== "string" || typeof session?.name !== "string") return false;
     this.#token = session.token;
-    const rooms = list(recall(`rooms:${session.name}`)).map(readRoom).filter((room) => room !== null);
+    const rooms = readRooms(recall(`rooms:${session.name}`));
     this.#store.expect(readUser({ name: session.name }), rooms);
     void this.#outbox.open(session.name);
     void fromShelf(session.name).then((kept) => kept && this.#token === session.token && this.#store.recall(kept.epoch, kept.messages, kept.people));
@@ -485,12 +485,13 @@ export class Chat {
     this.#store.setStatus({ quorum: seen.cluster.quorum });
   }
 
-  /** The list of rooms, for a visit on which no server answers. */
+  /** The list of rooms and what is in them, for a visit on which no server answers. */
   #keepRooms() {
     this.#roomsTimer = undefined;
     const { me, rooms, epoch } = this.#store;
     if (!me || epoch === null) return;
-    remember(`rooms:${me.name}`, [...rooms.values()].map(({ messages: _, quoted: __, anchor: ___, loaded: ____, stale: _____, new_from: ______, ...room }) => room));
+    if (this.#store.status.phase === "connected") void this.reader.loadAhead();
+    remember(`rooms:${me.name}`, [...rooms.values()].map(readRoom));
   }
 
   /** @returns {string[]} */

@@ -117,11 +117,27 @@ export function keyed(parent, items, { key, create, update }) {
   keyedChildren.set(parent, after);
 }
 
+/** Of a text that runs the way it was written in. */
+export const auto = { dir: "auto" };
+
+/**
+ * For a link into this page: a plain press acts here, any other is the browser's.
+ * @param {() => void} act
+ */
+export const pressed = (act) => (/** @type {MouseEvent} */ event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  act();
+};
+
 /** Whether the navigation stands beside the conversation, and lies over nothing. */
 export const wide = () => matchMedia("(min-width: 56.25em)");
 
 /** Whether the page is touched. On such a one the keyboard on the screen comes when asked for. */
 export const touched = () => matchMedia("(pointer: coarse)").matches;
+
+/** Whether somebody looks at the page. */
+export const watched = () => !document.hidden && document.hasFocus();
 
 /** Whether a dialog is open. */
 export const isAsked = () => document.querySelector("dialog[open]") !== null;

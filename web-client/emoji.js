@@ -27,13 +27,17 @@ export function emojiGroups() {
   return parsed;
 }
 
+/** A name between two colons; and code, in which it is none. */
+const NAMED = /(`+)[^]*?\1|(?<=^|\s):([a-z0-9_+-]{2,40}):(?![\w:])/g;
+
 /**
- * The emoji of a name, as between two colons.
- * @param {string} name
+ * A text with emoji in the place of their names.
+ * @param {string} text
  */
-export function emojiNamed(name) {
+export function withEmoji(text) {
   const all = emojiGroups().flat();
-  return (all.find((one) => one.name === name) ?? all.find((one) => one.words.includes(name)))?.emoji ?? null;
+  const named = (/** @type {string} */ name) => all.find((one) => one.name === name) ?? all.find((one) => one.words.includes(name));
+  return text.replace(NAMED, (whole, _, name) => named(name)?.emoji ?? whole);
 }
 
 /**

@@ -11,9 +11,10 @@
  */
 
 import { nodeOrigin } from "./backoff.js";
+import { words } from "./words.js";
 
 const DEFAULT_HEARTBEAT_MS = 20_000;
-const DEFAULT_LIMITS = { message_bytes: 8192, frame_bytes: 65_536, file_bytes: 26_214_400 };
+export const DEFAULT_LIMITS = { message_bytes: 8192, frame_bytes: 65_536, file_bytes: 26_214_400 };
 
 /**
  * @param {unknown} data what the WebSocket handed over
@@ -47,7 +48,7 @@ export function readProblem(from) {
     code: text(error.code, "internal"),
     message: text(error.message),
     retry: error.retry === true,
-    ...(isNumber(error.retry_after_ms) ? { retry_after_ms: error.retry_after_ms } : {}),
+    ...numbers(error, "retry_after_ms"),
     ...(error.current ? { current: error.current } : {}),
   };
 }
@@ -59,12 +60,12 @@ export function readProblem(from) {
 export function readWelcome(from) {
   return {
     user: readUser(from.user),
-    node: text(from.node, "the server"),
+    node: text(from.node, words.status.someNode),
     cursor: number(from.cursor),
     epoch: text(from.epoch),
     resumed: from.resumed === true,
     behind: from.behind === true,
-    rooms: list(from.rooms).map(readRoom).filter(isThere),
+    rooms: readRooms(from.rooms),
     cluster: readCluster(from.cluster),
     nodes: origins(from.nodes),
     limits: { ...DEFAULT_LIMITS, ...(from.limits ?? {}) },
@@ -86,6 +87,9 @@ export function readCluster(from) {
   return { leader: typeof from.leader === "string" ? from.leader : null, quorum: from.quorum, nodes };
 }
 
+/** @param {unknown} from */
+export const readRooms = (from) => list(from).map(readRoom).filter(isThere);
+
 /**
  * @param {any} from
  * @returns {Room | null}
@@ -101,9 +105,7 @@ export function readRoom(from) {
     member: from.member !== false,
     last_seq: number(from.last_seq),
     at: number(from.at),
-    ...(isNumber(from.read_seq) ? { read_seq: from.read_seq } : {}),
-    ...(isNumber(from.unread) ? { unread: from.unread } : {}),
-    ...(isNumber(from.mentions) ? { mentions: from.mentions } : {}),
+    ...numbers(from, "read_seq", "unread", "mentions"),
     ...(typeof from.muted === "boolean" ? { muted: from.muted } : {}),
   };
 }
@@ -242,6 +244,16 @@ function text(value, otherwise = "") {
  */
 function number(value) {
   return isNumber(value) ? value : 0;
+}
+
+/**
+ * Those of some fields that are there.
+ * @param {any} from
+ * @param {string[]} names
+ * @returns {Record<string, number>}
+ */
+function numbers(from, ...names) {
+  return Object.fromEntries(names.filter((name) => isNumber(from[name])).map((name) => [name, from[name]]));
 }
 
 /**

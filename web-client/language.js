@@ -4,7 +4,6 @@
  */
 
 import { forget, recall, remember } from "./db.js";
-import { words } from "./words.js";
 
 const KEY = "language";
 
@@ -22,17 +21,18 @@ export const language = chosen ?? wanted.map(base).find((code) => Object.hasOwn(
 /** For `Intl`: the reader's own form of the chosen language; without a choice, the browser's own. */
 export const locale = chosen === null ? undefined : (wanted.find((tag) => base(tag) === chosen) ?? chosen);
 
-/** Before anything is shown: the words of the reader's language. */
-export async function speak() {
-  document.documentElement.lang = language;
-  if (language === "en") return;
-  try {
-    Object.assign(words, (await import("./words.de.js")).words);
-  } catch {
-    // English, then.
-    document.documentElement.lang = "en";
-  }
-}
+const numbers = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
+
+/** A number as the reader writes it. @param {number} count */
+export const amount = (count) => numbers.format(count);
+
+/**
+ * So many of something.
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
+export const plural = (count, one, many) => `${amount(count)} ${count === 1 ? one : many}`;
 
 /** @param {string | null} code null leaves it to the browser */
 export function chooseLanguage(code) {

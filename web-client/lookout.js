@@ -2,8 +2,9 @@
  * Asks nodes without being logged in there: how the cluster stands, or what needs no session.
  */
 
-import { readCluster, readProblem } from "./frames.js";
-import { noAnswer, Refusal } from "./refusal.js";
+import { readCluster } from "./frames.js";
+import { noAnswer, refused } from "./refusal.js";
+import { words } from "./words.js";
 
 const LOOK_MS = 2000;
 const CHANGE_MS = 6000;
@@ -17,7 +18,7 @@ export async function askCluster(node) {
     const answer = await fetch(`${node}/api/v1/cluster`, { signal: AbortSignal.timeout(LOOK_MS), cache: "no-store" });
     const json = await answer.json();
     const cluster = readCluster(json);
-    return cluster && { cluster, node: typeof json.node === "string" ? json.node : "the server" };
+    return cluster && { cluster, node: typeof json.node === "string" ? json.node : words.status.someNode };
   } catch {
     return null;
   }
@@ -43,7 +44,7 @@ export async function askAnywhere(nodes, op, fields, id) {
       });
       const said = await answer.json();
       if (answer.ok) return said;
-      last = new Refusal(readProblem(said.error));
+      last = refused(answer.status, said);
     } catch {
       last = noAnswer();
     }

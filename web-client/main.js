@@ -2,7 +2,6 @@
 
 import { Chat } from "./chat.js";
 import { on } from "./dom.js";
-import { speak } from "./language.js";
 import { readLink } from "./links.js";
 import { jump } from "./jump.js";
 import { notices } from "./notices.js";
@@ -10,7 +9,7 @@ import { Store } from "./store.js";
 import { appView } from "./views/app.js";
 import { loginView } from "./views/login.js";
 import { statusView } from "./views/status.js";
-import { words } from "./words.js";
+import { speak, words } from "./words.js";
 
 const LOOK_MS = 3000;
 
@@ -58,7 +57,7 @@ function show() {
     app = appView({ chat, store, view, roomsButton, announce });
     return;
   }
-  document.title = words.title("", 0, 0);
+  document.title = words.product;
   view.replaceChildren(loginView(chat, readLink(location.hash), withoutLink));
   store.setStatus({ phase: "connecting", quorum: true });
   void chat.look();
@@ -80,15 +79,15 @@ navigator.serviceWorker?.addEventListener("message", ({ data }) => {
 });
 
 setInterval(() => {
-  if (document.visibilityState === "hidden") return;
+  if (document.hidden) return;
   if (!store.me) void chat.look();
   else if (!store.status.quorum) void chat.lookForMajority();
 }, LOOK_MS);
 
 const wake = () => {
-  if (document.visibilityState === "visible" && navigator.onLine) chat.wake();
+  if (!document.hidden && navigator.onLine) chat.wake();
 };
-on(document, "visibilitychange", () => document.visibilityState === "hidden" && chat.rest());
+on(document, "visibilitychange", () => document.hidden && chat.rest());
 on(window, "online", wake);
 // A node may still be within reach, on this machine or in this house: it is asked.
 on(window, "offline", () => chat.wake());

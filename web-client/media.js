@@ -5,13 +5,16 @@
  * @typedef {import("./types.js").Attachment} Attachment
  */
 
-import { readProblem } from "./frames.js";
-import { noAnswer, Refusal } from "./refusal.js";
+import { noAnswer, Refusal, refused } from "./refusal.js";
 
 /** Types that the browser may show as pictures; anything else is a download. */
 const PICTURES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"]);
 const KEPT_BYTES = 64 * 1024 * 1024;
 const FETCH_MS = 60_000;
+/** An export is made while it comes. */
+const EXPORT_MS = 15 * 60_000;
+/** Its last line says that it is whole, and is no longer than this. */
+const LAST_BYTES = 200;
 /** Larger pictures are fetched when they are asked for. */
 const PREVIEW_BYTES = 8 * 1024 * 1024;
 
@@ -72,12 +75,14 @@ export class Media {
 
   /** Puts a file where the browser puts downloads. @param {Attachment} file */
   async download(file) {
-    const url = URL.createObjectURL(await this.#fetch(file));
-    const link = document.createElement("a");
-    link.href = url;
-    link.download = file.name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), FETCH_MS);
+    save(await this.#fetch(file), file.name);
+  }
+
+  /** Puts there all that one may see, as lines. @param {string} name what it is called */
+  async everything(name) {
+    const lines = await this.#ask("export", EXPORT_MS);
+    if (!(await lines.slice(-LAST_BYTES).text()).includes('"type":"end"')) throw noAnswer();
+    save(lines, name);
   }
 
   /** Somebody else may sit here next. */
@@ -88,11 +93,22 @@ export class Media {
 
   /** @param {Attachment} file */
   async #fetch(file) {
+    const bytes = await this.#ask(`files/${encodeURIComponent(file.file)}/${encodeURIComponent(file.name)}`, FETCH_MS);
+    // The type is the message's, and a picture's only when it is one: nothing else may open inside this origin.
+    return new Blob([bytes], { type: isPicture(file) ? file.type : "application/octet-stream" });
+  }
+
+  /**
+   * Asks one node after the other.
+   * @param {string} path
+   * @param {number} patience_ms
+   */
+  async #ask(path, patience_ms) {
     /** @type {unknown} */
     let last = noAnswer();
     for (const node of this.#ports.nodes()) {
       try {
-        return await this.#fetchFrom(node, file);
+        return await this.#askAt(`${node}/api/v1/${path}`, patience_ms);
       } catch (error) {
         last = error;
         if (error instanceof Refusal && !error.problem.retry) break;
@@ -102,19 +118,30 @@ export class Media {
   }
 
   /**
-   * @param {string} node
-   * @param {Attachment} file
+   * @param {string} url
+   * @param {number} patience_ms
    */
-  async #fetchFrom(node, file) {
-    const answer = await fetch(`${node}/api/v1/files/${encodeURIComponent(file.file)}/${encodeURIComponent(file.name)}`, {
+  async #askAt(url, patience_ms) {
+    const answer = await fetch(url, {
       headers: { authorization: `Bearer ${this.#ports.token()}` },
-      signal: AbortSignal.timeout(FETCH_MS),
+      signal: AbortSignal.timeout(patience_ms),
     });
     if (!answer.ok) {
-      const said = await answer.json().catch(() => ({}));
-      throw new Refusal(readProblem(said.error ?? { code: "unavailable", retry: answer.status >= 500 }));
+      throw refused(answer.status, await answer.json().catch(() => ({})));
     }
-    // The type is the message's, and a picture's only when it is one: nothing else may open inside this origin.
-    return new Blob([await answer.arrayBuffer()], { type: isPicture(file) ? file.type : "application/octet-stream" });
+    return answer.blob();
   }
+}
+
+/**
+ * @param {Blob} blob
+ * @param {string} name
+ */
+function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), FETCH_MS);
 }

@@ -6,7 +6,7 @@
  */
 
 import { forget, recall, remember } from "./db.js";
-import { on } from "./dom.js";
+import { on, watched } from "./dom.js";
 import { calls } from "./rooms.js";
 import { firstLine } from "./text.js";
 
@@ -53,7 +53,7 @@ export function notices({ store, go }) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
 
-  const looksAt = (/** @type {number} */ room) => store.current === room && document.visibilityState === "visible" && document.hasFocus();
+  const looksAt = (/** @type {number} */ room) => store.current === room && watched();
 
   on(store, "arrived", (event) => {
     const message = /** @type {CustomEvent<Message>} */ (event).detail;

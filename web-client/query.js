@@ -4,7 +4,11 @@
  * @typedef {{ text: string, from: string | null, room: string | null, before: number | null }} Query
  */
 
+import { parse } from "./markup.js";
+
 const FILTER = /(^|\s)(from|in|before):("[^"]*"|\S+)/giu;
+/** Between pieces of a line that marks part. */
+const APART = "\u0000";
 
 /**
  * @param {string} typed
@@ -38,6 +42,55 @@ function dayOf(text) {
   const [year, month, day] = match.slice(1).map(Number);
   const date = new Date(year, month - 1, day);
   return date.getMonth() === month - 1 && date.getDate() === day ? date.getTime() : null;
+}
+
+/**
+ * A text as it reads: one line, without the marks of its formatting; and where its hits are in that.
+ * @param {string} text
+ * @param {readonly (readonly [number, number])[]} hits UTF-16 offsets
+ * @returns {{ text: string, hits: [number, number][] }}
+ */
+export function unmarked(text, hits) {
+  let plain = "";
+  let at = 0;
+  /** @type {[number, number][]} */
+  const moved = [];
+  // Between the marks, what is shown stands in the text as it is, line by line.
+  for (const [index, line] of parse(text).map(saidIn).join("\n").split("\n").entries()) {
+    if (index > 0) plain = plain && `${plain.trimEnd()} `;
+    for (const piece of line.split(APART)) {
+      const from = Math.max(at, text.indexOf(piece, at));
+      at = from + piece.length;
+      const by = plain.length - from;
+      moved.push(...hits.filter(([start, end]) => start < at && end > from).map(([start, end]) => /** @type {[number, number]} */ ([Math.max(start, from) + by, Math.min(end, at) + by])));
+      plain += piece;
+    }
+  }
+  return { text: plain, hits: moved };
+}
+
+/** @param {import("./markup.js").Block} block @returns {string} */
+function saidIn(block) {
+  if (block.kind === "fence") return block.text;
+  if (block.kind === "quote") return block.blocks.map(saidIn).join("\n");
+  return (block.kind === "list" ? block.items : [block.children]).map((pieces) => pieces.map(said).join(APART)).join("\n");
+}
+
+/** @param {import("./markup.js").Inline} piece @returns {string} */
+const said = (piece) => ("children" in piece ? piece.children.map(said).join(APART) : piece.text);
+
+/**
+ * Where the words that are looked for stand in a file's name.
+ * @param {string} name
+ * @param {string} wanted
+ * @returns {[number, number][]}
+ */
+export function namedBy(name, wanted) {
+  const lower = name.toLowerCase();
+  return wanted.toLowerCase().split(/[\s"*]+/).filter(Boolean).flatMap((word) => {
+    const at = lower.indexOf(word);
+    return at < 0 ? [] : [/** @type {[number, number]} */ ([at, at + word.length])];
+  });
 }
 
 /**

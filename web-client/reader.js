@@ -5,8 +5,9 @@
  * @typedef {import("./types.js").Success} Success
  */
 
-import { list, readMessage, readRoom, readUser, readVersion } from "./frames.js";
-import { shownRun } from "./rooms.js";
+import { rest } from "./backoff.js";
+import { list, readMessage, readRooms, readUser, readVersion } from "./frames.js";
+import { behind, shownRun } from "./rooms.js";
 
 const PAGE = 60;
 const PAGE_MAX = 200;
@@ -17,6 +18,8 @@ const SOUGHT_MAX = 1000;
 const QUICK_READ_MS = 5500;
 const ASK_MS = 12_000;
 const AGAIN_MS = 5000;
+/** Between two rooms that nobody waits for. */
+const AHEAD_MS = 50;
 /** So long the list of public rooms is good enough while nobody uses it. */
 const JOINABLE_MS_MIN = 6000;
 const JOINABLE_MS_ROOM = 100;
@@ -31,6 +34,8 @@ export class Reader {
   #everybody = true;
   /** What was asked for by name. @type {Set<string>} */
   #sought = new Set();
+  /** Whether rooms are being loaded that nobody has opened. */
+  #ahead = false;
   /** When the public rooms were asked for last. */
   #listed = 0;
   /** So long they are good enough while nobody uses the list. */
@@ -101,6 +106,29 @@ export class Reader {
   }
 
   /**
+   * Loads the newest messages of rooms that nobody has opened yet, one room after the other: they are written down with
+   * the others, for a visit on which no server answers.
+   */
+  async loadAhead() {
+    const { rooms, shelved } = this.#store;
+    // What a node lacks that is behind our cursor, it would not tell later.
+    if (this.#ahead || this.behind) return;
+    this.#ahead = true;
+    try {
+      for (const { room } of behind(rooms.values(), shelved)) {
+        const messages = messagesOf(await this.#ask("history", { room, limit: PAGE, read: "local" }, ASK_MS));
+        // Who has opened it meanwhile has what they came for.
+        if (room !== this.#store.current) this.#store.history(room, messages, "newest");
+        this.knowUsers(messages.map(({ from }) => from));
+        await rest(AHEAD_MS);
+      }
+    } catch {
+      // The others with the next connection.
+    }
+    this.#ahead = false;
+  }
+
+  /**
    * Loads a message that another answers.
    * @param {number} room
    * @param {number} seq
@@ -118,7 +146,7 @@ export class Reader {
     );
     this.#loading.set(key, asked);
     // What could not be had is asked for again a little later, when it is shown again.
-    if (!(await asked)) await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    if (!(await asked)) await rest(AGAIN_MS);
     this.#loading.delete(key);
   }
 
@@ -170,7 +198,7 @@ export class Reader {
     // Only a node that is behind our cursor may lack what it will not tell again.
     try {
       const reply = this.behind ? await ask("linearizable", QUICK_READ_MS).catch(() => ask("local", ASK_MS)) : await ask("local", ASK_MS);
-      const messages = list(reply.messages).map(readMessage).filter((message) => message !== null);
+      const messages = messagesOf(reply);
       this.#store.history(room, messages, where, seq);
       this.knowUsers(messages.map(({ from }) => from));
       return messages.length > 0 || where === "newest" || where === "around";
@@ -235,13 +263,13 @@ export class Reader {
    * @param {number} [fresh_ms] what came so long ago is good enough
    */
   async refreshJoinable(fresh_ms = 0) {
-    if (!this.#store.me || this.#store.status.phase !== "connected" || document.visibilityState === "hidden") return;
+    if (!this.#store.me || this.#store.status.phase !== "connected" || document.hidden) return;
     if (Date.now() - this.#listed < fresh_ms) return;
     const before = this.#listed;
     this.#listed = Date.now();
     try {
       const reply = await this.#ask("list_rooms", {}, ASK_MS);
-      const rooms = list(reply.rooms).map(readRoom).filter((room) => room !== null);
+      const rooms = readRooms(reply.rooms);
       this.idle_ms = Math.min(JOINABLE_MS_MAX, Math.max(JOINABLE_MS_MIN, rooms.length * JOINABLE_MS_ROOM));
       this.#store.setJoinable(rooms);
     } catch {
@@ -249,4 +277,9 @@ export class Reader {
       this.#listed = before;
     }
   }
+}
+
+/** @param {Success} reply */
+function messagesOf(reply) {
+  return list(reply.messages).map(readMessage).filter((message) => message !== null);
 }

@@ -3,6 +3,9 @@
  *
  * @typedef {import("./types.js").Problem} Problem
  */
+
+import { readProblem } from "./frames.js";
+
 export class Refusal extends Error {
   /** @param {Problem} problem */
   constructor(problem) {
@@ -10,6 +13,13 @@ export class Refusal extends Error {
     this.problem = problem;
   }
 }
+
+/**
+ * What an answer over HTTP says that is none of success.
+ * @param {number} status
+ * @param {any} said
+ */
+export const refused = (status, said) => new Refusal(readProblem(said.error ?? { code: status >= 500 ? "unavailable" : "bad_request", retry: status >= 500 }));
 
 /** No answer came; whether it was done is not known. */
 export const noAnswer = () => new Refusal({ code: "timeout", message: "", retry: true });

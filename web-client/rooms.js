@@ -15,6 +15,8 @@ export const WINDOW_MESSAGES = 600;
 /** While one reads, newer ones may come before the far end goes. */
 const WINDOW_SLACK = 200;
 const QUOTED_MAX = 200;
+/** Of so many rooms the newest messages are there before anybody opens them. */
+const AHEAD_MAX = 100;
 
 /**
  * @param {Room} room
@@ -248,6 +250,17 @@ function keep(state, run, left) {
   if (last < (run.at(-1)?.seq ?? 0)) state.anchor = Math.min(last, Math.max(left[0]?.seq ?? 0, state.anchor ?? last));
   else if (last >= state.last_seq || left.length === 0) state.anchor = null;
   else if (state.anchor !== null) state.anchor = Math.max(left[0].seq, state.anchor);
+}
+
+/**
+ * The rooms whose newest messages are neither held nor written down. Those with something unread come first, then those
+ * that changed last.
+ * @param {Iterable<RoomState>} rooms
+ * @param {Map<number, number>} shelved the last message of each that is written down
+ */
+export function behind(rooms, shelved) {
+  const first = [...rooms].sort((a, b) => Number(b.unread > 0) - Number(a.unread > 0) || b.at - a.at).slice(0, AHEAD_MAX);
+  return first.filter(({ room, loaded, last_seq }) => !loaded && last_seq > (shelved.get(room) ?? 0));
 }
 
 /**

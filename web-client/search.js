@@ -1,13 +1,10 @@
-/** Looking for messages: asks the servers page by page, and lets through what the filters mean. */
+/** Looking for messages: asks the servers page by page for what the filters mean. */
 
 import { list, readMessage } from "./frames.js";
 import { readQuery } from "./query.js";
 import { problemOf } from "./refusal.js";
 
 const PAGE = 20;
-const PAGE_LONG = 100;
-/** With a date the servers are asked for more, but not for ever: those who want can look further. */
-const PAGES_MAX = 5;
 
 /**
  * @typedef {import("./types.js").Message} Message
@@ -47,7 +44,8 @@ export class Search {
     const query = readQuery(typed);
     const none = { hits: [], more: false, partial: false };
     if (query.text === "") return { ...none, problem: "no word" };
-    const fields = { text: query.text, limit: query.before === null ? PAGE : PAGE_LONG };
+    const fields = { text: query.text, limit: PAGE };
+    if (query.before !== null) Object.assign(fields, { before_time: query.before });
     if (query.from !== null) Object.assign(fields, { from: query.from === "me" ? this.#me() : query.from });
     if (query.room !== null) {
       const wanted = query.room.toLowerCase();
@@ -55,24 +53,16 @@ export class Search {
       if (!room) return { ...none, problem: "no room" };
       Object.assign(fields, { room: room.room });
     }
-    /** @type {Hit[]} */
-    const hits = [];
-    let partial = false;
+    if (this.#before !== null) Object.assign(fields, { before: this.#before });
     try {
-      for (let page = 0; page < (query.before === null ? 1 : PAGES_MAX); page++) {
-        const reply = await this.#ask("search", this.#before === null ? fields : { ...fields, before: this.#before });
-        if (this.#typed !== typed) return null;
-        partial ||= reply.partial === true;
-        const found = list(reply.messages).flatMap(readHit);
-        hits.push(...found.filter(({ message }) => query.before === null || message.time < query.before));
-        const last = found.at(-1);
-        if (reply.more !== true || !last) return { hits, more: false, partial, problem: null };
-        this.#before = last.message.at;
-        if (hits.length >= PAGE) break;
-      }
-      return { hits, more: true, partial, problem: null };
+      const reply = await this.#ask("search", fields);
+      if (this.#typed !== typed) return null;
+      const hits = list(reply.messages).flatMap(readHit);
+      const last = hits.at(-1);
+      if (last) this.#before = last.message.at;
+      return { hits, more: reply.more === true && last !== undefined, partial: reply.partial === true, problem: null };
     } catch (error) {
-      return this.#typed === typed ? { ...none, hits, problem: problemOf(error) } : null;
+      return this.#typed === typed ? { ...none, problem: problemOf(error) } : null;
     }
   }
 }

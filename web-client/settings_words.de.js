@@ -1,5 +1,7 @@
 /** Die Wörter der Einstellungen auf Deutsch: dieselben wie in `settings_words.js`. */
 
+import { amount } from "./language.js";
+
 /** @type {typeof import("./settings_words.js").settingsWords} */
 export const settingsWords = {
   settings: {
@@ -29,6 +31,10 @@ export const settingsWords = {
     changePassword: "Passwort ändern",
     passwordChanged: "Geändert. Ihre anderen Sitzungen sind beendet.",
     wrongPassword: "Das ist nicht Ihr bisheriges Passwort.",
+    data: "Ihre Daten",
+    dataText: "Ihre Räume, deren Personen und Nachrichten und die Namen der Dateien, als Zeilen von JSON. Dateien lädt man bei ihren Nachrichten herunter.",
+    dataAction: "Meine Daten herunterladen",
+    dataSaved: "Heruntergeladen.",
     end: "Dieses Konto löschen",
     endText: "Sie werden überall abgemeldet, für immer. Was Sie geschrieben haben, bleibt und steht als von einem gelöschten Konto da; Ihr Name wird nie wieder vergeben. Niemand kann das rückgängig machen.",
     proof: "Ihr Passwort, um sicherzugehen",
@@ -63,7 +69,7 @@ export const settingsWords = {
     reset: "Passwort zurücksetzen",
     resetLink: (name) => `Ein Link, mit dem ${name} einmal ein neues Passwort setzt`,
     rename: "Ändern",
-    narrow: (shown, all) => `Die ersten ${shown} von ${all}. Tippen Sie einen Teil des Namens, um andere zu sehen.`,
+    narrow: (shown, all) => `Die ersten ${amount(shown)} von ${amount(all)}. Tippen Sie einen Teil des Namens, um andere zu sehen.`,
   },
   registration: {
     mode: "Wer ein Konto anlegen darf",
@@ -75,11 +81,11 @@ export const settingsWords = {
     invitesNote: "Wer einen solchen Link hat, kann ein Konto anlegen, auch wenn die Registrierung geschlossen ist.",
     uses: "Für wie viele Personen",
     hours: "Wie viele Stunden gültig",
-    between: (least, most) => `Geben Sie eine ganze Zahl von ${least} bis ${most} ein.`,
+    between: (least, most) => `Geben Sie eine ganze Zahl von ${amount(least)} bis ${amount(most)} ein.`,
     create: "Einladung erstellen",
     link: "Einladungslink",
     by: (name) => `von ${name}`,
-    count: (used, uses) => `${used} von ${uses} benutzt`,
+    count: (used, uses) => `${amount(used)} von ${amount(uses)} benutzt`,
     until: (time) => `gültig bis ${time}`,
     used: "aufgebraucht",
     ended: "abgelaufen",
@@ -103,7 +109,7 @@ export const settingsWords = {
     full: "Mehr dürfen es nicht sein. Entfernen Sie zuerst eine.",
     once: "Das wird nur jetzt gezeigt.",
     fine: "alles ist gesendet",
-    behind: (count) => `${count} noch zu senden`,
+    behind: (count) => `${amount(count)} noch zu senden`,
     failing: (since, why) => `misslingt seit ${since}: ${why}`,
     paused: (name) => `ruht, bis ${name} im Raum ist und handeln darf`,
     off: "aus, nach einem Tag ohne Erfolg",
@@ -129,7 +135,7 @@ export const settingsWords = {
     milliseconds: (count) => `${count} ms`,
     micros: (count) => `${count} µs`,
     summary: (node, leader, quorum, term, at) =>
-      `${node} sagt: ${quorum ? "eine Mehrheit ist da" : "keine Mehrheit antwortet"}, ${leader ? `${leader} führt` : "niemand führt, soweit bekannt"} (Term ${term}), bisher ${at} Änderungen.`,
+      `${node} sagt: ${quorum ? "eine Mehrheit ist da" : "keine Mehrheit antwortet"}, ${leader ? `${leader} führt` : "niemand führt, soweit bekannt"} (Term ${amount(term)}), bisher ${amount(at)} Änderungen.`,
     actors: "Akteure",
     of: "von",
     actorsNote: "Was auf jeden wartet, was in einer Sekunde bearbeitet wird, und wie lange eine Nachricht dauert; jede Linie zeigt die letzten anderthalb Minuten.",

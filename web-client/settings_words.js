@@ -2,7 +2,7 @@
  * The words of the settings, one's own and a room's, which are loaded with them; in English, as `words.js` has the rest.
  */
 
-import { language } from "./language.js";
+import { amount, language } from "./language.js";
 
 export const settingsWords = {
   settings: {
@@ -32,6 +32,10 @@ export const settingsWords = {
     changePassword: "Change password",
     passwordChanged: "Changed. Your other sessions have ended.",
     wrongPassword: "That is not your current password.",
+    data: "Your data",
+    dataText: "Your rooms, their people and messages, and the names of files, as lines of JSON. Files are downloaded from their messages.",
+    dataAction: "Download my data",
+    dataSaved: "Downloaded.",
     end: "Delete this account",
     endText: "You are logged out everywhere, for good. What you wrote stays, shown as from a deleted account, and your name is never given to anybody again. Nobody can undo this.",
     proof: "Your password, to be sure",
@@ -66,7 +70,7 @@ export const settingsWords = {
     reset: "Reset password",
     resetLink: (/** @type {string} */ name) => `A link for ${name} to set a new password, once`,
     rename: "Change",
-    narrow: (/** @type {number} */ shown, /** @type {number} */ all) => `The first ${shown} of ${all}. Type a part of a name to see others.`,
+    narrow: (/** @type {number} */ shown, /** @type {number} */ all) => `The first ${amount(shown)} of ${amount(all)}. Type a part of a name to see others.`,
   },
   registration: {
     mode: "Who may create an account",
@@ -78,11 +82,11 @@ export const settingsWords = {
     invitesNote: "Whoever has such a link can create an account, also when registration is closed.",
     uses: "For how many people",
     hours: "Good for how many hours",
-    between: (/** @type {number} */ least, /** @type {number} */ most) => `Enter a whole number from ${least} to ${most}.`,
+    between: (/** @type {number} */ least, /** @type {number} */ most) => `Enter a whole number from ${amount(least)} to ${amount(most)}.`,
     create: "Create invitation",
     link: "Invitation link",
     by: (/** @type {string} */ name) => `by ${name}`,
-    count: (/** @type {number} */ used, /** @type {number} */ uses) => `used ${used} of ${uses}`,
+    count: (/** @type {number} */ used, /** @type {number} */ uses) => `used ${amount(used)} of ${amount(uses)}`,
     until: (/** @type {string} */ time) => `good until ${time}`,
     used: "used up",
     ended: "ended",
@@ -106,7 +110,7 @@ export const settingsWords = {
     full: "There are as many as there may be. Remove one first.",
     once: "It is shown only now.",
     fine: "everything is posted",
-    behind: (/** @type {number} */ count) => `${count} still to be posted`,
+    behind: (/** @type {number} */ count) => `${amount(count)} still to be posted`,
     failing: (/** @type {string} */ since, /** @type {string} */ why) => `fails since ${since}: ${why}`,
     paused: (/** @type {string} */ name) => `paused, until ${name} is in this room and may act`,
     off: "off, after a day of failures",
@@ -132,7 +136,7 @@ export const settingsWords = {
     milliseconds: (/** @type {string} */ count) => `${count} ms`,
     micros: (/** @type {string} */ count) => `${count} µs`,
     summary: (/** @type {string} */ node, /** @type {string | null} */ leader, /** @type {boolean} */ quorum, /** @type {number} */ term, /** @type {number} */ at) =>
-      `${node} says: ${quorum ? "a majority is there" : "no majority answers"}, ${leader ? `${leader} leads` : "nobody is known to lead"} (term ${term}), ${at} changes so far.`,
+      `${node} says: ${quorum ? "a majority is there" : "no majority answers"}, ${leader ? `${leader} leads` : "nobody is known to lead"} (term ${amount(term)}), ${amount(at)} changes so far.`,
     actors: "Actors",
     of: "of",
     actorsNote: "What waits for each, what is handled in a second, and how long one message takes; each line is the last minute and a half.",

@@ -37,7 +37,7 @@ export function keepShelf(store) {
     void writeDown(store);
   };
   store.on("touched", () => (timer ??= setTimeout(write, WRITE_MS)));
-  on(document, "visibilitychange", () => document.visibilityState === "hidden" && timer && write());
+  on(document, "visibilitychange", () => document.hidden && timer && write());
 }
 
 /**
@@ -91,6 +91,7 @@ async function writeDown(store) {
       else if (state.loaded && !state.stale && state.anchor === null) {
         const messages = shownRun(state).slice(-MESSAGES_KEPT);
         rooms.put({ key, user: me.name, room: number, epoch, time: Date.now(), messages });
+        store.shelved.set(number, messages.at(-1)?.seq ?? 0);
       }
     }
     const people = [...store.users.values()].slice(0, PEOPLE_KEPT).map(({ online: _, ...user }) => user);

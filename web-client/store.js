@@ -15,8 +15,9 @@
  * @typedef {import("./types.js").Welcome} Welcome
  */
 
+import { DEFAULT_LIMITS } from "./frames.js";
 import { overlaid, sentMessage } from "./pending.js";
-import { applyMessage, applyRead, keepQuoted, newRoom, takeHistory, trim, updateRoom } from "./rooms.js";
+import { applyMessage, applyRead, firstUnread, keepQuoted, newRoom, takeHistory, trim, updateRoom } from "./rooms.js";
 import { words } from "./words.js";
 
 const TYPING_SHOWN_MS = 5000;
@@ -41,7 +42,7 @@ export class Store extends EventTarget {
   current = null;
   /** @type {{ phase: "connecting" | "connected" | "lost" | "stopped", node: string, quorum: boolean }} */
   status = { phase: "connecting", node: "", quorum: true };
-  limits = { message_bytes: 8192, frame_bytes: 65_536, file_bytes: 26_214_400 };
+  limits = DEFAULT_LIMITS;
   /** The highest `at` of the events seen. @type {number | null} */
   cursor = null;
   /** @type {string | null} */
@@ -51,11 +52,13 @@ export class Store extends EventTarget {
   /** Who types where, until when. @type {Map<number, Map<string, number>>} */
   typing = new Map();
   /** Whether no server has answered for a while. */
-  #alone = false;
+  alone = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #aloneTimer;
   /** Rooms that have changed since they were written down. @type {Set<number>} */
   touched = new Set();
+  /** The last message of each room that is written down. @type {Map<number, number>} */
+  shelved = new Map();
   /** Messages of rooms whose `room` event has not come yet. @type {Message[]} */
   #early = [];
 
@@ -97,8 +100,8 @@ export class Store extends EventTarget {
 
   /** @param {boolean} alone */
   #setAlone(alone) {
-    if (alone === this.#alone) return;
-    this.#alone = alone;
+    if (alone === this.alone) return;
+    this.alone = alone;
     this.tell("users");
   }
 
@@ -107,7 +110,7 @@ export class Store extends EventTarget {
    * @param {string} name
    */
   isOnline(name) {
-    return !this.#alone && this.users.get(name)?.online === true;
+    return !this.alone && this.users.get(name)?.online === true;
   }
 
   /**
@@ -117,6 +120,7 @@ export class Store extends EventTarget {
   welcome(welcome) {
     const changed = this.me?.name !== welcome.user.name;
     const known = this.epoch ?? this.rememberedEpoch;
+    if (known !== welcome.epoch) this.shelved.clear();
     this.me = welcome.user;
     this.limits = welcome.limits;
     this.epoch = welcome.epoch;
@@ -160,6 +164,7 @@ export class Store extends EventTarget {
    * @param {User[]} people
    */
   recall(epoch, kept, people) {
+    if ((this.epoch ?? epoch) === epoch) for (const [number, messages] of kept) this.shelved.set(number, messages.at(-1)?.seq ?? 0);
     if (this.epoch !== null) return;
     for (const user of people) if (!this.users.has(user.name)) this.users.set(user.name, user);
     this.rememberedEpoch = epoch;
@@ -188,6 +193,7 @@ export class Store extends EventTarget {
     this.typing = new Map();
     this.#early = [];
     this.touched.clear();
+    this.shelved.clear();
     this.tell("session", "rooms");
   }
 
@@ -325,6 +331,10 @@ export class Store extends EventTarget {
       trim(left);
     }
     this.current = number;
+    const entered = number === null ? undefined : this.rooms.get(number);
+    const first = entered && firstUnread(entered);
+    // One begins to read there: without it the room is not here yet.
+    if (first && !entered.messages.has(first)) entered.loaded = false;
     this.tell("current", "rooms");
   }
 

@@ -19,10 +19,10 @@
  * @property {() => string | null} token
  */
 
+import { rest } from "./backoff.js";
 import { deleteBlob, getBlob, putBlob } from "./blobs.js";
-import { readProblem } from "./frames.js";
 import { newId } from "./ids.js";
-import { Refusal } from "./refusal.js";
+import { Refusal, refused } from "./refusal.js";
 
 export const PIECE = 1024 * 1024;
 const PIECE_MS = 60_000;
@@ -142,7 +142,7 @@ export class Uploads extends EventTarget {
         upload.problem = problem;
         this.#tell();
       }
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      await rest(PAUSE_MS);
     }
   }
 
@@ -195,7 +195,7 @@ export class Uploads extends EventTarget {
     try {
       const answer = await fetch(url + path, { method, body, headers: { ...headers, authorization: `Bearer ${this.#node.token()}` }, signal: patience.signal });
       const said = await answer.json().catch(() => ({}));
-      if (!answer.ok) throw new Refusal(readProblem(said.error ?? { code: answer.status >= 500 ? "unavailable" : "bad_request", retry: answer.status >= 500 }));
+      if (!answer.ok) throw refused(answer.status, said);
       return said;
     } finally {
       clearTimeout(timer);

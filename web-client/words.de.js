@@ -1,16 +1,10 @@
 /** Die Wörter der Seite auf Deutsch: dieselben wie in `words.js`. */
 
-/**
- * @param {number} count
- * @param {string} one
- * @param {string} many
- */
-const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+import { amount, plural } from "./language.js";
 
 /** @type {typeof import("./words.js").words} */
 export const words = {
   product: "replicated-chat",
-  title: (place, unread, mentions) => `${unread > 0 ? `(${unread}${mentions > 0 ? ` @${mentions}` : ""}) ` : ""}${place ? `${place} – ` : ""}replicated-chat`,
 
   status: {
     connecting: "Verbindet …",
@@ -18,6 +12,7 @@ export const words = {
     reconnecting: "Verbindet neu …",
     noMajority: (waiting) => `Keine Mehrheit: nur Lesen; ${plural(waiting, "Nachricht wartet", "Nachrichten warten")}`,
     stopped: "Getrennt",
+    someNode: "dem Server",
   },
   notice: {
     label: "Verbindung",
@@ -77,10 +72,10 @@ export const words = {
     nothing: "Kein Raum und niemand heißt so.",
     none: "Noch keine",
     logOut: "Abmelden",
-    unread: (count) => `${count} ungelesen`,
+    unread: (count) => `${amount(count)} ungelesen`,
     mentions: (count) => plural(count, "Erwähnung", "Erwähnungen"),
     muted: "stumm",
-    failed: (count) => `${count} nicht gesendet`,
+    failed: (count) => `${amount(count)} nicht gesendet`,
     skip: "Zur Unterhaltung",
     online: "online",
     offline: "offline",
@@ -102,6 +97,7 @@ export const words = {
     goneText: "Vielleicht haben Sie ihn verlassen oder wurden entfernt, oder er ist privat.",
     unsent: "Was Sie nicht gesendet hatten",
     failed: "Die Nachrichten konnten nicht geladen werden.",
+    away: "Kein Server antwortet, und von diesem Raum ist hier nichts aufgehoben. Er kommt, sobald wieder einer da ist.",
   },
 
   kinds: { public: "Öffentlicher Raum", private: "Privater Raum", direct: "Direktnachrichten" },
@@ -167,7 +163,7 @@ export const words = {
     replying: (name) => `Antwort an ${name}`,
     cancelReply: "Nicht antworten",
     tooLong: (bytes) => `Um ${plural(bytes, "Byte", "Byte")} zu lang: kürzen Sie, oder senden Sie in Teilen.`,
-    left: (bytes) => `noch ${bytes} Byte`,
+    left: (bytes) => `noch ${amount(bytes)} Byte`,
     attach: "Dateien anhängen",
     emoji: "Emoji einfügen",
     drop: "Dateien hier ablegen, um sie anzuhängen",
@@ -181,7 +177,7 @@ export const words = {
     heading: "Suchergebnisse",
     close: "Ergebnisse schließen",
     more: "Weiter suchen",
-    count: (count, more) => (count === 0 ? (more ? "Bisher nichts." : "Nichts gefunden.") : more ? `Die neuesten ${count}` : plural(count, "Nachricht", "Nachrichten")),
+    count: (count, more) => (count === 0 ? "Nichts gefunden." : more ? `Die neuesten ${amount(count)}` : plural(count, "Nachricht", "Nachrichten")),
     partial: "Der Index entsteht gerade, daher können welche fehlen.",
     noWord: "Geben Sie ein Wort ein, nach dem gesucht wird.",
     noRoom: "Sie sind in keinem Raum dieses Namens.",
@@ -202,7 +198,7 @@ export const words = {
     open: (name) => `${name} öffnen`,
     show: (name) => `${name} zeigen`,
     play: (name) => `${name} abspielen`,
-    uploading: (percent) => `${percent} % hochgeladen`,
+    uploading: (percent) => `${amount(percent)} % hochgeladen`,
     waiting: "wartet",
     ready: "bereit",
     failed: "nicht hochgeladen",

@@ -1,21 +1,14 @@
 /**
  * Every word that a person reads, in one place, in English. Other languages have the same in a module of their own, which
- * `language.js` puts in the place of these before anything is shown.
+ * is put in the place of these before anything is shown.
  */
 
-/**
- * @param {number} count
- * @param {string} one
- * @param {string} many
- */
-const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+import { amount, language, plural } from "./language.js";
 
 /** @typedef {import("./types.js").Problem} Problem */
 
 export const words = {
   product: "replicated-chat",
-  title: (/** @type {string} */ place, /** @type {number} */ unread, /** @type {number} */ mentions) =>
-    `${unread > 0 ? `(${unread}${mentions > 0 ? ` @${mentions}` : ""}) ` : ""}${place ? `${place} – ` : ""}replicated-chat`,
 
   status: {
     connecting: "Connecting…",
@@ -23,6 +16,7 @@ export const words = {
     reconnecting: "Reconnecting…",
     noMajority: (/** @type {number} */ waiting) => `No majority: reading only; ${plural(waiting, "message", "messages")} waiting`,
     stopped: "Disconnected",
+    someNode: "the server",
   },
   notice: {
     label: "Connection",
@@ -82,10 +76,10 @@ export const words = {
     nothing: "No room and nobody has a name like that.",
     none: "None yet",
     logOut: "Log out",
-    unread: (/** @type {number} */ count) => `${count} unread`,
+    unread: (/** @type {number} */ count) => `${amount(count)} unread`,
     mentions: (/** @type {number} */ count) => plural(count, "mention", "mentions"),
     muted: "muted",
-    failed: (/** @type {number} */ count) => `${count} not sent`,
+    failed: (/** @type {number} */ count) => `${amount(count)} not sent`,
     skip: "Go to the conversation",
     online: "online",
     offline: "offline",
@@ -107,6 +101,7 @@ export const words = {
     goneText: "You may have left it or been removed, or it is private.",
     unsent: "What you had not sent",
     failed: "The messages could not be loaded.",
+    away: "No server answers, and nothing of this room is kept here. It comes when one is back.",
   },
 
   kinds: { public: "Public room", private: "Private room", direct: "Direct messages" },
@@ -192,7 +187,7 @@ export const words = {
     heading: "Search results",
     close: "Close the results",
     more: "Look further",
-    count: (/** @type {number} */ count, /** @type {boolean} */ more) => (count === 0 ? (more ? "Nothing so far." : "Nothing found.") : more ? `The newest ${count}` : plural(count, "message", "messages")),
+    count: (/** @type {number} */ count, /** @type {boolean} */ more) => (count === 0 ? "Nothing found." : more ? `The newest ${amount(count)}` : plural(count, "message", "messages")),
     partial: "The index is being built, so some may be missing.",
     noWord: "Enter a word to look for.",
     noRoom: "You are in no room of that name.",
@@ -213,7 +208,7 @@ export const words = {
     open: (/** @type {string} */ name) => `Open ${name}`,
     show: (/** @type {string} */ name) => `Show ${name}`,
     play: (/** @type {string} */ name) => `Play ${name}`,
-    uploading: (/** @type {number} */ percent) => `${percent}% uploaded`,
+    uploading: (/** @type {number} */ percent) => `${amount(percent)}% uploaded`,
     waiting: "waiting",
     ready: "ready",
     failed: "not uploaded",
@@ -290,6 +285,18 @@ export const words = {
     other: "Something went wrong on the server. Try again.",
   },
 };
+
+/** Before anything is shown: the words of the reader's language. */
+export async function speak() {
+  document.documentElement.lang = language;
+  if (language === "en") return;
+  try {
+    Object.assign(words, (await import("./words.de.js")).words);
+  } catch {
+    // English, then.
+    document.documentElement.lang = "en";
+  }
+}
 
 /**
  * What happened and what to do, for a problem that the server named.

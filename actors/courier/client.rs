@@ -12,12 +12,11 @@ use actix_web::http::header::{HttpDate, RETRY_AFTER};
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::Uri;
 use awc::{Client, ClientResponse, Connector};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::lookup_host;
-use tracing::warn;
 
 use super::addresses::is_public;
 use super::core::Answer;
+use crate::tls;
 
 /// Whatever takes longer has failed.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -68,7 +67,7 @@ pub fn client(allow_private: bool) -> Result<Client, rustls::Error> {
     });
     let connector = Connector::new()
         .connector(public_only)
-        .rustls_0_23(Arc::new(tls()?))
+        .rustls_0_23(Arc::new(tls::client_config()?))
         .timeout(WITHIN)
         .handshake_timeout(WITHIN);
     Ok(Client::builder()
@@ -78,26 +77,6 @@ pub fn client(allow_private: bool) -> Result<Client, rustls::Error> {
         .no_default_headers()
         .add_default_header(("User-Agent", AGENT))
         .finish())
-}
-
-/// Trusts whom the machine trusts.
-fn tls() -> Result<ClientConfig, rustls::Error> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (good, _odd) = roots.add_parsable_certificates(found.certs);
-    if good == 0 {
-        let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-        let errors = errors.join(", ");
-        warn!(errors, "this machine trusts no authority: messages cannot be posted to https:// addresses");
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    // Nothing newer: what is posted to one receiver comes one after the other.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 /// Posts it, once.

@@ -32,9 +32,23 @@ impl Index {
         let mut page = FoundPage { messages: Vec::new(), more: false, at: self.at(), partial };
         if !rooms.is_empty() && !search.query.phrases().is_empty() {
             let wanted = expression(&rooms, search.from.as_deref(), &search.query);
-            self.find(&seen, &wanted, search, &mut page)?;
+            let old = match search.before_time {
+                None => None,
+                Some(time_ms) => Some(self.old(&seen, &rooms, time_ms)?),
+            };
+            self.find(&seen, &wanted, search, old, &mut page)?;
         }
         Ok(Searched::Found(page))
+    }
+
+    /// Where in the index the messages are that were sent in these rooms before a time.
+    fn old(&self, seen: &Seen<'_>, rooms: &[RoomId], time_ms: u64) -> Result<Old, IndexError> {
+        let sent_at = seen.last_sent_before(rooms, time_ms).map_err(IndexError::Chat)?;
+        let sql = "SELECT max(at) FROM moved WHERE sent_at <= ?1";
+        let moved = |row: &rusqlite::Row<'_>| row.get::<_, Option<i64>>(0);
+        let moved = self.conn.prepare_cached(sql).and_then(|mut one| one.query_row([int(sent_at.0)], moved));
+        let moved = moved.map_err(IndexError::Search)?.unwrap_or_default();
+        Ok(Old { sent_at: int(sent_at.0), at: moved.max(int(sent_at.0)) })
     }
 
     fn find(
@@ -42,16 +56,24 @@ impl Index {
         seen: &Seen<'_>,
         wanted: &str,
         search: &Search,
+        old: Option<Old>,
         page: &mut FoundPage,
     ) -> Result<(), IndexError> {
-        let sql = "SELECT rowid FROM words WHERE words MATCH ?1 AND rowid < ?2 ORDER BY rowid DESC";
-        let before = search.before.map_or(i64::MAX, |at| int(at.0));
+        // What is newer and was not moved is passed over without a look at the message.
+        let sql = "SELECT rowid FROM words WHERE words MATCH ?1 AND rowid < ?2
+                   AND (+rowid <= ?3 OR +rowid IN (SELECT at FROM moved WHERE sent_at <= ?3 AND at > ?3))
+                   ORDER BY rowid DESC";
+        let Old { sent_at, at } = old.unwrap_or(Old { sent_at: i64::MAX, at: i64::MAX });
+        let before = search.before.map_or(i64::MAX, |at| int(at.0)).min(at.saturating_add(1));
         let mut statement = self.conn.prepare_cached(sql).map_err(IndexError::Search)?;
-        let mut found = statement.query(params![wanted, before]).map_err(IndexError::Search)?;
+        let mut found = statement.query(params![wanted, before, sent_at]).map_err(IndexError::Search)?;
         while let Some(row) = found.next().map_err(IndexError::Search)? {
             let at = rows::at(row, 0).map_err(IndexError::Search)?;
             // One that changed meanwhile is found again once the index is there.
             let Some(message) = seen.message(at).map_err(IndexError::Chat)? else { continue };
+            if search.before_time.is_some_and(|time_ms| message.time >= time_ms) {
+                continue;
+            }
             if page.messages.len() == search.limit {
                 page.more = true;
                 break;
@@ -77,6 +99,13 @@ fn expression(rooms: &[RoomId], from: Option<&str>, query: &Query) -> String {
     wanted
 }
 
+/// Up to where messages were sent that are old enough, and up to where the index has them: those that changed later
+/// are further on.
+struct Old {
+    sent_at: i64,
+    at: i64,
+}
+
 /// The tables as of one moment.
 struct Seen<'c> {
     chat: &'c Connection,
@@ -90,6 +119,31 @@ impl Seen<'_> {
 
     fn is_user(&self, name: &str) -> rusqlite::Result<bool> {
         self.chat.prepare_cached("SELECT 1 FROM users WHERE name = ?1")?.exists([name])
+    }
+
+    /// The highest `sent_at` of what was sent in these rooms before a time. In a room places, times and `sent_at` rise
+    /// together, so its last such message is found by halves.
+    fn last_sent_before(&self, rooms: &[RoomId], time_ms: u64) -> rusqlite::Result<At> {
+        let last = "SELECT coalesce(max(seq), 0) FROM messages WHERE room = ?1";
+        let mut last = self.chat.prepare_cached(last)?;
+        let sent = "SELECT time, sent_at FROM messages WHERE room = ?1 AND seq = ?2";
+        let mut sent = self.chat.prepare_cached(sent)?;
+        let mut newest = At(0);
+        for room in rooms {
+            let (mut low, mut high) = (0, last.query_row([int(room.0)], |row| number(row, 0))?);
+            while low < high {
+                let middle = low + (high - low).div_ceil(2);
+                let place = [int(room.0), int(middle)];
+                let (time, at) = sent.query_row(place, |row| Ok((number(row, 0)?, rows::at(row, 1)?)))?;
+                if time < time_ms {
+                    low = middle;
+                    newest = newest.max(at);
+                } else {
+                    high = middle - 1;
+                }
+            }
+        }
+        Ok(newest)
     }
 
     fn message(&self, at: At) -> rusqlite::Result<Option<Message>> {
@@ -164,7 +218,16 @@ mod tests {
     fn wants(user: &str, text: &str) -> Search {
         let query = Query::read(text);
         let (reply, _) = oneshot::channel();
-        Search { user: user.into(), query, room: None, from: None, before: None, limit: 100, reply }
+        Search {
+            user: user.into(),
+            query,
+            room: None,
+            from: None,
+            before: None,
+            before_time: None,
+            limit: 100,
+            reply,
+        }
     }
 
     fn said(texts: &[&str]) -> Vec<Command> {
@@ -310,6 +373,33 @@ mod tests {
     }
 
     #[test]
+    fn before_a_time_is_when_it_was_sent_whenever_it_changed() {
+        let mut stand = Stand::new(&said(&["word one", "word two"]));
+        let room = RoomId(1);
+        stand.apply(50, &[send("bob", 1, "3", "word three"), send("bob", 2, "4", "word elsewhere")]);
+        let edit = |seq: u64, id: &str| {
+            let (seq, text) = (Seq(seq), format!("word {seq} anew"));
+            command("ann", id, Change::Edit { room, seq, text, version: None, keep: true })
+        };
+        stand.apply(60, &[edit(2, "e2"), send("ann", 1, "5", "word four")]);
+        stand.follow(100);
+        let found = |time_ms, before| {
+            let search = Search { before_time: Some(time_ms), before, limit: 2, ..wants("bob", "word") };
+            let page = stand.ask(&search);
+            let places = page.messages.iter().map(|found| (found.message.room.0, found.message.seq.0));
+            (places.collect::<Vec<_>>(), page.messages.last().map(|found| found.message.at), page.more)
+        };
+        assert_eq!(found(0, None), (vec![], None, false));
+        let (old, _, more) = found(50, None);
+        assert_eq!((old, more), (vec![(1, 2), (1, 1)], false));
+        let (newer, last, more) = found(51, None);
+        assert_eq!((newer, more), (vec![(1, 2), (2, 1)], true));
+        let (further, _, more) = found(51, last);
+        assert_eq!((further, more), (vec![(1, 3), (1, 1)], false));
+        assert_eq!(found(u64::MAX, None).0, [(1, 4), (1, 2)]);
+    }
+
+    #[test]
     fn somebody_may_be_in_very_many_rooms() {
         let mut commands = setup(&["ann", "bob"], 1_500);
         commands.push(send("ann", 700, "1", "word"));
@@ -338,10 +428,10 @@ mod tests {
             let mut stand = Stand::new(&[]);
             let mut dice = Dice::new(seed);
             let mut script = Script::new(seed);
-            for _ in 0..20 {
+            for time_ms in 1..=20 {
                 let steps: Vec<_> = script.by_ref().take(dice.below(60) as usize).collect();
                 let commands: Vec<_> = steps.into_iter().map(|step| step.command).collect();
-                stand.apply(1, &commands);
+                stand.apply(time_ms, &commands);
                 if dice.percent(50) {
                     stand.follow(1 + dice.below(9) as usize);
                 }
@@ -353,7 +443,7 @@ mod tests {
             }
             stand.follow(7);
             let rows = stand.store.rows().unwrap();
-            let mut found_some = 0;
+            let (mut found_some, mut found_old) = (0, 0);
             for (user, text) in
                 ["ann", "bob", "cleo"].iter().flat_map(|user| queries.map(|text| (*user, text)))
             {
@@ -375,19 +465,29 @@ mod tests {
                                 [text].into_iter().chain(names).any(|text| !query.hits(text).is_empty())
                             };
                             let all = alone.iter().all(said);
-                            all.then(|| (row.message.at, query.hits(text)))
+                            all.then(|| (row.message.at, query.hits(text), row.message.time))
                         }
                         _ => None,
                     })
                     .collect();
-                expected.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-                let page = stand.ask(&Search { limit: 9_999, ..wants(user, text) });
-                let found: Vec<_> =
-                    page.messages.into_iter().map(|found| (found.message.at, found.hit)).collect();
-                assert_eq!(found, expected, "{user} looks for {text}, seed {seed}");
-                found_some += found.len();
+                expected.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
+                let ask = |before_time| {
+                    let page = stand.ask(&Search { limit: 9_999, before_time, ..wants(user, text) });
+                    let parts = |found: Found| (found.message.at, found.hit, found.message.time);
+                    page.messages.into_iter().map(parts).collect::<Vec<_>>()
+                };
+                assert_eq!(ask(None), expected, "{user} looks for {text}, seed {seed}");
+                found_some += expected.len();
+                let middle = expected.get(expected.len() / 2).map_or(1, |(.., time)| *time);
+                expected.retain(|(.., time)| *time < middle);
+                assert_eq!(
+                    ask(Some(middle)),
+                    expected,
+                    "{user} looks for {text} before {middle}, seed {seed}"
+                );
+                found_old += expected.len();
             }
-            assert!(found_some > 5, "{found_some}");
+            assert!(found_some > 5 && found_old > 1, "{found_some} {found_old}");
         }
     }
 

@@ -73,7 +73,16 @@ fn ask(index: &Index, chat: &Connection, user: &str, text: &str, before: Option<
     let (reply, _) = oneshot::channel();
     let query = Query::read(text);
     let before = before.map(crate::ids::At);
-    let search = Search { user: user.into(), query, room: None, from: None, before, limit: 20, reply };
+    let search = Search {
+        user: user.into(),
+        query,
+        room: None,
+        from: None,
+        before,
+        before_time: None,
+        limit: 20,
+        reply,
+    };
     let moment = chat.unchecked_transaction().unwrap();
     match index.search(&moment, &search, false).unwrap() {
         Searched::Found(page) => page,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{RaftId, Term};
+use crate::messages::transfer::Transfer;
 use crate::post;
 
 /// Who leads, and whether a majority is there, as this node believes now. Sent when it changes.
@@ -14,7 +15,7 @@ pub struct Role {
     pub quorum: bool,
 }
 
-/// How much room a node has on its disk, by its own account.
+/// How much room a node has on its disk, and what is coming to it, by its own account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskRoom {
     /// Its name, for people.
@@ -22,6 +23,9 @@ pub struct DiskRoom {
     pub free_mb: u64,
     /// Less than its settings say that it needs.
     pub low: bool,
+    /// State on its way to it; earlier versions say nothing of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transfer>,
 }
 
 /// What a node said of its disk: this one, or a peer.

@@ -20,6 +20,8 @@ pub struct Search {
     pub from: Option<String>,
     /// Only with a lower `at`.
     pub before: Option<At>,
+    /// Only what was sent before, in Unix milliseconds.
+    pub before_time: Option<u64>,
     pub limit: usize,
     pub reply: oneshot::Sender<Searched>,
 }

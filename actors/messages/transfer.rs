@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{At, LogIndex, RaftId, Term};
 use crate::messages::disk::Install;
 use crate::post;
@@ -35,8 +37,8 @@ pub struct StateHere {
     pub install: Install,
 }
 
-/// How far a transfer is; `None` when there is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far a transfer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
     /// Every row up to here has come …
     pub at: At,
@@ -44,10 +46,10 @@ pub struct Transfer {
     pub of: At,
 }
 
-/// See [`Transfer`].
+/// News of a transfer to this node; `None`: it is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Fetched {
-    pub transfer: Transfer,
+    pub transfer: Option<Transfer>,
 }
 
 post! {

@@ -323,9 +323,7 @@ impl Handler<Envelope<Fetched>> for RaftNode {
 
     fn handle(&mut self, envelope: Envelope<Fetched>, _ctx: &mut Self::Context) {
         let (Fetched { transfer }, _handling) = envelope.open();
-        if self.node.core().lacks_state() {
-            self.transfer = Some(transfer);
-        }
+        self.transfer = transfer.filter(|_| self.node.core().lacks_state());
     }
 }
 

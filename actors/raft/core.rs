@@ -9,23 +9,27 @@
 
 mod backlog;
 mod changes;
+pub mod elections;
 mod held;
+#[cfg(test)]
+mod testing;
 mod views;
 
 use bytes::Bytes;
 use protobuf::Message as _;
 use raft::eraftpb::{ConfChange, ConfChangeV2, ConfState, Entry, EntryType, Message, MessageType};
-use raft::{INVALID_ID, RawNode, ReadOnlyOption, StateRole};
+use raft::{RawNode, ReadOnlyOption, StateRole};
 use tracing::debug;
 
 pub use changes::Turn;
 
-use super::candidacy::{Candidacy, Votes};
+use super::candidacy::Candidacy;
 use super::log_view::{LogStart, LogView, Wanted};
 use super::snapshots::Snapshots;
 use crate::ids::{LogIndex, RaftId, Term};
 use crate::messages::disk::{Append, Committed, Payload};
 use crate::messages::transfer::Offer;
+use elections::Cause;
 use held::Held;
 
 /// How Raft is tuned. Ticks, not times: the actor has the clock.
@@ -57,6 +61,8 @@ pub struct Outputs {
     pub went_back: Option<String>,
     /// State to be fetched; answered by [`Core::state_here`].
     pub offered: Option<Offer>,
+    /// This node leads in a term that is new, and why it stood.
+    pub elected: Option<Cause>,
 }
 
 /// Who leads, as this node believes.
@@ -113,6 +119,10 @@ pub struct Core {
     /// The term in which this node gave up a leader whose process was gone: at most once a term.
     gave_up_in: Term,
     candidacy: Candidacy,
+    /// Why it stood last …
+    stood: Cause,
+    /// … and the last term in which it was elected.
+    elected_in: Term,
 }
 
 impl Core {
@@ -157,6 +167,8 @@ impl Core {
             founder,
             gave_up_in: Term(0),
             candidacy: Candidacy::default(),
+            stood: Cause::default(),
+            elected_in: Term(0),
         })
     }
 
@@ -168,7 +180,9 @@ impl Core {
         if self.snapshots.installing().is_some() {
             return;
         }
+        let before = self.node.raft.state;
         self.node.tick();
+        self.note_stand(before, Cause::Silence);
         if self.founder && self.ticks.is_multiple_of(FOUNDER_STANDS_EVERY) {
             self.found();
         }
@@ -216,7 +230,10 @@ impl Core {
         }
         let from = RaftId(message.from);
         let term = message.term;
+        let before = self.node.raft.state;
         let Err(error) = self.node.step(message) else {
+            // No other message has a follower stand than the leader's word.
+            self.note_stand(before, Cause::HandedOver);
             if term == self.node.raft.term {
                 self.hear(from);
             }
@@ -244,31 +261,6 @@ impl Core {
     /// A message to this peer was lost.
     pub fn report_unreachable(&mut self, peer: RaftId) {
         self.node.report_unreachable(peer.0);
-    }
-
-    /// The leader's process is gone. When this node follows exactly that peer, it forgets it, once a
-    /// term, and says how many places it stands behind the others in who is to stand for election.
-    pub fn leader_died(&mut self, peer: RaftId) -> Option<usize> {
-        let now = self.leadership();
-        let follows = self.node.raft.state == StateRole::Follower && now.leader == Some(peer);
-        if !follows || self.gave_up_in == now.term {
-            return None;
-        }
-        self.gave_up_in = now.term;
-        self.forget_leader();
-        let mut others: Vec<_> = self.voters().into_iter().filter(|&voter| voter != peer).collect();
-        others.sort_unstable();
-        others.iter().position(|&voter| voter.0 == self.node.raft.id)
-    }
-
-    /// Stands for election if nobody leads in this term by now, after [`Core::leader_died`].
-    pub fn stand(&mut self, term: Term) {
-        let now = self.leadership();
-        let is_free = now.leader.is_none() && self.snapshots.installing().is_none();
-        if now.term == term && is_free && self.node.raft.state == StateRole::Follower {
-            // Cannot fail: a hup is a local message that every role takes.
-            let _never = self.node.campaign();
-        }
     }
 
     /// Everything up to this `Ready` is on the disk. Follow with [`Core::drive`].
@@ -320,6 +312,7 @@ impl Core {
 
     /// Handles every `Ready` there is and says what is to be done.
     pub fn drive(&mut self, out: &mut Outputs) {
+        out.elected = self.take_election().or(out.elected);
         while self.node.has_ready() {
             // A snapshot comes alone: behind all that was written and applied before it.
             let installs = self.node.snap().map(|snapshot| snapshot.get_metadata().index);
@@ -459,34 +452,6 @@ impl Core {
     /// Nothing is on its way to the disk or the tables.
     fn is_idle(&self) -> bool {
         self.writing.is_none() && self.next.is_none() && self.applied == self.handed_out
-    }
-
-    /// Pre-votes until the others are there to answer; over with the first term that anybody begins.
-    fn found(&mut self) {
-        self.founder = (self.last_index().0, self.node.raft.term) == FOUNDATION;
-        if self.founder && self.leadership().leader.is_none() {
-            // Cannot fail: a hup is a local message that every role takes.
-            let _never = self.node.campaign();
-        }
-    }
-
-    /// See [`Candidacy`].
-    fn stand_again(&mut self) {
-        let raft = &self.node.raft;
-        let mut voters = self.voters();
-        voters.sort_unstable();
-        let Some(rank) = voters.iter().position(|voter| voter.0 == raft.id) else { return };
-        let (granted, rejected, _) = raft.prs().tally_votes();
-        if self.candidacy.tick(raft.state, rank, Votes { granted, rejected, voters: voters.len() }) {
-            // Cannot fail: a hup is a local message that every role takes.
-            let _never = self.node.campaign();
-        }
-    }
-
-    fn forget_leader(&mut self) {
-        // The same term: another one would clear the vote.
-        let term = self.node.raft.term;
-        self.node.raft.become_follower(term, INVALID_ID);
     }
 
     pub(super) fn hear(&mut self, peer: RaftId) {

@@ -13,6 +13,7 @@ use crate::messages::members::{Settled, Wish};
 use crate::messages::news::{DiskReport, Role};
 use crate::messages::transfer::Offer;
 
+use super::core::elections::Cause;
 use super::core::{Config, Core, Outputs};
 use super::disks::{Disks, HandsOver};
 use super::levels::Levels;
@@ -48,6 +49,8 @@ pub struct Todo {
     pub went_back: Option<String>,
     /// This leader's disk is in trouble.
     pub hands_over: Option<HandsOver>,
+    /// This node was elected, and why it stood.
+    pub elected: Option<Cause>,
 }
 
 /// Commands on their way to a leader.
@@ -317,6 +320,7 @@ impl Node {
         todo.settled = self.members.settle(&self.core, self.ticks);
         todo.role = self.role_change();
         todo.went_back = out.went_back;
+        todo.elected = out.elected;
         todo.hands_over = self.hands_over.take();
         todo
     }

@@ -136,7 +136,7 @@ impl<'c> View<'c> {
         )
     }
 
-    /// Accounts by name, deleted ones too.
+    /// Accounts by name, deleted ones too. `pattern`, in lower case, is of the name or of the shown one.
     pub fn users(&self, pattern: Option<&str>, after: Option<&str>, limit: usize) -> Result<Vec<User>> {
         let sql = concat!("SELECT ", columns!(user), " FROM users WHERE name > ?1 ORDER BY name");
         let mut statement = self.conn.prepare_cached(sql)?;
@@ -145,7 +145,8 @@ impl<'c> View<'c> {
         while users.len() < limit
             && let Some(row) = found.next()?
         {
-            if fits(pattern, row.get_ref(1)?.as_str()?) {
+            let [name, display] = [row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?];
+            if fits(pattern, name) || fits(pattern, &display.to_lowercase()) {
                 users.push(rows::profile(row)?.1);
             }
         }
@@ -358,7 +359,8 @@ pub(super) mod tests {
     #[test]
     fn lists_show_what_is_public_and_what_is_ones_own() {
         let leave = command("cleo", "leave", Change::Leave { room: RoomId(2) });
-        let (_dir, _store, pool) = people(vec![leave]);
+        let shown = command("ann", "profile", Change::SetProfile { display: "Änne Weiß".into() });
+        let (_dir, _store, pool) = people(vec![leave, shown]);
         let rooms = |user: &str, pattern: Option<&str>| {
             let rooms = pool.read(|view| view.rooms(user, pattern, false)).unwrap().unwrap();
             rooms.iter().map(|room| (room.room.0, room.member)).collect::<Vec<_>>()
@@ -376,6 +378,8 @@ pub(super) mod tests {
         assert_eq!(users(None, None, 2), ["ann", "bob"]);
         assert_eq!(users(None, Some("bob"), 2), ["cleo"]);
         assert_eq!(users(Some("*o*"), None, 9), ["bob", "cleo"]);
+        assert_eq!(users(Some("*ä?ne*"), None, 9), ["ann"]);
+        assert_eq!(users(Some("ann"), None, 9), ["ann"]);
 
         let members = |user: &str, room| {
             let members = pool.read(|view| view.members(user, RoomId(room))).unwrap();

@@ -271,8 +271,9 @@ impl Executor {
 
     async fn search(&self, who: Who, wanted: Wanted) -> Reply {
         self.count_change(&who.user)?;
-        let Wanted { query, room, from, before, limit } = wanted;
-        let question = |reply| Search { user: who.user, query, room, from, before, limit, reply };
+        let Wanted { query, room, from, before, before_time, limit } = wanted;
+        let question =
+            |reply| Search { user: who.user, query, room, from, before, before_time, limit, reply };
         match ask(&self.ports.search, question).await? {
             Searched::Found(page) => Ok(Answer::Found(page)),
             Searched::NoSuchRoom => Err(no_such_room()),

@@ -80,6 +80,7 @@ fn fields(op: &str) -> &'static [Field] {
             ("room", Number, OPTIONAL),
             ("from", Text, OPTIONAL),
             ("before", Number, OPTIONAL),
+            ("before_time", Number, OPTIONAL),
             ("limit", Whole, OPTIONAL),
         ],
         "set_profile" => &[("display", Text, NEEDED)],

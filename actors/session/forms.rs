@@ -130,6 +130,7 @@ pub struct Search {
     pub room: Option<u64>,
     pub from: Option<String>,
     pub before: Option<At>,
+    pub before_time: Option<u64>,
     pub limit: Option<i64>,
 }
 

@@ -151,6 +151,7 @@ pub struct Wanted {
     pub room: Option<RoomId>,
     pub from: Option<String>,
     pub before: Option<At>,
+    pub before_time: Option<u64>,
     pub limit: usize,
 }
 
@@ -479,7 +480,8 @@ fn lists(op: &str, text: &str) -> Result<Op, Refusal> {
             let ListUsers { pattern, after, limit } = read(op, text)?;
             rules::pattern(pattern.as_deref().unwrap_or_default())?;
             // Names are folded, and so is what looks for them.
-            let [pattern, after] = [pattern, after].map(|text| text.map(|text| text.to_ascii_lowercase()));
+            let pattern = pattern.map(|text| text.to_lowercase());
+            let after = after.map(|text| text.to_ascii_lowercase());
             Op::ListUsers { pattern, after, limit: limit.map_or(rules::PAGE_MAX, |l| rules::limit(Some(l))) }
         }
         "list_rooms" => {
@@ -492,13 +494,14 @@ fn lists(op: &str, text: &str) -> Result<Op, Refusal> {
             Op::Versions { room: rules::room(room)?, seq: rules::seq(seq.0) }
         }
         "search" => {
-            let Search { text, room, from, before, limit } = read(op, text)?;
+            let Search { text, room, from, before, before_time, limit } = read(op, text)?;
             rules::sought(&text)?;
             Op::Search(Wanted {
                 query: Query::read(&text),
                 room: room.map(rules::room).transpose()?,
                 from: from.as_deref().map(named_user).transpose()?,
                 before,
+                before_time,
                 limit: rules::search_limit(limit),
             })
         }

@@ -85,6 +85,11 @@ fn what_is_wrong_is_said() {
         ("search", r#","text":" \n\u3000""#, "bad_request: text must hold something to look for"),
         ("search", r#","text":"a","room":"1""#, "bad_request: room must be a whole number from 0"),
         ("search", r#","text":"a","before":-1"#, "bad_request: before must be a whole number from 0"),
+        (
+            "search",
+            r#","text":"a","before_time":"1""#,
+            "bad_request: before_time must be a whole number from 0",
+        ),
         ("search", r#","text":"a","from":"no one""#, "not_found: no such user: no one"),
         ("mute", r#","room":1"#, "bad_request: on is missing: it must be true or false"),
         ("versions", r#","room":1"#, "bad_request: seq is missing: it must be a whole number from 0"),
@@ -128,9 +133,10 @@ fn what_is_good() {
         room: Some(RoomId(3)),
         from: Some("ann".to_owned()),
         before: Some(At(9)),
+        before_time: Some(8),
         limit: 100,
     };
-    let fields = r#","text":"two wor*","room":3,"from":"Ann","before":9,"limit":101"#;
+    let fields = r#","text":"two wor*","room":3,"from":"Ann","before":9,"before_time":8,"limit":101"#;
     assert_eq!(good("search", fields), Op::Search(wanted));
     assert_eq!(
         good("mute", r#","room":3,"on":false"#),

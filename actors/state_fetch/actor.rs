@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use super::collected::Collected;
-use crate::bus::{Envelope, Meter, Port, Seat};
+use super::pace;
+use crate::bus::{Envelope, Meter, News, Port, Seat};
 use crate::chat::command::LEVEL;
 use crate::chat_db::incoming::Incoming;
 use crate::chat_db::pages::{self, PAGE_BYTES, PAGE_BYTES_MAX, Position};
@@ -23,8 +24,6 @@ use crate::peer_link::client::{self, Failure};
 use crate::peer_link::secret::Secret;
 use crate::peer_link::wire;
 
-/// Bytes a second that a transfer takes of the way between two nodes, so that the log keeps its share.
-const BYTES_PER_SECOND_MAX: u64 = 32 << 20;
 /// How long a source may take for one page.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 /// Before another source is asked, or the same one again.
@@ -49,13 +48,13 @@ pub struct StateFetchConfig {
 /// Whom it tells.
 pub struct StateFetchPorts {
     pub tables_at: Port<TablesAt>,
-    pub fetched: Port<Fetched>,
+    pub fetched: News<Fetched>,
     pub here: Port<StateHere>,
     pub metrics: Metrics,
 }
 
 /// **Owns** connections of its own to the other nodes, and the pages in `data_dir/incoming`.
-/// **Is told** FetchState, FetchOver, Sources. **Tells** `RaftNode` how far it is, and when all is here.
+/// **Is told** FetchState, FetchOver, Sources. **Tells** whoever subscribed how far it is, and `RaftNode` when all is here.
 /// **Never** holds more than a page in memory, never asks for two at a time, never touches `chat.db`.
 ///
 /// The leader that made the offer is asked first, the others when it does not answer. What has come
@@ -147,6 +146,7 @@ impl Handler<Envelope<FetchOver>> for StateFetch {
         self.errand += 1;
         self.running = false;
         self.throw_away();
+        self.ports.fetched.publish(&Fetched { transfer: None });
     }
 }
 
@@ -191,6 +191,8 @@ impl StateFetch {
             self.throw_away();
         } else if self.offer.is_some() {
             info!(pages = collected.pages(), at = %collected.after(), "going on with what came before");
+            let transfer = Some(Transfer { at: collected.after(), of: collected.horizon() });
+            self.ports.fetched.publish(&Fetched { transfer });
         }
         self.own = own;
         self.collected = Some(collected);
@@ -245,8 +247,7 @@ impl StateFetch {
                 Ok(bytes) => match actor.take(&bytes) {
                     Ok(()) => {
                         actor.failures = 0;
-                        let due = Duration::from_secs_f64(bytes.len() as f64 / BYTES_PER_SECOND_MAX as f64);
-                        return actor.later(due.saturating_sub(began.elapsed()), ctx);
+                        return actor.later(pace::pause_after(bytes.len(), began.elapsed()), ctx);
                     }
                     Err(why) => why,
                 },
@@ -255,7 +256,11 @@ impl StateFetch {
                     failure.to_string()
                 }
             };
-            debug!(%source, why, "no page of state");
+            if actor.failures == 0 {
+                info!(%source, why, "no page of state from there: asking the next node");
+            } else {
+                debug!(%source, why, "no page of state");
+            }
             actor.source = actor.after_source(source);
             actor.again_later(ctx);
         }));
@@ -287,8 +292,8 @@ impl StateFetch {
             self.source = None;
         }
         self.ports.metrics.state_received_bytes.inc_by(bytes.len() as u64);
-        let transfer = Transfer { at: head.up_to, of: head.position.at };
-        self.ports.fetched.tell(Fetched { transfer });
+        let transfer = Some(Transfer { at: head.up_to, of: head.position.at });
+        self.ports.fetched.publish(&Fetched { transfer });
         Ok(())
     }
 

@@ -10,11 +10,13 @@
 //! - [`files`]: bytes to send, and the requests that carry them.
 //! - [`http`]: requests to a node.
 //! - [`client`]: one connection to `/ws`, and who is on it.
+//! - [`pty`]: the program at a terminal.
 //! - [`receiver`]: a program to which messages are posted.
 //! - [`replies`]: what a reply must look like.
 //! - [`chatter`]: somebody who writes and listens without end, wherever a node is up.
 //! - [`route`]: where a client goes when its node is no good.
 //! - [`tables`]: the rows of each node, compared.
+//! - [`tls`]: TLS before a node.
 //! - [`wait`]: polling with a deadline.
 
 #![expect(
@@ -36,10 +38,12 @@ pub mod node;
 pub mod nodes;
 pub mod ports;
 pub mod program;
+pub mod pty;
 pub mod receiver;
 pub mod replies;
 pub mod route;
 pub mod tables;
+pub mod tls;
 pub mod wait;
 
 pub use client::Client;

@@ -83,7 +83,7 @@ impl Network {
     }
 
     /// A further node, in a namespace of its own. Its place is that in the order of the calls.
-    pub fn node(&mut self, folder: &Path, name: &str) -> Node {
+    fn node(&mut self, folder: &Path, name: &str) -> Node {
         let place = self.places;
         self.places += 1;
         assert!(self.places < PLACES_MAX, "no more than {PLACES_MAX} nodes on one network");
@@ -104,6 +104,12 @@ impl Network {
         };
         steps().unwrap_or_else(|error| panic!("no network for {name}: {error}"));
         Node::new(folder, name).on(&address, &inside)
+    }
+
+    /// One more node of this cluster, that will join by way of these places; not started. See [`Cluster::prepare_another`].
+    pub fn prepare_another(&mut self, cluster: &mut Cluster, by: &[usize], more: &str) -> usize {
+        let node = self.node(cluster.folder.path(), &format!("node{}", cluster.nodes.len() + 1));
+        cluster.add(node, by, more)
     }
 
     /// From now on nothing that the one sends arrives at the other.

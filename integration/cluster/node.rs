@@ -87,7 +87,8 @@ impl Node {
     }
 
     pub fn start(&mut self) {
-        assert!(self.process.is_none(), "{} runs already", self.name);
+        let runs = self.process.as_mut().is_some_and(Process::is_running);
+        assert!(!runs, "{} runs already", self.name);
         let file = |name| File::options().create(true).append(true).open(name).unwrap();
         let mut command = program::command_in(self.namespace.as_deref());
         command

@@ -58,6 +58,11 @@ impl Cluster {
     /// One more node, that will join by way of these places; not started.
     pub fn prepare_another(&mut self, by: &[usize], more: &str) -> usize {
         let node = Node::new(self.folder.path(), &format!("node{}", self.nodes.len() + 1));
+        self.add(node, by, more)
+    }
+
+    /// The same with a node that is there already; its place.
+    pub fn add(&mut self, node: Node, by: &[usize], more: &str) -> usize {
         let others: Vec<&Node> = by.iter().map(|place| &self.nodes[*place]).collect();
         node.write_join_settings(&others, &self.secret(), more);
         self.nodes.push(node);

@@ -16,16 +16,18 @@ pub fn command() -> Command {
 
 /// The same, in a network namespace.
 pub fn command_in(namespace: Option<&str>) -> Command {
+    match namespace {
+        Some(namespace) => command_by(&["ip", "netns", "exec", namespace]),
+        None => command_by(&[]),
+    }
+}
+
+/// The same, by another program that becomes it: the process is the same, and so are the signals it gets.
+pub fn command_by(other: &[&str]) -> Command {
     const BINARY: &str = env!("CARGO_BIN_EXE_replicated-chat");
-    let mut command = match namespace {
-        // It becomes the program: the process is the same, and so are the signals it gets.
-        Some(namespace) => {
-            let mut command = Command::new("ip");
-            command.args(["netns", "exec", namespace, BINARY]);
-            command
-        }
-        None => Command::new(BINARY),
-    };
+    let words = [other, &[BINARY]].concat();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"CHAT__") {
             command.env_remove(name);

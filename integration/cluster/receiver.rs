@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
 use serde_json::Value;
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
@@ -16,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::ports;
+use super::{ports, tls};
 
 /// Tells the posts apart from everything else that a client could be.
 const FIRST_LINE: &str = "POST /hook HTTP/1.1";
@@ -87,18 +85,8 @@ impl Receiver {
 
     /// One that speaks TLS, and the file with its certificate, which nobody trusts yet.
     pub async fn start_with_tls(folder: &Path) -> (Self, PathBuf) {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let file = folder.join("receiver.pem");
-        std::fs::write(&file, made.cert.pem()).unwrap();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        (Self::start_with(Some(TlsAcceptor::from(Arc::new(config)))).await, file)
+        let (acceptor, file) = tls::acceptor(folder);
+        (Self::start_with(Some(acceptor)).await, file)
     }
 
     async fn start_with(tls: Option<TlsAcceptor>) -> Self {

@@ -39,6 +39,8 @@ pub struct Faults {
     pub fsyncs_to_fail: u64,
     /// It says that it has synced and has not.
     pub is_lying: bool,
+    /// It goes dark as this sync from now on is asked for.
+    pub dark_at_sync: Option<u64>,
 }
 
 /// A disk.
@@ -92,8 +94,15 @@ impl State {
         self.image.resize(inode, size)
     }
 
-    fn sync(&mut self, inode: u64, is_directory: bool) -> Answer<()> {
+    fn is_asked_to_sync(&mut self) {
         self.fsyncs += 1;
+        if let Some(left) = &mut self.faults.dark_at_sync {
+            *left = left.saturating_sub(1);
+            self.faults.is_dark |= *left == 0;
+        }
+    }
+
+    fn sync(&mut self, inode: u64, is_directory: bool) -> Answer<()> {
         let fails = self.faults.fsyncs_to_fail > 0;
         self.faults.fsyncs_to_fail = self.faults.fsyncs_to_fail.saturating_sub(1);
         match (fails, self.faults.is_lying, is_directory) {
@@ -211,7 +220,10 @@ impl Served {
             })?;
             state.sync(inode.0, is_directory)
         };
-        let is_slow = self.state().is_ok_and(|state| !state.faults.fsync_delay.is_zero());
+        let is_slow = self.state().is_ok_and(|mut state| {
+            state.is_asked_to_sync();
+            !state.faults.fsync_delay.is_zero()
+        });
         if !is_slow {
             return done(reply, sync(self));
         }

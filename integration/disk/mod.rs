@@ -91,6 +91,13 @@ impl Disk {
         self.change(|faults| faults.is_dark = true);
     }
 
+    /// It goes dark in that sync from now on, which is not done.
+    pub fn go_dark_in_sync(&self, number: u64) {
+        self.change(|faults| faults.dark_at_sync = Some(number));
+        // The disk counts down by itself; the next order is not to begin anew.
+        self.faults.borrow_mut().dark_at_sync = None;
+    }
+
     /// Forgets what was not synced, but for what `keep` says. All faults are over, and so is the mount:
     /// who still uses it gets errors, and may be killed now.
     pub fn cut_power(&self, keep: Keep) {

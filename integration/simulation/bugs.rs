@@ -48,6 +48,8 @@ pub enum Bug {
     PositionWithoutRows,
     /// State is taken from a source that is behind an earlier one.
     SourceBehindHorizon,
+    /// A learner becomes a voter as soon as it is caught up.
+    PromotedAtOnce,
 }
 
 /// Tables that do not find what was done before under the same id.

@@ -72,6 +72,7 @@ enum Change {
     Rows(At, Rc<Vec<Row>>, Rc<Vec<NodeRow>>),
 }
 
+#[derive(Clone)]
 pub struct Disk {
     pub id: RaftId,
     /// Everybody, as whoever let this disk in has said.

@@ -12,7 +12,7 @@ use chat_actors::raft::node::{Handed, Node, Todo};
 
 use super::Failure;
 use super::bugs::Bug;
-use super::host::{Doing, Process};
+use super::host::{Doing, Process, Run};
 use super::truth::Applied;
 use super::world::{Checked, Event, World};
 
@@ -31,6 +31,10 @@ const SLOW: u64 = 50;
 impl World {
     /// Opens the disk and makes the node.
     pub fn start(&mut self, host: usize) {
+        if self.is_any_set_back() && !self.hosts[host].set_back {
+            // It would not know of the one that was set back.
+            return self.soon((50_000, 100_000), Event::Start { host });
+        }
         let taken: Vec<_> = self.hosts.iter().map(|other| other.election_tick).collect();
         let tick = loop {
             let tick = ELECTION_TICKS + self.dice.index(ELECTION_TICKS);
@@ -54,8 +58,11 @@ impl World {
             log_keep_entries: self.knobs.log_keep_entries,
         };
         let start = at.disk.log_start(self.knobs.keep_in_memory);
-        let mut node =
-            Node::new(&config, boot, self.knobs.patience, start).expect("the configuration is good");
+        let mut patience = self.knobs.patience;
+        if self.bug == Some(Bug::PromotedAtOnce) {
+            patience.promote_ticks = 0;
+        }
+        let mut node = Node::new(&config, boot, patience, start).expect("the configuration is good");
         node.members(Arc::new(at.disk.roll()));
         // All run the same program, also those who are yet to come.
         node.reached(LEVEL);
@@ -80,9 +87,8 @@ impl World {
     }
 
     /// Commands that a follower handed on arrive.
-    pub fn forwarded(&mut self, host: usize, to: RaftId, term: Term, chain: Chain) {
-        let from = chain.items.first().map(|item| item.origin.node);
-        if to != self.hosts[host].id || from.is_some_and(|from| !self.lets_in(host, from)) {
+    pub fn forwarded(&mut self, host: usize, by: Run, to: RaftId, term: Term, chain: Chain) {
+        if to != self.hosts[host].id || !self.lets_in(host, by) {
             return;
         }
         let any_term = self.bug == Some(Bug::ForwardsOfAnyTerm);
@@ -115,7 +121,8 @@ impl World {
         for (place, other) in self.hosts.iter().enumerate().filter(|(_, other)| other.process.is_some()) {
             if other.id == id || !self.network.is_cut(place, host) {
                 let low = other.full_until.max(other.low_until) > now;
-                let room = DiskRoom { node: format!("node{}", other.id), free_mb: u64::from(!low), low };
+                let node = format!("node{}", other.id);
+                let room = DiskRoom { node, free_mb: u64::from(!low), low, transfer: None };
                 reports.push(DiskReport { of: other.id, room });
             }
         }
@@ -141,6 +148,9 @@ impl World {
         let todo = process.node.drive(time_ms);
         self.truth.check_node(process.node.core(), &mut process.checked)?;
         self.handed_over += usize::from(todo.hands_over.is_some());
+        if self.hosts[host].set_back && todo.went_back.is_some() {
+            return self.went_back(host);
+        }
         if let Some(what) = todo.went_back {
             return Err(Failure { checker: "no disk goes back", what: format!("node {}: {what}", host + 1) });
         }
@@ -153,19 +163,20 @@ impl World {
     fn carry_out(&mut self, host: usize, todo: Todo) -> Checked {
         self.check_bounds(host, &todo)?;
         let (life, now) = (self.hosts[host].life, self.now);
+        let Some(by) = self.hosts[host].run() else { return Ok(()) };
         for message in todo.messages {
             let to = RaftId(message.to);
-            self.notice_change(&message);
+            self.notice_change(&message)?;
             let Some(place) = self.place_of(to) else {
                 self.soon((500, 60_000), Event::Unreachable { host, peer: to });
                 continue;
             };
             let fate = self.network.raft_message(now, host, place);
             for &at in fate.arrives.iter().skip(1) {
-                self.at(at, Event::Deliver { host: place, message: Box::new(message.clone()) });
+                self.at(at, Event::Deliver { host: place, by, message: Box::new(message.clone()) });
             }
             if let Some(&at) = fate.arrives.first() {
-                self.at(at, Event::Deliver { host: place, message: Box::new(message) });
+                self.at(at, Event::Deliver { host: place, by, message: Box::new(message) });
             }
             if let Some(at) = fate.unreachable {
                 self.at(at, Event::Unreachable { host, peer: to });
@@ -185,7 +196,7 @@ impl World {
                 if self.bug == Some(Bug::ForwardsOvertake) {
                     chain.after = 0;
                 }
-                self.at(at, Event::Forwarded { host: place, to, term, chain });
+                self.at(at, Event::Forwarded { host: place, by, to, term, chain });
             }
             if let Some(at) = fate.unreachable {
                 self.at(at, Event::Unreachable { host, peer: to });
@@ -329,7 +340,7 @@ impl World {
             self.hosts[host].disk.fail();
             return false;
         }
-        let ends = self.knobs.members_every_us > 0 && self.may_go(host);
+        let ends = self.may_go(host);
         if ends {
             self.trace(|_| format!("the disk of {} fails", host + 1));
             self.lose_disk(host);

@@ -49,6 +49,18 @@ impl World {
 
     fn strike(&mut self, fault: Fault, host: usize) {
         let now = self.now;
+        let ends = matches!(
+            fault,
+            Fault::Kill
+                | Fault::PowerCut
+                | Fault::KillAll
+                | Fault::PowerCutAll
+                | Fault::StepDown
+                | Fault::SetBack
+        );
+        if ends && self.is_any_set_back() {
+            return;
+        }
         match fault {
             Fault::Kill => self.kill(host, true),
             Fault::PowerCut => self.power_cut(host),
@@ -82,6 +94,7 @@ impl World {
                 self.hosts.iter_mut().for_each(|host| host.low_until = until);
             }
             Fault::FailedDisk => self.hosts[host].fails = true,
+            Fault::SetBack => self.set_back(host),
             Fault::Stall => self.hosts[host].stalled_until = now + self.dice.between((20_000, 2_000_000)),
             Fault::ClockJump => {
                 const YEARS_MS: u64 = 10 * 365 * 86_400_000;
@@ -122,7 +135,7 @@ impl World {
 
     /// A bad moment: something has just been written, or synced, or applied.
     pub fn snipe(&mut self, host: usize) {
-        if self.calm || !self.dice.per_mille(self.knobs.snipe_per_mille) {
+        if self.calm || self.is_any_set_back() || !self.dice.per_mille(self.knobs.snipe_per_mille) {
             return;
         }
         let what = self.dice.below(10);
@@ -146,7 +159,7 @@ impl World {
 
     /// The power goes soon after a process was killed and came back; perhaps its leader is cut off too.
     pub fn second_strike(&mut self, host: usize) {
-        if self.calm {
+        if self.calm || self.is_any_set_back() {
             return;
         }
         let view = self.hosts[host].process.as_ref().map(|process| process.node.view());
@@ -177,7 +190,7 @@ impl World {
     }
 
     /// Nobody is told, and what was not synced may be gone.
-    fn power_cut(&mut self, host: usize) {
+    pub fn power_cut(&mut self, host: usize) {
         self.end(host);
         let mut dice: Dice = self.dice.fork();
         self.hosts[host].disk.power_cut(&mut dice);

@@ -6,6 +6,7 @@ use chat_actors::hub::shelf::{Bounds, Shelf};
 use chat_actors::ids::{Boot, Origin, RaftId};
 use chat_actors::messages::disk::{Append, Committed};
 use chat_actors::messages::transfer::Offer;
+use chat_actors::peer_link::Seen;
 use chat_actors::raft::node::Node;
 use chat_actors::state_fetch::Collected;
 
@@ -14,6 +15,10 @@ use super::disk::Disk;
 pub struct Host {
     pub id: RaftId,
     pub disk: Disk,
+    /// A copy of it, as somebody made it.
+    pub copy: Option<Disk>,
+    /// The disk was set back to that, and nobody has noticed yet.
+    pub set_back: bool,
     pub process: Option<Process>,
     /// Counts the starts: what was meant for an earlier process reaches nobody.
     pub life: u64,
@@ -36,6 +41,14 @@ pub struct Host {
     pub election_tick: usize,
 }
 
+/// A run of a process: its disk's number, and the name that it draws.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    pub id: RaftId,
+    pub boot: Boot,
+    pub life: u64,
+}
+
 /// What lives in memory.
 pub struct Process {
     pub node: Node,
@@ -49,6 +62,9 @@ pub struct Process {
     pub reads: BTreeMap<u64, Read>,
     /// Changes of members that it was asked for as leader, and for whom: a machine that would join, with its disk.
     pub wishes: BTreeMap<u64, Option<(usize, String)>>,
+    /// What it heard of each replica, and in which run of it last.
+    pub seen: Seen,
+    pub heard: BTreeMap<RaftId, Boot>,
     /// How far its log was compared with the others'.
     pub checked: u64,
     pub last_tick_us: u64,
@@ -96,6 +112,8 @@ impl Host {
         Self {
             id: disk.id,
             disk,
+            copy: None,
+            set_back: false,
             process: None,
             life: 0,
             restarting: false,
@@ -110,6 +128,11 @@ impl Host {
             tick_us,
             election_tick: 0,
         }
+    }
+
+    /// Which process speaks.
+    pub fn run(&self) -> Option<Run> {
+        self.process.as_ref().map(|process| Run { id: self.id, boot: process.boot, life: self.life })
     }
 
     pub fn origin(&self, number: u64) -> Option<Origin> {
@@ -134,6 +157,8 @@ impl Process {
             waiting: BTreeMap::new(),
             reads: BTreeMap::new(),
             wishes: BTreeMap::new(),
+            seen: Seen::default(),
+            heard: BTreeMap::new(),
             checked: 0,
             last_tick_us: now_us,
             shelf: Shelf::new(bounds),

@@ -29,6 +29,8 @@ pub enum Fault {
     LowDisks,
     /// A write or a sync fails: the process ends, and the file is never believed again.
     FailedDisk,
+    /// A disk is copied, and later set back to that copy: of an earlier run, so that who heard the later one knows.
+    SetBack,
     /// A process stands still.
     Stall,
     /// A wall clock is set, seconds or years off.
@@ -148,7 +150,7 @@ impl Knobs {
         if let Some(bug) = bug {
             knobs.favour(bug);
         }
-        knobs.founders = knobs.nodes;
+        knobs.founders = if bug == Some(Bug::PromotedAtOnce) { 1 } else { knobs.nodes };
         knobs
     }
 
@@ -158,10 +160,20 @@ impl Knobs {
         if dice.per_mille(200) {
             self.faults.push(Fault::LowDisks);
         }
+        if dice.per_mille(250) {
+            // It takes several strikes until one is set back.
+            self.faults.extend([Fault::SetBack; 3]);
+        }
         if self.members_every_us > 0 && dice.per_mille(300) {
             self.founders = 1;
             self.patience.promote_ticks = dice.pick(&[20, 100]);
         }
+    }
+
+    /// Whether disks are lost, and replicas come anew under other ids.
+    pub fn loses_disks(&self) -> bool {
+        let loses = |fault: &Fault| matches!(fault, Fault::FailedDisk | Fault::SetBack);
+        self.members_every_us > 0 || self.faults.iter().any(loses)
     }
 
     /// Some bugs need a mixture that is rare among seeds.
@@ -208,6 +220,7 @@ impl Knobs {
                 self.fault_every_us = 200_000;
                 self.down_us = (1_000, 50_000);
             }
+            Bug::PromotedAtOnce => self.members_every_us = 400_000,
             _ => {}
         }
     }

@@ -6,16 +6,22 @@
 use std::sync::Arc;
 
 use chat_actors::chat::command::LEVEL;
-use chat_actors::ids::RaftId;
+use chat_actors::ids::{Boot, RaftId};
 use chat_actors::membership::{Node, Roll};
 use chat_actors::messages::members::{Settled, Wish};
-use raft::eraftpb::{EntryType, Message};
+use chat_actors::raft::members::CAUGHT_UP_LAG;
+use protobuf::Message as _;
+use raft::eraftpb::{ConfChangeType, ConfChangeV2, EntryType, Message};
 
+use super::Failure;
 use super::disk::Disk;
-use super::world::{Event, World};
+use super::host::Run;
+use super::world::{Checked, Event, TICK_US, World};
 
 /// How long what was sent to others may be on its way.
 const ON_ITS_WAY_US: u64 = 1_000_000;
+/// Ticks by which a leader may count too many, when it repays what it missed.
+const REPAID_TICKS: u64 = 3;
 /// Between two tries to be let in.
 const ASKS_AGAIN_US: (u64, u64) = (100_000, 400_000);
 /// How often, in a thousand ticks, a node hears from another one whether it was removed.
@@ -35,18 +41,31 @@ impl World {
         self.hosts.iter().position(|host| host.id == id && host.joining.is_none())
     }
 
-    pub fn deliver(&mut self, host: usize, message: Message) {
-        let (from, to) = (RaftId(message.from), RaftId(message.to));
-        if to == self.hosts[host].id && self.lets_in(host, from) {
-            self.input(host, |node| node.step(message));
+    pub fn deliver(&mut self, host: usize, by: Run, message: Message) {
+        if RaftId(message.to) != self.hosts[host].id || !self.lets_in(host, by) {
+            return;
         }
+        let Some(process) = &self.hosts[host].process else { return };
+        if self.bug.is_none() && !process.seen.keeps_word(by.id, by.boot.0, std::slice::from_ref(&message)) {
+            return self.accuse(host, by);
+        }
+        self.input(host, |node| node.step(message));
     }
 
-    /// Whether the sender is part of the cluster, as this node knows; one that was removed is told so.
-    pub fn lets_in(&mut self, host: usize, from: RaftId) -> bool {
-        let Some(process) = &self.hosts[host].process else { return false };
+    /// Whether the sender is part of the cluster, as this node knows, on a disk that did not go back; else it is told.
+    pub fn lets_in(&mut self, host: usize, by: Run) -> bool {
+        let from = by.id;
+        // What bugs bring about is for the checkers to find.
+        let looks = self.bug.is_none();
+        let Some(process) = &mut self.hosts[host].process else { return false };
         if !process.node.roll().was_removed(from) {
-            return true;
+            let goes_on = !looks || process.seen.goes_on(from, by.boot.0, &by.life.to_string());
+            if goes_on {
+                process.heard.insert(from, by.boot);
+            } else {
+                self.accuse(host, by);
+            }
+            return goes_on;
         }
         if let Some(place) = self.place_of(from)
             && !self.network.is_cut(host, place)
@@ -56,12 +75,71 @@ impl World {
         false
     }
 
+    /// The run of another past than the one that was heard is told so. An earlier run is over by then.
+    fn accuse(&mut self, host: usize, by: Run) {
+        self.trace(|world| {
+            let heard = world.hosts[host].process.as_ref().and_then(|process| process.heard.get(&by.id));
+            format!("{} takes {by:?} for one of another past than {heard:?}", host + 1)
+        });
+        if let Some(place) = self.place_of(by.id)
+            && !self.network.is_cut(host, place)
+        {
+            self.soon((500, 20_000), Event::WentBack { host: place, life: by.life });
+        }
+    }
+
+    /// A node hears that its disk went back in time: it begins with an empty one.
+    pub fn went_back(&mut self, host: usize) -> Checked {
+        if !self.hosts[host].set_back {
+            let what = format!("{} was told that its disk did", host + 1);
+            return Err(Failure { checker: "no disk goes back", what });
+        }
+        self.trace(|_| format!("{} was found out", host + 1));
+        self.found_out += 1;
+        self.lose_disk(host);
+        Ok(())
+    }
+
+    /// Somebody copies a disk, or puts the copy of an earlier run back: when all others live and have heard the present
+    /// run, which is how they know.
+    pub fn set_back(&mut self, host: usize) {
+        let at = &self.hosts[host];
+        let (id, boot) = (at.id, Boot(at.disk.written.boot));
+        let is_earlier = at.copy.as_ref().is_some_and(|copy| copy.written.boot < boot.0);
+        let all_know = self.hosts.iter().enumerate().all(|(place, other)| {
+            let process = other.process.as_ref();
+            place == host || process.is_some_and(|process| process.heard.get(&id) == Some(&boot))
+        });
+        if at.joining.is_some() {
+            return;
+        }
+        if at.copy.is_none() {
+            let at = &mut self.hosts[host];
+            at.copy = Some(at.disk.clone());
+        }
+        if !is_earlier {
+            return self.kill(host, true);
+        }
+        if !all_know || !self.may_go(host) {
+            return;
+        }
+        self.power_cut(host);
+        let at = &mut self.hosts[host];
+        if let Some(copy) = at.copy.take() {
+            at.disk = copy;
+            at.set_back = true;
+        }
+    }
+
     /// Each node keeps a connection to each other one, and is told there.
     pub fn hears_of_removal(&mut self, host: usize) {
-        if self.knobs.members_every_us > 0 && self.dice.per_mille(HEARS_PER_MILLE) {
-            let (other, id) = (self.dice.index(self.hosts.len()), self.hosts[host].id);
-            if other != host && !self.network.is_cut(host, other) {
-                self.lets_in(other, id);
+        if self.knobs.loses_disks() && self.dice.per_mille(HEARS_PER_MILLE) {
+            let other = self.dice.index(self.hosts.len());
+            if other != host
+                && !self.network.is_cut(host, other)
+                && let Some(by) = self.hosts[host].run()
+            {
+                self.lets_in(other, by);
             }
         }
     }
@@ -82,10 +160,35 @@ impl World {
     }
 
     /// A change of members is on its way to others.
-    pub fn notice_change(&mut self, message: &Message) {
-        if message.entries.iter().any(|entry| entry.get_entry_type() != EntryType::EntryNormal) {
+    pub fn notice_change(&mut self, message: &Message) -> Checked {
+        for entry in message.entries.iter().filter(|entry| entry.get_entry_type() != EntryType::EntryNormal) {
             self.wipes_from = self.now + ON_ITS_WAY_US;
+            let change = ConfChangeV2::parse_from_bytes(&entry.data).expect("a leader wrote it");
+            for single in &change.changes {
+                if single.get_change_type() == ConfChangeType::AddNode {
+                    self.check_promotion(single.node_id, entry.index)?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// A learner becomes a voter by the entry at `index`: when nobody asked for it, it was one for long enough, and
+    /// its disk holds nearly all that is before.
+    fn check_promotion(&mut self, id: u64, index: u64) -> Checked {
+        let Some(since) = self.learners.remove(&id) else { return Ok(()) };
+        let Some(place) = self.place_of(RaftId(id)).filter(|place| !self.by_hand.contains(place)) else {
+            return Ok(());
+        };
+        // The leader's clock may be a little fast, and repays ticks.
+        let stable_us = (self.knobs.patience.promote_ticks - REPAID_TICKS) * TICK_US * 97 / 100;
+        let (was, last) = (self.now - since, self.hosts[place].disk.last_index());
+        if was >= stable_us && last > 0 && last + CAUGHT_UP_LAG >= index - 1 {
+            return Ok(());
+        }
+        let what =
+            format!("{id} becomes a voter by {index}: it ends at {last} and was let in {was} us before");
+        Err(Failure { checker: "promoted when stable", what })
     }
 
     /// Somebody wants other members, or a disk is lost.
@@ -95,6 +198,9 @@ impl World {
         }
         let every = self.knobs.members_every_us;
         self.soon((0, 2 * every), Event::Members);
+        if self.is_any_set_back() {
+            return;
+        }
         let host = self.dice.index(self.hosts.len());
         if self.dice.per_mille(400) {
             if self.hosts[host].joining.is_none() && self.may_go(host) {
@@ -111,6 +217,9 @@ impl World {
             4 => Wish::Promote { name },
             _ => Wish::Add { name, peer, public, learner: self.dice.per_mille(500) },
         };
+        if matches!(wish, Wish::Promote { .. }) {
+            self.by_hand.insert(host);
+        }
         // Whoever removes a node just after another one lost its disk takes two at once: nobody knows yet.
         let complete = self.hosts.iter().all(|host| host.joining.is_none());
         if (complete || !matches!(wish, Wish::Remove { .. }))
@@ -183,6 +292,8 @@ impl World {
         let at = &mut self.hosts[host];
         at.joining = None;
         at.id = id;
+        self.learners.insert(id.0, self.now);
+        let at = &mut self.hosts[host];
         at.disk = Disk::admitted(id, among, self.bug);
         self.restart_soon(host);
     }
@@ -198,6 +309,7 @@ impl World {
         self.kill(host, false);
         let at = &mut self.hosts[host];
         at.life += 1;
+        (at.copy, at.set_back) = (None, false);
         at.disk = Disk::admitted(at.id, Vec::new(), self.bug);
         self.draw_disk(host);
     }
@@ -214,14 +326,20 @@ impl World {
         disks.max_by_key(|disk| disk.written.applied).map(Disk::roll).unwrap_or_default()
     }
 
+    /// Whether a disk is not what others have heard of it. Until that is found out no process ends: what they heard is
+    /// in their memory only.
+    pub fn is_any_set_back(&self) -> bool {
+        self.hosts.iter().any(|host| host.set_back)
+    }
+
     /// Whether the others can do without that machine.
     pub fn may_go(&mut self, host: usize) -> bool {
-        if self.knobs.members_every_us == 0 {
+        if !self.knobs.loses_disks() {
             return true;
         }
         let roll = self.latest();
         let changes = self.now < self.wipes_from || roll.is_joint() || self.hosts.iter().any(is_changing);
-        if changes {
+        if changes || self.is_any_set_back() {
             return false;
         }
         let goes =

@@ -42,6 +42,7 @@ planted! {
     forwards_lost: ForwardsLost in 10 by "progress of a majority";
     position_without_rows: PositionWithoutRows in 1000 by "tables equal" | "rising at" | "linearizable reads" | "nothing twice" | "no hole in a stream";
     source_behind_horizon: SourceBehindHorizon in 2000 by "tables equal" | "rising at" | "linearizable reads" | "nothing twice" | "no hole in a stream" | "linearizable history";
+    promoted_at_once: PromotedAtOnce in 10 by "promoted when stable";
     forwards_overtake: ForwardsOvertake in 200 by "in the order asked";
     forwards_of_any_term: ForwardsOfAnyTerm in 2000 by "one copy in the log";
 }

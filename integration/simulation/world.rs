@@ -1,7 +1,7 @@
 //! The world of one seed: its machines, its network, its people, and the order of what happens.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use chat_actors::chat::script::Script;
 use chat_actors::hub::shelf::Out;
@@ -14,7 +14,7 @@ use super::Failure;
 use super::bugs::Bug;
 use super::dice::Dice;
 use super::disk::Disk;
-use super::host::Host;
+use super::host::{Host, Run};
 use super::knobs::Knobs;
 use super::network::Network;
 use super::people::Person;
@@ -59,10 +59,12 @@ pub enum Event {
     },
     Deliver {
         host: usize,
+        by: Run,
         message: Box<Message>,
     },
     Forwarded {
         host: usize,
+        by: Run,
         to: RaftId,
         term: Term,
         chain: Chain,
@@ -109,6 +111,11 @@ pub enum Event {
     Dismissed {
         host: usize,
         id: RaftId,
+    },
+    /// It was told that its disk went back in time.
+    WentBack {
+        host: usize,
+        life: u64,
     },
     Fault,
     SecondStrike {
@@ -198,8 +205,14 @@ pub struct World {
     /// Changes of members that were made, and disks that were lost.
     pub members_changed: usize,
     pub wiped: usize,
+    /// Disks that were set back, and found out.
+    pub found_out: usize,
     /// No disk is lost before this: what was proposed to others is on its way.
     pub wipes_from: u64,
+    /// Since when each replica that was let in is a learner, and those that were looked at when they became voters.
+    pub learners: BTreeMap<u64, u64>,
+    /// Machines that an operator has asked to promote.
+    pub by_hand: BTreeSet<usize>,
     /// Leaders that handed over since their disks stood still.
     pub handed_over: usize,
     pub trace: bool,
@@ -214,6 +227,7 @@ pub struct Summary {
     pub installs: usize,
     pub members_changed: usize,
     pub wiped: usize,
+    pub found_out: usize,
     pub handed_over: usize,
     /// The longest that a majority took, and its seed; then all.
     pub majority_us: (u64, u64),
@@ -230,6 +244,7 @@ impl Summary {
             installs: self.installs + other.installs,
             members_changed: self.members_changed + other.members_changed,
             wiped: self.wiped + other.wiped,
+            found_out: self.found_out + other.found_out,
             handed_over: self.handed_over + other.handed_over,
             majority_us: self.majority_us.max(other.majority_us),
             all_us: self.all_us.max(other.all_us),
@@ -278,7 +293,10 @@ impl World {
             installs: 0,
             members_changed: 0,
             wiped: 0,
+            found_out: 0,
             wipes_from: 0,
+            learners: BTreeMap::new(),
+            by_hand: BTreeSet::new(),
             handed_over: 0,
             trace,
         }
@@ -322,6 +340,7 @@ impl World {
             installs: self.installs,
             members_changed: self.members_changed,
             wiped: self.wiped,
+            found_out: self.found_out,
             handed_over: self.handed_over,
             majority_us: (majority_us, self.seed),
             all_us: (all_us, self.seed),
@@ -370,7 +389,7 @@ impl World {
         let began = self.now;
         while let Some(what) = waits(self) {
             // Who lost a disk must first be let in, one after the other.
-            let patience = if self.knobs.members_every_us > 0 { 2 * PROGRESS_US } else { PROGRESS_US };
+            let patience = if self.knobs.loses_disks() { 2 * PROGRESS_US } else { PROGRESS_US };
             if self.now - began > patience {
                 let views: Vec<_> = self.hosts.iter().map(Host::describe).collect();
                 return Err(Failure { checker, what: format!("{what}\n  {}", views.join("\n  ")) });
@@ -400,10 +419,13 @@ impl World {
                 self.input(host, |node| node.fetched(wanted, entries));
             }
             Event::Stand { host, term, .. } => self.input(host, |node| node.stand(term)),
-            Event::Deliver { host, message } => self.deliver(host, *message),
-            Event::Forwarded { host, to, term, chain } => self.forwarded(host, to, term, chain),
+            Event::Deliver { host, by, message } => self.deliver(host, by, *message),
+            Event::Forwarded { host, by, to, term, chain } => self.forwarded(host, by, to, term, chain),
             Event::Unreachable { host, peer } => self.input(host, |node| node.unreachable(peer)),
             Event::Died { host, peer } => self.died(host, peer),
+            Event::Ended { host, life } if self.is_any_set_back() => {
+                self.soon((50_000, 100_000), Event::Ended { host, life });
+            }
             Event::Ended { host, life } if self.hosts[host].life == life => self.kill(host, true),
             Event::Ended { .. } => {}
             Event::Ask => self.somebody_asks(),
@@ -415,6 +437,8 @@ impl World {
             Event::Members => self.members_act(),
             Event::AskToJoin { host } => self.ask_to_join(host),
             Event::Dismissed { host, id } => self.dismissed(host, id),
+            Event::WentBack { host, life } if self.hosts[host].life == life => return self.went_back(host),
+            Event::WentBack { .. } => {}
             Event::Fault => self.fault(),
             Event::SecondStrike { host } => self.second_strike(host),
             Event::Heal => self.heal(),

@@ -54,6 +54,22 @@ async fn a_bench_prints_one_object() {
 }
 
 #[actix::test]
+async fn a_bench_says_how_it_goes_and_its_listeners_receive() {
+    let folder = Folder::new();
+    let load = ["--nodes", "1", "--clients", "2", "--rooms", "2", "--listeners", "2", "--seconds", "1"];
+    let run = run(folder.path(), &[&["bench", "--json", "--warmup", "1"], &load[..]].concat(), &[]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let told: Value = serde_json::from_str(&run.stdout).unwrap();
+    // The one client of a room is heard by the listener there alone.
+    assert_eq!((&told["listeners"], &told["errors"]), (&json!(2), &json!(0)), "{told}");
+    assert!(told["delivered_per_second"].as_f64().unwrap() > 0.0, "{told}");
+    assert!(told["delivery_ms"]["p50"].as_f64().unwrap() > 0.0, "{told}");
+    let is_progress =
+        |line: &str| line.starts_with("1 s of 2, warming up: ") && line.contains(" acknowledged, ");
+    assert_eq!(run.stderr.lines().filter(|line| is_progress(line)).count(), 1, "{}", run.stderr);
+}
+
+#[actix::test]
 async fn a_bench_that_is_stopped_removes_its_folder() {
     let folder = Folder::new();
     let mut bench = start(folder.path(), &["--nodes", "3", "--json"]);

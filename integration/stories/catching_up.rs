@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::client::new_id;
 use crate::cluster::tables::{open, read};
@@ -12,12 +12,12 @@ use crate::cluster::{Client, Cluster, number};
 /// Entries that are kept; whoever misses more is sent the state.
 const KEEP: u64 = 50;
 
-fn settings() -> String {
+pub fn settings() -> String {
     format!("[raft]\nlog_keep_entries = {KEEP}\n[limits]\nmessages_per_second = 0")
 }
 
 /// Writes messages, a few at a time, so that they are many entries.
-async fn write(client: &mut Client, room: u64, messages: usize, bytes: usize) {
+pub async fn write(client: &mut Client, room: u64, messages: usize, bytes: usize) {
     // Nothing that could be compressed much.
     let text: String = (0..bytes).map(|_| rand::random_range('a'..='z')).collect();
     let mut left = messages;
@@ -47,12 +47,13 @@ fn assert_log_is_short(cluster: &Cluster) {
     }
 }
 
-/// What a node says when all pages are on its disk, and when they are in its tables.
+/// What a node says when one that sent pages is gone, when all pages are on its disk, and when they are in its tables.
+const SOURCE_GONE: &str = "no page of state from there: asking the next node";
 const HERE: &str = "the state is here";
-const INSTALLED: &str = "the state of another replica is installed";
+pub const INSTALLED: &str = "the state of another replica is installed";
 
 /// How often state was installed, by what a node said.
-fn transfers(log: &str) -> usize {
+pub fn transfers(log: &str) -> usize {
     log.matches(INSTALLED).count()
 }
 
@@ -113,24 +114,31 @@ async fn killed_again_and_again_while_it_receives_and_installs_it_ends_equal() {
     // Some ten pages.
     write(&mut ann, room, 1_300, 8_000).await;
     let count = |cluster: &Cluster, line: &str| cluster.nodes[goes].log().matches(line).count();
-    // While it receives. Whoever asks it is told how far it is.
-    let mut told = Vec::new();
+    // While it receives. Whoever asks it, or another node, is told how far it is.
+    let (mut told, mut told_elsewhere) = (Vec::new(), Vec::new());
     for wanted in 0..5 {
         cluster.nodes[goes].start();
         let incoming = cluster.nodes[goes].data_dir().join("incoming");
         cluster
             .wait_for("pages of state, or the end of it", async || {
                 let pages = fs::read_dir(&incoming).map_or(0, Iterator::count);
-                if let Some(status) = cluster.nodes[goes].status().await {
-                    told.extend(status["nodes"][goes].get("transfer").cloned());
+                for (place, told) in [(goes, &mut told), (leader, &mut told_elsewhere)] {
+                    if let Some(status) = cluster.nodes[place].status().await {
+                        told.extend(status["nodes"][goes].get("transfer").cloned());
+                    }
                 }
-                (pages >= wanted || transfers(&cluster.nodes[goes].log()) > 0).then_some(())
+                let seen = wanted == 0 || !told.is_empty() && !told_elsewhere.is_empty();
+                (pages >= wanted && seen || transfers(&cluster.nodes[goes].log()) > 0).then_some(())
             })
             .await;
         actix::clock::sleep(Duration::from_millis(rand::random_range(0..20))).await;
         cluster.nodes[goes].kill();
     }
-    assert!(told.iter().all(|transfer| transfer["at"].as_u64() <= transfer["of"].as_u64()), "{told:?}");
+    for told in [&told, &told_elsewhere] {
+        let is_sound =
+            |transfer: &Value| 0 < number(transfer, "at") && number(transfer, "at") <= number(transfer, "of");
+        assert!(!told.is_empty() && told.iter().all(is_sound), "{told:?}");
+    }
     // While it installs.
     let mut killed_in_it = 0;
     for _ in 0..5 {
@@ -151,10 +159,65 @@ async fn killed_again_and_again_while_it_receives_and_installs_it_ends_equal() {
     let (resumed, installs) = (count(&cluster, "going on with what came before"), count(&cluster, INSTALLED));
     eprintln!(
         "killed ten times, {killed_in_it} of them with the state here and not installed; {resumed} starts went on \
-         with earlier pages, {installs} installs; told of it {} times",
-        told.len()
+         with earlier pages, {installs} installs; told of it {} times, {} of them by \
+         another node",
+        told.len() + told_elsewhere.len(),
+        told_elsewhere.len()
     );
     assert!(installs > 0 && resumed > 0, "{}", cluster.nodes[goes].log_tail());
+}
+
+/// The leader has made the offer and is asked first; the other one goes on with the pages that are here.
+#[actix::test]
+async fn when_the_source_is_killed_another_one_goes_on() {
+    const MESSAGES: usize = 1_300;
+    const TEXT_BYTES: usize = 8_000;
+    // Some eleven pages, so more are on their way.
+    const PAGES: usize = 4;
+    let mut cluster = Cluster::start_with(3, &settings()).await;
+    let ann = cluster.register(0, "ann").await;
+    let mut room = None;
+    // On a machine with other work to do all may be here before the source is dead.
+    for _ in 0..5 {
+        let source = cluster.leader().await;
+        let goes = (source + 1) % 3;
+        let mut writer = cluster.client(source).await;
+        writer.hello_as(&ann).await;
+        let room = match room {
+            Some(room) => room,
+            None => *room.insert(writer.create_room("general", "public").await),
+        };
+        cluster.nodes[goes].kill();
+        write(&mut writer, room, MESSAGES, TEXT_BYTES).await;
+        // So that nobody is behind the source.
+        cluster.wait_until_equal().await;
+        let installed = transfers(&cluster.nodes[goes].log());
+        cluster.nodes[goes].start();
+        let incoming = cluster.nodes[goes].data_dir().join("incoming");
+        cluster
+            .wait_for("pages of state, or the end of it", async || {
+                let pages = fs::read_dir(&incoming).map_or(0, Iterator::count);
+                (pages >= PAGES || transfers(&cluster.nodes[goes].log()) > installed).then_some(())
+            })
+            .await;
+        cluster.nodes[source].kill();
+        cluster
+            .wait_for(INSTALLED, async || (transfers(&cluster.nodes[goes].log()) > installed).then_some(()))
+            .await;
+        cluster.wait_until_ready().await;
+        let log = cluster.nodes[goes].log();
+        let moved = received(&cluster, goes).await as usize;
+        cluster.equal_tables().await;
+        cluster.nodes[source].start();
+        cluster.wait_until_ready().await;
+        if log.contains(SOURCE_GONE) {
+            assert!(!log.contains("fetching anew"), "{log}");
+            assert!(moved < MESSAGES * TEXT_BYTES * 5 / 4, "{moved} bytes: what had come was fetched again");
+            cluster.equal_tables().await;
+            return;
+        }
+    }
+    panic!("no source was killed in time\n{}", cluster.log_tails());
 }
 
 #[actix::test]

@@ -29,7 +29,8 @@ const WITNESSES: usize = 5;
 /// After a fault of a minority, writes go on well within this.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(20);
 
-const NO_LIMIT: &str = "[limits]\nmessages_per_second = 0";
+/// Little of the log is kept, so that who was away, and who comes anew, is sent state.
+const SETTINGS: &str = "[raft]\nlog_keep_entries = 200\n[limits]\nmessages_per_second = 0";
 
 /// Somebody in each of so many places, all in one of the rooms, writing.
 pub async fn begin_to_chat(cluster: &mut Cluster, people: u64, pause: Duration) -> Vec<Chatter> {
@@ -164,7 +165,7 @@ async fn any_two_of_five_may_vanish() {
     let pause = Duration::from_millis(from_environment("CHAOS_PAUSE_MS", PAUSE_MS_DEFAULT));
     let seed = from_environment("CHAOS_SEED", rand::random_range(0..1_000_000));
     eprintln!("chaos: the faults of CHAOS_SEED={seed}");
-    let mut chaos = Chaos::prepare(seed, NO_LIMIT);
+    let mut chaos = Chaos::prepare(seed, SETTINGS);
     // The first heal starts them all.
     chaos.heal().await;
     let chatters = begin_to_chat(&mut chaos.cluster, people, pause).await;

@@ -1,14 +1,16 @@
 //! Copies of a chat and new chats out of them: `check`, `backup`, `restore`, `recover`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::cluster::client::{new_id, password_of};
-use crate::cluster::program::{Run, run};
+use crate::cluster::files::{bytes_of, upload};
+use crate::cluster::program::{self, Process, Run, run};
 use crate::cluster::{Client, Cluster, text};
 
 /// Runs a command on the settings of the node at `place`.
@@ -319,6 +321,47 @@ async fn a_backup_becomes_a_new_chat() {
     the_others_join(&mut cluster, 1).await;
     cluster.nodes[0].kill();
     assert_eq!(again.send(room, "two of three are enough again").await, 8);
+}
+
+/// What a backup says of its progress whose node stands still for longer than it stays silent.
+async fn said_by_a_slow_backup(cluster: &mut Cluster, file: &str) -> String {
+    let folder = cluster.folder.path();
+    let (said, settings) = (folder.join(format!("{file}.said")), cluster.nodes[0].settings_file());
+    let mut backup = program::command();
+    backup.arg("backup").arg(settings).arg(file).current_dir(folder);
+    backup.stdout(Stdio::null()).stderr(File::create(&said).unwrap());
+    cluster.nodes[0].pause();
+    let mut backup = Process(backup.spawn().unwrap());
+    let unfinished = cluster.folder.path().join(format!("{file}.unfinished-{}", backup.0.id()));
+    cluster.wait_for("the copy to be begun", async || unfinished.exists().then_some(())).await;
+    // Longer than a backup stays silent.
+    actix::clock::sleep(Duration::from_millis(1_100)).await;
+    cluster.nodes[0].resume();
+    let status = backup.ended(Duration::from_secs(30)).await;
+    let said = fs::read_to_string(said).unwrap();
+    assert_eq!(status.and_then(|status| status.code()), Some(0), "{said}");
+    said
+}
+
+#[actix::test]
+async fn a_backup_that_takes_long_says_how_far_it_is() {
+    let mut cluster = Cluster::start_with(1, "[limits]\nmessages_per_second = 0").await;
+    let (mut ann, room) = chatting(&cluster, 0).await;
+    let file = upload(&cluster.nodes[0].url(), &ann.token, "a.bin", &bytes_of(1, 300_000)).await;
+    let files = json!([{"file": file["file"], "name": "a.bin"}]);
+    ann.ok("send", json!({"room": room, "text": "a file", "files": files})).await;
+    // All rows are in the first page, so that the file is what there is to tell of.
+    let said = said_by_a_slow_backup(&mut cluster, "small.copy").await;
+    assert!(said.starts_with("copying file 1 of 1, 0.3 MB of files so far\n"), "{said}");
+
+    for number in 0..200_u64 {
+        ann.send(room, &hex::encode(bytes_of(number, 4_000))).await;
+    }
+    let said = said_by_a_slow_backup(&mut cluster, "large.copy").await;
+    let (at, of) =
+        said.lines().next().unwrap().strip_prefix("copied up to at ").unwrap().split_once(" of ").unwrap();
+    let (at, of): (u64, u64) = (at.parse().unwrap(), of.parse().unwrap());
+    assert!(0 < at && at < of, "{said}");
 }
 
 #[actix::test]

@@ -14,11 +14,16 @@ use rand::{Rng as _, SeedableRng as _};
 use rusqlite::Connection;
 use serde_json::json;
 
+use crate::cluster::client::new_id;
 use crate::cluster::folder::Folder;
+use crate::cluster::node::Node;
+use crate::cluster::number;
+use crate::cluster::replies::{done, each, refused};
 use crate::disk::cluster::OnDisks;
 use crate::disk::{Disk, Keep};
 
 use super::chaos::{begin_to_chat, end_and_check, from_environment, wait_for_progress, whole_history};
+use super::disk_trouble::{assert_full, wait_until_low};
 
 const NO_LIMIT: &str = "[limits]\nmessages_per_second = 0";
 const ROUNDS_DEFAULT: u64 = 4;
@@ -312,6 +317,45 @@ async fn full_disks_everywhere_stop_writes_until_there_is_room() {
     cluster.start_all().await;
     wait_for_progress(&cluster, &chatters).await;
     end_and_check(&mut cluster, chatters).await;
+}
+
+/// Two of three have less room than `disk.reserve_mb`, and later enough again: nobody is started anew.
+#[actix::test]
+async fn nearly_full_disks_stop_what_takes_room_until_there_is_room() {
+    const LEFT: u64 = 16_000_000;
+    let Some(mut cluster) = OnDisks::start(3, NO_LIMIT).await else { return };
+    let mut ann = cluster.register(0, "ann").await;
+    let room = ann.create_room("general", "public").await;
+    for seq in 1..=3 {
+        assert_eq!(ann.send(room, "there before").await, seq);
+    }
+    let processes = |cluster: &OnDisks| cluster.nodes.iter().map(Node::id).collect::<Vec<_>>();
+    let begun = processes(&cluster);
+    for place in [1, 2] {
+        cluster.disks[place].fill(Some(LEFT));
+    }
+    wait_until_low(&cluster, 0, 1, true).await;
+    wait_until_low(&cluster, 0, 2, true).await;
+
+    let (id, fields) = (new_id(), json!({"room": room, "text": "when there is room"}));
+    let error = refused("send", &ann.ask_as(&id, "send", fields.clone()).await, "unavailable");
+    assert!(error.to_string().contains("the disk of node2 is nearly full"), "{error}");
+    assert_full(&mut ann, "edit", json!({"room": room, "seq": 3, "text": "longer"})).await;
+    ann.ok("delete", json!({"room": room, "seqs": [1, 2]})).await;
+    let history = ann.ok("history", json!({"room": room})).await;
+    assert_eq!(each(&history["messages"], "deleted"), [true, true, false]);
+
+    // One with room is enough.
+    cluster.disks[1].fill(None);
+    wait_until_low(&cluster, 0, 1, false).await;
+    let reply = ann.ask_as(&id, "send", fields).await;
+    done("send", &reply);
+    assert_eq!(number(&reply, "seq"), 4);
+    assert_eq!(ann.send(room, "and so it goes on").await, 5);
+    cluster.disks[2].fill(None);
+    wait_until_low(&cluster, 0, 2, false).await;
+    cluster.wait_until_equal().await;
+    assert_eq!(processes(&cluster), begun);
 }
 
 /// Its disk takes nothing, not even that it was removed.

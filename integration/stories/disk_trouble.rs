@@ -27,7 +27,7 @@ async fn restart_with_reserve(cluster: &mut Cluster, place: usize, reserve_mb: &
     cluster.wait_until_ready().await;
 }
 
-async fn wait_until_low(cluster: &Cluster, at: usize, place: usize, low: bool) {
+pub async fn wait_until_low(cluster: &Cluster, at: usize, place: usize, low: bool) {
     let what = format!("node{} to know that the disk of node{} is low: {low}", at + 1, place + 1);
     let node = &cluster.nodes[at];
     cluster
@@ -35,7 +35,7 @@ async fn wait_until_low(cluster: &Cluster, at: usize, place: usize, low: bool) {
         .await;
 }
 
-async fn assert_full(ann: &mut Client, op: &str, fields: Value) {
+pub async fn assert_full(ann: &mut Client, op: &str, fields: Value) {
     let error = ann.refused(op, fields, "unavailable").await;
     let message = text(&error, "message");
     assert!(message.contains("the disk of node2 is nearly full"), "{op}: {message}");

@@ -18,6 +18,8 @@ const SETTINGS: &str = "[raft]\nlog_keep_entries = 40\n[limits]\nmessages_per_se
 const AT_ONCE: u64 = 100;
 const AT_ONCE_MISSED: u64 = 4;
 const TEXT_BYTES: usize = 128;
+/// What a transfer may take of the memory of whoever sends or receives it, however large the chat is.
+const MEMORY_MB_MAX: u64 = 100;
 /// How long the leader's writes are timed when nothing else is going on.
 const BEFORE: Duration = Duration::from_secs(2);
 
@@ -98,6 +100,7 @@ async fn a_part_and_the_whole_of_a_large_chat_are_sent_while_people_write() {
         let before = resident_mb(&cluster, leader).await;
         let mut most = before;
         cluster.nodes[goes].start();
+        let idle = resident_mb(&cluster, (goes + 1) % 3).await.min(before);
         let begun = Instant::now();
         let busy = timed_writes(&mut writer, room, async || {
             most = resident_mb(&cluster, leader).await.max(most);
@@ -115,6 +118,8 @@ async fn a_part_and_the_whole_of_a_large_chat_are_sent_while_people_write() {
             bytes / 1000,
             shown(&busy),
         );
+        assert!(most < before + MEMORY_MB_MAX, "the leader took {before} and then {most} MB");
+        assert!(peak < idle + MEMORY_MB_MAX, "the receiver took {peak} MB, and another node {idle}");
         moved.push(bytes);
         cluster.equal_tables().await;
     }

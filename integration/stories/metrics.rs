@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::Cluster;
 
-const FAMILIES: [(&str, &str); 32] = [
+const FAMILIES: [(&str, &str); 33] = [
     ("chat_actor_mailbox_messages", "gauge"),
     ("chat_actor_messages_total", "counter"),
     ("chat_actor_handle_seconds", "histogram"),
@@ -14,6 +14,7 @@ const FAMILIES: [(&str, &str); 32] = [
     ("chat_raft_commit_index", "gauge"),
     ("chat_raft_applied_index", "gauge"),
     ("chat_raft_leader_changes_total", "counter"),
+    ("chat_raft_elections_won_total", "counter"),
     ("chat_raft_peer_lag_entries", "gauge"),
     ("chat_storage_commit_seconds", "histogram"),
     ("chat_storage_batch_entries", "histogram"),

@@ -12,6 +12,7 @@ mod away;
 mod bench;
 mod bots;
 mod catching_up;
+mod changing;
 mod chaos;
 mod clocks;
 mod copies;

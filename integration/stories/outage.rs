@@ -31,6 +31,27 @@ enum End {
 
 const ENDS: [End; 5] = [End::Killed, End::Told, End::Transferred, End::Paused, End::Isolated];
 
+impl End {
+    /// Why another one is elected. Times differ from machine to machine; whether an election was an early one does not.
+    fn cause(self) -> &'static str {
+        match self {
+            Self::Killed => "leader_died",
+            Self::Told | Self::Transferred => "handed_over",
+            Self::Paused | Self::Isolated => "silence",
+        }
+    }
+}
+
+/// Elections that these nodes have won for this reason since they were started.
+async fn won(cluster: &Cluster, places: &[usize], because: &str) -> f64 {
+    let name = format!("chat_raft_elections_won_total{{because=\"{because}\"}}");
+    let mut won = 0.0;
+    for place in places {
+        won += cluster.nodes[*place].metric(&name).await.expect("it is up and counts them");
+    }
+    won
+}
+
 async fn end(cluster: &mut Cluster, network: Option<&mut Network>, leader: usize, end: End) {
     let next = cluster.nodes[(leader + 1) % cluster.nodes.len()].name.clone();
     let node = &mut cluster.nodes[leader];
@@ -94,12 +115,16 @@ async fn outages() {
             for chatter in &watched {
                 chatter.forget_gap();
             }
+            let others: Vec<usize> = (0..cluster.nodes.len()).filter(|place| *place != leader).collect();
+            let won_before = won(&cluster, &others, how.cause()).await;
             let before = trouble(&watched);
             end(&mut cluster, network.as_mut(), leader, how).await;
             wait_for_progress(&cluster, &chatters).await;
             if matches!(how, End::Killed | End::Told | End::Transferred) {
                 assert_eq!(trouble(&watched), before, "{how:?}: a write was not carried along");
             }
+            let won = won(&cluster, &others, how.cause()).await - won_before;
+            assert!(won >= 1.0, "{how:?}: nobody was elected for {}\n{}", how.cause(), cluster.log_tails());
             // Rarely all were on the node that went: then there is nothing to see.
             gaps.extend(watched.iter().map(|chatter| chatter.record().longest_gap).max());
             undo(&mut cluster, network.as_mut(), leader, how).await;

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 use crate::cluster::Cluster;
 use crate::cluster::program::{Run, run};
 
@@ -177,8 +179,23 @@ async fn settings_come_in_layers() {
     cluster.nodes[0].start();
     cluster.wait_until_ready().await;
     let mut ann = cluster.register(0, "ann").await;
-    let limits = serde_json::json!({"message_bytes": 200, "frame_bytes": 5000});
+    let limits = json!({"message_bytes": 200, "frame_bytes": 5000});
     crate::cluster::assert_like(&ann.welcome["limits"], &limits);
     let room = ann.create_room("general", "public").await;
-    ann.refused("send", serde_json::json!({"room": room, "text": "x".repeat(201)}), "too_large").await;
+    ann.refused("send", json!({"room": room, "text": "x".repeat(201)}), "too_large").await;
+}
+
+#[actix::test]
+async fn the_log_in_json_is_an_object_a_line() {
+    let mut cluster = Cluster::start_with(1, "[log]\nformat = \"json\"").await;
+    assert_eq!(cluster.nodes[0].terminate().await.code, Some(0));
+    let log = cluster.nodes[0].log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        for field in ["timestamp", "level", "target", "message"] {
+            assert!(line[field].is_string(), "no {field} in {line}");
+        }
+    }
+    let leads = lines.iter().find(|line| line["message"] == "a leader is known").unwrap();
+    assert_eq!((&leads["leader"], &leads["level"]), (&json!("this node"), &json!("INFO")), "{leads}");
 }

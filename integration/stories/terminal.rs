@@ -1,4 +1,6 @@
-//! `chat` for scripts: one message sent, events followed, and what waits in the outbox.
+//! `chat` for scripts: one message sent, events followed, and what waits in the outbox. `full_screen`: for people.
+
+mod full_screen;
 
 use std::fs::File;
 use std::path::Path;
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 use crate::cluster::client::password_of;
 use crate::cluster::folder::Folder;
 use crate::cluster::program::{self, Process, Run};
+use crate::cluster::tls::{self, TlsProxy};
 use crate::cluster::wait::{PATIENCE, until};
 use crate::cluster::{Client, Cluster};
 
@@ -109,6 +112,30 @@ async fn one_message_is_sent_and_its_place_is_printed() {
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.starts_with("not sent: "), "{}", refused.stderr);
     assert_eq!(texts(&mut bob, room).await, ["hello", "again"]);
+}
+
+#[actix::test]
+async fn a_node_behind_tls_is_reached_when_its_certificate_is_trusted() {
+    let cluster = Cluster::start(1).await;
+    let (_ann, mut bob, room) = cluster.ann_and_bob([0, 0]).await;
+    let (acceptor, certificate) = tls::acceptor(cluster.folder.path());
+    let proxy = TlsProxy::before(&cluster.nodes[0], acceptor).await;
+    let ann = Person::new("ann");
+    let url = [proxy.url()];
+    let stranger = ann.chat(&url, &["--room", "general", "--timeout", "1", "--send", "one"]).await;
+    assert_eq!((stranger.code, proxy.served()), (Some(1), 0));
+    assert!(stranger.stderr.contains("certificate"), "{}", stranger.stderr);
+
+    let [state, password] = ann.variables();
+    let trusts = [
+        (state.0, state.1.as_str()),
+        (password.0, password.1.as_str()),
+        ("SSL_CERT_FILE", certificate.to_str().unwrap()),
+    ];
+    let arguments = ["chat", "--name", "ann", &url[0], "--room", "general", "--send", "two"];
+    let sent = program::run(ann.state.path(), &arguments, &trusts).await;
+    assert_eq!((sent.code, sent.stdout.as_str(), proxy.served()), (Some(0), "1\n", 1), "{}", sent.stderr);
+    assert_eq!(texts(&mut bob, room).await, ["two"]);
 }
 
 #[actix::test]

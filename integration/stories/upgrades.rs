@@ -1,11 +1,13 @@
 //! Files of earlier and later versions, and nodes that are replaced one after the other under load
-//! (`ROLLING_CLIENTS=64` makes it a large one).
+//! (`ROLLING_CLIENTS=64` makes it a large one). `POWER_SEED=7` cuts the power in the same moments again.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
 use chat_actors::storage::schema::{self, FORMAT};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use rusqlite::{Connection, params};
 use serde_json::json;
 
@@ -13,8 +15,12 @@ use super::chaos::{begin_to_chat, end_and_check, from_environment, wait_for_prog
 use crate::cluster::chatter::Chatter;
 use crate::cluster::program::run;
 use crate::cluster::{Cluster, tables};
+use crate::disk::Keep;
+use crate::disk::cluster::OnDisks;
 
 const CLIENTS_DEFAULT: u64 = 5;
+/// Of a start, until the file has the newest format, and a few more.
+const SYNCS: u64 = 11;
 
 /// A `chat.db` of a released format, as the program wrote it then: ann, bob, three rooms, six messages.
 struct Fixture {
@@ -29,8 +35,8 @@ struct Fixture {
     fifth_at: u64,
 }
 
-/// One for each format. What was released is never changed; a new format brings a new file.
-const FIXTURES: [Fixture; 3] = [
+/// One for each format, the present one too. What was released is never changed; a new format brings a new file.
+const FIXTURES: [Fixture; 4] = [
     Fixture {
         format: 1,
         sql: include_str!("../fixtures/format1.sql"),
@@ -58,16 +64,29 @@ const FIXTURES: [Fixture; 3] = [
         password_of_bob: "password-bob",
         fifth_at: 19,
     },
+    Fixture {
+        format: 4,
+        sql: include_str!("../fixtures/format4.sql"),
+        at: 48,
+        epoch: "ee36f2bdcac9a73e",
+        token: "6144c32f4fe64544506dbb2f78136aadb63dfea7542342bd734e0d98a797bc93",
+        password_of_bob: "password-bob",
+        fifth_at: 19,
+    },
 ];
 
 /// A node that has never run, with this file in its place.
 fn with_file(sql: &str) -> (Cluster, Connection) {
     let cluster = Cluster::prepare(1, "");
-    let data_dir = cluster.nodes[0].data_dir();
-    fs::create_dir(&data_dir).unwrap();
+    let file = put(sql, &cluster.nodes[0].data_dir());
+    (cluster, file)
+}
+
+fn put(sql: &str, data_dir: &Path) -> Connection {
+    fs::create_dir(data_dir).unwrap();
     let file = Connection::open(data_dir.join("chat.db")).unwrap();
     file.execute_batch(sql).unwrap();
-    (cluster, file)
+    file
 }
 
 async fn checked(cluster: &Cluster) -> String {
@@ -91,7 +110,7 @@ fn newest() -> i64 {
 }
 
 #[actix::test]
-async fn a_file_of_every_earlier_format_goes_on() {
+async fn a_file_of_every_format_goes_on() {
     for old in &FIXTURES {
         let (mut cluster, file) = with_file(old.sql);
         drop(file);
@@ -128,9 +147,9 @@ async fn a_file_of_every_earlier_format_goes_on() {
     }
 }
 
-/// The log of an earlier format, applied anew from its first entry, gives the rows that it gave then.
+/// The log of a format, applied anew from its first entry, gives the rows that it gave then.
 #[actix::test]
-async fn a_log_of_every_earlier_format_still_means_the_same() {
+async fn a_log_of_every_format_still_means_the_same() {
     for old in &FIXTURES {
         let (mut cluster, file) = with_file(old.sql);
         let before = checked(&cluster).await;
@@ -153,11 +172,55 @@ async fn a_log_of_every_earlier_format_still_means_the_same() {
     }
 }
 
-/// Every format before the present one has a file here.
+/// In that sync of its start, the power of a node fails that holds a file of an earlier format. The disk then has what was
+/// synced before and some of the rest: always a whole chat of one format or another, which goes on.
+async fn is_migrated_in_spite_of_a_power_cut(old: &Fixture, sync: u64, keep: Keep) -> Option<()> {
+    let mut cluster = OnDisks::give(Cluster::prepare(1, ""), "");
+    let data_dir = cluster.nodes[0].data_dir();
+    drop(put(old.sql, &data_dir));
+    for synced in [&data_dir.join("chat.db"), &data_dir, cluster.disks.first()?.path()] {
+        File::open(synced).unwrap().sync_all().unwrap();
+    }
+    let before = checked(&cluster).await;
+    let dark_at = cluster.disks[0].fsyncs() + sync;
+    cluster.disks[0].go_dark_in_sync(sync);
+    cluster.nodes[0].start();
+    let is_dark = async || (cluster.disks[0].fsyncs() >= dark_at).then_some(());
+    cluster.wait_for("the power to fail", is_dark).await;
+    cluster.power_cut_of(0, keep);
+    let left = checked(&cluster).await;
+    let case = format!("format {}, sync {sync}, {keep:?}, then {left}", old.format);
+    assert_eq!(digest(&left), digest(&before), "{case}");
+
+    cluster.nodes[0].start();
+    cluster.wait_until_ready().await;
+    cluster.nodes[0].terminate().await;
+    let after = checked(&cluster).await;
+    assert!(after.contains(&format!("format {},", newest())), "{case}, then {after}");
+    assert_eq!(digest(&after), digest(&before), "{case}");
+    Some(())
+}
+
+#[actix::test]
+async fn a_migration_goes_on_after_a_power_cut() {
+    let seed = from_environment("POWER_SEED", rand::random_range(0..1_000_000));
+    eprintln!("the power cuts of POWER_SEED={seed}");
+    let mut dice = StdRng::seed_from_u64(seed);
+    for old in FIXTURES.iter().filter(|old| old.format < newest()) {
+        for keep in [Keep::Nothing, Keep::Some { seed }] {
+            let sync = dice.random_range(1..=SYNCS);
+            if is_migrated_in_spite_of_a_power_cut(old, sync, keep).await.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+/// Every format has a file here, the present one too: what changes it from now on needs a new one.
 #[test]
-fn every_earlier_format_is_kept() {
+fn every_format_is_kept() {
     let kept: Vec<i64> = FIXTURES.iter().map(|old| old.format).collect();
-    assert!((1..newest()).all(|format| kept.contains(&format)), "{kept:?}");
+    assert_eq!(kept, (1..=newest()).collect::<Vec<_>>());
     for old in &FIXTURES {
         assert!(old.sql.contains(&format!("PRAGMA user_version = {};", old.format)));
     }

@@ -6,7 +6,11 @@
 //! | `keep COUNT` | how many applied entries the nodes keep in their logs; before they are founded |
 //! | `nodes TICK…` | founds a cluster; each node stands for election after so many silent ticks |
 //! | `propose NODE TEXT` · `mark NODE SEQ` · `read NODE` | somebody asks that node; to mark what was read takes no room |
+//! | `fill NODE COUNT` | somebody asks that node for so many things |
+//! | `mute NODE TEXT` | somebody asks that node for a change of the second level |
+//! | `knows NODE PEER LEVEL` | that node hears up to which level a peer reads changes |
 //! | `tick NODE COUNT` | its clock |
+//! | `run NODE COUNT` | its clock, and after each tick all that comes of it, as by `stabilize` |
 //! | `deliver [FROM TO]` | all messages that are under way now, or those of one link |
 //! | `lose [FROM TO]` | throws them away, and tells the senders |
 //! | `doubt FROM TO` | delivers them, and tells the sender that they may be lost |
@@ -16,7 +20,7 @@
 //! | `vanish NODE` · `start NODE` | a process is gone, and nobody notices; it starts on what it had written |
 //! | `step_down NODE` | it is going |
 //! | `begin NODE TICK` | a node that is no member yet, on the disk that founders begin with |
-//! | `join LEADER NODE` · `promote LEADER NODE` · `remove LEADER NODE` · `lead LEADER NODE` | somebody asks the leader for that |
+//! | `join LEADER NODE [LEVEL]` · `promote LEADER NODE` · `remove LEADER NODE` · `lead LEADER NODE` | somebody asks the leader for that |
 //! | `members NODE` | who is in the cluster, as that node has applied it |
 //! | `room NODE OF MB` | it hears how much room a node has; below 64 that one's disk is nearly full |
 //! | `fetch NODE FROM` | the rows of that node, as they are now, have come to one that was offered state |
@@ -25,7 +29,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chat_actors::chat::command::{Batch, Change, Command};
+use chat_actors::chat::command::{Batch, Change, Command, LEVEL, LEVEL_FIRST};
 use chat_actors::chat::outcome::{Done, Outcome};
 use chat_actors::chat_db::pages::Position;
 use chat_actors::ids::{At, Boot, LogIndex, Origin, RaftId, RoomId, Seq, Term};
@@ -73,9 +77,21 @@ impl Stage {
             "nodes" => self.found(&words[1..]),
             "room" => self.room(number(1), number(2), number(3)),
             "propose" => self.propose(number(1), &words[2..].join(" ")),
+            "fill" => {
+                (0..number(2)).for_each(|_| self.quietly(|stage| stage.propose(number(1), "one of many")));
+            }
+            "mute" => self.mute(number(1), words[2]),
+            "knows" => {
+                let level = words[3].parse().expect("a level");
+                self.with(number(1), |node| node.reads_up_to(RaftId(number(2)), level));
+            }
             "mark" => self.mark(number(1), number(2)),
             "read" => self.read(number(1)),
             "tick" => (0..number(2)).for_each(|_| self.with(number(1), Node::tick)),
+            "run" => (0..number(2)).for_each(|_| {
+                self.quietly(|stage| stage.with(number(1), Node::tick));
+                self.stabilize();
+            }),
             "deliver" => self.deliver(link()),
             "lose" => self.lose(link()),
             "doubt" => {
@@ -91,7 +107,9 @@ impl Stage {
             "start" => self.start(number(1)),
             "step_down" => self.step_down(number(1)),
             "begin" => self.begin(number(1), words[2]),
-            "join" | "promote" | "remove" | "lead" => self.wish(number(1), words[0], words[2]),
+            "join" if words.len() == 4 => self.join(number(1), words[2], number(3)),
+            "join" => self.join(number(1), words[2], LEVEL.into()),
+            "promote" | "remove" | "lead" => self.wish(number(1), words[0], words[2]),
             "members" => self.members(number(1)),
             "status" => self.status(),
             _ => panic!("{step}: no such step"),
@@ -122,17 +140,27 @@ impl Stage {
         self.start(id);
     }
 
-    fn wish(&mut self, leader: u64, what: &str, node: &str) {
+    fn join(&mut self, leader: u64, node: &str, level: u64) {
         let name = format!("node{node}");
         let NodeRow { peer, public, .. } = row(node.parse().expect("a node's number"));
+        let level = u8::try_from(level).expect("a level");
+        let disk = format!("disk{node}");
+        self.ask_leader(leader, &Wish::Join { name, peer, public, disk, gone: None, level });
+    }
+
+    fn wish(&mut self, leader: u64, what: &str, node: &str) {
+        let name = format!("node{node}");
         let wish = match what {
-            "join" => Wish::Join { name, peer, public, disk: format!("disk{node}"), gone: None, level: 1 },
             "promote" => Wish::Promote { name },
             "remove" => Wish::Remove { name },
             _ => Wish::Lead { name },
         };
+        self.ask_leader(leader, &wish);
+    }
+
+    fn ask_leader(&mut self, leader: u64, wish: &Wish) {
         let mut said = None;
-        self.with(leader, |node| said = node.wish(&wish).err());
+        self.with(leader, |node| said = node.wish(wish).err());
         if let Some(settled) = said {
             self.say(format!("{leader}: at once, {}", settled_text(&settled)));
         }
@@ -266,7 +294,7 @@ impl Stage {
     }
 
     fn room(&mut self, id: u64, of: u64, free_mb: u64) {
-        let room = DiskRoom { node: format!("node{of}"), free_mb, low: free_mb < 64 };
+        let room = DiskRoom { node: format!("node{of}"), free_mb, low: free_mb < 64, transfer: None };
         self.with(id, |node| node.disk_report(DiskReport { of: RaftId(of), room }));
     }
 
@@ -278,6 +306,18 @@ impl Stage {
     fn mark(&mut self, id: u64, seq: u64) {
         let change = Change::MarkRead { room: RoomId(1), seq: Seq(seq) };
         self.ask(id, &Command { user: "ann".to_owned(), id: format!("read {seq}"), change });
+    }
+
+    fn mute(&mut self, id: u64, text: &str) {
+        let change = Change::Mute { room: RoomId(1), on: true };
+        self.ask(id, &Command { user: "ann".to_owned(), id: text.to_owned(), change });
+    }
+
+    /// Tells only what comes of it.
+    fn quietly(&mut self, step: impl FnOnce(&mut Self)) {
+        self.briefly = true;
+        step(self);
+        self.briefly = false;
     }
 
     fn ask(&mut self, id: u64, command: &Command) {
@@ -343,9 +383,11 @@ impl Stage {
         let entries = std::mem::take(&mut self.actor(id).apply);
         let Some(last) = entries.last().map(|entry| entry.index) else { return };
         let mut outcomes: Vec<(Origin, _)> = Vec::new();
+        let mut level = LEVEL_FIRST;
         for entry in &entries {
             let Payload::Batch(data) = &entry.what else { continue };
             let batch = Batch::decode(data).expect("a batch");
+            level = level.max(batch.level);
             outcomes.extend(batch.items.into_iter().map(|item| {
                 (item.origin, Ok(Outcome { at: At(entry.index.0), duplicate: false, done: Done::Plain }))
             }));
@@ -359,7 +401,10 @@ impl Stage {
         }
         let mine = Boot(self.actor(id).boot);
         outcomes.retain(|(origin, _)| origin.node.0 == id && origin.boot == mine);
-        self.with(id, |node| node.applied(last, outcomes));
+        self.with(id, |node| {
+            node.reached(level);
+            node.applied(last, outcomes);
+        });
     }
 
     fn stabilize(&mut self) {

@@ -1,6 +1,6 @@
 //! What happens on the [`stage`](super::stage), in words.
 
-use chat_actors::chat::command::{Batch, Command};
+use chat_actors::chat::command::{Batch, Command, LEVEL_FIRST};
 use chat_actors::chat::outcome::Outcome;
 use chat_actors::messages::consensus::NotDone;
 use chat_actors::messages::disk::{Append, Committed, Payload};
@@ -87,7 +87,10 @@ pub fn change_text(data: &[u8]) -> String {
 pub fn batch_text(data: &[u8]) -> String {
     let batch = Batch::decode(data).expect("a batch");
     let texts: Vec<_> = batch.items.iter().map(|item| command_text(&item.command)).collect();
-    format!("[{}]", texts.join(", "))
+    match batch.level {
+        LEVEL_FIRST => format!("[{}]", texts.join(", ")),
+        level => format!("[{}] of level {level}", texts.join(", ")),
+    }
 }
 
 pub fn command_text(bytes: &[u8]) -> String {

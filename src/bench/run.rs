@@ -45,7 +45,7 @@ pub fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
 
 async fn run_to_the_end(arguments: &BenchArguments) -> anyhow::Result<()> {
     let mut signals = StopSignals::new()?;
-    let client = web_socket::client();
+    let client = web_socket::client()?;
     let accounts = Accounts::new()?;
     let outcome = tokio::select! {
         outcome = measure(arguments, &client, &accounts) => outcome,

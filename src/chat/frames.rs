@@ -123,6 +123,7 @@ pub enum EventKind {
     Message(Message),
     Room(Room),
     Read { room: u64, seq: u64 },
+    Typing { room: u64, user: String },
     Cluster(Cluster),
     Bye { nodes: Vec<String> },
     Other,
@@ -177,6 +178,9 @@ pub fn read(frame: &[u8]) -> Option<Frame> {
         "message" => EventKind::Message(Message::deserialize(&frame).ok()?),
         "room" => EventKind::Room(Room::deserialize(&frame).ok()?),
         "read" => EventKind::Read { room: frame["room"].as_u64()?, seq: frame["seq"].as_u64()? },
+        "typing" => {
+            EventKind::Typing { room: frame["room"].as_u64()?, user: frame["user"].as_str()?.to_owned() }
+        }
         "cluster" => EventKind::Cluster(Cluster::deserialize(&frame).ok()?),
         "bye" => EventKind::Bye { nodes: Vec::deserialize(&frame["nodes"]).unwrap_or_default() },
         _ => EventKind::Other,

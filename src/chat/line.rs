@@ -51,19 +51,16 @@ impl Chance for System {
 
 impl Line {
     /// Begins with the first of these nodes; the cluster names the others.
-    pub fn start(nodes: Vec<String>, handshake: Handshake) -> Self {
+    ///
+    /// # Errors
+    /// When there is no TLS to be had.
+    pub fn start(nodes: Vec<String>, handshake: Handshake) -> anyhow::Result<Self> {
+        let web = web_socket::client()?;
         let (told_by, told) = mpsc::channel(TOLD_MAX);
         let mut core = Client::new(nodes, handshake, System);
         core.start(0);
-        Self {
-            core,
-            web: web_socket::client(),
-            links: HashMap::new(),
-            told_by,
-            told,
-            news: VecDeque::new(),
-            begun: Instant::now(),
-        }
+        let (links, news, begun) = (HashMap::new(), VecDeque::new(), Instant::now());
+        Ok(Self { core, web, links, told_by, told, news, begun })
     }
 
     /// Milliseconds since the start.

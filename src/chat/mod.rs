@@ -122,7 +122,7 @@ fn talk(
     let place =
         arguments.room.as_deref().map(|room| Where { room: Place::parse(room), joins: arguments.join });
     actix::System::new().block_on(async {
-        let mut talk = Talk::start(keep, urls.to_vec(), handshake, account);
+        let mut talk = Talk::start(keep, urls.to_vec(), handshake, account)?;
         match (text, &place) {
             (Some(text), Some(place)) => {
                 script::send(&mut talk, place, text, Duration::from_secs(arguments.timeout)).await
@@ -182,11 +182,6 @@ fn may_ask() -> bool {
 }
 
 fn node_url(text: &str) -> Result<HttpUrl, String> {
-    match HttpUrl::parse(text) {
-        Some(url) if !url.is_secure() => Ok(url),
-        Some(_) => {
-            Err("https:// is not spoken by the terminal client: give a node's own http:// address".into())
-        }
-        None => Err("must be http://, a host and perhaps a port, such as http://127.0.0.1:8101".into()),
-    }
+    let wrong = || "must be http:// or https://, a host and perhaps a port, such as http://127.0.0.1:8101";
+    HttpUrl::parse(text).ok_or_else(|| wrong().into())
 }

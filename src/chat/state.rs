@@ -73,7 +73,7 @@ impl State {
             EventKind::Room(room) => drop(self.rooms.remove(&room.room)),
             EventKind::Read { room, seq } => self.read(*room, *seq),
             EventKind::Cluster(cluster) => self.quorum = cluster.quorum,
-            EventKind::Bye { .. } | EventKind::Other => {}
+            EventKind::Typing { .. } | EventKind::Bye { .. } | EventKind::Other => {}
         }
     }
 

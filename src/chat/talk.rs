@@ -60,15 +60,18 @@ pub enum Heard {
 
 impl Talk {
     /// Begins to connect, with these nodes first.
+    ///
+    /// # Errors
+    /// When nothing can be connected to.
     pub fn start(
         keep: Keep,
         mut addresses: Vec<String>,
         handshake: Handshake,
         account: Option<Account>,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
         add(&mut addresses, account.iter().flat_map(|account| &account.nodes));
-        let (line, queue) = (Line::start(addresses.clone(), handshake), Queue::default());
-        Self { line, keep, queue, account, followed: 0, addresses, ready: VecDeque::new() }
+        let (line, queue) = (Line::start(addresses.clone(), handshake)?, Queue::default());
+        Ok(Self { line, keep, queue, account, followed: 0, addresses, ready: VecDeque::new() })
     }
 
     /// Everything that waits to be acknowledged, and what was refused.

@@ -94,14 +94,14 @@ fn make(settings: &Settings, beside: &Path) -> anyhow::Result<(Copied, bool)> {
 
 async fn copy(settings: &Settings, beside: &Path) -> anyhow::Result<(Copied, bool)> {
     let made_by = concat!("replicated-chat ", env!("CARGO_PKG_VERSION"));
+    let mut progress = Progress { told: Instant::now() };
     let source = Source { settings, client: node_client::client() };
+    let mut copy = CopyInTheMaking::begin(beside)?;
     let barrier: Barrier = serde_json::from_slice(&source.ask(copies::BARRIER_PATH).await?)
         .context("the node's answer cannot be read")?;
     if !barrier.majority {
         terminal::complain(&format!("no majority: copying what {} has", settings.node.name));
     }
-    let mut copy = CopyInTheMaking::begin(beside)?;
-    let mut told = Instant::now();
     loop {
         let (after, horizon) = (copy.up_to(), barrier.at);
         let page = source.ask(&format!("{}?after={after}&horizon={horizon}", copies::PAGE_PATH)).await?;
@@ -109,18 +109,36 @@ async fn copy(settings: &Settings, beside: &Path) -> anyhow::Result<(Copied, boo
         if page.end {
             break;
         }
-        if told.elapsed() >= PROGRESS_EVERY {
-            told = Instant::now();
-            terminal::complain(&format!("copied up to at {} of {}", page.up_to, page.position.at));
-        }
+        progress.tell(|| format!("copied up to at {} of {}", page.up_to, page.position.at));
     }
-    for file in copy.files()? {
-        if let Err(why) = source.bring(file, &mut copy).await {
+    let files = copy.files()?;
+    let mut bytes = 0;
+    for (number, &file) in (1..).zip(&files) {
+        let on_part = |part: usize| {
+            bytes += part;
+            let (all, mb) = (files.len(), bytes as f64 / 1e6);
+            progress.tell(|| format!("copying file {number} of {all}, {mb:.1} MB of files so far"));
+        };
+        if let Err(why) = source.bring(file, &mut copy, on_part).await {
             copy.without(file)?;
             terminal::complain(&format!("file {file} is not in the copy: {why:#}"));
         }
     }
     Ok((copy.finish(&settings.node.name, made_by)?, barrier.majority))
+}
+
+/// Says on standard error how far it is, now and then: a short copy says nothing.
+struct Progress {
+    told: Instant,
+}
+
+impl Progress {
+    fn tell(&mut self, line: impl FnOnce() -> String) {
+        if self.told.elapsed() >= PROGRESS_EVERY {
+            self.told = Instant::now();
+            terminal::complain(&line());
+        }
+    }
 }
 
 /// Gives a file its name, which nobody may have taken meanwhile, for good.
@@ -152,8 +170,13 @@ struct Source<'s> {
 }
 
 impl Source<'_> {
-    /// Brings the bytes of a file into the copy, a part at a time.
-    async fn bring(&self, file: FileId, copy: &mut CopyInTheMaking) -> anyhow::Result<()> {
+    /// Brings the bytes of a file into the copy, a part at a time, and says how long each was.
+    async fn bring(
+        &self,
+        file: FileId,
+        copy: &mut CopyInTheMaking,
+        mut on_part: impl FnMut(usize),
+    ) -> anyhow::Result<()> {
         let url = format!("{}{COPY_FILES_PATH}/{file}", self.settings.peer.url);
         let request = self.client.get(url).bearer_auth(self.settings.peer.secret.reveal());
         let answer = tokio::time::timeout(FILE_MAX, request.send()).await;
@@ -172,6 +195,7 @@ impl Source<'_> {
                 hash.update(&bytes);
                 copy.add_part(file, number, &bytes)?;
                 number += 1;
+                on_part(bytes.len());
             }
             if ended {
                 break;

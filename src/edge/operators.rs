@@ -11,6 +11,7 @@ use chat_actors::ids::RaftId;
 use chat_actors::membership::{Directory, Listed};
 use chat_actors::messages::consensus::{ClusterView, ReadBarrier, Standing};
 use chat_actors::messages::people::{Surroundings, View, is_up, role_name};
+use chat_actors::messages::transfer::Transfer;
 use chat_actors::session::reply::Problem;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -53,21 +54,15 @@ struct NodeAnswer<'a> {
     /// As that node said last.
     #[serde(skip_serializing_if = "Option::is_none")]
     disk: Option<DiskAnswer>,
-    /// State on its way to this node, of which the log of nobody goes back far enough any more.
+    /// State on its way to that node, for which the log of nobody goes back far enough any more; as it said last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    transfer: Option<TransferAnswer>,
+    transfer: Option<Transfer>,
 }
 
 #[derive(Serialize)]
 struct DiskAnswer {
     free_mb: u64,
     low: bool,
-}
-
-#[derive(Serialize)]
-struct TransferAnswer {
-    at: u64,
-    of: u64,
 }
 
 /// What is answered on `GET /api/v1/cluster`.
@@ -108,20 +103,19 @@ fn node<'a>(
     let link = view.links.get(&id);
     let round_trip_us = link.filter(|link| link.up).and_then(|link| link.round_trip_us);
     let here = listed.node.name == directory.node;
+    let up = is_up(directory, view, &listed.node.name, id);
+    let disk = standing.disks.get(&id);
     NodeAnswer {
         name: &listed.node.name,
         public: &listed.node.public,
         peer: &listed.node.peer,
         role: role_name(standing.leader, id, listed.learner),
-        up: is_up(directory, view, &listed.node.name, id),
+        up,
         matched: progress.map(|progress| progress.matched.0),
         lag: progress.map(|progress| progress.lag),
         ms: round_trip_us.map(|us| us as f64 / 1_000.0),
-        transfer: standing
-            .transfer
-            .filter(|_| here)
-            .map(|transfer| TransferAnswer { at: transfer.at.0, of: transfer.of.0 }),
-        disk: standing.disks.get(&id).map(|room| DiskAnswer { free_mb: room.free_mb, low: room.low }),
+        transfer: if here { standing.transfer } else { disk.filter(|_| up).and_then(|room| room.transfer) },
+        disk: disk.map(|room| DiskAnswer { free_mb: room.free_mb, low: room.low }),
         version: if here { Some(VERSION) } else { link.and_then(|link| link.version.as_deref()) },
     }
 }
@@ -186,4 +180,40 @@ pub async fn metrics(request: HttpRequest, gate: web::Data<Gate>) -> HttpRespons
 
 async fn ask<M: Post, T>(port: &Port<M>, question: impl FnOnce(oneshot::Sender<T>) -> M) -> Option<T> {
     tokio::time::timeout(ANSWER_MAX, ask_anyway(port, question)).await.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use chat_actors::ids::At;
+    use chat_actors::membership::Node;
+    use chat_actors::messages::links::LinkState;
+    use chat_actors::messages::news::DiskRoom;
+
+    use super::*;
+
+    const IS_AT: Transfer = Transfer { at: At(300), of: At(812) };
+
+    /// What node1 says of itself and of node2, of which it has heard that state is on its way there.
+    fn transfers(own: Option<Transfer>, link_is_up: bool) -> [Option<Transfer>; 2] {
+        let listed = |number: u64| {
+            let (peer, public) = (String::new(), String::new());
+            let node = Node { name: format!("node{number}"), raft_id: RaftId(number), peer, public };
+            Listed { node, learner: false }
+        };
+        let nodes = vec![listed(1), listed(2)];
+        let directory = Directory { node: "node1".to_owned(), nodes, ..Directory::default() };
+        let room = DiskRoom { node: "node2".to_owned(), free_mb: 7, low: false, transfer: Some(IS_AT) };
+        let standing =
+            ClusterView { transfer: own, disks: [(RaftId(2), room)].into(), ..ClusterView::default() };
+        let peer = RaftId(2);
+        let link = LinkState { peer, up: link_is_up, round_trip_us: None, version: None, level: None };
+        let view = View { at: At(9), role: None, links: [(peer, link)].into() };
+        [0, 1].map(|place| node(&directory.nodes[place], &directory, &standing, &view).transfer)
+    }
+
+    #[test]
+    fn a_transfer_is_shown_for_this_node_and_for_others_that_are_up() {
+        assert_eq!(transfers(None, true), [None, Some(IS_AT)]);
+        assert_eq!(transfers(Some(IS_AT), false), [Some(IS_AT), None]);
+    }
 }

@@ -4,8 +4,8 @@
 //! then is the body read. Until the chat is founded, founding is answered, and operators are told what this
 //! node waits for.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
@@ -26,6 +26,7 @@ use chat_actors::messages::news::DiskReport;
 use chat_actors::messages::reading::{StatePage, StatePageAnswer};
 use chat_actors::peer_link::wire::{self, PARCEL_BYTES_MAX, Parcel, Refused};
 use chat_actors::peer_link::{Secret, Seen};
+use chat_actors::state_fetch::pace::Pace;
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
@@ -105,11 +106,15 @@ pub struct PeerEdge {
     secret: Secret,
     desk: Arc<dyn FoundingDesk>,
     inside: OnceLock<Inside>,
+    /// Of the state that this node sends, since then.
+    pace: Mutex<Pace>,
+    began: Instant,
 }
 
 impl PeerEdge {
     pub fn new(secret: Secret, desk: Arc<dyn FoundingDesk>) -> Self {
-        Self { secret, desk, inside: OnceLock::new() }
+        let (inside, pace) = (OnceLock::new(), Mutex::default());
+        Self { secret, desk, inside, pace, began: Instant::now() }
     }
 
     /// Opens the door: the chat exists and its actors run. Only the first call counts.
@@ -138,6 +143,12 @@ impl PeerEdge {
 
     pub(super) fn inside(&self) -> Result<&Inside, Turned> {
         self.inside.get().ok_or_else(|| Turned::NotFounded(self.desk.waiting_for()))
+    }
+
+    /// How long so many bytes of state are to wait, that all who lag together take no more than one of them.
+    fn before_sending(&self, bytes: usize) -> Duration {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.wait(self.began.elapsed(), bytes)
     }
 
     /// What an operator is told of a node that is part of no chat yet: the shape of a cluster's state with
@@ -305,23 +316,31 @@ async fn state(
 ) -> Result<HttpResponse, Turned> {
     let (inside, _) = edge.admit_peer(&request)?;
     // What is damaged here must not become what others hold.
-    match ask(&inside.vouch, |reply| Vouch { reply }).await? {
-        Ok(()) => page_of(inside, &which).await,
-        Err(unsound) => Err(Turned::Unavailable(unsound.to_string())),
+    if let Err(unsound) = ask(&inside.vouch, |reply| Vouch { reply }).await? {
+        return Err(Turned::Unavailable(unsound.to_string()));
     }
+    let page = read_page(inside, &which).await?;
+    actix_web::rt::time::sleep(edge.before_sending(page.len())).await;
+    Ok(page_answer(page))
 }
 
 /// The page of state that is asked for, as it stands.
 pub(super) async fn page_of(inside: &Inside, which: &WhichPage) -> Result<HttpResponse, Turned> {
+    Ok(page_answer(read_page(inside, which).await?))
+}
+
+async fn read_page(inside: &Inside, which: &WhichPage) -> Result<Bytes, Turned> {
     let WhichPage { after, horizon, bytes } = *which;
     let (after, horizon, bytes_max) = (At(after), At(horizon), bytes.min(PAGE_BYTES));
     match ask(&inside.state_page, |reply| StatePage { after, horizon, bytes_max, reply }).await? {
-        Ok(StatePageAnswer::Page(page)) => {
-            Ok(HttpResponse::Ok().content_type("application/octet-stream").body(page))
-        }
+        Ok(StatePageAnswer::Page(page)) => Ok(page),
         Ok(StatePageAnswer::Behind(at)) => Err(Turned::Behind(at)),
         Err(error) => Err(Turned::Failed(error.to_string())),
     }
+}
+
+fn page_answer(page: Bytes) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/octet-stream").body(page)
 }
 
 async fn founding(edge: web::Data<PeerEdge>, request: HttpRequest) -> Result<HttpResponse, Turned> {

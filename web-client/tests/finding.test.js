@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { emojiGroups, emojiNamed, findEmoji } from "../emoji.js";
+import { emojiGroups, findEmoji, withEmoji } from "../emoji.js";
 import { best, fit } from "../fuzzy.js";
 
 test("each emoji has one name of its own, that a person can type between colons", () => {
@@ -16,12 +16,21 @@ test("each emoji has one name of its own, that a person can type between colons"
 });
 
 test("emoji are found by the beginnings of their words, an exact name first", () => {
-  assert.equal(emojiNamed("tada"), "🎉");
-  assert.equal(emojiNamed("+1"), "👍");
-  assert.equal(emojiNamed("nothing_like_it"), null);
   assert.equal(findEmoji("heart", 5)[0].emoji, "❤️");
   assert.equal(findEmoji("thumbs up", 5)[0].emoji, "👍");
   assert.deepEqual(findEmoji("zzzz", 5), []);
+});
+
+test("names between colons become emoji wherever they stand, but not in code", () => {
+  for (const [text, expected] of [
+    [":tada:", "🎉"],
+    ["well :+1: done :tada:, all", "well 👍 done 🎉, all"],
+    ["one\n:rocket:\ntwo", "one\n🚀\ntwo"],
+    [":nothing_like_it: and 10:30:45 a::b", ":nothing_like_it: and 10:30:45 a::b"],
+    ["x:tada: :tada:x :tada:", "x:tada: :tada:x 🎉"],
+    ["` :tada: ` :tada:", "` :tada: ` 🎉"],
+    ["```\nkey :tada: value\n```\n:tada:", "```\nkey :tada: value\n```\n🎉"],
+  ]) assert.equal(withEmoji(text), expected, text);
 });
 
 test("a name fits by its beginning before its inside, and by letters in order last", () => {

@@ -96,6 +96,61 @@ test("a direct conversation is named after the others", () => {
   assert.equal(store.title({ kind: "public", name: "general", users: [] }), "general");
 });
 
+test("who is online is not said for long by a page without a server, and anew once there is one", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  const store = connected();
+  store.setStatus({ phase: "connected" });
+  assert.equal(store.isOnline("bob"), false, "nobody said so");
+  store.apply(event({ ev: "presence", user: "bob", online: true }));
+  assert.equal(store.isOnline("bob"), true);
+  let told = 0;
+  store.on("users", () => (told += 1));
+
+  // A failover takes less.
+  store.setStatus({ phase: "lost" });
+  context.mock.timers.tick(2900);
+  assert.deepEqual([store.isOnline("bob"), told], [true, 0]);
+  store.setStatus({ phase: "connected" });
+  context.mock.timers.tick(60_000);
+  assert.deepEqual([store.isOnline("bob"), told], [true, 0]);
+
+  store.setStatus({ phase: "lost" });
+  context.mock.timers.tick(1500);
+  store.setStatus({ phase: "lost" });
+  context.mock.timers.tick(1500);
+  assert.deepEqual([store.isOnline("bob"), told], [false, 1], "counted from the loss, and those who show it are told");
+  store.setStatus({ phase: "connected" });
+  assert.deepEqual([store.isOnline("bob"), told], [true, 2]);
+  store.apply(event({ ev: "presence", user: "bob", online: false }));
+  assert.equal(store.isOnline("bob"), false);
+});
+
+test("somebody types until they have not for a while, until they have written, or until nobody can know", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  const store = connected();
+  const types = (/** @type {string} */ user) => store.apply(event({ ev: "typing", room: 7, user }));
+  let told = /** @type {string[][]} */ ([]);
+  store.on("typing:7", () => told.push(store.typingIn(7)));
+  types("ann");
+  types("bob");
+  context.mock.timers.tick(3000);
+  types("cy");
+  types("bob");
+  assert.deepEqual(told, [["bob"], ["bob", "cy"], ["bob", "cy"]], "of oneself nothing is said");
+  context.mock.timers.tick(4000);
+  assert.deepEqual(store.typingIn(7), ["bob", "cy"]);
+  told = [];
+  context.mock.timers.tick(1100);
+  assert.deepEqual(told.at(-1), [], "it ends by itself, and those who show it are told");
+
+  types("bob");
+  types("cy");
+  store.apply(said(60, 4));
+  assert.deepEqual(told.at(-1), ["cy"], "what was typed is there");
+  store.setStatus({ phase: "lost" });
+  assert.deepEqual(told.at(-1), [], "and whoever types now may stop unheard");
+});
+
 test("the status says in words how things stand", () => {
   const status = { phase: /** @type {const} */ ("connected"), node: "node2", quorum: true };
   assert.equal(statusText(status, 0), "Connected to node2");

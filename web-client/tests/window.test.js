@@ -63,6 +63,18 @@ test("a place in the middle is shown with what stands around it, and no way lead
   assert.equal(room.anchor, null, "the end is among them");
 });
 
+test("a day begins with a line that names it, and no name above that line stands for a message below it", (context) => {
+  context.mock.timers.enable({ apis: ["Date"], now: new Date(2026, 2, 5, 0, 30) });
+  const said = [new Date(2026, 2, 3, 12), new Date(2026, 2, 4, 23, 57), new Date(2026, 2, 4, 23, 58), new Date(2026, 2, 5, 0, 1)];
+  const room = roomWith();
+  takeHistory(room, said.map((time, at) => message(LAST - 3 + at, { time: time.getTime() })), "newest");
+  const acts = /** @type {any} */ ({ display: (/** @type {string} */ name) => name, people: () => 0 });
+  const entries = entriesOf(conversation(room, [], [], "ann"), true, null, "", () => null, acts);
+  const looks = entries.map((entry) => (entry.kind === "message" ? `message${entry.row.grouped ? " below" : ""}` : entry.text));
+  assert.match(looks[0], /\b3\b/);
+  assert.deepEqual(looks.slice(1), ["message", "Yesterday", "message", "message below", "Today", "message"]);
+});
+
 test("a room that fills while one reads is bounded around what is read", () => {
   const room = roomWith();
   takeHistory(room, page(LAST - 99, LAST), "newest");

@@ -1,4 +1,4 @@
-/** One's own account: the name that others see, the password, and its end. */
+/** One's own account: the name that others see, the password, a copy of what one may see, and its end. */
 
 import { h } from "../dom.js";
 import { byteLength } from "../text.js";
@@ -52,6 +52,17 @@ export function accountView({ chat, store, announce, close }) {
     },
   });
 
+  const data = form({
+    heading: text.data,
+    body: [h("p", text.dataText)],
+    action: text.dataAction,
+    announce,
+    async act() {
+      await chat.media.everything(`${me?.name ?? ""}.jsonl`);
+      return text.dataSaved;
+    },
+  });
+
   const proof = field(text.proof, { type: "password", autocomplete: "current-password" });
   const endId = steadyId();
   const end = form({
@@ -66,5 +77,5 @@ export function accountView({ chat, store, announce, close }) {
       await chat.deleteAccount(given, endId(given)).then(close, refusedAs("forbidden", () => complain(text.wrongPassword, proof.input)));
     },
   });
-  return { element: h("div.settings-body", profile.element, password.element, end.element) };
+  return { element: h("div.settings-body", profile.element, password.element, data.element, end.element) };
 }

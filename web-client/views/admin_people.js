@@ -1,6 +1,6 @@
 /** For admins: everybody who has an account, and what can be done about it. */
 
-import { h, on, unseen } from "../dom.js";
+import { auto, h, on, unseen } from "../dom.js";
 import { list, readUser } from "../frames.js";
 import { settingsWords } from "../settings_words.js";
 import { fullTime } from "../time.js";
@@ -9,7 +9,7 @@ import { avatar, fullName } from "./avatar.js";
 import { problemLine } from "./controls.js";
 import { field } from "./dialog.js";
 import { askFirst } from "./dialogs.js";
-import { linkBox } from "./link_box.js";
+import { showLink } from "./link_box.js";
 
 const PAGE = 50;
 const PAUSE_MS = 250;
@@ -85,14 +85,12 @@ export function adminPeopleView({ chat, store, announce }) {
             : !own && button(text.disable, () => confirm(text.disableHeading(user.name), text.disableText, text.disable, () => setDisabled(true))),
           !user.bot && button(text.reset, async () => {
             const { reply } = await chat.change("reset_password", { user: user.name });
-            const box = linkBox(text.resetLink(user.name), String(reply.link), settingsWords.links.until(fullTime(Number(reply.until))));
-            link.replaceChildren(box.element);
-            box.focus();
+            showLink(link, text.resetLink(user.name), String(reply.link), settingsWords.links.until(fullTime(Number(reply.until))));
           }),
         ];
     item.replaceChildren(
       avatar(user.name, user.display),
-      h("div.row-main", h("span", { dir: "auto" }, fullName(user)), h("span.hint", notes.filter(Boolean).join(", "))),
+      h("div.row-main", h("span", auto, fullName(user)), h("span.hint", notes.filter(Boolean).join(", "))),
       h("div.row-acts", ...acts),
     );
   }

@@ -1,7 +1,7 @@
 /** For admins: all rooms, private ones too, by name; to be renamed. */
 
-import { h, on, unseen, write } from "../dom.js";
-import { list, readRoom } from "../frames.js";
+import { auto, h, on, unseen, write } from "../dom.js";
+import { readRooms } from "../frames.js";
 import { icon } from "../icons.js";
 import { settingsWords } from "../settings_words.js";
 import { words } from "../words.js";
@@ -28,7 +28,7 @@ export function adminRoomsView({ chat }) {
   const load = () =>
     problem.attempt(async () => {
       const reply = await chat.ask("list_rooms", { all: true });
-      rooms = list(reply.rooms).map(readRoom).filter((room) => room !== null).filter(({ kind }) => kind !== "direct");
+      rooms = readRooms(reply.rooms).filter(({ kind }) => kind !== "direct");
       rooms.sort((a, b) => a.name.localeCompare(b.name));
       show();
     });
@@ -42,7 +42,7 @@ export function adminRoomsView({ chat }) {
         h(
           "li.row-item",
           icon(room.kind === "private" ? "lock" : "hash"),
-          h("div.row-main", h("span", { dir: "auto" }, room.name), h("span.hint", { dir: "auto" }, [words.kinds[room.kind], room.topic].filter(Boolean).join(" – "))),
+          h("div.row-main", h("span", auto, room.name), h("span.hint", auto, [words.kinds[room.kind], room.topic].filter(Boolean).join(" – "))),
           h("button.button.small", { onclick: () => editRoom(chat, room, load) }, text.rename, unseen(` ${room.name}`)),
         ),
       ),

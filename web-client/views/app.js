@@ -2,8 +2,9 @@
 
 import { recall, remember } from "../db.js";
 import { draftKey, readDraft } from "../draft.js";
-import { h, isAsked, on, soon, touched, wide } from "../dom.js";
+import { auto, h, isAsked, on, soon, touched, wide } from "../dom.js";
 import { placeLink, readPlace } from "../jump.js";
+import { amount } from "../language.js";
 import { problemOf } from "../refusal.js";
 import { problemWords, words } from "../words.js";
 import { conversationView } from "./conversation.js";
@@ -116,7 +117,7 @@ export function appView({ chat, store, view, roomsButton, announce }) {
       box.append(h("h1", text.noRooms), h("p", text.noRoomsText), first);
     } else box.append(h("h1", text.choose), h("p", text.chooseText));
     const unsent = store.current === null ? "" : readDraft(draftKey(store.me?.name ?? "", store.current)).text;
-    if (unsent !== "") box.append(h("h2", text.unsent), h("p.wording", { dir: "auto" }, unsent));
+    if (unsent !== "") box.append(h("h2", text.unsent), h("p.wording", auto, unsent));
     element.append(box);
     return element;
   }
@@ -202,7 +203,8 @@ export function appView({ chat, store, view, roomsButton, announce }) {
   function title() {
     const { count, mentions } = store.unread;
     const room = store.current === null ? undefined : store.rooms.get(store.current);
-    document.title = words.title(room ? store.title(room) : "", count, mentions);
+    const called = mentions > 0 ? ` @${amount(mentions)}` : "";
+    document.title = `${count > 0 ? `(${amount(count)}${called}) ` : ""}${room ? `${store.title(room)} – ` : ""}${words.product}`;
   }
 
   /** @param {KeyboardEvent} event */

@@ -1,6 +1,6 @@
 /** The files that go with the message one is writing: chosen, pasted or dropped, each a chip that can be taken away. */
 
-import { h, isAsked, keyed, on, set, write } from "../dom.js";
+import { auto, h, isAsked, keyed, on, set, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { size } from "../sizes.js";
 import { problemWords, words } from "../words.js";
@@ -66,7 +66,7 @@ export function attachedView({ uploads, limit, changed, removed, complain, focus
         h(
           "li.attached-file",
           icon("file"),
-          h("span.title", { dir: "auto" }, file.name),
+          h("span.title", auto, file.name),
           h("span.hint"),
           iconButton("close", text.detach(file.name), () => remove(file)),
           h("span.progress", { "aria-hidden": "true" }),

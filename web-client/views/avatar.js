@@ -27,3 +27,10 @@ function hue(name) {
 export function fullName(user) {
   return user.display === user.name ? user.name : `${user.display} (${user.name})`;
 }
+
+/**
+ * Who is online comes first, then it goes by name.
+ * @param {import("../types.js").User} a
+ * @param {import("../types.js").User} b
+ */
+export const onlineFirst = (a, b) => Number(b.online ?? false) - Number(a.online ?? false) || (a.name < b.name ? -1 : 1);

@@ -2,7 +2,7 @@
 
 import { h, keyed, set, write } from "../dom.js";
 import { list } from "../frames.js";
-import { locale } from "../language.js";
+import { amount } from "../language.js";
 import { History, points, readMetrics } from "../metrics.js";
 import { size } from "../sizes.js";
 import { settingsWords } from "../settings_words.js";
@@ -19,7 +19,6 @@ const SVG = "http://www.w3.org/2000/svg";
  */
 export function clusterView({ chat }) {
   const text = settingsWords.cluster;
-  const number = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
   const summary = h("p");
   const problem = h("p.problem", { hidden: true });
   const nodes = h("tbody");
@@ -82,7 +81,7 @@ export function clusterView({ chat }) {
       update(row, node) {
         const disk = node.disk ? `${size(node.disk.free_mb * 1e6)}${node.disk.low ? `, ${text.low}` : ""}` : "–";
         const role = node.up === false ? text.down : (text.roles[/** @type {keyof typeof text.roles} */ (node.role)] ?? String(node.role));
-        const cells = [node.name, role, amount(lags.get(node.name), text.entries), node.name === cluster.node ? text.itself : amount(node.ms, text.milliseconds), disk, node.version ?? "–"];
+        const cells = [node.name, role, figure(lags.get(node.name), text.entries), node.name === cluster.node ? text.itself : figure(node.ms, text.milliseconds), disk, node.version ?? "–"];
         cells.forEach((what, at) => {
           const into = row.children[at];
           write(into, what);
@@ -104,8 +103,8 @@ export function clusterView({ chat }) {
    * @param {unknown} value
    * @param {(value: string) => string} unit
    */
-  function amount(value, unit) {
-    return typeof value === "number" ? unit(number.format(value)) : "–";
+  function figure(value, unit) {
+    return typeof value === "number" ? unit(amount(value)) : "–";
   }
 
   function showActors() {
@@ -117,7 +116,7 @@ export function clusterView({ chat }) {
           const [line, now] = row.children[at + 1].firstElementChild?.children ?? [];
           line.firstElementChild?.setAttribute("points", points(values, WIDTH, HEIGHT - 2));
           const last = values.at(-1);
-          const said = last === undefined ? "–" : at === 2 ? text.micros(number.format(last)) : number.format(last);
+          const said = last === undefined ? "–" : at === 2 ? text.micros(amount(last)) : amount(last);
           write(now, said);
         });
       },

@@ -43,11 +43,7 @@ export function completion(box, sources) {
     set(box, { "aria-controls": null, "aria-activedescendant": null });
   };
 
-  const mark = choosing(box, list);
-  const choose = (/** @type {number} */ index) => {
-    chosen = (index + found.length) % found.length;
-    mark(chosen);
-  };
+  const choose = choosing(box, list);
 
   const update = () => {
     const { selectionStart: caret, selectionEnd, value } = box;
@@ -76,7 +72,7 @@ export function completion(box, sources) {
     while (list.scrollHeight > list.clientHeight && list.children.length > 1) list.lastElementChild?.remove();
     found.length = list.children.length;
     set(box, { "aria-controls": id });
-    choose(0);
+    chosen = choose(0);
   };
 
   const take = (/** @type {number} */ index) => {
@@ -106,8 +102,8 @@ export function completion(box, sources) {
         close();
         return false;
       }
-      if (event.key === "ArrowDown") choose(chosen + 1);
-      else if (event.key === "ArrowUp") choose(chosen - 1);
+      if (event.key === "ArrowDown") chosen = choose(chosen + 1);
+      else if (event.key === "ArrowUp") chosen = choose(chosen - 1);
       else if ((event.key === "Enter" || event.key === "Tab") && !event.shiftKey) take(chosen);
       else if (event.key === "Escape") {
         dismissed = from;

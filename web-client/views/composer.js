@@ -1,6 +1,6 @@
 /** Where one writes. It is always there, also without a connection, and what stands in it survives the page. */
 
-import { fitText, h, on, write } from "../dom.js";
+import { auto, fitText, h, on, write } from "../dom.js";
 import { keepDraft, readDraft } from "../draft.js";
 import { icon } from "../icons.js";
 import { byteLength, firstLine, tidied } from "../text.js";
@@ -62,7 +62,7 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
     if (!replying) return;
     reply.append(
       icon("reply"),
-      h("span.replying-to", { dir: "auto" }, `${text.replying(replying.name)}: ${replying.text}`),
+      h("span.replying-to", auto, `${text.replying(replying.name)}: ${replying.text}`),
       iconButton("close", text.cancelReply, () => cancelReply()),
     );
   };
@@ -86,8 +86,8 @@ export function composerView({ draft, send, typing, editLast, limits, display, p
     check();
   };
 
-  on(box, "input", () => {
-    replaceNamed(box);
+  on(box, "input", (event) => {
+    replaceNamed(box, event);
     keep();
     grow();
     check();

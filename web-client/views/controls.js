@@ -143,17 +143,19 @@ export function arrows(event, list, which) {
 }
 
 /**
- * Which option of a list is chosen while the focus stays in the box that one types into.
+ * Which option of a list is chosen while the focus stays in the box that one types into. Behind the last comes the first.
  * @param {Element} box
  * @param {Element} list
- * @returns {(index: number) => void}
+ * @returns {(index: number) => number} chooses, and says which one that is
  */
 export function choosing(box, list) {
   return (index) => {
-    [...list.children].forEach((option, at) => set(option, { "aria-selected": String(at === index) }));
-    const option = list.children[index];
-    option?.scrollIntoView({ block: "nearest" });
-    set(box, { "aria-activedescendant": option?.id ?? null });
+    const options = [...list.children];
+    const chosen = options.length > 0 ? (index + options.length) % options.length : 0;
+    options.forEach((option, at) => set(option, { "aria-selected": String(at === chosen) }));
+    options[chosen]?.scrollIntoView({ block: "nearest" });
+    set(box, { "aria-activedescendant": options[chosen]?.id ?? null });
+    return chosen;
   };
 }
 

@@ -1,7 +1,7 @@
 /** One room, open: its head, the conversation, who types, and the composer. */
 
 import { remember } from "../db.js";
-import { h, on, soon, write } from "../dom.js";
+import { auto, h, on, soon, watched, write } from "../dom.js";
 import { draftKey, editKey } from "../draft.js";
 import { placeLink } from "../jump.js";
 import { conversation } from "../pending.js";
@@ -32,7 +32,7 @@ const NOTE_MS = 4000;
 export function conversationView({ chat, store, number, seq: first, people, announce }) {
   const me = () => store.me?.name ?? "";
   const head = headView({ mute: (on) => chat.mute(number, on), people, announce: say });
-  const typing = h("p.typing", { dir: "auto" });
+  const typing = h("p.typing", auto);
   const empty = h("div.empty", { hidden: true });
   /** @type {ReturnType<typeof editMessage> | null} */
   let editor = null;
@@ -172,7 +172,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
   /** What has been before the eyes of someone who is there has been read. */
   function attend() {
     const state = store.rooms.get(number);
-    if (!state || !state.loaded || state.stale || document.visibilityState !== "visible" || !document.hasFocus()) return;
+    if (!state || !state.loaded || state.stale || !watched()) return;
     const end = list.atEnd;
     const seen = end ? state.last_seq : Math.min(list.seen, state.last_seq);
     if (seen > state.read_seq || (end && state.unread > 0)) chat.read(number, seen);
@@ -202,7 +202,7 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     if (list.seen > 0) bound(state, list.atEnd ? null : list.seen);
     const shown = shownNow();
     // Someone is away, or reads further up: what comes now is new.
-    const reading = list.atEnd && document.visibilityState === "visible" && document.hasFocus();
+    const reading = list.atEnd && watched();
     if (state.new_from === null && state.unread > 0 && !reading) state.new_from = firstUnread(state);
     list.update({
       shown,
@@ -236,16 +236,16 @@ export function conversationView({ chat, store, number, seq: first, people, anno
    */
   function showEmpty(state, shown, title) {
     const text = words.empty;
-    empty.hidden = shown > 0 || (!state.loaded && !failed && !slow);
+    empty.hidden = shown > 0 || !(state.loaded || failed || slow || store.alone);
     if (empty.hidden) return;
     if (!state.loaded) {
       empty.replaceChildren(
-        h("p", failed ? text.failed : text.loading),
+        h("p", failed ? text.failed : store.alone ? text.away : text.loading),
         ...(failed ? [h("button.button", { onclick: load }, words.message.again)] : []),
       );
       return;
     }
-    empty.replaceChildren(h("h2", text.room), h("p", { dir: "auto" }, state.kind === "direct" ? text.directText(title) : text.roomText(title)));
+    empty.replaceChildren(h("h2", text.room), h("p", auto, state.kind === "direct" ? text.directText(title) : text.roomText(title)));
   }
 
   function showTyping() {
@@ -290,7 +290,9 @@ export function conversationView({ chat, store, number, seq: first, people, anno
     store.on("rooms", asked),
     store.on("anew", () => void load()),
     store.on("status", () => {
-      if (owed && store.status.phase === "connected" && list.low) void list.toEnd();
+      if (store.status.phase !== "connected") return;
+      if (failed) void load();
+      else if (owed && list.low) void list.toEnd();
     }),
     store.on(`typing:${number}`, showTyping),
     on(window, "focus", attend),

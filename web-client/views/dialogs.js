@@ -1,6 +1,6 @@
 /** The questions this page asks: a new room, a new direct conversation, and those before harm. */
 
-import { h, on, write } from "../dom.js";
+import { auto, h, on, write } from "../dom.js";
 import { newId } from "../ids.js";
 import { words } from "../words.js";
 import { fullName } from "./avatar.js";
@@ -179,7 +179,7 @@ export function showStray(chat, items) {
     const written = item.fields.text ?? "";
     const row = h(
       "li.stray",
-      h("p.text", { dir: "auto" }, written),
+      h("p.text", auto, written),
       h(
         "div.row",
         copyButton(written),

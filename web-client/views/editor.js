@@ -64,8 +64,8 @@ export function editMessage({ message, article, draft, limit, save, people, more
       h("span.hint", text.editHint),
     ),
   );
-  on(box, "input", () => {
-    replaceNamed(box);
+  on(box, "input", (event) => {
+    replaceNamed(box, event);
     remember(draft, box.value);
     grow();
   });

@@ -1,6 +1,6 @@
 /** What the conversation consists of: messages, and the lines between them. */
 
-import { h } from "../dom.js";
+import { auto, h } from "../dom.js";
 import { firstLine } from "../text.js";
 import { dayKey, dayName, sameGroup } from "../time.js";
 import { words } from "../words.js";
@@ -15,7 +15,7 @@ import { createMessage } from "./message.js";
 /** @param {Entry} entry */
 export function createEntry(entry) {
   if (entry.kind === "message") return createMessage(entry.row);
-  return h(`p.divider.${entry.kind}`, h("span", { dir: "auto" }, entry.text));
+  return h(`p.divider.${entry.kind}`, h("span", auto, entry.text));
 }
 
 /**

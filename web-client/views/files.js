@@ -1,6 +1,6 @@
 /** The files of a message: pictures are shown in a place of fixed size, sound and film can be played, everything can be downloaded. */
 
-import { h, on, unseen, write } from "../dom.js";
+import { auto, h, on, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { isPicture, isPreview, playedAs } from "../media.js";
 import { size } from "../sizes.js";
@@ -45,7 +45,7 @@ function rows(file, { url, media, note = null }) {
     busyAt(button, false);
   };
   const save = iconButton("save", text.download(file.name), () => attempt(save, (from) => from.download(file)), "", { disabled });
-  const row = h("div.file", icon(pictureOf(file)), h("span.file-name", { dir: "auto" }, file.name), h("span.hint", size(file.bytes)), save, note);
+  const row = h("div.file", icon(pictureOf(file)), h("span.file-name", auto, file.name), h("span.hint", size(file.bytes)), save, note);
   const kind = playedAs(file);
   if (kind) {
     const play = h("button.button.small", { disabled }, icon("play"), h("span", text.play(file.name)));

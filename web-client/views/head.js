@@ -1,6 +1,6 @@
 /** The head of an open room: its name and topic, whether it is muted, and the way to its people. */
 
-import { h, set, unseen, write } from "../dom.js";
+import { auto, h, set, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { problemOf } from "../refusal.js";
 import { problemWords, words } from "../words.js";
@@ -18,7 +18,7 @@ export function headView({ mute, people, announce }) {
   const text = words.room;
   const heading = h("h1", { dir: "auto", id: "room-heading" });
   const kind = h("span.room-kind");
-  const topic = h("p.topic", { dir: "auto" });
+  const topic = h("p.topic", auto);
   const muteButton = h("button.icon-button.mute", { title: text.mute, onclick: () => void toggle() });
   const peopleButton = h("button.button.quiet", { id: "people-button", onclick: people }, icon("people"), h("span", text.people));
   let muted = false;

@@ -1,6 +1,6 @@
 /** Light formatting as nodes. */
 
-import { h } from "../dom.js";
+import { auto, h, pressed } from "../dom.js";
 import { jump, placeLink, placeOf } from "../jump.js";
 import { isEmojiOnly, parse } from "../markup.js";
 
@@ -38,11 +38,11 @@ function blockNode(block, names) {
     case "quote":
       return h("blockquote", ...block.blocks.map((inner) => blockNode(inner, names)));
     case "list": {
-      const items = block.items.map((item) => h("li", { dir: "auto" }, ...nodes(item, names)));
+      const items = block.items.map((item) => h("li", auto, ...nodes(item, names)));
       return block.start === null ? h("ul", ...items) : h("ol", { start: block.start === 1 ? null : block.start }, ...items);
     }
     case "paragraph":
-      return h("p", { dir: "auto" }, ...nodes(block.children, names));
+      return h("p", auto, ...nodes(block.children, names));
   }
 }
 
@@ -76,10 +76,5 @@ function nodes(pieces, names) {
 function linkNode({ text, href }, { nodes }) {
   const place = placeOf(href, nodes());
   if (!place) return h("a", { href, target: "_blank", rel: "noopener noreferrer", title: text === href ? null : href }, text);
-  const onclick = (/** @type {MouseEvent} */ event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    jump(place.room, place.seq);
-  };
-  return h("a", { href: placeLink(place.room, place.seq), onclick }, text);
+  return h("a", { href: placeLink(place.room, place.seq), onclick: pressed(() => jump(place.room, place.seq)) }, text);
 }

@@ -1,7 +1,8 @@
 /** One message: an `article` with author, time and text, whatever its state. */
 
-import { h, unseen } from "../dom.js";
+import { auto, h, unseen } from "../dom.js";
 import { icon } from "../icons.js";
+import { amount } from "../language.js";
 import { mentions } from "../mentions.js";
 import { attachedTo } from "../pending.js";
 import { firstLine } from "../text.js";
@@ -64,7 +65,7 @@ export function updateMessage(element, row, acts) {
   const calls = message.from !== acts.me() && mentions(message.text, acts.me());
   element.className = ["message", row.grouped && "grouped", state !== "sent" && state, message.deleted && "deleted", calls && "calls"].filter(Boolean).join(" ");
   const time = timeView(message.time, row.grouped ? tightTime(message.time) : clockTime(message.time));
-  const author = h("span.author", { dir: "auto" }, row.display);
+  const author = h("span.author", auto, row.display);
   if (row.display !== message.from && !acts.gone(message.from)) author.append(h("span.login-name", ` ${message.from}`));
   const body = h("div.body", h("header", author, " ", time));
   if (row.quote) body.append(quote(row.quote, message.reply_to ?? 0, acts));
@@ -109,7 +110,7 @@ function quote(to, seq, acts) {
     unseen(`${words.message.replyTo(to.name)}: `),
     h("span.quoted-author", { "aria-hidden": "true", dir: "auto" }, to.name),
     " ",
-    h("span", { dir: "auto" }, firstLine(to.text, QUOTE_CHARACTERS)),
+    h("span", auto, firstLine(to.text, QUOTE_CHARACTERS)),
   );
 }
 
@@ -135,7 +136,7 @@ function reactionRow(message, acts) {
             onclick: () => acts.react(message, emoji),
           },
           h("span.emoji", emoji),
-          h("span.number", ` ${names.length}`),
+          h("span.number", ` ${amount(names.length)}`),
         ),
       );
     }),
@@ -161,7 +162,7 @@ function failure(message, item, acts) {
   return h(
     "div.failure",
     h("span", icon("alert"), ` ${send ? text.failed : text.failedChange}: ${why}`),
-    !send && typed && h("p.wording", { dir: "auto" }, unseen(`${text.typed}: `), typed),
+    !send && typed && h("p.wording", auto, unseen(`${text.typed}: `), typed),
     h(
       "span.row.tight",
       retry,

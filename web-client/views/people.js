@@ -1,9 +1,9 @@
 /** Who is in the room, and what one can do about it: invite, remove, leave. */
 
-import { h, keyed, on, soon, unseen, write } from "../dom.js";
+import { auto, h, keyed, on, soon, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { words } from "../words.js";
-import { avatar, fullName } from "./avatar.js";
+import { avatar, fullName, onlineFirst } from "./avatar.js";
 import { asking, iconButton, problemLine, refusedAs } from "./controls.js";
 import { field } from "./dialog.js";
 import { askFirst, steadyId, suggestions } from "./dialogs.js";
@@ -24,8 +24,8 @@ const SHOWN = 100;
  */
 export function peopleView({ chat, store, number, close, announce }) {
   const text = words.people;
-  const name = h("p.full-name", { dir: "auto" });
-  const topic = h("p.full-topic", { dir: "auto" });
+  const name = h("p.full-name", auto);
+  const topic = h("p.full-topic", auto);
   const count = h("p.hint");
   const people = h("ul.people");
   const problem = problemLine();
@@ -107,7 +107,7 @@ export function peopleView({ chat, store, number, close, announce }) {
     write(count, text.count(members.length));
     more.hidden = members.length <= most;
     const all = members.map((user) => ({ ...user, ...(store.users.get(user.name) ?? {}), online: store.isOnline(user.name) }));
-    all.sort((a, b) => Number(b.online ?? false) - Number(a.online ?? false) || (a.name < b.name ? -1 : 1));
+    all.sort(onlineFirst);
     keyed(people, all.slice(0, most), {
       key: (user) => `${user.name} ${user.online} ${user.display} ${user.role} ${user.deleted} ${mayRemove(user)}`,
       create: (user) => {
@@ -119,7 +119,7 @@ export function peopleView({ chat, store, number, close, announce }) {
         return h(
           "li",
           h("span.mark", avatar(user.name, user.display), h(user.online ? "span.dot.online" : "span.dot")),
-          h("span.title", { dir: "auto" }, user.deleted ? text.deleted : fullName(user), h("span.hint", ` ${notes.join(", ")}`)),
+          h("span.title", auto, user.deleted ? text.deleted : fullName(user), h("span.hint", ` ${notes.join(", ")}`)),
           mayRemove(user) && h("button.button.small.quiet", { onclick: () => remove(user) }, text.remove, unseen(` ${user.name}`)),
         );
       },

@@ -1,6 +1,6 @@
 /** A room's programs: what writes into it from outside, and where its messages are posted. */
 
-import { h, unseen } from "../dom.js";
+import { auto, h, unseen } from "../dom.js";
 import { list } from "../frames.js";
 import { settingsWords, speakSettings } from "../settings_words.js";
 import { fullTime } from "../time.js";
@@ -9,7 +9,7 @@ import { iconButton, problemLine, refusedAs, showDialog } from "./controls.js";
 import { field } from "./dialog.js";
 import { askFirst, steadyId } from "./dialogs.js";
 import { form } from "./form.js";
-import { linkBox } from "./link_box.js";
+import { showLink } from "./link_box.js";
 
 /**
  * @typedef {object} Kind  of programs
@@ -82,7 +82,7 @@ export async function openPrograms(chat, { room, name: title }, lastSeq) {
     announce,
   );
   const close = iconButton("close", words.ask.close, () => element.close());
-  const head = h("div.panel-head", h("h2", { dir: "auto" }, text.heading(title)), close);
+  const head = h("div.panel-head", h("h2", auto, text.heading(title)), close);
   const element = h("dialog.dialog.programs", { "aria-label": text.heading(title) }, head, ...hooks, ...subscriptions, told);
   showDialog(element);
   close.focus();
@@ -116,9 +116,7 @@ function kindView(kind, announce) {
       // The same once more is another one.
       idFor = steadyId();
       input.value = "";
-      const box = linkBox(told.label, told.value, text.once);
-      made.replaceChildren(box.element);
-      box.focus();
+      showLink(made, told.label, told.value, text.once);
       await load();
     },
   });
@@ -137,7 +135,7 @@ function kindView(kind, announce) {
     const ask = () => askFirst({ heading: text.removeHeading(name), text: kind.removing, yes: words.people.remove, act });
     return h(
       "li.row-item",
-      h("div.row-main", h("span", { dir: "ltr" }, name), h("span.hint", { dir: "auto" }, kind.state(one))),
+      h("div.row-main", h("span", { dir: "ltr" }, name), h("span.hint", auto, kind.state(one))),
       h("button.button.small", { onclick: ask }, words.people.remove, unseen(` ${name}`)),
     );
   }

@@ -1,6 +1,6 @@
 /** For admins: who may create an account, and the links that invite. */
 
-import { h, unseen } from "../dom.js";
+import { auto, h, unseen } from "../dom.js";
 import { list } from "../frames.js";
 import { fullTime } from "../time.js";
 import { settingsWords } from "../settings_words.js";
@@ -9,7 +9,7 @@ import { problemLine } from "./controls.js";
 import { choice, field } from "./dialog.js";
 import { steadyId } from "./dialogs.js";
 import { form } from "./form.js";
-import { linkBox } from "./link_box.js";
+import { showLink } from "./link_box.js";
 
 const USES_MAX = 1000;
 const HOURS_MAX = 24 * 365;
@@ -55,9 +55,7 @@ export function registrationView({ chat, announce }) {
       const { reply } = await chat.change("create_invite", fields, idFor(fields));
       // The next one is another one.
       idFor = steadyId();
-      const box = linkBox(text.link, String(reply.link), settingsWords.links.until(fullTime(Number(reply.until))));
-      made.replaceChildren(box.element);
-      box.focus();
+      showLink(made, text.link, String(reply.link), settingsWords.links.until(fullTime(Number(reply.until))));
       await load();
     },
   });
@@ -81,7 +79,7 @@ export function registrationView({ chat, announce }) {
     const button = h("button.button.small", { onclick: () => problem.attempt(revoke) }, text.revoke, unseen(` ${text.by(one.by)}`));
     return h(
       "li.row-item",
-      h("div.row-main", h("span", { dir: "auto" }, text.by(one.by)), h("span.hint", `${text.count(one.used, one.uses)}, ${state}`)),
+      h("div.row-main", h("span", auto, text.by(one.by)), h("span.hint", `${text.count(one.used, one.uses)}, ${state}`)),
       !over && button,
     );
   }

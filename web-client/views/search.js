@@ -1,8 +1,9 @@
 /** What a search found: each message with its hits marked, its author, room and time, and the way to its place. */
 
-import { h, on, wide, write } from "../dom.js";
+import { auto, h, on, pressed, wide, write } from "../dom.js";
+import { icon } from "../icons.js";
 import { jump, placeLink } from "../jump.js";
-import { excerpt } from "../query.js";
+import { excerpt, namedBy, readQuery, unmarked } from "../query.js";
 import { Search } from "../search.js";
 import { shortTime } from "../time.js";
 import { problemWords, words } from "../words.js";
@@ -88,29 +89,41 @@ export function searchView({ chat, store, close, announce }) {
   /** @param {import("../search.js").Hit} hit */
   function row({ message, hit }) {
     const room = store.rooms.get(message.room);
-    const pieces = excerpt(message.text.replace(/\n/g, " "), hit, BEFORE_CHARACTERS, CHARACTERS);
+    const said = unmarked(message.text, hit);
+    const { text: sought } = readQuery(typed);
+    const files = message.files.map(({ name }) => ({ name, hits: namedBy(name, sought) }));
+    // Found by a file's name, whichever it is.
+    const found = files.filter(({ hits }) => hits.length > 0);
+    const shown = hit.length === 0 && found.length === 0 ? files : found;
     return h(
       "a.hit",
       {
         href: placeLink(message.room, message.seq),
-        onclick: (/** @type {MouseEvent} */ event) => {
-          if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-          event.preventDefault();
+        onclick: pressed(() => {
           // On a narrow page the results lie over the place that is wanted.
           if (!wide().matches) close();
           jump(message.room, message.seq);
-        },
+        }),
       },
       h(
         "span.hit-head",
-        h("span.author", { dir: "auto" }, store.display(message.from)),
+        h("span.author", auto, store.display(message.from)),
         " ",
-        h("span.hint", { dir: "auto" }, room ? store.title(room) : ""),
+        h("span.hint", auto, room ? store.title(room) : ""),
         " ",
         timeView(message.time, shortTime(message.time), ".hint"),
       ),
-      h("span.hit-text", { dir: "auto" }, ...pieces.map((piece) => (piece.hit ? h("mark", piece.text) : piece.text))),
+      said.text !== "" && h("span.hit-text", auto, ...marked(said.text, said.hits)),
+      ...shown.map(({ name, hits }) => h("span.hit-text", auto, icon("file"), " ", ...marked(name, hits))),
     );
+  }
+
+  /**
+   * @param {string} said
+   * @param {[number, number][]} hits
+   */
+  function marked(said, hits) {
+    return excerpt(said, hits, BEFORE_CHARACTERS, CHARACTERS).map((piece) => (piece.hit ? h("mark", piece.text) : piece.text));
   }
 
   on(element, "keydown", (event) => {

@@ -1,8 +1,9 @@
 /** The navigation: search, rooms, direct conversations, what one could join, and oneself at the foot. */
 
-import { h, keyed, on, set, soon, unseen, write } from "../dom.js";
+import { auto, h, keyed, on, pressed, set, soon, unseen, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { placeLink } from "../jump.js";
+import { amount } from "../language.js";
 import { words } from "../words.js";
 import { avatar, fullName } from "./avatar.js";
 import { arrows, iconButton, problemLine } from "./controls.js";
@@ -45,7 +46,7 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
   const stray = h("button.entry.stray-entry", { onclick: () => showStray(chat, strayItems()) });
   const problem = problemLine();
   const self = h("span.self");
-  const findWords = h("span.title", { dir: "auto" });
+  const findWords = h("span.title", auto);
   const findEntry = h("button.entry", { hidden: true, onclick: () => find(searchBox.value.trim(), true) }, icon("search"), findWords);
   const settingsButton = iconButton("gear", text.settings, settings, "", { "aria-haspopup": "dialog" });
   const newRoom = iconButton("plus", text.newRoom, () => askNewRoom(chat, go));
@@ -112,12 +113,12 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
     keyed(joinable, open.slice(0, JOINABLE_SHOWN), {
       key: (room) => String(room.room),
       create: (room) =>
-        h("li", h("button.entry.joinable", { "aria-describedby": "join-note", onclick: () => join(room) }, icon("hash"), h("span.title", { dir: "auto" }, room.name))),
+        h("li", h("button.entry.joinable", { "aria-describedby": "join-note", onclick: () => join(room) }, icon("hash"), h("span.title", auto, room.name))),
     });
     keyed(people, others.slice(0, PEOPLE_SHOWN), {
       key: (user) => user.name,
       create: (user) =>
-        h("li", h("button.entry", { onclick: () => meet(user) }, avatar(user.name, user.display), h("span.title", { dir: "auto" }, fullName(user)))),
+        h("li", h("button.entry", { onclick: () => meet(user) }, avatar(user.name, user.display), h("span.title", auto, fullName(user)))),
     });
     const searching = wanted !== "";
     noRooms.hidden = searching || own.length > 0 || store.epoch === null;
@@ -131,7 +132,7 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
     stray.hidden = strays === 0;
     write(stray, words.nav.failed(strays));
     const mine = store.users.get(me.name) ?? me;
-    self.replaceChildren(avatar(me.name, mine.display), h("span.title", { dir: "auto" }, mine.display));
+    self.replaceChildren(avatar(me.name, mine.display), h("span.title", auto, mine.display));
   };
 
   const asked = soon(update);
@@ -189,15 +190,9 @@ export function sidebarView({ chat, store, go, close, find, settings }) {
 function roomEntry(go) {
   const link = h(
     "a.entry",
-    {
-      onclick: (/** @type {MouseEvent} */ event) => {
-        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-        event.preventDefault();
-        go(Number(link.dataset.room));
-      },
-    },
+    { onclick: pressed(() => go(Number(link.dataset.room))) },
     h("span.mark", { "aria-hidden": "true" }),
-    h("span.title", { dir: "auto" }),
+    h("span.title", auto),
     h("span.count"),
   );
   return h("li", link);
@@ -250,5 +245,5 @@ function updateEntry(entry, room, title, store) {
   const badge = (/** @type {string} */ looks, /** @type {string} */ shown, /** @type {string} */ spoken) =>
     count.append(h(`span.badge${looks}`, h("span", { "aria-hidden": "true" }, shown), unseen(` ${spoken}`)));
   if (called > 0) badge(".called", "@", words.nav.mentions(called));
-  if (unread > 0) badge("", String(unread), words.nav.unread(unread));
+  if (unread > 0) badge("", amount(unread), words.nav.unread(unread));
 }

@@ -1,7 +1,7 @@
 /** What can be completed while one writes: people behind `@`, emoji behind `:`. */
 
 import { best } from "../fuzzy.js";
-import { h } from "../dom.js";
+import { auto, h } from "../dom.js";
 import { words } from "../words.js";
 import { avatar } from "./avatar.js";
 import { insertText } from "./completion.js";
@@ -40,7 +40,7 @@ export function sources(people, more) {
       find: (typed) =>
         best(typed, people(), (user) => [user.name, user.display], SHOWN).map((user) => ({
           insert: `@${user.name}`,
-          look: [avatar(user.name, user.display), h("span.title", { dir: "auto" }, user.display), user.display === user.name ? "" : h("span.hint", user.name)],
+          look: [avatar(user.name, user.display), h("span.title", auto, user.display), user.display === user.name ? "" : h("span.hint", user.name)],
         })),
     },
     {
@@ -57,19 +57,27 @@ export function sources(people, more) {
   ];
 }
 
+const NAMED = /(?<=^|\s):[a-z0-9_+-]{2,40}:/;
+const LAST = /(?<=^|\s):[a-z0-9_+-]{2,40}:$/;
+
 /**
- * A name that stands before the caret with both its colons, typed or pasted, becomes its emoji.
+ * The name that stands before the caret with both its colons becomes its emoji; when text was pasted, each that does.
  * @param {HTMLTextAreaElement} box
+ * @param {Event} event
  */
-export function replaceNamed(box) {
+export function replaceNamed(box, event) {
   const { value, selectionStart: caret } = box;
-  const match = /(?:^|\s):([a-z0-9_+-]{2,40}):$/.exec(value.slice(Math.max(0, caret - 44), caret));
-  if (!match) return;
+  const typed = value.slice(0, caret);
+  const pasted = /** @type {InputEvent} */ (event).inputType === "insertFromPaste";
+  const from = typed.search(pasted ? NAMED : LAST);
+  if (from < 0) return;
   const wait = loadEmoji();
   if (wait) {
-    void wait.then((came) => came && document.activeElement === box && box.value === value && box.selectionStart === caret && replaceNamed(box));
+    void wait.then((came) => came && document.activeElement === box && box.value === value && box.selectionStart === caret && replaceNamed(box, event));
     return;
   }
-  const found = emoji?.emojiNamed(match[1]);
-  if (found) insertText(box, found, caret - match[1].length - 2, caret);
+  // What stands before it says whether it is code.
+  const begin = pasted ? 0 : from;
+  const said = emoji?.withEmoji(typed.slice(begin));
+  if (said && said !== typed.slice(begin)) insertText(box, said, begin, caret);
 }

@@ -1,10 +1,10 @@
 /** The quick switcher: a few letters of a room's or a person's name, and Enter. */
 
-import { h, on, soon, write } from "../dom.js";
+import { auto, h, on, soon, write } from "../dom.js";
 import { best } from "../fuzzy.js";
 import { icon } from "../icons.js";
 import { words } from "../words.js";
-import { avatar } from "./avatar.js";
+import { avatar, onlineFirst } from "./avatar.js";
 import { choosing, problemLine, showDialog, staying } from "./controls.js";
 
 const SHOWN = 12;
@@ -37,11 +37,7 @@ export function openSwitcher({ chat, store, go }) {
   let found = [];
   let chosen = 0;
 
-  const mark = choosing(input, options);
-  const choose = (/** @type {number} */ index) => {
-    chosen = (index + found.length) % found.length;
-    mark(chosen);
-  };
+  const choose = choosing(input, options);
   const take = (/** @type {number} */ index) =>
     problem.attempt(async () => {
       const target = found[index];
@@ -58,13 +54,13 @@ export function openSwitcher({ chat, store, go }) {
           "li",
           { role: "option", id: `switcher-${at}`, onmousedown: staying, onclick: () => take(at) },
           h("span.mark", target.mark.cloneNode(true)),
-          h("span.title", { dir: "auto" }, target.title),
+          h("span.title", auto, target.title),
           h("span.hint", target.note),
         ),
       ),
     );
     write(note, found.length === 0 ? words.nav.nothing : text.hint);
-    choose(0);
+    chosen = choose(0);
   };
   on(input, "input", () => {
     void chat.reader.findUsers(input.value);
@@ -72,8 +68,8 @@ export function openSwitcher({ chat, store, go }) {
   });
   on(input, "keydown", (event) => {
     if (event.isComposing) return;
-    if (event.key === "ArrowDown") choose(chosen + 1);
-    else if (event.key === "ArrowUp") choose(chosen - 1);
+    if (event.key === "ArrowDown") chosen = choose(chosen + 1);
+    else if (event.key === "ArrowUp") chosen = choose(chosen - 1);
     else if (event.key === "Enter") void take(chosen);
     else return;
     event.preventDefault();
@@ -86,7 +82,7 @@ export function openSwitcher({ chat, store, go }) {
     const before = found[chosen]?.title;
     all = targets(chat, store);
     update();
-    choose(Math.max(0, found.findIndex(({ title }) => title === before)));
+    chosen = choose(Math.max(0, found.findIndex(({ title }) => title === before)));
   });
   const offs = [store.on("rooms", anew), store.on("users", anew)];
   on(element, "close", () => offs.forEach((off) => off()));
@@ -125,7 +121,7 @@ function targets(chat, store) {
   }));
   const met = new Set(rooms.filter(({ room }) => room.kind === "direct" && room.users.length === 2).flatMap(({ room }) => room.users));
   const people = [...store.users.values()].filter((user) => !user.deleted && user.name !== store.me?.name && !met.has(user.name));
-  people.sort((a, b) => Number(b.online ?? false) - Number(a.online ?? false) || (a.name < b.name ? -1 : 1));
+  people.sort(onlineFirst);
   const persons = people.map((user) => ({
     title: user.display,
     names: [user.name, user.display],

@@ -1,6 +1,6 @@
 /** What an edited message said before, each wording with its time, the newest first. */
 
-import { h, write } from "../dom.js";
+import { auto, h, write } from "../dom.js";
 import { fullTime } from "../time.js";
 import { words } from "../words.js";
 import { timeView } from "./controls.js";
@@ -34,6 +34,6 @@ function entry(version, current) {
   return h(
     "li",
     h("p.hint", timeView(version.time, fullTime(version.time)), current ? ` – ${words.versions.current}` : ""),
-    h("p.wording", { dir: "auto" }, version.text),
+    h("p.wording", auto, version.text),
   );
 }

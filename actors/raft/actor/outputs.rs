@@ -88,6 +88,10 @@ impl RaftNode {
                 Trouble::NearlyFull => warn!(to, "the disk is nearly full: handing leadership over"),
             }
         }
+        if let Some(cause) = todo.elected {
+            self.metrics.raft_elections_won.with_label_values(&[cause.name()]).inc();
+            info!(why = cause.name(), "elected");
+        }
         if let Some(role) = todo.role {
             self.announce(role);
         }

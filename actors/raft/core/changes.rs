@@ -70,66 +70,13 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
-    use raft::eraftpb::{HardState, Message, MessageType};
-
+    use super::super::testing::{core, settle};
     use super::*;
-    use crate::raft::core::{Config, Outputs};
-    use crate::raft::log_view::LogStart;
-
-    /// What the other voter answers, who has everything and agrees to all.
-    fn answer(asked: &Message) -> Option<Message> {
-        let (kind, index) = match asked.get_msg_type() {
-            MessageType::MsgRequestPreVote => (MessageType::MsgRequestPreVoteResponse, 0),
-            MessageType::MsgRequestVote => (MessageType::MsgRequestVoteResponse, 0),
-            MessageType::MsgAppend => {
-                let last = asked.entries.last().map_or(asked.index, |entry| entry.index);
-                (MessageType::MsgAppendResponse, last)
-            }
-            _ => return None,
-        };
-        let mut said = Message { from: 2, to: 1, term: asked.term, index, ..Message::default() };
-        said.set_msg_type(kind);
-        Some(said)
-    }
-
-    /// Until nothing more comes of it.
-    fn settle(core: &mut Core) {
-        loop {
-            let mut out = Outputs::default();
-            core.drive(&mut out);
-            if let Some(append) = &out.append {
-                core.persisted(append.number, &mut out);
-            }
-            if let Some(last) = out.apply.last() {
-                core.applied(last.index);
-            }
-            let said: Vec<_> = out.messages.iter().filter_map(answer).collect();
-            if said.is_empty() && out.append.is_none() && out.apply.is_empty() {
-                return;
-            }
-            said.into_iter().for_each(|said| core.step(said, &mut Outputs::default()));
-        }
-    }
 
     /// It was elected while it was on the way out: whoever removes the leader moves leadership first.
     #[test]
     fn a_leader_that_is_gone_leads_no_longer() {
-        let config = Config {
-            id: RaftId(1),
-            election_ticks: 10,
-            heartbeat_ticks: 2,
-            fixed_election_tick: None,
-            log_keep_entries: 10,
-        };
-        let start = LogStart {
-            hard_state: HardState { term: 1, commit: 1, ..HardState::default() },
-            conf_state: ConfState { voters: vec![1, 2], ..ConfState::default() },
-            applied: 1,
-            cut: (1, 1),
-            last: 1,
-            ..LogStart::default()
-        };
-        let mut core = Core::new(&config, start).unwrap();
+        let mut core = core(&[1, 2]);
         for _ in 0..2 {
             core.tick();
             settle(&mut core);

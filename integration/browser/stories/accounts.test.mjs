@@ -1,6 +1,7 @@
 /** Keeping one's account, and keeping a chat: names, passwords, sessions, invitations, and the end of an account. */
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { adminName, adminPassword, fresh, openBrowser, PASSWORD, Person, until, urls } from "./people.mjs";
 
@@ -61,6 +62,14 @@ test("a person keeps their account, and ends it", async () => {
   await other.page.getByRole("button", { name: "Log in" }).click();
   await other.page.getByRole("alert").filter({ hasText: "No account has this name and password" }).waitFor();
 
+  // What she may see, to take along.
+  const [download] = await Promise.all([ann.page.waitForEvent("download"), panel.getByRole("button", { name: "Download my data" }).click()]);
+  assert.equal(download.suggestedFilename(), `${ann.name}.jsonl`);
+  const lines = (await readFile(await download.path(), "utf8")).trim().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual([lines[0].user, lines.at(-1).type], [ann.name, "end"]);
+  assert.ok(lines.some(({ type, text }) => type === "message" && text === "hello"));
+  await panel.getByText("Downloaded.").waitFor();
+
   // The end: what she wrote stays, without her name; what she did not send goes with her.
   await ann.page.evaluate((name) => localStorage.setItem(`draft:${name}:1`, JSON.stringify({ text: "unsent", reply: null, files: [] })), ann.name);
   const end = panel.getByRole("form", { name: "Delete this account" });
@@ -115,5 +124,32 @@ test("an admin invites, disables and gives back a password", async () => {
   await cat.page.getByLabel("New password").fill("quite another one");
   await cat.page.getByRole("button", { name: "Set password and log in" }).click();
   await cat.rooms.waitFor();
+
+  // An admin for a while. What is for admins is there when one is, and only then.
+  const forAdmins = async () => {
+    await settings(cat, "Account");
+    const tabs = await cat.page.getByRole("tab").allTextContents();
+    await cat.page.keyboard.press("Escape");
+    return tabs.includes("People") && tabs.includes("All rooms") && tabs.includes("Registration");
+  };
+  assert.equal(await forAdmins(), false);
+  await panel.getByRole("button", { name: `Make admin ${cat.name}` }).click();
+  await root.page.getByRole("dialog", { name: `Make ${cat.name} an admin?` }).getByRole("button", { name: "Make admin" }).click();
+  await until("cat is an admin", forAdmins);
+  await panel.getByRole("button", { name: `No longer admin ${cat.name}` }).click();
+  await until("cat is an admin no longer", async () => !(await forAdmins()));
+
+  // A room that the admin is not in gets another name.
+  const room = fresh("attic");
+  await cat.createRoom(room, "private");
+  panel = await settings(root, "All rooms");
+  await panel.getByRole("searchbox", { name: "Find by name" }).fill(room);
+  await panel.getByText("Private room").waitFor();
+  await panel.getByRole("button", { name: `Change ${room}` }).click();
+  const dialog = root.page.getByRole("dialog", { name: `Change ${room}` });
+  await dialog.getByRole("textbox", { name: "Room name" }).fill(`${room}-renamed`);
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await panel.getByRole("button", { name: `Change ${room}-renamed` }).waitFor();
+  await cat.isIn(`${room}-renamed`);
   assert.deepEqual([...root.faults, ...cat.faults], []);
 });

@@ -2,6 +2,15 @@
 
 import assert from "node:assert/strict";
 
+/** A picture of two by two points. */
+export const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR4nGP8z8Dwn4GBgYGJAQoAHxcCAk+Uzr4AAAAASUVORK5CYII=", "base64");
+
+/** A second of silence: 8,000 samples of a byte each, behind the head of a WAV file. */
+export const WAV = Buffer.concat([
+  Buffer.from("RIFFd\x1f\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0@\x1f\0\0@\x1f\0\0\x01\0\x08\0data@\x1f\0\0", "latin1"),
+  Buffer.alloc(8000, 128),
+]);
+
 /**
  * @typedef {import("./people.mjs").Person} Person
  *

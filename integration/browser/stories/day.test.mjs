@@ -67,7 +67,7 @@ test("two people's whole day, with two devices, while the nodes die one after th
   await ann.createRoom(plaza);
   await until("bob's page lists the room", async () => (await bob.rooms.getByText(plaza).count()) > 0);
   await bob.open(plaza);
-  await ann.createRoom(council, "Private");
+  await ann.createRoom(council, "private");
   await ann.page.getByRole("button", { name: "People" }).click();
   const people = ann.page.getByRole("complementary", { name: "People" });
   await people.getByRole("textbox", { name: "Who to invite" }).fill(bob.name);

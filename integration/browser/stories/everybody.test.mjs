@@ -1,62 +1,26 @@
 /** The page for everybody: what a checker of the accessibility rules finds in each state, at 320 px and with large text. */
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { fresh, kill, nameOf, openBrowser, Person, start, until, urls } from "./people.mjs";
+import { settingsWords } from "../../../web-client/settings_words.de.js";
+import { words } from "../../../web-client/words.de.js";
+import { attach, PNG, WAV } from "./attaching.mjs";
+import { check, everywhere, fits, obeys, RULES } from "./checking.mjs";
+import { adminName, adminPassword, fresh, kill, nameOf, openBrowser, PASSWORD, Person, start, until, urls } from "./people.mjs";
 
-const checker = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+const PIECE = 1024 * 1024;
+/** Who reads German. */
+const GERMAN = { locale: "de-DE", words };
 
 /** @type {import("playwright-core").Browser} */
 let browser;
+/** An admin, who reads German. @type {Person} */
+let root;
 before(async () => {
   browser = await openBrowser();
+  root = await Person.logIn(browser, urls[0], adminName, adminPassword, GERMAN);
 });
 after(() => browser?.close());
-
-/**
- * @param {import("playwright-core").Page} page
- * @param {string} state
- */
-async function check(page, state) {
-  // A fade on its way has colours of its own.
-  await page.evaluate(() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => undefined))));
-  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(checker);
-  const found = await page.evaluate(
-    async (rules) => {
-      const { violations } = await /** @type {any} */ (globalThis).axe.run(document, { runOnly: rules, resultTypes: ["violations"] });
-      return violations.flatMap((/** @type {any} */ one) => one.nodes.map((/** @type {any} */ node) => `${one.id}: ${one.help}: ${node.html.slice(0, 200)}: ${node.failureSummary}`));
-    },
-    RULES,
-  );
-  assert.deepEqual(found, [], state);
-}
-
-/** Nothing is wider than the page. @param {import("playwright-core").Page} page */
-async function fits(page) {
-  const [wide, page_] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  assert.ok(wide <= page_, `${wide} px wide, in a page of ${page_}`);
-}
-
-/**
- * Checks a state in both colours and at each width, and leaves the page light and wide.
- * @param {import("playwright-core").Page} page
- * @param {string} state
- * @param {() => Promise<void>} shown waits for what makes the state
- */
-async function everywhere(page, state, shown) {
-  for (const colours of /** @type {const} */ (["dark", "light"])) {
-    for (const width of [320, 760, 1200]) {
-      await page.emulateMedia({ colorScheme: colours });
-      await page.setViewportSize({ width, height: 640 });
-      await shown();
-      await check(page, `${state}: ${colours}, ${width} px`);
-      await fits(page);
-    }
-  }
-}
 
 test("no rule of accessibility is broken in any state of the page", async () => {
   const visitor = await Person.visit(browser, urls[0], "");
@@ -173,9 +137,39 @@ test("no rule of accessibility is broken in any state of the page", async () => 
   await page.evaluate(() => document.documentElement.style.removeProperty("font-size"));
   await page.setViewportSize({ width: 1200, height: 800 });
 
-  await page.emulateMedia({ forcedColors: "active", reducedMotion: "reduce" });
-  await check(page, "forced colours, reduced motion");
-  await page.emulateMedia({ forcedColors: "none", reducedMotion: "no-preference" });
+  await page.emulateMedia({ forcedColors: "active" });
+  await obeys(page, RULES, "forced colours");
+  await page.emulateMedia({ forcedColors: "none", contrast: "more" });
+  await check(page, "more contrast");
+  await obeys(page, ["color-contrast-enhanced"], "more contrast");
+  await page.emulateMedia({ contrast: "no-preference" });
+
+  // A menu and a dialog fade in, but not for who wants nothing to move.
+  await page.evaluate(() => {
+    const moved = /** @type {string[]} */ ([]);
+    Object.assign(globalThis, { moved });
+    for (const name of ["animationstart", "transitionrun"]) document.addEventListener(name, ({ target }) => moved.push(`${name}: ${/** @type {Element} */ (target).className}`), true);
+  });
+  // What begins to move is told with the next picture.
+  const painted = () => page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve(undefined)))));
+  const moved = async () => {
+    await ann.act("bold", "React");
+    await page.getByRole("menu").waitFor();
+    await painted();
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+k");
+    await dialog.waitFor();
+    await painted();
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    await painted();
+    return page.evaluate(() => /** @type {string[]} */ (/** @type {any} */ (globalThis).moved.splice(0)));
+  };
+  const moving = await moved();
+  for (const part of ["animationstart: menu", "animationstart: dialog"]) assert.ok(moving.some((one) => one.startsWith(part)), `${part} is among ${moving}`);
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  assert.deepEqual(await moved(), []);
+  await page.emulateMedia({ reducedMotion: "no-preference" });
 
   const gone = urls.slice(1, 1 + Math.ceil(urls.length / 2)).map(nameOf);
   for (const node of gone) await kill(node);
@@ -186,6 +180,198 @@ test("no rule of accessibility is broken in any state of the page", async () => 
   for (const node of gone) await start(node);
   await ann.sees("this one waits");
   assert.deepEqual(ann.faults, []);
+});
+
+test("nor by anything that a message can be", async () => {
+  const ann = await Person.arrive(browser, urls[0], fresh("ann"));
+  const { page } = ann;
+  const room = fresh("messages");
+  await ann.createRoom(room);
+  const number = Number(/room\/(\d+)/.exec(page.url())?.[1]);
+
+  // Files: chosen, on their way, and there.
+  let go = () => {};
+  const held = new Promise((resolve) => (go = () => resolve(undefined)));
+  let pieces = 0;
+  await page.route("**/api/v1/uploads/**", async (route) => {
+    if (++pieces > 1) await held;
+    await route.continue();
+  });
+  await attach(ann, [
+    { name: "large.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(2.5 * PIECE) },
+    { name: "picture.png", mimeType: "image/png", buffer: PNG },
+    { name: "silence.wav", mimeType: "audio/wav", buffer: WAV },
+  ]);
+  const chips = page.getByRole("list", { name: "Attached files" });
+  await chips.getByText("40% uploaded").waitFor();
+  await everywhere(page, "files on their way", () => chips.waitFor(), [320, 1200]);
+  await ann.say("three files");
+  const files = ann.message("three files");
+  await files.getByText("40% uploaded").waitFor();
+  await check(page, "a message that waits for its files");
+  go();
+  await ann.sees("three files");
+  await files.getByRole("button", { name: "Open picture.png" }).locator("img").waitFor();
+  await files.getByRole("button", { name: "Play silence.wav" }).click();
+  await files.locator("audio").waitFor();
+  await everywhere(page, "files of a message", () => files.waitFor(), [320, 1200]);
+
+  // Edited, deleted, and refused: a change, since another one was faster, and an answer to what is not there.
+  for (const text of ["the second", "the third", "the fourth"]) await ann.say(text);
+  await ann.sees("the fourth");
+  await ann.ask("edit", { room: number, seq: 2, text: "the second, edited" });
+  await ann.ask("delete", { room: number, seqs: [3] });
+  await ann.act("the fourth", "Edit");
+  await page.getByRole("textbox", { name: "New wording" }).fill("slow");
+  await ann.ask("edit", { room: number, seq: 4, text: "quick" });
+  await ann.sees("quick");
+  await page.keyboard.press("Enter");
+  await ann.message("Not changed").waitFor();
+  const draft = JSON.stringify({ text: "an answer to nothing", reply: { seq: 999, name: "nobody", text: "" }, files: [] });
+  await page.evaluate(([key, kept]) => localStorage.setItem(key, kept), [`draft:${ann.name}:${number}`, draft]);
+  await page.reload();
+  await ann.box.press("Enter");
+  await ann.message("Not sent").waitFor();
+  await ann.log.getByRole("article").getByText("deleted", { exact: true }).waitFor();
+  await everywhere(page, "edited, deleted and refused messages", () => ann.message("Not sent").waitFor());
+  await ann.message("the second, edited").getByRole("button", { name: "edited" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("2 wordings").waitFor();
+  await check(page, "the wordings of a message");
+  await page.keyboard.press("Escape");
+  await ann.box.pressSequentially(":tad");
+  await page.getByRole("listbox", { name: "Emoji" }).waitFor();
+  await check(page, "a list of emoji by name");
+  await ann.box.fill("");
+  await page.getByRole("button", { name: "People" }).click();
+  await page.getByRole("button", { name: "Change name and topic" }).click();
+  await dialog.waitFor();
+  await check(page, "a room's name and topic");
+  await page.keyboard.press("Escape");
+  await page.getByRole("complementary", { name: "People" }).getByRole("button", { name: "Close" }).click();
+
+  // Unread ones, here and there; where the new ones begin, and how many stand below.
+  const { room: direct } = await root.ask("open_direct", { users: [ann.name] });
+  await root.ask("send", { room: direct.room, text: "only between us" });
+  await ann.rooms.getByRole("link", { name: `${root.name} 1 unread` }).waitFor();
+  await check(page, "a direct message that is unread");
+  await ann.open(root.name);
+  await ann.sees("only between us");
+  await check(page, "a direct conversation");
+  await root.ask("join", { room: number });
+  for (let line = 1; line <= 30; line++) await root.ask("send", { room: number, text: `to @${ann.name}, line ${line}.` });
+  await ann.rooms.getByRole("link", { name: `${room} 2 not sent 30 mentions 30 unread` }).waitFor();
+  await check(page, "counts beside a room");
+  await ann.open(room);
+  await ann.log.getByText("New", { exact: true }).waitFor();
+  await root.ask("send", { room: number, text: "one more" });
+  const pill = page.getByRole("button", { name: "1 new message" });
+  await pill.waitFor();
+  await everywhere(page, "new messages", () => pill.waitFor());
+  assert.deepEqual(ann.faults, []);
+});
+
+test("nor where one has yet to be let in, or is no more, or no server answers", async () => {
+  const ann = await Person.arrive(browser, urls[0], fresh("ann"));
+  const { page } = ann;
+  const { room: open } = await root.ask("create_room", { name: fresh("open"), kind: "public" });
+  await page.goto(`${urls[0]}/#/room/${open.room}`);
+  const join = page.getByRole("button", { name: "Join this room" });
+  await everywhere(page, "a room that one may join", () => join.waitFor(), [320, 1200]);
+
+  const { room: closed } = await root.ask("create_room", { name: fresh("closed"), kind: "private" });
+  await root.ask("invite", { room: closed.room, user: ann.name });
+  await page.goto(`${urls[0]}/#/room/${closed.room}`);
+  await ann.isIn(closed.name);
+  await page.context().setOffline(true);
+  await ann.status.filter({ hasText: "Reconnecting…" }).waitFor();
+  await ann.say("too late");
+  await ann.message("too late").filter({ hasText: "sending" }).waitFor();
+  const notice = page.getByText("No server answers at the moment.");
+  await everywhere(page, "no server", () => notice.waitFor(), [320, 1200]);
+  await root.ask("remove", { room: closed.room, user: ann.name });
+  await page.context().setOffline(false);
+  const gone = page.getByRole("heading", { name: "This room is not there for you" });
+  await everywhere(page, "a room that is gone", () => gone.waitFor(), [320, 1200]);
+  await ann.rooms.getByRole("button", { name: "1 not sent" }).click();
+  const dialog = page.getByRole("dialog", { name: "Not sent" });
+  await dialog.getByText("too late").waitFor();
+  await check(page, "what was written for a room that is gone");
+
+  const { link: invitation } = await root.ask("create_invite", { uses: 1, hours: 1 });
+  const guest = await Person.visit(browser, invitation, "");
+  await everywhere(guest.page, "an invitation", () => guest.page.getByText("You are invited.").waitFor(), [320, 1200]);
+  const { link: reset } = await root.ask("reset_password", { user: ann.name });
+  await page.goto(reset);
+  await page.getByLabel("New password").waitFor();
+  await check(page, "a link to a new password");
+  assert.deepEqual([...ann.faults, ...guest.faults], []);
+});
+
+test("nor in German, where an admin keeps the chat", async () => {
+  const guest = await Person.visit(browser, urls[0], fresh("gast"), GERMAN);
+  const name = guest.page.getByRole("textbox", { name: words.login.name });
+  await everywhere(guest.page, "the first visit", () => name.waitFor(), [320]);
+  await name.fill(guest.name);
+  await guest.page.getByLabel(words.login.password).fill(PASSWORD);
+  await guest.page.getByRole("button", { name: words.login.create }).click();
+  const first = guest.page.getByRole("button", { name: words.empty.first });
+  await everywhere(guest.page, "no rooms", () => first.waitFor(), [320]);
+
+  const { page } = root;
+  assert.equal(await page.locator("html").getAttribute("lang"), "de");
+  await root.createRoom(fresh("raum"));
+  await root.say("Guten Tag");
+  await root.sees("Guten Tag");
+  await root.page.getByText(words.days.today, { exact: true }).waitFor();
+  await everywhere(page, "a room", () => root.box.waitFor(), [320, 1200]);
+
+  await page.getByRole("button", { name: words.nav.settings }).click();
+  const settings = page.getByRole("dialog", { name: words.nav.settings });
+  const { tabs } = settingsWords.settings;
+  /**
+   * Opens a part of the settings.
+   * @param {keyof typeof tabs} tab
+   */
+  const part = async (tab) => {
+    await settings.getByRole("tab", { name: tabs[tab], exact: true }).click();
+    return settings.getByRole("tabpanel", { name: tabs[tab] });
+  };
+  const both = (/** @type {string} */ state, /** @type {import("playwright-core").Locator} */ what) => everywhere(page, state, () => what.waitFor(), [320, 1200]);
+  /** What a question is answered with that nobody means. */
+  const cancel = () => page.getByRole("button", { name: words.ask.cancel }).click();
+
+  await both("account", (await part("account")).getByRole("button", { name: settingsWords.account.endAction }));
+  await both("sessions", (await part("sessions")).getByText(settingsWords.sessions.current));
+  await both("cluster", (await part("cluster")).getByRole("row", { name: settingsWords.cluster.roles.leader }));
+  const people = await part("people");
+  await people.getByRole("searchbox").fill(guest.name);
+  await people.getByRole("button", { name: `${settingsWords.admin.makeAdmin} ${guest.name}` }).click();
+  await both("make an admin", page.getByRole("dialog", { name: settingsWords.admin.adminHeading(guest.name) }));
+  await cancel();
+  await people.getByRole("button", { name: `${settingsWords.admin.reset} ${guest.name}` }).click();
+  await both("people", people.getByRole("textbox", { name: settingsWords.admin.resetLink(guest.name) }));
+  const rooms = await part("rooms");
+  await both("rooms", rooms.getByRole("listitem").first());
+  await rooms.getByRole("button", { name: settingsWords.admin.rename }).first().click();
+  await both("a room's name and topic", page.getByRole("textbox", { name: words.newRoom.topic }));
+  await cancel();
+  const registration = await part("registration");
+  await registration.getByRole("button", { name: settingsWords.registration.create }).click();
+  await both("registration", registration.getByRole("textbox", { name: settingsWords.registration.link }));
+
+  // The language is theirs to choose, whatever the browser asks for.
+  const device = await part("preferences");
+  const language = device.getByRole("combobox", { name: settingsWords.preferences.language });
+  await both("this device", language);
+  await language.selectOption({ label: "English" });
+  await page.getByRole("navigation", { name: "Rooms" }).waitFor();
+  assert.equal(await page.locator("html").getAttribute("lang"), "en");
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByRole("tab", { name: "This device" }).click();
+  await page.getByRole("combobox", { name: "Language" }).selectOption({ label: "As the browser asks" });
+  await root.rooms.waitFor();
+  assert.deepEqual([...root.faults, ...guest.faults], []);
 });
 
 test("the keyboard alone leads through a room", async () => {

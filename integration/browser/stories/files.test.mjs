@@ -2,11 +2,9 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { attach, downloaded } from "./attaching.mjs";
+import { attach, downloaded, PNG } from "./attaching.mjs";
 import { fresh, kill, nameOf, openBrowser, Person, start, until, urls } from "./people.mjs";
 
-/** A picture of two by two points. */
-const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR4nGP8z8Dwn4GBgYGJAQoAHxcCAk+Uzr4AAAAASUVORK5CYII=", "base64");
 const LARGE = Buffer.alloc(3_500_000, "large ");
 
 /** @type {import("playwright-core").Browser} */

@@ -66,7 +66,7 @@ test("what is sent further up without a connection is shown, and stands at the e
 test("two tabs, two edits and a removal lose nothing, and a link leads to its place on one's own node", async () => {
   const ann = await Person.arrive(browser, urls[0], fresh("ann"));
   const bob = await Person.arrive(browser, urls[1], fresh("bob"));
-  await ann.createRoom(fresh("drafts"), "Private");
+  await ann.createRoom(fresh("drafts"), "private");
   const room = roomOf(ann);
   await ann.ask("invite", { room, user: bob.name });
   await ann.say("a first message");

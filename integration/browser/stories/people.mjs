@@ -9,6 +9,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
+import { words } from "../../../web-client/words.js";
 
 const run = promisify(execFile);
 const FLAGS = [
@@ -50,17 +51,24 @@ export function openBrowser() {
 /** A name that no earlier run has taken. @param {string} stem */
 export const fresh = (stem) => `${stem}-${Date.now().toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`;
 
+/** @typedef {{ locale: string, words: typeof words }} Language what a browser asks for, and what the page then says */
+
+/** @type {Language} */
+const ENGLISH = { locale: "en-US", words };
+
 export class Person {
   /**
    * @param {import("playwright-core").Page} page
    * @param {string} name
+   * @param {Language} [language]
    */
-  constructor(page, name) {
+  constructor(page, name, language = ENGLISH) {
     this.page = page;
     this.name = name;
-    this.rooms = page.getByRole("navigation", { name: "Rooms" });
+    this.words = language.words;
+    this.rooms = page.getByRole("navigation", { name: this.words.nav.rooms });
     this.log = page.getByRole("log");
-    this.box = page.getByRole("textbox", { name: "Message" });
+    this.box = page.getByRole("textbox", { name: this.words.composer.label });
     this.status = page.getByRole("status");
   }
 
@@ -84,12 +92,13 @@ export class Person {
    * @param {import("playwright-core").Browser} browser
    * @param {string} url
    * @param {string} name
+   * @param {Language} [language]
    */
-  static async visit(browser, url, name) {
-    const context = await browser.newContext();
+  static async visit(browser, url, name, language = ENGLISH) {
+    const context = await browser.newContext({ locale: language.locale });
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
-    const person = new Person(page, name);
+    const person = new Person(page, name, language);
     page.on("pageerror", (error) => person.faults.push(String(error)));
     await page.goto(url);
     return person;
@@ -101,12 +110,14 @@ export class Person {
    * @param {string} url
    * @param {string} name
    * @param {string} password
+   * @param {Language} [language]
    */
-  static async logIn(browser, url, name, password) {
-    const person = await Person.visit(browser, url, name);
-    await person.page.getByRole("textbox", { name: "Name" }).fill(name);
-    await person.page.getByLabel("Password").fill(password);
-    await person.page.getByRole("button", { name: "Log in" }).click();
+  static async logIn(browser, url, name, password, language = ENGLISH) {
+    const person = await Person.visit(browser, url, name, language);
+    const { login } = person.words;
+    await person.page.getByRole("textbox", { name: login.name }).fill(name);
+    await person.page.getByLabel(login.password).fill(password);
+    await person.page.getByRole("button", { name: login.logIn }).click();
     await person.rooms.waitFor();
     return person;
   }
@@ -130,14 +141,15 @@ export class Person {
 
   /**
    * @param {string} room
-   * @param {"Public" | "Private"} [kind]
+   * @param {"public" | "private"} [kind]
    */
-  async createRoom(room, kind = "Public") {
-    await this.page.getByRole("button", { name: "New room" }).click();
+  async createRoom(room, kind = "public") {
+    const { nav, newRoom } = this.words;
+    await this.page.getByRole("button", { name: nav.newRoom }).click();
     const dialog = this.page.getByRole("dialog");
-    await dialog.getByRole("textbox", { name: "Room name" }).fill(room);
-    await dialog.getByRole("radio", { name: kind }).check();
-    await dialog.getByRole("button", { name: "Create" }).click();
+    await dialog.getByRole("textbox", { name: newRoom.name }).fill(room);
+    await dialog.getByRole("radio", { name: newRoom[kind] }).check();
+    await dialog.getByRole("button", { name: newRoom.create }).click();
     await this.isIn(room);
   }
 
@@ -166,7 +178,7 @@ export class Person {
 
   /** Waits until a message is there, acknowledged. @param {string} text */
   async sees(text) {
-    await this.message(text).filter({ hasNotText: "sending" }).first().waitFor();
+    await this.message(text).filter({ hasNotText: this.words.message.sending }).first().waitFor();
   }
 
   /**

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { attach } from "./attaching.mjs";
 import { fresh, openBrowser, Person, until, urls } from "./people.mjs";
 
 /** @type {import("playwright-core").Browser} */
@@ -16,7 +17,7 @@ test("a message is found by its words and filters, and opened in its place", asy
   const room = fresh("finding");
   const word = fresh("heron").replace("-", "");
   await ann.createRoom(room);
-  await ann.say(`the ${word} stood in the water`);
+  await ann.say(`the **${word}** stood in \`the water\``);
   for (let number = 0; number < 12; number++) await ann.say(`something else ${number}`);
   await ann.sees("something else 11");
   const other = fresh("elsewhere");
@@ -39,6 +40,20 @@ test("a message is found by its words and filters, and opened in its place", asy
   await ann.page.getByRole("heading", { name: room }).waitFor();
   await until("the message has the focus", () => ann.message(word).evaluate((article) => article === document.activeElement));
   assert.match(ann.page.url(), /#\/room\/\d+\/1$/, "and its place an address");
+
+  // A file is found by its name, and a date is when it was sent.
+  const drawn = fresh("drawn").replace("-", "");
+  await attach(ann, [{ name: `${drawn} by hand.txt`, mimeType: "text/plain", buffer: Buffer.from("lines") }]);
+  await ann.box.press("Enter");
+  await ann.sees(drawn);
+  await search.fill(`${drawn} before:2100-01-01`);
+  await search.press("Enter");
+  const found = results.getByRole("link", { name: `${drawn} by hand.txt` });
+  await found.waitFor();
+  assert.deepEqual(await found.getByRole("mark").allTextContents(), [drawn]);
+  await search.fill(`${drawn} before:2020-01-01`);
+  await search.press("Enter");
+  await results.getByText("Nothing found.").waitFor();
 
   // What one writes in the box also finds rooms, and nothing is said to be found that is not.
   await search.fill(fresh("nowhere").replace("-", ""));

@@ -29,7 +29,10 @@ test("two people talk, and one loses her node in mid-sentence", async () => {
   await ann.sees("morning, how was it");
   const article = bob.message("good morning");
   assert.match((await article.textContent()) ?? "", new RegExp(ann.name), "a message names its author");
-  assert.equal(await article.getByRole("time").count(), 1, "and its time");
+  const time = article.getByRole("time");
+  assert.equal(await time.count(), 1, "and its time");
+  assert.match((await time.getAttribute("title")) ?? "", new RegExp(`^\\w+day, .* ${new Date().getFullYear()} at `), "all of it when one points at it");
+  await bob.log.getByText(/^(Today|Yesterday)$/).first().waitFor();
 
   // Edit.
   await ann.act("good morning", "Edit");
@@ -53,6 +56,10 @@ test("two people talk, and one loses her node in mid-sentence", async () => {
   await bob.act("how was it", "More");
   await bob.page.getByRole("menuitem", { name: "Delete" }).click();
   await bob.page.getByRole("dialog").getByRole("button", { name: "Delete message" }).click();
+  // An answer quotes it, and says the same.
+  const place = ann.message("deleted").filter({ hasNotText: "In reply" });
+  await place.waitFor();
+  assert.match((await place.textContent()) ?? "", new RegExp(`${bob.name}.*deleted`), "whose it was is still said");
   await until("the text is gone", async () => (await ann.log.getByText("how was it").count()) === 0);
 
   // Typing.

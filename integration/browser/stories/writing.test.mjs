@@ -25,6 +25,13 @@ test("a message is written with completion, and read with its formatting", async
   await until("the emoji is there", async () => (await ann.box.inputValue()) === "🚀");
   await ann.box.fill("");
 
+  // Names in the middle of what is pasted, but for code.
+  await ann.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await ann.page.evaluate(() => navigator.clipboard.writeText("as `:rocket: ` said :rocket: elsewhere"));
+  await ann.page.keyboard.press("Control+V");
+  await until("the emoji is in what was pasted", async () => (await ann.box.inputValue()) === "as `:rocket: ` said 🚀 elsewhere");
+  await ann.box.fill("");
+
   // A person by the first letters, taken by Enter, which then does not send.
   await ann.box.pressSequentially(`good morning @${bob.name.slice(0, -1)}`);
   const people = ann.page.getByRole("listbox", { name: "People to mention" });
@@ -96,6 +103,20 @@ test("a message is written with completion, and read with its formatting", async
   await ann.page.reload();
   await ann.box.waitFor();
   assert.equal(await ann.box.inputValue(), "not yet said");
+
+  // The same way to a person, who is online for as long as a page of theirs is open.
+  await ann.page.keyboard.press("Meta+k");
+  await switcher.getByRole("combobox", { name: "Room or person" }).fill(bob.name.slice(0, -1));
+  await switcher.getByRole("option", { name: bob.name, selected: true }).waitFor();
+  await ann.page.keyboard.press("Enter");
+  await ann.isIn(bob.name);
+  const entry = ann.rooms.getByRole("link", { name: bob.name });
+  const seen = async () => ({ told: await entry.getAttribute("aria-description"), looks: await entry.locator(".dot").getAttribute("class") });
+  await until("bob is online", async () => (await seen()).told === "online");
+  assert.equal((await seen()).looks, "dot online");
+  await bob.page.context().close();
+  await until("bob has gone", async () => (await seen()).told === "offline");
+  assert.equal((await seen()).looks, "dot");
   assert.deepEqual([...ann.faults, ...bob.faults], []);
 });
 

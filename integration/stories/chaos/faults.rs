@@ -23,6 +23,7 @@ const FLAP_MS: std::ops::Range<u64> = 20..600;
 const SLOW_FSYNC_MS: std::ops::Range<u64> = 50..1500;
 /// Of so many rounds one takes the power of all nodes.
 const BLACKOUTS_ONE_IN: u32 = 12;
+const REMOVE: [&str; 2] = ["members", "remove"];
 /// A node counts the rows of its file ten seconds after its start; damaged ones leave their files one after the other.
 const SOUND_TIMEOUT: Duration = Duration::from_secs(180);
 
@@ -91,6 +92,11 @@ impl Kind {
         matches!(self, Self::SlowDisk | Self::FullDisk | Self::FailedSync | Self::Flip | Self::PowerCut)
     }
 
+    /// Whether an operator's command does it.
+    fn is_order(self) -> bool {
+        matches!(self, Self::Transfer | Self::Remove)
+    }
+
     /// Whether the node comes back as a new replica.
     fn ends_a_life(self) -> bool {
         matches!(self, Self::Remove | Self::Wipe | Self::Rollback | Self::FailedSync | Self::Flip)
@@ -106,6 +112,8 @@ pub struct Chaos {
     pub struck: BTreeMap<(Kind, &'static str), u32>,
     /// What was done since the last heal.
     round: Vec<(usize, Kind)>,
+    /// It is to be removed, and may be so already.
+    removing: Option<usize>,
 }
 
 impl Chaos {
@@ -119,7 +127,8 @@ impl Chaos {
         let folder = cluster.folder.path().to_owned();
         let clocks = Clock::give(&folder, &mut cluster.nodes);
         let dice = StdRng::seed_from_u64(seed);
-        Self { network, clocks, cluster, dice, struck: BTreeMap::new(), round: Vec::new() }
+        let (struck, round, removing) = (BTreeMap::new(), Vec::new(), None);
+        Self { network, clocks, cluster, dice, struck, round, removing }
     }
 
     /// Strikes one node or two, each in a way of its own, the leader often among them; now and then all.
@@ -149,8 +158,10 @@ impl Chaos {
         let count = self.dice.random_range(1..=2);
         let drawn = |place| (place, *kinds.choose(&mut self.dice).expect("there are some"));
         let mut drawn: Vec<(usize, Kind)> = places.into_iter().take(count).map(drawn).collect();
-        // Members change while all are there; what comes next then strikes those that are left.
-        drawn.sort_by_key(|(_, kind)| !matches!(kind, Kind::Remove | Kind::Transfer));
+        if self.dice.random_bool(0.5) {
+            // Members change while all are there; what comes next then strikes those that are left.
+            drawn.sort_by_key(|(_, kind)| !kind.is_order());
+        }
         for (place, kind) in drawn {
             self.note(place, kind, leader);
             self.strike_one(place, kind).await;
@@ -183,12 +194,14 @@ impl Chaos {
                 let clock = clock.expect("only with clocks");
                 if self.dice.random_bool(0.5) { clock.shift(off) } else { clock.stop(off) }
             }
-            Kind::Transfer => self.order(place, "transfer-leader", &[]).await,
+            Kind::Transfer => {
+                self.order(place, &["transfer-leader"]).await;
+            }
             Kind::Remove => {
-                self.order(place, "members", &["remove"]).await;
-                let ended = self.cluster.nodes[place].ended().await;
-                assert_eq!(ended.code, Some(0), "{}", self.cluster.nodes[place].log_tail());
-                self.cluster.nodes[place].wipe();
+                self.removing = Some(place);
+                if self.order(place, &REMOVE).await {
+                    self.is_removed().await;
+                }
             }
             Kind::Wipe => {
                 self.cluster.nodes[place].kill();
@@ -213,19 +226,33 @@ impl Chaos {
         }
     }
 
-    /// By way of another node, on this one.
-    async fn order(&self, place: usize, command: &str, words: &[&str]) {
-        let name = &self.cluster.nodes[place].name;
-        let words: Vec<&str> = [command].iter().chain(words).copied().chain([name.as_str()]).collect();
-        let run = self.cluster.command((place + 1) % NODES, &words).await;
-        assert_eq!(
-            run.code,
-            Some(0),
+    /// By way of a node that nothing was done to, on this one. Says whether it is done: what was struck before may be
+    /// in the way, and then that is told in one line.
+    async fn order(&self, place: usize, words: &[&str]) -> bool {
+        let name = self.cluster.nodes[place].name.as_str();
+        let is_struck = |by: usize| self.round.iter().any(|(of, _)| *of == by);
+        let by = (1..NODES).map(|step| (place + step) % NODES).find(|by| !is_struck(*by));
+        let words: Vec<&str> = words.iter().copied().chain([name]).collect();
+        let run = self.cluster.command(by.expect("two are struck at most"), &words).await;
+        let is_done = run.code == Some(0);
+        let is_told = run.code == Some(1) && run.stderr.lines().count() == 1;
+        let is_hindered = self.round.iter().any(|(_, kind)| !kind.is_order());
+        assert!(
+            is_done || (is_hindered && is_told),
             "{words:?}: {}{}\n{}",
             run.stdout,
             run.stderr,
             self.cluster.log_tails()
         );
+        is_done
+    }
+
+    /// The node that was to be removed ends, and loses its disk.
+    async fn is_removed(&mut self) {
+        let place = self.removing.take().expect("it was ordered");
+        let ended = self.cluster.nodes[place].ended().await;
+        assert_eq!(ended.code, Some(0), "{}", self.cluster.nodes[place].log_tail());
+        self.cluster.nodes[place].wipe();
     }
 
     async fn cut(&mut self, place: usize, kind: Kind) {
@@ -283,10 +310,13 @@ impl Chaos {
 
     /// All faults are over, and all nodes are there again.
     pub async fn heal(&mut self) {
+        let struck = self.round.clone();
+        if self.dice.random_bool(0.5) {
+            self.begin_new_lives(&struck).await;
+        }
         if let Some(network) = &mut self.network {
             network.heal();
         }
-        let struck = std::mem::take(&mut self.round);
         for (place, kind) in &struck {
             match kind {
                 Kind::SlowDisk => self.cluster.disks[*place].delay_fsync(Duration::ZERO),
@@ -294,13 +324,21 @@ impl Chaos {
                 _ => {}
             }
         }
-        for node in &mut self.cluster.nodes {
+        for (place, node) in self.cluster.nodes.iter_mut().enumerate() {
             if node.is_paused() {
                 node.resume();
-            } else if !node.is_up() {
+            } else if !node.is_up() && self.removing != Some(place) {
                 node.start();
             }
         }
+        if let Some(place) = self.removing {
+            // Whether the first order was carried out is not known.
+            let done = async || self.order(place, &REMOVE).await.then_some(());
+            self.cluster.wait_for("a node to be removed", done).await;
+            self.is_removed().await;
+            self.cluster.nodes[place].start();
+        }
+        self.round.clear();
         self.cluster.wait_until_ready().await;
         for (place, _) in struck.iter().filter(|(_, kind)| *kind == Kind::Flip) {
             self.wait_until_sound(*place).await;
@@ -314,6 +352,16 @@ impl Chaos {
             self.cluster.wait_for_voters(steady.unwrap_or(0), NODES).await;
             self.cluster.wait_until_ready().await;
         }
+    }
+
+    /// Who comes back as a new replica may do so while the others are struck still.
+    async fn begin_new_lives(&mut self, struck: &[(usize, Kind)]) {
+        for (place, _) in struck.iter().filter(|(_, kind)| kind.ends_a_life()) {
+            if self.removing != Some(*place) {
+                self.cluster.nodes[*place].start();
+            }
+        }
+        pause(&mut self.dice).await;
     }
 
     /// Until a node has counted its rows and they are well. One that finds damage ends, and comes back with an empty disk.

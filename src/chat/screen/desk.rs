@@ -70,6 +70,8 @@ pub enum Mode {
     Picking(u64),
     /// A picked message is to be deleted, if that is meant.
     Deleting(u64),
+    /// The emoji with which one reacts to a picked message.
+    Reacting(u64),
     Choosing,
     Searching,
     Results {
@@ -86,7 +88,7 @@ pub struct Desk {
     pub current: Option<u64>,
     /// What is being written in the current room.
     pub draft: Draft,
-    /// What is looked for while choosing and searching.
+    /// What is looked for while choosing and searching, and the emoji while reacting.
     pub filter: Input,
     /// The message at the foot; the newest if `None`.
     pub foot: Option<u64>,
@@ -94,6 +96,8 @@ pub struct Desk {
     pub new_from: Option<u64>,
     pub notice: Option<String>,
     pub outbox: Vec<Item>,
+    /// Who is writing in the current room.
+    pub writers: Vec<String>,
     /// The first and last message that were drawn.
     pub shown: Option<(u64, u64)>,
     /// What was begun in other rooms.
@@ -285,7 +289,9 @@ impl Desk {
 
     pub fn paste(&mut self, text: &str) {
         match self.mode {
-            Mode::Choosing | Mode::Searching => self.filter.insert(&text.replace(['\r', '\n'], " ")),
+            Mode::Choosing | Mode::Searching | Mode::Reacting(_) => {
+                self.filter.insert(&text.replace(['\r', '\n'], " "));
+            }
             Mode::Writing => self.draft.input.insert(text),
             _ => {}
         }

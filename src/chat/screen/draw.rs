@@ -120,9 +120,20 @@ pub fn status(desk: &Desk) -> String {
     }
 }
 
+/// Who is writing here, to be added to that.
+fn writing(desk: &Desk) -> String {
+    match &desk.writers[..] {
+        _ if !matches!(desk.state.phase, Phase::Connected { .. }) => String::new(),
+        [] => String::new(),
+        [one] => format!(" · {one} is writing"),
+        [one, other] => format!(" · {one} and {other} are writing"),
+        more => format!(" · {} people are writing", more.len()),
+    }
+}
+
 fn draw_status(frame: &mut Frame<'_>, area: Rect, desk: &Desk, look: Look) {
     let width = usize::from(area.width);
-    let left = clean::line(&status(desk));
+    let left = clean::line(&[status(desk), writing(desk)].concat());
     let is_well = matches!(desk.state.phase, Phase::Connected { .. }) && desk.state.quorum;
     let style = if is_well { look.quiet() } else { look.alert() };
     let elsewhere: u64 = desk
@@ -267,7 +278,10 @@ fn message_lines<'a>(
             Span::styled(format!("  {}", clock(message.time)), look.quiet()),
         ]));
     }
-    let is_picked = matches!(desk.mode, Mode::Picking(seq) | Mode::Deleting(seq) if seq == message.seq);
+    let is_picked = matches!(
+        desk.mode,
+        Mode::Picking(seq) | Mode::Deleting(seq) | Mode::Reacting(seq) if seq == message.seq
+    );
     let margin = if is_picked { "> " } else { "  " };
     let style = if is_picked { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
     let inner = width.saturating_sub(2);
@@ -330,7 +344,8 @@ fn waiting_lines<'a>(desk: &Desk, width: usize, look: Look) -> Vec<Line<'a>> {
 /// What one is doing, or what there is to say.
 fn hint(desk: &Desk) -> Option<String> {
     let doing = match &desk.mode {
-        Mode::Picking(_) => Some("↑ ↓ pick, r reply, e edit, d delete, Esc back".to_owned()),
+        Mode::Picking(_) => Some("↑ ↓ pick, r reply, + react, e edit, d delete, Esc back".to_owned()),
+        Mode::Reacting(_) => Some("Enter reacts with this emoji, or takes it back; Esc back".to_owned()),
         Mode::Deleting(_) => Some("Delete this message? y deletes it, any other key keeps it".to_owned()),
         _ => None,
     };
@@ -366,6 +381,7 @@ fn input_lines(desk: &Desk, width: usize) -> InputLines {
     let (prompt, input): (&str, &Input) = match desk.mode {
         Mode::Choosing => ("Room: ", &desk.filter),
         Mode::Searching => ("Search: ", &desk.filter),
+        Mode::Reacting(_) => ("Reaction: ", &desk.filter),
         _ => ("> ", &desk.draft.input),
     };
     let text = input.text();
@@ -385,7 +401,7 @@ fn draw_input(frame: &mut Frame<'_>, area: Rect, desk: &Desk, input: &InputLines
     let lines: Vec<Line<'_>> =
         input.lines.iter().skip(skipped).take(height).map(|line| Line::raw(line.as_str())).collect();
     frame.render_widget(Paragraph::new(lines), area);
-    if matches!(desk.mode, Mode::Writing | Mode::Choosing | Mode::Searching) {
+    if matches!(desk.mode, Mode::Writing | Mode::Choosing | Mode::Searching | Mode::Reacting(_)) {
         let x = area.x + u16::try_from(column).unwrap_or(0).min(area.width.saturating_sub(1));
         let y = area.y + u16::try_from(row - skipped).unwrap_or(0).min(area.height.saturating_sub(1));
         frame.set_cursor_position(Position::new(x, y));

@@ -41,6 +41,7 @@ fn a_busy_room() {
     for seq in 4..60 {
         say(&mut desk, seq, &format!("message {seq} \u{1b}[31m with a line\nand another"));
     }
+    desk.writers = vec!["bob".into(), "cy".into()];
     let lines = screen(&mut desk, 90, 24);
     for what in [
         "ann",
@@ -51,7 +52,7 @@ fn a_busy_room() {
         "↳ ann: one",
         "[file: plan.txt, 2 kB]",
         "👍",
-        "Connected to node2",
+        "Connected to node2 · bob and cy are writing",
         "F1 help",
     ] {
         assert!(shows(&lines, what), "{what}: {lines:#?}");

@@ -12,11 +12,13 @@ use ratatui::DefaultTerminal;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
-use super::desk::{Act, Desk, Then};
+use super::desk::{Act, Desk, Mode, Then};
 use super::draw::{self, Look};
+use super::writers::Writers;
+use crate::chat::keys::{self, Key};
 use crate::chat::places::Place;
+use crate::chat::script;
 use crate::chat::talk::{Heard, Talk};
-use crate::chat::{keys, script};
 use crate::failure::WrongUsage;
 use crate::signals::StopSignals;
 
@@ -26,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_millis(400);
 /// Read marks are told about once a second.
 const MARK_PERIOD: Duration = Duration::from_secs(1);
+/// Whoever writes says so so often.
+const TYPING_PERIOD: Duration = Duration::from_secs(3);
 
 /// Refuses what is no terminal.
 ///
@@ -53,6 +57,9 @@ pub async fn run(talk: &mut Talk, room: Option<Place>) -> anyhow::Result<()> {
         asked: HashMap::new(),
         lost: None,
         mark: None,
+        writers: Writers::default(),
+        typed: None,
+        begun: Instant::now(),
     };
     let ended = match execute!(io::stdout(), EnableBracketedPaste) {
         Ok(()) => screen.stay(talk, &mut signals).await,
@@ -73,6 +80,10 @@ struct Screen {
     lost: Option<Instant>,
     /// When the next read mark may be told.
     mark: Option<Instant>,
+    writers: Writers,
+    /// In which room it was said last that one writes, and when.
+    typed: Option<(u64, Instant)>,
+    begun: Instant,
 }
 
 impl Screen {
@@ -80,12 +91,13 @@ impl Screen {
         let mut events = EventStream::new();
         loop {
             self.show(talk)?;
-            let soon = [self.lost, self.mark].into_iter().flatten().min();
+            let silent = self.writers.wake_at().map(|at| self.begun + Duration::from_millis(at));
+            let soon = [self.lost, self.mark, silent].into_iter().flatten().min();
             let wake = soon.unwrap_or_else(|| Instant::now() + Duration::from_secs(60));
             let acts = tokio::select! {
                 heard = talk.next() => self.hear(heard?)?,
                 event = events.next() => match event {
-                    Some(event) => self.event(event?),
+                    Some(event) => self.event(event?, talk),
                     None => vec![Act::Quit],
                 },
                 () = sleep_until(wake) => {
@@ -106,6 +118,9 @@ impl Screen {
 
     fn show(&mut self, talk: &mut Talk) -> anyhow::Result<()> {
         self.desk.outbox = talk.outbox().cloned().collect();
+        let now = self.now();
+        // Asked also while no room is open, whose number is none: whoever was silent for long is forgotten by that.
+        self.desk.writers = self.writers.in_room(self.desk.current.unwrap_or_default(), now);
         let (desk, look) = (&mut self.desk, self.look);
         self.terminal.draw(|frame| draw::draw(frame, desk, look))?;
         if let Some(act) = self.desk.older() {
@@ -126,7 +141,10 @@ impl Screen {
                 self.lost = None;
                 self.desk.welcome(&welcome)
             }
-            Heard::Event(event) => self.desk.event(&event),
+            Heard::Event(event) => {
+                self.writers.hear(&event, self.now());
+                self.desk.event(&event)
+            }
             Heard::Reply { id, outcome } => match self.asked.remove(&id) {
                 Some(then) => self.desk.answered(then, outcome),
                 None => Vec::new(),
@@ -145,9 +163,17 @@ impl Screen {
         Ok(acts)
     }
 
-    fn event(&mut self, event: Event) -> Vec<Act> {
+    fn event(&mut self, event: Event, talk: &mut Talk) -> Vec<Act> {
         match event {
-            Event::Key(key) => keys::read(key).map(|key| self.desk.key(key)).unwrap_or_default(),
+            Event::Key(key) => {
+                let key = keys::read(key);
+                let is_writing = matches!(key, Some(Key::Character(_))) && self.desk.mode == Mode::Writing;
+                let acts = key.map(|key| self.desk.key(key)).unwrap_or_default();
+                if is_writing {
+                    self.tell_that_one_writes(talk);
+                }
+                acts
+            }
             Event::Paste(text) => {
                 self.desk.paste(&text);
                 Vec::new()
@@ -155,6 +181,23 @@ impl Screen {
             // Drawn anew in any case.
             _ => Vec::new(),
         }
+    }
+
+    /// Every few seconds, and not of what is for the program alone.
+    fn tell_that_one_writes(&mut self, talk: &mut Talk) {
+        let Some(room) = self.desk.current.filter(|_| !self.desk.draft.input.text().starts_with('/')) else {
+            return;
+        };
+        let is_told = |(told, at): (u64, Instant)| told == room && at.elapsed() < TYPING_PERIOD;
+        if !self.typed.is_some_and(is_told) {
+            self.typed = Some((room, Instant::now()));
+            talk.mention("typing", json!({"room": room}));
+        }
+    }
+
+    /// Milliseconds since the beginning.
+    fn now(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn passed(&mut self, talk: &Talk) {

@@ -16,7 +16,9 @@ use chat_actors::messages::audit::{PeerCounted, Vouch};
 use chat_actors::messages::consensus::{Chain, Died, ReadBarrier, Unreachable};
 use chat_actors::messages::files::{BeginCopy, Discredit, Fetch, Finish, Held, Hold, OpenFile};
 use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
+use chat_actors::messages::news::DiskRoom;
 use chat_actors::messages::reading::{ExportPage, StatePage, StatePageAnswer, TablesAt};
+use chat_actors::messages::transfer::Transfer;
 use chat_actors::metrics::Metrics;
 use chat_actors::peer_link::lane::LaneLimits;
 use chat_actors::peer_link::{PeerLink, PeerLinkConfig, PeerLinkPorts};
@@ -68,7 +70,7 @@ notes! {
         ask.reply.send(Ok(())).ok();
         "vouch".to_owned()
     },
-    DiskReport => |report| format!("{} MB free at {}", report.room.free_mb, report.of),
+    DiskReport => |report| format!("{} MB free at {}, {:?}", report.room.free_mb, report.of, report.room.transfer),
     Heard => |heard| format!("heard from {}: {:?}", heard.from, heard.word),
     StatePage => |ask| {
         let behind = ask.horizon > At(50);
@@ -310,6 +312,11 @@ async fn what_a_link_carries_comes_in_at_the_other_end() {
     let items = vec![Item { origin, command: serde_bytes::ByteBuf::from(b"x".to_vec()) }];
     link.tell(Forward { term: Term(3), chain: Chain { after: 0, items } });
     link.tell(Gossip { word: Word::Here { users: ["ann".to_owned()].into() } });
+    let transfer = Some(Transfer { at: At(300), of: At(812) });
+    link.tell(Gossip {
+        word: Word::Disk(DiskRoom { node: "node1".to_owned(), free_mb: 7, low: false, transfer }),
+    });
+    node.notes.wait_for("7 MB free at 1, Some(Transfer { at: At(300), of: At(812) })").await;
     node.notes.wait_for("forwarded by 1 to the leader of 3: 1").await;
     node.notes.wait_for("heard from 1: Here { users: {\"ann\"} }").await;
     assert!(node.notes.has("step [41, 42]") || node.notes.has("step [42]"));

@@ -44,7 +44,7 @@ impl Desk {
                     }
                     self.mode = Mode::Writing;
                 }
-                Mode::Choosing | Mode::Searching => self.filtering(key, &mut acts),
+                Mode::Choosing | Mode::Searching | Mode::Reacting(_) => self.filtering(key, &mut acts),
                 Mode::Results { found, place } => match key {
                     Key::Up => *place = place.saturating_sub(1),
                     Key::Down => *place = (*place + 1).min(found.len() - 1),
@@ -127,6 +127,10 @@ impl Desk {
                 self.mode = Mode::Writing;
                 self.edit(seq);
             }
+            Key::Character('+') => {
+                self.filter.set("");
+                self.mode = Mode::Reacting(seq);
+            }
             Key::Character('d') if own => self.mode = Mode::Deleting(seq),
             Key::Character('e' | 'd') => {
                 self.notice = Some("only your own messages can be changed".into());
@@ -147,9 +151,10 @@ impl Desk {
             }
             Key::Enter => {
                 let text = self.filter.take();
-                self.mode = Mode::Writing;
-                if !text.trim().is_empty() {
-                    self.search(&text, acts);
+                match std::mem::take(&mut self.mode) {
+                    _ if text.trim().is_empty() => {}
+                    Mode::Reacting(seq) => self.react(seq, text.trim(), acts),
+                    _ => self.search(&text, acts),
                 }
             }
             Key::BreakLine => {}
@@ -180,7 +185,9 @@ impl Desk {
         let ask = |op, fields, then| Act::Ask { op, fields, then };
         let open = |text: String| Then::Open { text };
         let Some(room) = self.current.or(match &command {
-            Command::Say(_) | Command::Invite(_) | Command::Members | Command::Leave => None,
+            Command::Say(_) | Command::Invite(_) | Command::Members | Command::React(_) | Command::Leave => {
+                None
+            }
             _ => Some(0),
         }) else {
             self.notice = Some("no room is open: /join or /create one first".into());
@@ -206,6 +213,10 @@ impl Desk {
                 acts.push(ask("invite", json!({"room": room, "user": user}), Then::Nothing));
             }
             Command::Members => acts.push(ask("members", json!({"room": room}), Then::Members)),
+            Command::React(emoji) => match self.draft.reply_to.or_else(|| self.newest()) {
+                Some(seq) => self.react(seq, &emoji, acts),
+                None => self.notice = Some("there is no message here to react to".into()),
+            },
             Command::Leave => acts.push(ask("leave", json!({"room": room}), Then::Nothing)),
             Command::Search(text) => self.search(&text, acts),
             Command::Again | Command::Drop => {
@@ -222,6 +233,16 @@ impl Desk {
     fn search(&mut self, text: &str, acts: &mut Vec<Act>) {
         self.notice = Some(format!("looking for {text}"));
         acts.push(Act::Ask { op: "search", fields: json!({"text": text, "limit": 50}), then: Then::Found });
+    }
+
+    /// Reacts to a message of the current room, or takes back that one did.
+    fn react(&mut self, seq: u64, emoji: &str, acts: &mut Vec<Act>) {
+        let Some(room) = self.current else { return };
+        let message = self.state.rooms.get(&room).and_then(|seen| seen.messages.get(&seq));
+        let users = message.and_then(|message| message.reactions.get(emoji));
+        let on = !users.is_some_and(|users| users.contains(&self.state.me));
+        let fields = json!({"room": room, "seq": seq, "emoji": emoji, "on": on});
+        acts.push(Act::Ask { op: "react", fields, then: Then::Nothing });
     }
 
     fn go_to(&mut self, message: &Message, acts: &mut Vec<Act>) {

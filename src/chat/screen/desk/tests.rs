@@ -68,6 +68,25 @@ fn only_ones_own_messages_are_deleted_and_only_when_meant() {
 }
 
 #[test]
+fn one_reacts_to_a_message_and_takes_it_back() {
+    let mut desk = desk();
+    let react = |seq: u64, on: bool| {
+        let fields = json!({"room": 1, "seq": seq, "emoji": "👍", "on": on});
+        [Act::Ask { op: "react", fields, then: Then::Nothing }]
+    };
+    press(&mut desk, &[Key::Pick, Key::Up, Key::Character('+')]);
+    assert_eq!(write(&mut desk, "👍"), react(2, true));
+    assert_eq!(desk.mode, Mode::Writing);
+    let seen = desk.state.rooms.get_mut(&1).unwrap();
+    seen.messages.get_mut(&3).unwrap().reactions.insert("👍".into(), vec!["ann".into(), "bob".into()]);
+    assert_eq!(write(&mut desk, "/react 👍"), react(3, false));
+    // Nothing written is no reaction, and what is being written stays.
+    desk.key(Key::Character('h'));
+    press(&mut desk, &[Key::Pick, Key::Character('+'), Key::Enter]);
+    assert_eq!((desk.mode == Mode::Writing, desk.draft.input.text().as_str()), (true, "h"));
+}
+
+#[test]
 fn each_room_keeps_what_was_begun_in_it() {
     let mut desk = desk();
     press(&mut desk, &[Key::Character('a')]);
