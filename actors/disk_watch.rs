@@ -162,7 +162,7 @@ mod tests {
         let seat = Seat::new(&Metrics::new(), "told", 100);
         let data_dir = std::env::temp_dir();
         let config = DiskWatchConfig { own: RaftId(1), node: "node1".to_owned(), data_dir, reserve_mb: 0 };
-        let watch = DiskWatch::new(config, seat.port(Told(own_told).start().recipient())).start();
+        let watch = DiskWatch::new(config, seat.port(Told(own_told).start().recipient()), &seat).start();
         let gossip = seat.port(Told(peer_told).start().recipient());
         seat.port(watch.clone().recipient()).tell(Peers { links: [(RaftId(2), gossip)].into() });
         let fetched = seat.port::<Fetched>(watch.recipient());

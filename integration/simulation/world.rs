@@ -424,7 +424,7 @@ impl World {
             Event::Unreachable { host, peer } => self.input(host, |node| node.unreachable(peer)),
             Event::Died { host, peer } => self.died(host, peer),
             Event::Ended { host, life } if self.is_any_set_back() => {
-                self.soon((50_000, 100_000), Event::Ended { host, life })
+                self.soon((50_000, 100_000), Event::Ended { host, life });
             }
             Event::Ended { host, life } if self.hosts[host].life == life => self.kill(host, true),
             Event::Ended { .. } => {}

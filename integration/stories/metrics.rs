@@ -143,8 +143,6 @@ async fn they_count_what_happens() {
         ("peer_link", "answered"),
         ("session", "frame"),
         ("session", "answered"),
-        ("indexer", "go_on"),
-        ("disk_watch", "look"),
     ] {
         for end in ["count", "sum"] {
             let series = format!("chat_actor_handle_seconds_{end}{{actor=\"{actor}\",message=\"{work}\"}}");

@@ -1,11 +1,13 @@
 //! Files of earlier and later versions, and nodes that are replaced one after the other under load
-//! (`ROLLING_CLIENTS=64` makes it a large one).
+//! (`ROLLING_CLIENTS=64` makes it a large one). `POWER_SEED=7` cuts the power in the same moments again.
 
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
 use chat_actors::storage::schema::{self, FORMAT};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use rusqlite::{Connection, params};
 use serde_json::json;
 
@@ -196,15 +198,17 @@ async fn is_migrated_in_spite_of_a_power_cut(old: &Fixture, sync: u64, keep: Kee
     let after = checked(&cluster).await;
     assert!(after.contains(&format!("format {},", newest())), "{case}, then {after}");
     assert_eq!(digest(&after), digest(&before), "{case}");
-    eprintln!("{case}");
     Some(())
 }
 
 #[actix::test]
 async fn a_migration_goes_on_after_a_power_cut() {
+    let seed = from_environment("POWER_SEED", rand::random_range(0..1_000_000));
+    eprintln!("the power cuts of POWER_SEED={seed}");
+    let mut dice = StdRng::seed_from_u64(seed);
     for old in FIXTURES.iter().filter(|old| old.format < newest()) {
-        for keep in [Keep::Nothing, Keep::Some { seed: rand::random() }] {
-            let sync = rand::random_range(1..=SYNCS);
+        for keep in [Keep::Nothing, Keep::Some { seed }] {
+            let sync = dice.random_range(1..=SYNCS);
             if is_migrated_in_spite_of_a_power_cut(old, sync, keep).await.is_none() {
                 return;
             }

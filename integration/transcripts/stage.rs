@@ -78,7 +78,7 @@ impl Stage {
             "room" => self.room(number(1), number(2), number(3)),
             "propose" => self.propose(number(1), &words[2..].join(" ")),
             "fill" => {
-                (0..number(2)).for_each(|_| self.quietly(|stage| stage.propose(number(1), "one of many")))
+                (0..number(2)).for_each(|_| self.quietly(|stage| stage.propose(number(1), "one of many")));
             }
             "mute" => self.mute(number(1), words[2]),
             "knows" => {

@@ -33,7 +33,8 @@ pub fn check(root: &Value, schema: &Value, value: &Value, place: &str) -> Result
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    if !kinds.contains(&kind) && !(kind == "integer" && kinds.contains(&"number")) {
+    let is_number = kind == "integer" && kinds.contains(&"number");
+    if !is_number && !kinds.contains(&kind) {
         return Err(format!("{place}: {kind}, not {kinds:?}"));
     }
     if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {

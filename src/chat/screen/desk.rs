@@ -290,7 +290,7 @@ impl Desk {
     pub fn paste(&mut self, text: &str) {
         match self.mode {
             Mode::Choosing | Mode::Searching | Mode::Reacting(_) => {
-                self.filter.insert(&text.replace(['\r', '\n'], " "))
+                self.filter.insert(&text.replace(['\r', '\n'], " "));
             }
             Mode::Writing => self.draft.input.insert(text),
             _ => {}
