@@ -1,6 +1,10 @@
 /** Die Wörter der Seite auf Deutsch: dieselben wie in `words.js`. */
 
-import { amount, plural } from "./language.js";
+// Nothing of the page is imported here: it waits for these words before it begins.
+const own = globalThis.navigator?.languages.find((tag) => /^de\b/i.test(tag)) ?? "de";
+const numbers = new Intl.NumberFormat(own, { maximumFractionDigits: 1 });
+const amount = (/** @type {number} */ count) => numbers.format(count);
+const plural = (/** @type {number} */ count, /** @type {string} */ one, /** @type {string} */ many) => `${amount(count)} ${count === 1 ? one : many}`;
 
 /** @type {typeof import("./words.js").words} */
 export const words = {
