@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix_codec::Framed;
 use anyhow::Context;
-use awc::http::Version;
 use awc::ws::{self, Codec, Message};
 use awc::{BoxedSocket, Client, Connector};
 use bytes::Bytes;
@@ -34,9 +33,9 @@ pub enum Lost {
 /// When there is no TLS to be had.
 pub fn client() -> anyhow::Result<Client> {
     let tls = tls::client_config().context("TLS cannot be used")?;
+    // No `max_http_version`: it would put awc's own TLS, which trusts nobody, in the place of ours, which offers HTTP/1.1 only.
     let client = Client::builder()
         .connector(Connector::new().limit(0).rustls_0_23(Arc::new(tls)))
-        .max_http_version(Version::HTTP_11)
         .disable_redirects()
         .disable_timeout()
         .finish();

@@ -219,7 +219,7 @@ async fn play_events(api: &mut Described, room: u64, ann: &str, bob: &str) -> Ve
     api.ask(GET, EVENTS, &[], "", b"", 401).await;
     let mut lost = Listener::open(&api.url, bob, "another-7").await;
     assert_eq!(lost.next().await, Some(json!({"ev": "reset"})));
-    drop(Listener::open(&api.url, ann, "").await);
+    let mut other = Listener::open(&api.url, ann, "").await;
     heard.event(json!({"ev": "presence", "user": "ann", "online": true})).await;
     for (token, name, fields) in [
         (bob, "join", json!({"room": room})),
@@ -235,9 +235,10 @@ async fn play_events(api: &mut Described, room: u64, ann: &str, bob: &str) -> Ve
         assert_eq!(api.play(name, Some(token), fields).await["ok"], true, "{name}");
     }
     heard.event(json!({"ev": "mute", "room": room, "muted": true})).await;
+    other.event(json!({"ev": "member", "room": room, "user": "bob"})).await;
     api.play("logout", Some(bob), json!({})).await;
     while heard.next().await.is_some() {}
-    [lost.events, heard.events].concat()
+    [lost.events, heard.events, other.events].concat()
 }
 
 /// Of somebody who has something of everything.
