@@ -165,11 +165,11 @@ test("no rule of accessibility is broken in any state of the page", async () => 
     await painted();
     return page.evaluate(() => /** @type {string[]} */ (/** @type {any} */ (globalThis).moved.splice(0)));
   };
+  await page.emulateMedia({ reducedMotion: "no-preference" });
   const moving = await moved();
   for (const part of ["animationstart: menu", "animationstart: dialog"]) assert.ok(moving.some((one) => one.startsWith(part)), `${part} is among ${moving}`);
   await page.emulateMedia({ reducedMotion: "reduce" });
   assert.deepEqual(await moved(), []);
-  await page.emulateMedia({ reducedMotion: "no-preference" });
 
   const gone = urls.slice(1, 1 + Math.ceil(urls.length / 2)).map(nameOf);
   for (const node of gone) await kill(node);
