@@ -9,7 +9,7 @@
 
 mod outputs;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::{Actor, AsyncContext, Context, Handler};
@@ -42,6 +42,8 @@ const TICKS_AT_ONCE_MAX: u32 = 3;
 const INPUTS_MAX: usize = 512;
 /// Reads of old log entries under way for lagging peers.
 const FETCHES_MAX: usize = 4;
+/// Proposals that are held in the first moments.
+const EARLY_MAX: usize = 1024;
 /// How long leadership may take to move before a stopping node goes without.
 const STEP_DOWN_TICKS_MAX: u32 = 20;
 
@@ -67,6 +69,8 @@ pub struct RaftNode {
     metrics: Metrics,
     driving: Meter,
     last_tick: Instant,
+    /// What a member is not known to read yet, and what came after it. See [`Node::is_early`].
+    early: VecDeque<Propose>,
     /// Proposals whose sessions wait, with when they asked.
     proposals: HashMap<u64, (oneshot::Sender<Result<Outcome, NotDone>>, Instant)>,
     reads: HashMap<u64, oneshot::Sender<Result<(), NotDone>>>,
@@ -105,6 +109,7 @@ impl RaftNode {
             metrics,
             driving: seat.meter("drive"),
             last_tick: Instant::now(),
+            early: VecDeque::new(),
             proposals: HashMap::new(),
             reads: HashMap::new(),
             wishes: HashMap::new(),
@@ -134,22 +139,15 @@ impl Handler<Envelope<Propose>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Propose>, ctx: &mut Self::Context) {
-        let (Propose { command, reply }, handling) = envelope.open();
-        match self.node.propose(&command) {
-            Ok(number) => {
-                self.proposals.insert(number, (reply, Instant::now()));
-                self.wake(handling, ctx);
-            }
-            Err(why) => {
-                if let NotDone::TooNew { member } = why {
-                    warn!(
-                        member = self.name(member),
-                        "a kind of change that this member is not known to read"
-                    );
-                }
-                answer(reply, Err(why));
-            }
+        let (asked, handling) = envelope.open();
+        if self.early.is_empty() && !self.node.is_early(&asked.command) {
+            self.propose(asked);
+        } else if self.early.len() < EARLY_MAX {
+            self.early.push_back(asked);
+        } else {
+            answer(asked.reply, Err(NotDone::Busy));
         }
+        self.wake(handling, ctx);
     }
 }
 
@@ -377,10 +375,30 @@ impl RaftNode {
         }
     }
 
+    fn propose(&mut self, Propose { command, reply }: Propose) {
+        match self.node.propose(&command) {
+            Ok(number) => {
+                self.proposals.insert(number, (reply, Instant::now()));
+            }
+            Err(why) => {
+                if let NotDone::TooNew { member } = why {
+                    warn!(
+                        member = self.name(member),
+                        "a kind of change that this member is not known to read"
+                    );
+                }
+                answer(reply, Err(why));
+            }
+        }
+    }
+
     fn drive(&mut self, ctx: &mut Context<Self>) {
         let _handling = self.driving.begin();
         self.inputs = 0;
         self.catch_up();
+        while let Some(asked) = self.early.pop_front_if(|asked| !self.node.is_early(&asked.command)) {
+            self.propose(asked);
+        }
         let todo = self.node.drive(unix_time_ms());
         self.carry_out(todo, ctx);
     }

@@ -33,6 +33,11 @@ impl Levels {
         self.known.insert(peer, level);
     }
 
+    /// Whether this peer has said anything yet.
+    pub fn has_heard(&self, peer: RaftId) -> bool {
+        self.known.contains_key(&peer)
+    }
+
     /// The level that was reached, when it is above this one.
     pub fn above(&self, level: u8) -> Option<u8> {
         (self.reached > level).then_some(self.reached)

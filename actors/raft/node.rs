@@ -53,6 +53,9 @@ pub struct Todo {
     pub elected: Option<Cause>,
 }
 
+/// For so many election timeouts after its start a node waits for members that it has not heard.
+const NEW_ELECTIONS: u64 = 5;
+
 /// Commands on their way to a leader.
 pub struct Handed {
     pub to: RaftId,
@@ -129,6 +132,15 @@ impl Node {
         }
         let bytes = command.encode().expect("a command in memory can always be encoded");
         self.proposals.ask(bytes, level, self.ticks)
+    }
+
+    /// Whether a command should be held for a moment: this node has just begun, and a member that has said nothing
+    /// yet may read such commands. In a new chat the links come up one after the other, and what people ask for first
+    /// is not to be refused for that.
+    pub fn is_early(&self, command: &Command) -> bool {
+        let obstacle = self.levels.obstacle(command.change.level(), self.core.id(), self.core.members());
+        let is_new = self.ticks < NEW_ELECTIONS * self.core.election_ticks();
+        is_new && obstacle.is_some_and(|member| !self.levels.has_heard(member))
     }
 
     /// Takes a linearizable read in; the number comes back when this node has applied far enough.
@@ -386,7 +398,9 @@ mod tests {
     use serde_bytes::ByteBuf;
 
     use super::*;
+    use crate::chat::command::{Change, LEVEL, LEVEL_FIRST};
     use crate::chat_db::pages::Position;
+    use crate::ids::RoomId;
 
     /// The order to take over may have waited for it, and who gave it says by then that it leads on.
     #[test]
@@ -418,6 +432,36 @@ mod tests {
         }
         node.step(from_leader(MessageType::MsgTimeoutNow));
         assert_eq!(node.core().leadership().term, Term(6));
+    }
+
+    #[test]
+    fn what_a_silent_member_may_read_is_held_at_first() {
+        let config = Config {
+            id: RaftId(1),
+            election_ticks: 10,
+            heartbeat_ticks: 2,
+            fixed_election_tick: None,
+            log_keep_entries: 10,
+        };
+        let patience = Patience { deadline_ticks: 9, repeat_ticks: 9, no_quorum_ticks: 9, promote_ticks: 9 };
+        let conf_state = ConfState { voters: vec![1, 2], ..ConfState::default() };
+        let start = LogStart { conf_state, ..LogStart::default() };
+        let node = || Node::new(&config, Boot(1), patience, start.clone()).unwrap();
+        let command = |change| Command { user: "ann".into(), id: "1".into(), change };
+        let old = command(Change::Join { room: RoomId(1) });
+        let new = command(Change::Mute { room: RoomId(1), on: true });
+
+        let mut silent = node();
+        assert!(silent.is_early(&new) && !silent.is_early(&old));
+        for _ in 0..50 {
+            silent.tick();
+        }
+        assert!(!silent.is_early(&new), "it may be dead, and is waited for no longer");
+        for level in [LEVEL_FIRST, LEVEL] {
+            let mut heard = node();
+            heard.reads_up_to(RaftId(2), level);
+            assert!(!heard.is_early(&new), "of one that reads up to {level} it is known");
+        }
     }
 
     /// Whoever leads after that must not let in a node that cannot read what the state holds.
