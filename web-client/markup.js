@@ -289,6 +289,23 @@ function safeLink(link) {
 const EMOJI_ONLY = /^(?:\p{Extended_Pictographic}(?:\uFE0F|\p{Emoji_Modifier}|\u200D\p{Extended_Pictographic}\uFE0F?)*|\p{Regional_Indicator}{2}|\s){1,8}$/u;
 
 /**
+ * What a text says, line by line, without the marks of its formatting.
+ * @param {string} text
+ * @param {string} [apart] stands between pieces of a line that marks part
+ */
+export function plainText(text, apart = "") {
+  /** @param {Inline} piece @returns {string} */
+  const said = (piece) => ("children" in piece ? piece.children.map(said).join(apart) : piece.text);
+  /** @param {Block} block @returns {string} */
+  const saidIn = (block) => {
+    if (block.kind === "fence") return block.text;
+    if (block.kind === "quote") return block.blocks.map(saidIn).join("\n");
+    return (block.kind === "list" ? block.items : [block.children]).map((pieces) => pieces.map(said).join(apart)).join("\n");
+  };
+  return parse(text).map(saidIn).join("\n");
+}
+
+/**
  * Whether a message is a few emoji and nothing else, which are shown larger.
  * @param {string} text
  */

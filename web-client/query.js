@@ -4,7 +4,7 @@
  * @typedef {{ text: string, from: string | null, room: string | null, before: number | null }} Query
  */
 
-import { parse } from "./markup.js";
+import { plainText } from "./markup.js";
 
 const FILTER = /(^|\s)(from|in|before):("[^"]*"|\S+)/giu;
 /** Between pieces of a line that marks part. */
@@ -56,7 +56,7 @@ export function unmarked(text, hits) {
   /** @type {[number, number][]} */
   const moved = [];
   // Between the marks, what is shown stands in the text as it is, line by line.
-  for (const [index, line] of parse(text).map(saidIn).join("\n").split("\n").entries()) {
+  for (const [index, line] of plainText(text, APART).split("\n").entries()) {
     if (index > 0) plain = plain && `${plain.trimEnd()} `;
     for (const piece of line.split(APART)) {
       const from = Math.max(at, text.indexOf(piece, at));
@@ -68,16 +68,6 @@ export function unmarked(text, hits) {
   }
   return { text: plain, hits: moved };
 }
-
-/** @param {import("./markup.js").Block} block @returns {string} */
-function saidIn(block) {
-  if (block.kind === "fence") return block.text;
-  if (block.kind === "quote") return block.blocks.map(saidIn).join("\n");
-  return (block.kind === "list" ? block.items : [block.children]).map((pieces) => pieces.map(said).join(APART)).join("\n");
-}
-
-/** @param {import("./markup.js").Inline} piece @returns {string} */
-const said = (piece) => ("children" in piece ? piece.children.map(said).join(APART) : piece.text);
 
 /**
  * Where the words that are looked for stand in a file's name.

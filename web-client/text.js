@@ -1,5 +1,7 @@
 /** Texts as they are typed, measured and quoted. */
 
+import { plainText } from "./markup.js";
+
 /**
  * What is sent for what was typed: without white space around it that nobody sees, and without NUL.
  * @param {string} typed
@@ -16,12 +18,12 @@ export function byteLength(text) {
 }
 
 /**
- * One line of a text, for quotes.
+ * One line of what a text says, for quotes.
  * @param {string} text
  * @param {number} characters
  */
 export function firstLine(text, characters) {
-  const line = text.replace(/\s+/gu, " ").trim();
+  const line = plainText(text).replace(/\s+/gu, " ").trim();
   const points = [...line];
   return points.length > characters ? `${points.slice(0, characters - 1).join("")}…` : line;
 }

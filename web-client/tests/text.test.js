@@ -11,6 +11,7 @@ test("what is sent has no white space around it that nobody sees, and keeps its 
   assert.equal(byteLength("é👍"), 6);
   assert.equal(firstLine("a\nb   c", 10), "a b c");
   assert.equal(firstLine("👍👍👍👍", 3), "👍👍…");
+  assert.equal(firstLine("**see** `a*b`, @ann:\n```js\nx **= 2\n```", 40), "see a*b, @ann: x **= 2", "as it reads");
 });
 
 test("ids are UUIDv7 in rising order, also after one from a clock that was ahead", () => {

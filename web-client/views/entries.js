@@ -1,7 +1,6 @@
 /** What the conversation consists of: messages, and the lines between them. */
 
 import { auto, h } from "../dom.js";
-import { firstLine } from "../text.js";
 import { dayKey, dayName, sameGroup } from "../time.js";
 import { words } from "../words.js";
 import { createMessage } from "./message.js";
@@ -61,7 +60,7 @@ export function entriesOf(shown, latest, newFrom, beginning, quote, acts) {
     const quoted = message.reply_to === null ? null : quote(message.reply_to);
     const signature = JSON.stringify([
       message.at, message.text, message.time, message.deleted, message.edited, message.reactions, message.files.length,
-      one.state, one.item?.problem, message.text.includes("@") && acts.people(), grouped, display, quoted && [quoted.name, firstLine(quoted.text, 120)], message.seq,
+      one.state, one.item?.problem, message.text.includes("@") && acts.people(), grouped, display, quoted && [quoted.name, quoted.text], message.seq,
     ]);
     entries.push({ kind: "message", key: one.key, row: { shown: one, grouped, display, quote: quoted, signature } });
     before = message;
