@@ -4,19 +4,19 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-#[path = "../build/bundle.rs"]
+#[path = "../web-client/build/bundle.rs"]
 mod bundle;
-#[path = "../build/page.rs"]
+#[path = "../web-client/build/page.rs"]
 mod page;
-#[path = "../build/roles.rs"]
+#[path = "../web-client/build/roles.rs"]
 mod roles;
-#[path = "../build/script.rs"]
+#[path = "../web-client/build/script.rs"]
 mod script;
-#[path = "../build/sheet.rs"]
+#[path = "../web-client/build/sheet.rs"]
 mod sheet;
-#[path = "../build/texts.rs"]
+#[path = "../web-client/build/texts.rs"]
 mod texts;
-#[path = "../build/tokens.rs"]
+#[path = "../web-client/build/tokens.rs"]
 mod tokens;
 
 /// The scripts and styles that a page loads before anything is opened in it, without compression.

@@ -295,7 +295,7 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 fn sources() -> Vec<(String, String)> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders: Vec<PathBuf> =
-        ["src", "actors", "build", "integration"].iter().map(|name| top.join(name)).collect();
+        ["src", "actors", "web-client", "integration"].iter().map(|name| top.join(name)).collect();
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {

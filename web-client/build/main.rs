@@ -19,7 +19,6 @@ mod tokens;
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("web-client");
     println!("cargo::rerun-if-changed={}", folder.display());
-    println!("cargo::rerun-if-changed=build");
     let small = env::var("PROFILE")? == "release";
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let mut list = String::from("const FILES: &[(&str, &[u8])] = &[\n");

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::{bundle, sheet};
 
 /// What stands in the folder for those who work on it.
-const TOOLS: &[&str] = &["node_modules", "tests", "types.js"];
+const TOOLS: &[&str] = &["build", "node_modules", "tests", "types.js"];
 /// Where the page begins.
 const ENTRY: &str = "main.js";
 
