@@ -107,7 +107,7 @@ fn is_secret_refused(answer: &Answer) -> bool {
 }
 
 /// The sentence in a node's answer that says why not.
-fn said(answer: &Answer) -> Option<String> {
+pub fn said(answer: &Answer) -> Option<String> {
     let value = serde_json::from_slice::<serde_json::Value>(&answer.body).ok()?;
     Some(value["error"]["message"].as_str()?.to_owned())
 }

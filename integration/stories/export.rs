@@ -8,9 +8,11 @@ use std::path::Path;
 use actix_web::http::Method;
 use serde_json::{Value, json};
 
+use crate::cluster::client::password_of;
 use crate::cluster::files::{ask, assert_refused, bytes_of, upload};
+use crate::cluster::folder::Folder;
 use crate::cluster::http::get;
-use crate::cluster::program::Run;
+use crate::cluster::program::{self, Run};
 use crate::cluster::{Client, Cluster, assert_like, number, text};
 
 pub fn lines(file: &Path) -> Vec<Value> {
@@ -156,4 +158,29 @@ async fn people_take_out_what_they_may_see_themselves() {
         ask(Method::GET, &format!("{}/api/v1/export", cluster.urls()[0]), &ann.token, &[], vec![]).await;
     let left: Vec<Value> = answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(of_type(&left, "message").is_empty() && of_type(&left, "room").is_empty());
+}
+
+#[actix::test]
+async fn people_take_out_their_files_too_in_the_terminal() {
+    let mut cluster = Cluster::start(3).await;
+    let (_ann, _bob, room, file) = something_of_everything(&cluster).await;
+    let (state, urls) = (Folder::new(), cluster.urls());
+    let mine = state.path().join("mine.jsonl");
+    let words = ["chat", "--name", "ann", &urls[0], &urls[1], "--export", mine.to_str().unwrap()];
+    let (home, password) = (state.path().to_str().unwrap(), password_of("ann"));
+    let variables = [("XDG_STATE_HOME", home), ("CHAT_PASSWORD", password.as_str())];
+    cluster.nodes[0].kill();
+    let run = program::run(state.path(), &words, &variables).await;
+    assert_done(&run, &["what ann may see", "3 users, 1 rooms, 4 messages, 1 files"]);
+    let written = lines(&mine);
+    assert_nothing_of_others(&written, room, "ann");
+    let bytes = fs::read(state.path().join("mine.jsonl.files").join(&file)).unwrap();
+    assert_eq!(bytes, bytes_of(3, 70_000));
+
+    // The same as operators are given of her; and a name that is taken stays as it is.
+    let theirs = cluster.folder.path().join("ann.jsonl");
+    let run = cluster.command(1, &["export", theirs.to_str().unwrap(), "--user", "ann"]).await;
+    assert_done(&run, &["what ann may see"]);
+    assert_eq!(lines(&theirs)[1..], written[1..]);
+    assert_failed(&program::run(state.path(), &words, &variables).await, 1, &["is there already"]);
 }

@@ -177,6 +177,14 @@ impl<C: Chance> Client<C> {
         self.live.is_some()
     }
 
+    /// The node that serves us, and the token by which it does.
+    pub fn served(&self) -> Option<(&str, &str)> {
+        match (&self.live, &self.handshake) {
+            (Some(live), Handshake::Token(token)) => Some((&live.url, token)),
+            _ => None,
+        }
+    }
+
     /// Every node that the cluster named.
     pub fn nodes(&self) -> &[String] {
         &self.nodes

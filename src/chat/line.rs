@@ -76,6 +76,11 @@ impl Line {
         self.core.is_connected()
     }
 
+    /// The node that serves us, and the token by which it does.
+    pub fn served(&self) -> Option<(&str, &str)> {
+        self.core.served()
+    }
+
     pub fn new_id(&mut self) -> String {
         self.core.new_id()
     }

@@ -6,7 +6,7 @@
 //! - `queue`: the order in which what was written leaves, pure; `keep`: the file in which it waits, with the tokens.
 //! - `talk`: line, queue and file together.
 //! - `places`, `feed`: which room is meant, and a room's events without a hole; pure.
-//! - `script`: one message sent, or events followed, without a screen.
+//! - `script`: one message sent, events followed, or what one may see written to a file; without a screen.
 //! - `state`: the chat as the screen knows it; `screen`: drawing, and what keys do.
 //! - `commands`, `input`, `keys`: what is written there.
 //! - `clean`: others' texts, made harmless for a terminal.
@@ -30,6 +30,7 @@ mod script;
 mod state;
 mod talk;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::value_parser;
@@ -81,6 +82,9 @@ pub struct ChatArguments {
     /// Begin behind this message of the room, not with what comes
     #[arg(long, value_name = "SEQ", requires_all = ["follow", "room"])]
     after: Option<u64>,
+    /// Write all that you may see as lines of JSON; it must not be there yet. The bytes of files go into FILE.files
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["room", "send", "follow"])]
+    export: Option<PathBuf>,
 }
 
 /// The chat lets us in no more.
@@ -93,7 +97,7 @@ struct LoggedOut(String);
 /// # Errors
 /// When nobody lets us in, or what was asked for could not be done.
 pub fn run(arguments: &ChatArguments) -> anyhow::Result<()> {
-    if arguments.send.is_none() && !arguments.follow {
+    if arguments.send.is_none() && !arguments.follow && arguments.export.is_none() {
         screen::check()?;
     }
     let text = arguments.send.as_deref().map(script::text).transpose()?;
@@ -123,6 +127,9 @@ fn talk(
         arguments.room.as_deref().map(|room| Where { room: Place::parse(room), joins: arguments.join });
     actix::System::new().block_on(async {
         let mut talk = Talk::start(keep, urls.to_vec(), handshake, account)?;
+        if let Some(file) = &arguments.export {
+            return script::export(&mut talk, file).await;
+        }
         match (text, &place) {
             (Some(text), Some(place)) => {
                 script::send(&mut talk, place, text, Duration::from_secs(arguments.timeout)).await

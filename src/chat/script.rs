@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
@@ -16,6 +17,7 @@ use super::frames::{Cluster, EventKind, Message, Outcome, Problem, Room};
 use super::places::{Next, Place, Search};
 use super::talk::{self, Heard, Talk};
 use super::{LoggedOut, clean};
+use crate::portable::{self, Source};
 use crate::signals::StopSignals;
 use crate::terminal;
 
@@ -84,6 +86,33 @@ pub async fn send(talk: &mut Talk, place: &Where, text: &str, timeout: Duration)
     };
     terminal::say(&sent.to_string());
     Ok(())
+}
+
+/// Writes all that one may see into a file, with the bytes of files beside it.
+///
+/// # Errors
+/// When no node answers, the file is there or cannot be written; then nothing was made.
+pub async fn export(talk: &mut Talk, file: &Path) -> anyhow::Result<()> {
+    let mut why = NO_ANSWER.to_owned();
+    let source = tokio::select! {
+        source = served(talk, &mut why) => source?,
+        () = sleep(PATIENCE) => bail!("{why}: nothing was made"),
+    };
+    portable::save(&source, file).await
+}
+
+/// The node that serves us, once there is one.
+async fn served(talk: &mut Talk, why: &mut String) -> anyhow::Result<Source> {
+    loop {
+        if let Some((url, token)) = talk.served() {
+            return Source::of_person(url, token);
+        }
+        match talk.next().await? {
+            Heard::Lost { why: lost } => *why = lost,
+            Heard::Ended(ending) => return Err(ended(ending)),
+            _ => {}
+        }
+    }
 }
 
 /// Prints what happens until a signal comes or nobody reads it any more.

@@ -83,6 +83,11 @@ impl Talk {
         self.line.is_connected()
     }
 
+    /// The node that serves us, and the token by which it does.
+    pub fn served(&self) -> Option<(&str, &str)> {
+        self.line.served()
+    }
+
     /// The number of the room of this name as it was last known.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ use crate::settings::Settings;
 use crate::signals::StopSignals;
 use crate::status;
 use crate::terminal;
+use crate::web_socket;
 
 /// How long the node may take until the lines begin, and each piece of them to come.
 const BEGIN_MAX: Duration = Duration::from_secs(8);
@@ -52,7 +53,7 @@ pub struct ExportArguments {
     user: Option<String>,
 }
 
-/// Writes the lines, and the files that messages hold, under names that are taken only when all is there.
+/// Writes what a node gives to whoever holds the cluster's secret.
 ///
 /// # Errors
 /// When the settings are wrong, FILE or FILE.files is there or cannot be written, or the node does not answer;
@@ -64,14 +65,25 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
         rules::name(name).map_err(wrong)
     });
     let user = user.transpose()?;
-    let places = Places::beside(&arguments.file)?;
-    let done = actix::System::new().block_on(async {
-        let mut signals = StopSignals::new().context("cannot listen for signals")?;
-        tokio::select! {
-            made = make(&settings, user.as_deref(), &places) => made,
-            () = signals.next() => bail!("stopped before everything was written: nothing was made"),
-        }
-    });
+    actix::System::new().block_on(async {
+        // Whether the node is there at all must be known soon.
+        status::ask(&settings).await?;
+        save(&Source::of_operator(settings, user.as_deref()), &arguments.file).await
+    })
+}
+
+/// Writes the lines, and the files that messages hold, under names that are taken only when all is there; then says
+/// what that was.
+///
+/// # Errors
+/// When FILE or FILE.files is there or cannot be written, or the node does not answer; then nothing was made.
+pub async fn save(source: &Source, file: &Path) -> anyhow::Result<()> {
+    let places = Places::beside(file)?;
+    let mut signals = StopSignals::new().context("cannot listen for signals")?;
+    let done = tokio::select! {
+        made = make(source, &places) => made,
+        () = signals.next() => Err(anyhow!("stopped before everything was written: nothing was made")),
+    };
     let done = done.and_then(|made| places.publish().map(|()| made));
     if done.is_err() {
         places.clear()?;
@@ -80,12 +92,12 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
     let whose = header.user.map_or_else(|| "everything".to_owned(), |user| format!("what {user} may see"));
     let unsure = match header.majority {
         true => String::new(),
-        false => format!(" (no majority: this is what {} has)", settings.node.name),
+        false => format!(" (no majority: this is what {} has)", source.name),
     };
     let lacking = if lacking == 0 { String::new() } else { format!(", {lacking} files not to be had") };
     terminal::say(&format!(
         "{}: {whose} as of at {}{unsure}: {} users, {} rooms, {} messages, {files} files{lacking}",
-        arguments.file.display(),
+        file.display(),
         header.at,
         end.users,
         end.rooms,
@@ -158,14 +170,11 @@ impl Places {
     }
 }
 
-async fn make(settings: &Settings, user: Option<&str>, places: &Places) -> anyhow::Result<Made> {
-    // Whether the node is there at all must be known soon.
-    status::ask(settings).await?;
-    let source = Source { settings, client: node_client::client() };
-    let mut answer = source.lines(user).await?;
+async fn make(source: &Source, places: &Places) -> anyhow::Result<Made> {
+    let mut answer = source.lines().await?;
     let (header, end, found) = write_lines(&mut answer, &places.file_beside).await?;
     if !header.majority {
-        terminal::complain(&format!("no majority: this is what {} has", settings.node.name));
+        terminal::complain(&format!("no majority: this is what {} has", source.name));
     }
     if !found.is_empty() {
         let made = DirBuilder::new().mode(0o700).create(&places.folder_beside);
@@ -237,37 +246,76 @@ async fn write_lines(
     }
 }
 
-/// The node that is asked.
-struct Source<'s> {
-    settings: &'s Settings,
+/// The node that is asked, and how.
+pub struct Source {
+    name: String,
     client: Client,
+    bearer: String,
+    lines: String,
+    /// Where a file's bytes are, given its hash.
+    file: Box<dyn Fn(FileId) -> String>,
+    /// What an answer that is none says.
+    refusal: Box<dyn Fn(&Answer) -> String>,
 }
 
-impl Source<'_> {
-    /// The lines as they come.
-    async fn lines(
-        &self,
-        user: Option<&str>,
-    ) -> anyhow::Result<impl Stream<Item = Result<Bytes, PayloadError>> + Unpin> {
+impl Source {
+    /// Gives everything, or what that user may see.
+    fn of_operator(settings: Settings, user: Option<&str>) -> Self {
+        let url = settings.peer.url.clone();
         let whose = user.map_or_else(String::new, |user| format!("?user={user}"));
-        let url = format!("{}{PATH}{whose}", self.settings.peer.url);
-        let name = &self.settings.node.name;
-        let request = self.client.get(url).bearer_auth(self.settings.peer.secret.reveal());
+        Self {
+            name: settings.node.name.clone(),
+            client: node_client::client(),
+            bearer: settings.peer.secret.reveal().to_owned(),
+            lines: format!("{url}{PATH}{whose}"),
+            file: Box::new(move |file| format!("{url}{COPY_FILES_PATH}/{file}")),
+            refusal: Box::new(move |answer| status::refusal(&settings, answer)),
+        }
+    }
+
+    /// Gives what the person whose token that is may see.
+    ///
+    /// # Errors
+    /// When there is no TLS to be had.
+    pub fn of_person(public_url: &str, token: &str) -> anyhow::Result<Self> {
+        let url = public_url.to_owned();
+        Ok(Self {
+            name: url.clone(),
+            client: web_socket::client()?,
+            bearer: token.to_owned(),
+            lines: format!("{url}/api/v1/export"),
+            file: Box::new({
+                let url = url.clone();
+                // Any name will do: it is the hash that names it.
+                move |file| format!("{url}/api/v1/files/{file}/file")
+            }),
+            refusal: Box::new(move |answer| {
+                let (said, status) = (status::said(answer), answer.status);
+                said.unwrap_or_else(|| {
+                    format!("{url} answers with status {status}: is that a node's public URL?")
+                })
+            }),
+        })
+    }
+
+    /// The lines as they come.
+    async fn lines(&self) -> anyhow::Result<impl Stream<Item = Result<Bytes, PayloadError>> + Unpin> {
+        let name = &self.name;
+        let request = self.client.get(&self.lines).bearer_auth(&self.bearer);
         let answer = tokio::time::timeout(BEGIN_MAX, request.send()).await;
         let answer = answer.with_context(|| format!("{name} does not answer in time"))?;
         let mut answer = answer.map_err(|error| anyhow!("{name} does not answer: {error}"))?;
         let status = answer.status().as_u16();
         if status != 200 {
             let body = answer.body().limit(REFUSAL_BYTES_MAX).await.unwrap_or_default();
-            bail!(status::refusal(self.settings, &Answer { status, body }));
+            bail!((self.refusal)(&Answer { status, body }));
         }
         Ok(answer)
     }
 
     /// Writes the bytes of a file under its hash.
     async fn bring(&self, file: FileId, folder: &Path) -> anyhow::Result<()> {
-        let url = format!("{}{COPY_FILES_PATH}/{file}", self.settings.peer.url);
-        let request = self.client.get(url).bearer_auth(self.settings.peer.secret.reveal());
+        let request = self.client.get((self.file)(file)).bearer_auth(&self.bearer);
         let answer = tokio::time::timeout(FILE_MAX, request.send()).await;
         let mut answer = answer.context("no answer in time")?.map_err(|error| anyhow!("{error}"))?;
         ensure!(answer.status().as_u16() == 200, "no node that can be reached has its bytes");

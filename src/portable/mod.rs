@@ -6,7 +6,7 @@
 mod export;
 mod import;
 
-pub use export::ExportArguments;
 pub use export::run as export;
+pub use export::{ExportArguments, Source, save};
 pub use import::ImportArguments;
 pub use import::run as import;
