@@ -78,8 +78,7 @@ pub struct Courier {
     rounds: Rounds,
     chat: Option<Connection>,
     client: Option<Client>,
-    /// Kept until its work begins, on a node that does not lead for good: no second one is sent meanwhile, which would
-    /// cost the writer something.
+    /// Kept until its work begins, if there is any: no second one is sent meanwhile, which would cost the writer something.
     grown: Option<Envelope<Grown>>,
     /// When the next piece of work begins by itself.
     timer: Option<(SpawnHandle, Instant)>,
@@ -359,9 +358,7 @@ impl Handler<Envelope<Grown>> for Courier {
 
     fn handle(&mut self, letter: Envelope<Grown>, ctx: &mut Self::Context) {
         self.grown = Some(letter);
-        if self.serves.is_some() {
-            self.go_on_in(if self.rounds.is_empty() { GATHER_IDLE } else { GATHER }, ctx);
-        }
+        self.go_on_in(if self.rounds.is_empty() { GATHER_IDLE } else { GATHER }, ctx);
     }
 }
 
@@ -371,9 +368,9 @@ impl Handler<GoOn> for Courier {
     fn handle(&mut self, _: GoOn, ctx: &mut Self::Context) {
         let _handling = self.work.go_on.begin();
         self.timer = None;
-        let Some(term) = self.serves else { return };
         // The letter's own part is done at once: the work is measured by itself.
         drop(self.grown.take().map(Envelope::open));
+        let Some(term) = self.serves else { return };
         // A panic would take the thread along: it costs a pause only.
         match catch_unwind(AssertUnwindSafe(|| self.look())) {
             Ok(Ok(posts)) => {

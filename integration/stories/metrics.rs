@@ -159,4 +159,12 @@ async fn they_count_what_happens() {
     let follower = (leader + 1) % 3;
     let page = cluster.nodes[follower].metrics().await;
     assert!(value(&page, "chat_raft_is_leader").abs() < 0.1);
+    // Nobody holds back what was said to them, on the nodes that do not lead either.
+    for node in &cluster.nodes {
+        let waiting = async || {
+            let waiting = families(&node.metrics().await).remove("chat_actor_mailbox_messages")?.samples;
+            waiting.iter().all(|(_, value)| value.abs() < 0.1).then_some(())
+        };
+        cluster.wait_for("a moment in which nothing waits", waiting).await;
+    }
 }
