@@ -61,7 +61,15 @@ number! {
     Boot
 }
 
-/// Who asked for a command: a node, one run of its process, and its number there.
+impl Boot {
+    /// This boot as one process has it, by what that drew: a disk that is set back counts its boots again, and what
+    /// the earlier process asked for may still be on its way.
+    pub fn of_process(self, drawn: u32) -> Self {
+        Self(self.0 << 32 | u64::from(drawn))
+    }
+}
+
+/// Who asked for a command: a node, one run of its process ([`Boot::of_process`]), and its number there.
 /// An outcome finds its waiting session by it, on whichever leader the command was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Origin {

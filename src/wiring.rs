@@ -15,6 +15,7 @@ use chat_actors::courier::{Begin, Courier, CourierConfig, CourierPorts};
 use chat_actors::disk_watch::{DiskWatch, DiskWatchConfig};
 use chat_actors::files::nodes::Asking;
 use chat_actors::hub::Hub;
+use chat_actors::ids::Boot;
 use chat_actors::indexer::Indexer;
 use chat_actors::indexer::actor::IndexerConfig;
 use chat_actors::membership::{Directory, Retirement, Roll};
@@ -54,7 +55,6 @@ use crate::edge::copies::CopyPorts;
 use crate::edge::export::{ExportPorts, Exports};
 use crate::edge::gate::{self, Gate};
 use crate::edge::peer::{self, PeerEdge};
-use crate::founding::digits;
 use crate::settings::{RaftSettings, Settings};
 
 /// Messages that may wait for an actor before whoever can be put off is.
@@ -434,9 +434,14 @@ pub async fn start_consensus(parts: Parts, thread: &ArbiterHandle) -> anyhow::Re
 }
 
 fn build(parts: Parts) -> anyhow::Result<Consensus> {
-    let Parts { store, opened, settings, log_entries, tables_at, data_dir, listeners, metrics, .. } = parts;
-    let node = node(&opened, &settings)?;
-    let run = digits::<8>()?;
+    let Parts { mut store, opened, settings, log_entries, tables_at, data_dir, listeners, metrics, .. } =
+        parts;
+    let mut drawn = [0; 8];
+    getrandom::fill(&mut drawn).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
+    let asks_as = opened.boot.of_process(u32::from_be_bytes([drawn[0], drawn[1], drawn[2], drawn[3]]));
+    store.asks_as(asks_as);
+    let node = node(&opened, asks_as, &settings)?;
+    let run = hex::encode(drawn);
     let seat = Seat::new(&metrics, "raft_node", RAFT_MAILBOX);
     let roster_seat = Seat::new(&metrics, "roster", ROSTER_MAILBOX);
     let storage_seat = Seat::new(&metrics, "storage", STORAGE_MAILBOX);
@@ -562,7 +567,7 @@ fn roster_config(
     RosterConfig { link, directory: directory(opened), metrics: metrics.clone() }
 }
 
-fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
+fn node(opened: &Opened, asks_as: Boot, settings: &RaftSettings) -> anyhow::Result<Node> {
     let config = Config {
         id: opened.raft_id,
         election_ticks: settings.election_ticks,
@@ -589,7 +594,7 @@ fn node(opened: &Opened, settings: &RaftSettings) -> anyhow::Result<Node> {
         tail: opened.unapplied.clone(),
         last: opened.last.0,
     };
-    let node = Node::new(&config, opened.boot, patience, start);
+    let node = Node::new(&config, asks_as, patience, start);
     let mut node = node.context("raft cannot start from what chat.db holds")?;
     node.reached(opened.level);
     node.members(Arc::new(opened.roll.clone()));

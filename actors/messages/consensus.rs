@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::chat::command::{Command, Item};
 use crate::chat::outcome::{Outcome, Refusal};
-use crate::ids::{LogIndex, RaftId, Term};
+use crate::ids::{At, LogIndex, RaftId, Term};
 use crate::messages::news::DiskRoom;
 use crate::messages::transfer::Transfer;
 use crate::post;
@@ -99,6 +99,8 @@ pub struct ClusterView {
     pub term: Term,
     pub quorum: bool,
     pub applied: LogIndex,
+    /// Of the last outcome that was told here, at least.
+    pub at: At,
     pub commit: LogIndex,
     /// As the leader knows them; empty elsewhere.
     pub peers: Vec<PeerProgress>,

@@ -75,6 +75,8 @@ pub enum Payload {
 /// Applied up to `index`, and stored. For `RaftNode`.
 pub struct Applied {
     pub index: LogIndex,
+    /// The last `at` of the applied position.
+    pub at: At,
     /// Of the commands that this run of this node asked for, in order.
     pub outcomes: Vec<(Origin, Result<Outcome, Refusal>)>,
     /// The highest format level of a command among them; 0 without any.

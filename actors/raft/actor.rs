@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use super::node::Node;
 use crate::bus::{Envelope, Handling, Meter, News, Port, Seat};
 use crate::chat::outcome::Outcome;
-use crate::ids::RaftId;
+use crate::ids::{At, RaftId};
 use crate::messages::consensus::{
     ClusterView, Died, Forwarded, NotDone, Propose, ReadBarrier, Standing, Step, StepDown, Unreachable,
 };
@@ -78,6 +78,8 @@ pub struct RaftNode {
     fetches: usize,
     going: Option<Going>,
     transfer: Option<Transfer>,
+    /// The last `at` that was applied, as far as this run has applied anything.
+    at: At,
     /// A `Drive` is on its way; inputs since the last one.
     drive_queued: bool,
     inputs: usize,
@@ -116,6 +118,7 @@ impl RaftNode {
             fetches: 0,
             going: None,
             transfer: None,
+            at: At(0),
             drive_queued: false,
             inputs: 0,
             leader: None,
@@ -188,7 +191,8 @@ impl Handler<Envelope<Applied>> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Applied>, ctx: &mut Self::Context) {
-        let (Applied { index, outcomes, level }, handling) = envelope.open();
+        let (Applied { index, at, outcomes, level }, handling) = envelope.open();
+        self.at = at;
         self.node.reached(level);
         self.node.applied(index, outcomes);
         self.wake(handling, ctx);
@@ -312,7 +316,7 @@ impl Handler<Envelope<Standing>> for RaftNode {
 
     fn handle(&mut self, envelope: Envelope<Standing>, _ctx: &mut Self::Context) {
         let (Standing { reply }, _handling) = envelope.open();
-        answer(reply, ClusterView { transfer: self.transfer, ..self.node.view() });
+        answer(reply, ClusterView { at: self.at, transfer: self.transfer, ..self.node.view() });
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::chat::command::Command;
 use crate::chat::outcome::{Outcome, Refusal};
-use crate::ids::{Boot, LogIndex, Origin, RaftId, Term};
+use crate::ids::{At, Boot, LogIndex, Origin, RaftId, Term};
 use crate::membership::Roll;
 use crate::messages::consensus::{Chain, ClusterView, NotDone, PeerProgress};
 use crate::messages::disk::{Append, Committed, Install};
@@ -356,6 +356,7 @@ impl Node {
             term: leadership.term,
             quorum: self.core.quorum(),
             applied: self.core.applied_index(),
+            at: At(0),
             commit: self.core.commit(),
             peers: peers.collect(),
             transfer: None,

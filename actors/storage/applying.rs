@@ -108,7 +108,7 @@ impl Store {
         Ok(Piece {
             members,
             entries: done,
-            applied: Applied { index, outcomes, level },
+            applied: Applied { index, at, outcomes, level },
             changed: moved.then(|| Changed { at, notices: Arc::new(notices), ended: Arc::new(ended) }),
             counted,
         })
@@ -143,7 +143,7 @@ impl Store {
             Payload::Node(row) => return self.write_node(entry.index, row),
             Payload::Batch(data) => data,
         };
-        let here = Here { node: self.standing.raft_id, boot: self.standing.boot };
+        let here = Here { node: self.standing.raft_id, boot: self.standing.asks_as };
         let one = match care {
             Care::None => apply_item,
             Care::Savepoints => apply_alone,
@@ -198,4 +198,29 @@ fn apply_alone(
     };
     tables.conn.execute_batch("RELEASE command")?;
     Ok(effect)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::chat::command::Batch;
+    use crate::ids::Boot;
+    use crate::storage::testing::{TestDir, batch, committed, setup, started};
+
+    /// A disk that is set back counts its boots again, and numbers begin at 1 in each process.
+    #[test]
+    fn what_another_process_of_the_same_boot_asked_for_is_told_to_nobody() {
+        let dir = TestDir::new();
+        let (mut store, opened) = started(&dir);
+        let [earlier, present] = [7, 8].map(|drawn| opened.boot.of_process(drawn));
+        store.asks_as(present);
+        let asked_by = |boot: Boot, people: &[&str]| {
+            let mut asked = Batch::decode(&batch(1, &setup(people, 0))).unwrap();
+            asked.items.iter_mut().for_each(|item| item.origin.boot = boot);
+            asked.encode().unwrap()
+        };
+        let entries = [committed(2, asked_by(earlier, &["ann"])), committed(3, asked_by(present, &["bob"]))];
+        let told = store.apply(&entries, || false).unwrap().applied.outcomes;
+        let boots: Vec<Boot> = told.iter().map(|(origin, _)| origin.boot).collect();
+        assert_eq!(boots, [present]);
+    }
 }

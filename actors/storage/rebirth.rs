@@ -104,6 +104,7 @@ impl Store {
             store.standing = Standing {
                 raft_id: opened.raft_id,
                 boot: opened.boot,
+                asks_as: opened.boot,
                 applied: opened.applied,
                 at: opened.at,
                 sum,

@@ -77,6 +77,8 @@ pub(super) struct Standing {
     pub raft_id: RaftId,
     /// 0 until started.
     pub boot: Boot,
+    /// Of the commands whose outcomes are told.
+    pub asks_as: Boot,
     pub applied: LogIndex,
     pub at: At,
     /// What the rows come to.
@@ -128,6 +130,11 @@ impl Store {
             jobs_since_look: 0,
             _lock: open.lock,
         }
+    }
+
+    /// Outcomes are told of the commands that the process asks for under this boot; of the disk's own until this is said.
+    pub fn asks_as(&mut self, boot: Boot) {
+        self.standing.asks_as = boot;
     }
 
     /// How many entries may be applied before the log holds more than `entries_max` applied ones.

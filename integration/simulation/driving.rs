@@ -50,6 +50,8 @@ impl World {
         at.election_tick = tick;
         at.life += 1;
         let boot = at.disk.boot();
+        // Each process draws another number.
+        let asks_as = boot.of_process(at.life as u32);
         let config = Config {
             id: at.id,
             election_ticks: ELECTION_TICKS,
@@ -62,11 +64,11 @@ impl World {
         if self.bug == Some(Bug::PromotedAtOnce) {
             patience.promote_ticks = 0;
         }
-        let mut node = Node::new(&config, boot, patience, start).expect("the configuration is good");
+        let mut node = Node::new(&config, asks_as, patience, start).expect("the configuration is good");
         node.members(Arc::new(at.disk.roll()));
         // All run the same program, also those who are yet to come.
         node.reached(LEVEL);
-        at.process = Some(Process::new(node, boot, self.now, self.knobs.bounds));
+        at.process = Some(Process::new(node, (boot, asks_as), self.now, self.knobs.bounds));
         let life = at.life;
         self.trace(|world| {
             format!("{} starts, boot {boot}, tick {tick}: {}", host + 1, world.hosts[host].describe())
@@ -372,7 +374,7 @@ impl World {
     fn apply(&mut self, host: usize, entries: Vec<Committed>) -> Checked {
         let Some(last) = entries.last().map(|entry| entry.index) else { return Ok(()) };
         let at = &mut self.hosts[host];
-        let (id, boot) = (at.id, at.process.as_ref().map(|process| process.boot));
+        let (id, boot) = (at.id, at.process.as_ref().map(|process| process.asks_as));
         for entry in &entries {
             self.truth.check_entry(id, entry)?;
         }

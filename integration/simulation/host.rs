@@ -53,6 +53,8 @@ pub struct Run {
 pub struct Process {
     pub node: Node,
     pub boot: Boot,
+    /// Of the commands that are asked for here.
+    pub asks_as: Boot,
     pub drive_waits: bool,
     pub queue: Queue,
     pub fetch: Option<Fetch>,
@@ -136,7 +138,7 @@ impl Host {
     }
 
     pub fn origin(&self, number: u64) -> Option<Origin> {
-        self.process.as_ref().map(|process| Origin { node: self.id, boot: process.boot, number })
+        self.process.as_ref().map(|process| Origin { node: self.id, boot: process.asks_as, number })
     }
 
     /// Unix milliseconds by its own clock.
@@ -147,10 +149,11 @@ impl Host {
 }
 
 impl Process {
-    pub fn new(node: Node, boot: Boot, now_us: u64, bounds: Bounds) -> Self {
+    pub fn new(node: Node, (boot, asks_as): (Boot, Boot), now_us: u64, bounds: Bounds) -> Self {
         Self {
             node,
             boot,
+            asks_as,
             drive_waits: false,
             queue: Queue::default(),
             fetch: None,

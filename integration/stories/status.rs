@@ -38,6 +38,22 @@ async fn status_of_a_cluster() {
     }
 }
 
+/// What a node has acknowledged it has applied, whoever is asked how far it is.
+#[actix::test]
+async fn a_node_is_as_far_as_it_has_told() {
+    let cluster = Cluster::start(2).await;
+    let mut people = [cluster.register(0, "ann").await, cluster.register(1, "bob").await];
+    let room = people[0].create_room("general", "public").await;
+    people[1].ok("join", json!({"room": room})).await;
+    for _ in 0..30 {
+        for (node, person) in cluster.nodes.iter().zip(&mut people) {
+            let sent = person.ok("send", json!({"room": room, "text": "x"})).await;
+            let told = node.status().await.unwrap();
+            assert!(told["at"].as_u64() >= sent["at"].as_u64(), "{} after {sent}: {told}", node.name);
+        }
+    }
+}
+
 #[actix::test]
 async fn status_of_a_node_that_does_not_answer() {
     let mut cluster = Cluster::start(1).await;

@@ -85,7 +85,8 @@ async fn cluster_json(inside: &Inside) -> Option<String> {
         term: standing.term.0,
         quorum: standing.quorum,
         applied: standing.applied.0,
-        at: view.at.0,
+        // What was acknowledged here is in it, whoever heard of it first.
+        at: view.at.max(standing.at).0,
         epoch: &directory.epoch,
         nodes: directory.nodes.iter().map(|listed| node(listed, &directory, &standing, &view)).collect(),
     };
