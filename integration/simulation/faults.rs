@@ -17,12 +17,13 @@ impl Host {
     pub fn describe(&self) -> String {
         let image = &self.disk.written;
         let on_disk = format!(
-            "term {} vote {} commit {} last {} applied {}",
+            "term {} vote {} commit {} last {} applied {} voters {:?}",
             image.hard_state.term,
             image.hard_state.vote,
             image.hard_state.commit,
             self.disk.last_index(),
-            image.applied
+            image.applied,
+            self.disk.roll().conf.voters,
         );
         let lives =
             self.process.as_ref().map_or("down".to_owned(), |process| format!("{:?}", process.node.view()));
