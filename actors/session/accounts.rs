@@ -242,7 +242,7 @@ impl Executor {
         (old, new): (String, String),
         from: Option<IpAddr>,
     ) -> Reply {
-        self.count_change(&who.user)?;
+        self.count_other(&who.user)?;
         let (right, guess) = self.check_password(&who.user, &old, from).await?;
         // One that was done already is repeated with an old password that is no longer right: only apply
         // knows it by its id. A hash that nobody has lets it look, and refuse what is not a repeat.
@@ -266,7 +266,6 @@ impl Executor {
         password: String,
         from: Option<IpAddr>,
     ) -> Reply {
-        self.count_change(&who.user)?;
         let (right, guess) = self.check_password(&who.user, &password, from).await?;
         let Some(password_hash) = right else {
             guess.was_wrong(Some(who.user));

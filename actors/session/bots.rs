@@ -127,7 +127,7 @@ impl Executor {
         answer: impl FnOnce(String, User, At, bool) -> Reply + 'static,
     ) -> Started {
         let start = || {
-            self.count_change(&who.user)?;
+            self.count_other(&who.user)?;
             let (token, token_hash) = draw_token()?;
             let command = Command { user: who.user.clone(), id: id.to_owned(), change: change(token_hash) };
             Ok((token, self.propose(command)?))

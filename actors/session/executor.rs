@@ -102,7 +102,9 @@ pub struct Executor {
     pub(super) ports: Ports,
     pub(super) config: Config,
     pub(super) directory: watch::Receiver<Arc<Directory>>,
-    changes: Mutex<Buckets<String>>,
+    /// What a user sends, and apart from it what else costs something.
+    messages: Mutex<Buckets<String>>,
+    others: Mutex<Buckets<String>>,
     pub(super) failed_by_address: Mutex<Attempts<IpAddr>>,
     /// One of them has ended.
     pub(super) attempt_ended: Notify,
@@ -111,13 +113,14 @@ pub struct Executor {
 
 impl Executor {
     pub fn new(ports: Ports, config: Config, directory: watch::Receiver<Arc<Directory>>) -> Arc<Self> {
-        let changes = f64::from(config.limits.messages_per_second);
+        let rate = f64::from(config.limits.messages_per_second);
         let logins = f64::from(config.limits.logins_per_minute);
         Arc::new(Self {
             ports,
             config,
             directory,
-            changes: Mutex::new(Buckets::new(changes, changes * BURST_SECONDS)),
+            messages: Mutex::new(Buckets::new(rate, rate * BURST_SECONDS)),
+            others: Mutex::new(Buckets::new(rate, rate * BURST_SECONDS)),
             failed_by_address: Mutex::new(Attempts::new(logins / 60.0, logins)),
             attempt_ended: Notify::new(),
             failed_by_name: Mutex::new(Buckets::new(logins / 60.0, logins)),
@@ -175,7 +178,13 @@ impl Executor {
     }
 
     pub(super) fn start_change(self: &Arc<Self>, who: &Who, id: &str, change: Change) -> Started {
-        if let Err(problem) = self.count_change(&who.user) {
+        let counted = match change {
+            Change::Send { .. } => self.count_message(&who.user),
+            // Whoever goes is not held up.
+            Change::Logout { .. } => Ok(()),
+            _ => self.count_other(&who.user),
+        };
+        if let Err(problem) = counted {
             return Started::Now(Err(problem));
         }
         let command = |change| Command { user: who.user.clone(), id: id.to_owned(), change };
@@ -231,7 +240,7 @@ impl Executor {
             Op::FileLink { file, name } => self.file_link(who, file, &name).await,
             Op::History { room, page, limit, local } => self.history(who, room, page, limit, local).await,
             Op::Typing { room } => {
-                self.count_change(&who.user)?;
+                self.count_other(&who.user)?;
                 self.members(who.user.clone(), room).await?;
                 // Passing news: a Hub that is full loses it.
                 let _full = self.ports.typing.offer(Typing { room, user: who.user });
@@ -270,7 +279,7 @@ impl Executor {
     }
 
     async fn search(&self, who: Who, wanted: Wanted) -> Reply {
-        self.count_change(&who.user)?;
+        self.count_other(&who.user)?;
         let Wanted { query, room, from, before, before_time, limit } = wanted;
         let question =
             |reply| Search { user: who.user, query, room, from, before, before_time, limit, reply };
@@ -307,9 +316,15 @@ impl Executor {
         users.into_iter().zip(online).map(|(user, online)| ListedUser { user, online }).collect()
     }
 
-    /// Counts one change, or one search, against the user's rate.
-    pub(super) fn count_change(&self, user: &str) -> Result<(), Problem> {
-        locked(&self.changes).take(user.to_owned(), Instant::now()).map_err(|wait| {
+    /// Counts a message against the user's rate.
+    pub(super) fn count_message(&self, user: &str) -> Result<(), Problem> {
+        let taken = locked(&self.messages).take(user.to_owned(), Instant::now());
+        taken.map_err(|wait| Problem::rate_limited("too many messages in a short time", millis(wait)))
+    }
+
+    /// Counts another change, or a search, against a rate as large: whoever writes much can still read and mark.
+    pub(super) fn count_other(&self, user: &str) -> Result<(), Problem> {
+        locked(&self.others).take(user.to_owned(), Instant::now()).map_err(|wait| {
             Problem::rate_limited("too many changes or searches in a short time", millis(wait))
         })
     }

@@ -31,7 +31,7 @@ pub struct FilePorts {
 impl Executor {
     /// Sends a message with files once a majority has their bytes on the disk.
     pub(super) async fn send_files(&self, who: Who, id: String, asked: SendFiles) -> Reply {
-        self.count_change(&who.user)?;
+        self.count_message(&who.user)?;
         let SendFiles { room, text, reply_to, files } = asked;
         let ids: Vec<FileId> = files.iter().map(|(file, _)| *file).collect();
         let began = Instant::now();

@@ -61,7 +61,7 @@ impl Executor {
         change: impl FnOnce(TokenHash) -> Change,
     ) -> Started {
         let start = || {
-            self.count_change(&who.user)?;
+            self.count_other(&who.user)?;
             let (token, link) = draw_token()?;
             let command = Command { user: who.user.clone(), id: id.to_owned(), change: change(link) };
             Ok((token, link, self.propose(command)?))

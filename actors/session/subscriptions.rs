@@ -47,7 +47,7 @@ impl Executor {
     ) -> Started {
         let start = || {
             let url = checked(url, self.config.allow_private)?;
-            self.count_change(&who.user)?;
+            self.count_other(&who.user)?;
             let (secret, _) = draw_token()?;
             let change = Change::CreateSubscription { room, url: url.clone(), secret };
             let command = Command { user: who.user.clone(), id: id.to_owned(), change };
