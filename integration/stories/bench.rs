@@ -84,6 +84,24 @@ async fn a_bench_that_is_stopped_removes_its_folder() {
     assert_eq!(fs::read_to_string(folder.path().join("bench.out")).unwrap(), "");
 }
 
+/// Also where what they sent has used up what they may do in a while.
+#[actix::test]
+async fn a_bench_of_a_running_cluster_leaves_no_accounts() {
+    let cluster = Cluster::start_with(1, "[limits]\nmessages_per_second = 2").await;
+    let mut ann = cluster.register(0, "ann").await;
+    let url = cluster.nodes[0].url();
+    let folder = Folder::new();
+    let load = ["--clients", "2", "--rooms", "1", "--seconds", "1", "--warmup", "0", "--json"];
+    let run = run(folder.path(), &[&["bench", "--server", &url], &load[..]].concat(), &[]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let users = users(&mut ann).await;
+    assert!(
+        users.len() >= 2 && users.iter().all(|user| user["deleted"] == true),
+        "{users:?}\n{}",
+        run.stderr
+    );
+}
+
 /// Also those that were being registered when the signal came.
 #[actix::test]
 async fn a_bench_that_is_stopped_deletes_its_accounts() {

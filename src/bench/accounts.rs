@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use awc::Client;
+use awc::http::StatusCode;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
@@ -18,6 +19,9 @@ const ROOMS_AT_ONCE: usize = 32;
 
 /// More than a node answers to `register`.
 const REPLY_BYTES_MAX: usize = 1 << 20;
+
+/// Before a node is asked once more that does not say when.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long a node has to delete an account.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -194,10 +198,25 @@ impl Accounts {
                 }
             }
         };
-        let request = client.post(format!("{url}/api/v1/delete_account")).bearer_auth(token);
-        let request = request.insert_header(("Idempotency-Key", uuid::Uuid::now_v7().to_string()));
-        let answer = request.send_json(&json!({"password": self.password})).await;
-        answer.is_ok_and(|answer| answer.status().is_success())
+        let id = uuid::Uuid::now_v7().to_string();
+        // What it sent last may still be under way there, and the node may have much to do.
+        loop {
+            let request = client.post(format!("{url}/api/v1/delete_account")).bearer_auth(&token);
+            let request = request.insert_header(("Idempotency-Key", id.as_str()));
+            let Ok(mut answer) = request.send_json(&json!({"password": self.password})).await else {
+                return false;
+            };
+            // A repetition of one that was done is not let in any more.
+            if answer.status().is_success() || answer.status() == StatusCode::UNAUTHORIZED {
+                return true;
+            }
+            let Ok(reply) = answer.json::<Value>().limit(REPLY_BYTES_MAX).await else { return false };
+            if reply["error"]["retry"] != true {
+                return false;
+            }
+            let pause = reply["error"]["retry_after_ms"].as_u64().map_or(RETRY_PAUSE, Duration::from_millis);
+            tokio::time::sleep(pause).await;
+        }
     }
 
     async fn register(

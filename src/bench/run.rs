@@ -51,18 +51,19 @@ async fn run_to_the_end(arguments: &BenchArguments) -> anyhow::Result<()> {
         outcome = measure(arguments, &client, &accounts) => outcome,
         () = signals.next() => Err(anyhow::anyhow!("stopped by a signal before the results were there")),
     };
+    let mut left = 0;
     if let Some(server) = &arguments.server {
         let urls = [server.to_string()];
         tokio::select! {
-            left = accounts.delete_all(&client, &urls) => {
-                if left > 0 {
-                    terminal::complain(&format!("{left} accounts {}… could not be deleted", accounts.prefix()));
-                }
-            }
+            undeleted = accounts.delete_all(&client, &urls) => left = undeleted,
             () = signals.next() => {}
         }
     }
-    let report = outcome?;
+    let left = match left {
+        0 => None,
+        left => Some(format!("{left} accounts {}… could not be deleted", accounts.prefix())),
+    };
+    let report = outcome.inspect_err(|_| left.iter().for_each(|left| terminal::complain(left)))?;
     if arguments.json {
         terminal::say(&report.json());
     } else {
@@ -71,7 +72,7 @@ async fn run_to_the_end(arguments: &BenchArguments) -> anyhow::Result<()> {
     if report.ack_ms.is_none() {
         bail!("nothing was acknowledged while measuring: see the errors above, or measure longer");
     }
-    Ok(())
+    left.map_or(Ok(()), |left| bail!(left))
 }
 
 async fn measure(arguments: &BenchArguments, client: &Client, accounts: &Accounts) -> anyhow::Result<Report> {
