@@ -53,6 +53,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use nix::sys::stat::{Mode, umask};
 
 use crate::settings::Settings;
 
@@ -107,6 +108,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // What is said in a chat is for its people: every file and folder that is made is its owner's alone.
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if error.exit_code() == 0 => {

@@ -177,6 +177,16 @@ async fn people_take_out_their_files_too_in_the_terminal() {
     let bytes = fs::read(state.path().join("mine.jsonl.files").join(&file)).unwrap();
     assert_eq!(bytes, bytes_of(3, 70_000));
 
+    // What the node keeps of it is for its owner alone.
+    let mut folders = vec![cluster.nodes[1].data_dir()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}", entry.path().display());
+            folders.extend(entry.file_type().unwrap().is_dir().then(|| entry.path()));
+        }
+    }
+
     // The same as operators are given of her; and a name that is taken stays as it is.
     let theirs = cluster.folder.path().join("ann.jsonl");
     let run = cluster.command(1, &["export", theirs.to_str().unwrap(), "--user", "ann"]).await;

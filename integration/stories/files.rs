@@ -122,6 +122,10 @@ async fn headers_ranges_and_links() {
     assert_eq!(fetch(url, &bob.token, &file, "a.txt", &other).await.status, 200);
     let known = fetch(url, &bob.token, &file, "a.txt", &[("if-none-match", &tag)]).await;
     assert_eq!((known.status, known.body.len(), known.header("etag")), (304, 0, tag.as_str()));
+    assert_eq!(
+        (known.header("content-security-policy"), known.header("x-content-type-options")),
+        ("sandbox", "nosniff")
+    );
     let path = format!("{url}/api/v1/files/{file}/a.txt");
     let head = ask(Method::HEAD, &path, &bob.token, &[], vec![]).await;
     assert_eq!((head.status, head.body.len(), head.header("content-length")), (200, 0, "1000"));

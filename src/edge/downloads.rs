@@ -78,7 +78,7 @@ async fn answer(
     let has = known(header::IF_NONE_MATCH);
     if has.is_some_and(|has| has.split(',').any(|one| same_tag(one, &tag) || one.trim() == "*")) {
         let mut response = HttpResponse::NotModified();
-        response.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, "private"));
+        describe(&mut response, &name, tag);
         return Ok(response.finish());
     }
     let (opened, length) = open(&inside.files, file).await?;
