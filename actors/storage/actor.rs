@@ -34,6 +34,8 @@ use crate::messages::people::Replaced;
 use crate::messages::search::Grown;
 use crate::metrics::Metrics;
 
+/// Between two tries to cut the WAL.
+const CUT_PAUSE: Duration = Duration::from_secs(1);
 /// How long an append that comes in may have to wait for what is being applied.
 const PIECE_MAX: Duration = Duration::from_millis(1);
 /// Log entries forgotten in one transaction.
@@ -75,6 +77,8 @@ pub struct Storage {
     write_back: Option<WriteBack>,
     /// It was begun.
     writing_back: bool,
+    /// When the WAL is to be cut, which an installed state made long.
+    cut_at: Option<Instant>,
 }
 
 /// Tells itself to go on applying and compacting, behind what came in meanwhile.
@@ -103,6 +107,7 @@ impl Storage {
             will_go_on: false,
             write_back: write_back.ok(),
             writing_back: false,
+            cut_at: None,
         }
     }
 
@@ -116,6 +121,11 @@ impl Storage {
 
     /// After a job: the WAL is written back when it is long, and begun anew when that is done.
     fn tend_wal(&mut self) {
+        if self.cut_at.is_some_and(|at| at <= Instant::now()) {
+            let is_cut = insist(&mut self.store, Store::cut_wal);
+            // Whoever counts the rows of the new state reads all of it in one piece: appends do not wait for that.
+            self.cut_at = (!is_cut).then(|| Instant::now() + CUT_PAUSE);
+        }
         if self.writing_back {
             if self.write_back.as_ref().is_none_or(WriteBack::is_done) {
                 self.writing_back = false;
@@ -241,7 +251,7 @@ impl Handler<Envelope<Append>> for Storage {
         }
         self.ports.persisted.tell(Persisted { number: append.number });
         if append.snapshot.is_some() {
-            insist(&mut self.store, Store::cut_wal);
+            self.cut_at = Some(Instant::now());
         }
         self.metrics.storage_commit_seconds.observe(started.elapsed().as_secs_f64());
         self.metrics.storage_batch_entries.observe(append.entries.len() as f64);

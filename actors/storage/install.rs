@@ -91,7 +91,7 @@ mod tests {
     use crate::chat_db::walk;
     use crate::ids::{LogIndex, Term};
     use crate::messages::disk::{Append, Committed};
-    use crate::storage::testing::{TestDir, append, batch, committed, joining, started};
+    use crate::storage::testing::{TestDir, append, batch, committed, joining, setup, started};
 
     /// Every row of every replicated table, as text.
     fn everything(store: &Store) -> Vec<String> {
@@ -264,5 +264,19 @@ mod tests {
             assert!(matches!(error, StoreError::Incoming(_)), "{name}: {error}");
             assert!(everything(&store).is_empty(), "{name}");
         }
+    }
+
+    #[test]
+    fn who_reads_a_new_state_leaves_the_wal_to_be_cut_later() {
+        let dir = TestDir::new();
+        let (mut store, _) = started(&dir);
+        store.apply(&[committed(2, batch(1, &setup(&["ann"], 1)))], || false).unwrap();
+        let reader = rusqlite::Connection::open(store.path()).unwrap();
+        let moment = reader.unchecked_transaction().unwrap();
+        assert!(moment.query_row("SELECT count(*) FROM users", [], |row| row.get::<_, i64>(0)).unwrap() > 0);
+        assert!(!store.cut_wal().unwrap());
+        drop(moment);
+        assert!(store.cut_wal().unwrap());
+        assert_eq!(store.wal().unwrap().frames, 0);
     }
 }

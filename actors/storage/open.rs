@@ -438,7 +438,7 @@ mod tests {
     fn a_chat_whose_head_went_bad_is_suspect_and_set_aside_at_the_next_start() {
         let dir = TestDir::new();
         let mut store = Store::open(&dir.data(), "node1").unwrap();
-        store.cut_wal().unwrap();
+        assert!(store.cut_wal().unwrap());
         store.change_for_test("UPDATE raft_state SET boot = ?1", crate::ids::At(7)).unwrap();
         drop(store);
         let file = dir.data().join(FILE);

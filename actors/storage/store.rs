@@ -271,28 +271,29 @@ impl Store {
     /// # Errors
     /// What SQLite says. That readers were in the way is none.
     pub fn write_back(&mut self) -> Result<(), StoreError> {
+        self.checkpoint_soon("PRAGMA wal_checkpoint(RESTART)").map(drop)
+    }
+
+    /// Gives back what a long transaction took: the WAL is written back and cut. Says whether it is; readers may be in the
+    /// way, who are waited for as long as by [`write_back`](Self::write_back).
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn cut_wal(&mut self) -> Result<bool, StoreError> {
+        self.checkpoint_soon("PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
+    /// Says whether no reader was in the way.
+    fn checkpoint_soon(&self, sql: &'static str) -> Result<bool, StoreError> {
         let wait = |ms| self.sql(|conn| conn.busy_timeout(Duration::from_millis(ms)));
         wait(RESTART_BUSY_MS)?;
-        let done = self.checkpoint("PRAGMA wal_checkpoint(RESTART)");
+        let done = self.checkpoint(sql);
         wait(BUSY_MS.unsigned_abs())?;
         let (busy, Wal { frames, written_back }) = done?;
         if busy {
             tracing::debug!(frames, written_back, "readers keep the WAL from beginning anew");
         }
-        Ok(())
-    }
-
-    /// Gives back what a long transaction took: the WAL is written back and cut. Readers that are in
-    /// the way leave it for later.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn cut_wal(&mut self) -> Result<(), StoreError> {
-        let (busy, Wal { frames, written_back }) = self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)")?;
-        if busy {
-            tracing::debug!(frames, written_back, "readers keep the WAL from being cut");
-        }
-        Ok(())
+        Ok(!busy)
     }
 
     fn checkpoint(&self, sql: &'static str) -> Result<(bool, Wal), StoreError> {
