@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix::fut::ActorFutureExt as _;
 use actix::{Actor, ActorContext as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use awc::http::header::{HeaderMap, HeaderName, HeaderValue};
 use awc::{ClientResponse, FrozenClientRequest};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -14,10 +15,11 @@ use tracing::{debug, error, info, warn};
 use super::client::{self, Failure};
 use super::lane::{Cargo, Full, Lane, LaneLimits, Next};
 use super::secret::Secret;
+use super::seen::{OwnRun, Seen};
 use super::wire::{self, Parcel};
 use crate::bus::{Envelope, Meter, News, Port, Seat};
 use crate::chat::command::LEVEL_FIRST;
-use crate::ids::{Boot, RaftId};
+use crate::ids::RaftId;
 use crate::membership::Retirement;
 use crate::messages::consensus::{Chain, Died, Unreachable};
 use crate::messages::links::{Dismissal, Dismissed, Forward, Gossip, LinkState, Send};
@@ -50,9 +52,9 @@ pub struct PeerLinkConfig {
     pub own: RaftId,
     /// Where this node's own peer port is.
     pub own_url: String,
-    pub boot: Boot,
-    /// Drawn for this run of the process.
-    pub run: String,
+    pub run: OwnRun,
+    /// What was heard of the others.
+    pub seen: Seen,
     pub limits: LaneLimits,
 }
 
@@ -75,6 +77,7 @@ pub struct PeerLinkPorts {
 /// Never waits for room, never repeats anything: what is lost is repeated by its owner.
 pub struct PeerLink {
     peer: RaftId,
+    seen: Seen,
     ports: PeerLinkPorts,
     append: Way,
     urgent: Way,
@@ -131,6 +134,7 @@ impl PeerLink {
         let holder = client::client(HOLD_ANSWER_MAX);
         Ok(Self {
             peer: config.peer,
+            seen: config.seen.clone(),
             append: way(APPEND_ANSWER_MAX)?,
             urgent: way(URGENT_ANSWER_MAX)?,
             hold: asking(&config, holder.get(format!("{}{}", base(&config.url), wire::HOLD_PATH)))?,
@@ -293,7 +297,8 @@ impl PeerLink {
                 return self.lost(which);
             }
         };
-        let sending = self.way(which).request.send_body(Bytes::from(body));
+        let heard = self.heard();
+        let sending = self.way(which).request.extra_headers(heard).send_body(Bytes::from(body));
         let started = Instant::now();
         let answer = async move { client::good(sending.await).await.map(drop) };
         ctx.spawn(answer.into_actor(self).map(move |answer, link, ctx| {
@@ -327,6 +332,15 @@ impl PeerLink {
         self.ports.dismissed.publish(&Dismissed { by: self.peer, why, word: said.message.clone() });
     }
 
+    /// What the peer must know of itself before it does anything.
+    fn heard(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(Ok(heard)) = self.seen.heard_of(self.peer).map(HeaderValue::try_from) {
+            headers.insert(HeaderName::from_static(wire::HEARD), heard);
+        }
+        headers
+    }
+
     fn lost(&mut self, which: Which) {
         self.way(which).lane.lost(Instant::now());
         self.tell_unreachable();
@@ -337,7 +351,7 @@ impl PeerLink {
     }
 
     fn try_hold(&mut self, ctx: &mut Context<Self>) {
-        let asking = self.hold.send();
+        let asking = self.hold.extra_headers(self.heard()).send();
         let answer = async move { client::good(asking.await).await };
         ctx.spawn(answer.into_actor(self).map(|answer, link, ctx| {
             let _handling = link.work.answered.begin();
@@ -451,8 +465,8 @@ fn asking(config: &PeerLinkConfig, request: awc::ClientRequest) -> Result<Frozen
         .insert_header((wire::CLUSTER, config.cluster.as_str()))
         .insert_header((wire::FROM, config.own.to_string()))
         .insert_header((wire::URL, config.own_url.as_str()))
-        .insert_header((wire::BOOT, config.boot.to_string()))
-        .insert_header((wire::RUN, config.run.as_str()))
+        .insert_header((wire::BOOT, config.run.boot.to_string()))
+        .insert_header((wire::RUN, config.run.name.as_str()))
         .insert_header((wire::TO, config.peer.to_string()))
         .freeze()
         .map_err(|error| BadLink { url: config.url.clone(), reason: error.to_string() })

@@ -22,4 +22,4 @@ pub mod wire;
 pub use actor::{PeerLink, PeerLinkConfig, PeerLinkPorts};
 pub use roster::{Roster, RosterConfig, RosterPorts};
 pub use secret::Secret;
-pub use seen::Seen;
+pub use seen::{OwnRun, Seen};

@@ -5,20 +5,47 @@
 //! it draws; and what a node says in any term was on its disk before. So a smaller number, another name under the
 //! same number, or a run that speaks of a smaller term than an earlier run did is that of another past.
 //!
+//! Each is told what was heard of it with all that it is asked ([`Seen::heard_of`], [`OwnRun::is_behind`]): so a node
+//! whose disk went back knows that itself, before it has acted on anything.
+//!
 //! It is kept in memory only: when all others have started again since, a disk that went back shows by its log alone.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use raft::eraftpb::{Message, MessageType};
 
-use crate::ids::{RaftId, Term};
+use crate::ids::{Boot, RaftId, Term};
 
 /// See the module. One entry for each replica that this run has heard.
-#[derive(Default)]
-pub struct Seen(Mutex<BTreeMap<RaftId, Latest>>);
+#[derive(Clone, Debug, Default)]
+pub struct Seen(Arc<Mutex<BTreeMap<RaftId, Latest>>>);
 
-#[derive(Default)]
+/// This run of a process.
+#[derive(Clone, Debug)]
+pub struct OwnRun {
+    pub boot: Boot,
+    /// As it was drawn.
+    pub name: String,
+    /// What the disk held as it began: all that earlier runs promised is no later.
+    pub began_in: Term,
+}
+
+impl OwnRun {
+    /// Whether others have heard of this node what its disk does not know: nothing may come of what they ask then.
+    /// `heard` is what [`Seen::heard_of`] says; another text says nothing.
+    pub fn is_behind(&self, heard: &str) -> bool {
+        let mut words = heard.split(' ');
+        let mut number = || words.next().and_then(|word| word.parse::<u64>().ok());
+        let (Some(boot), Some(term)) = (number(), number()) else { return false };
+        let is_other = words.next().is_some_and(|name| name != self.name);
+        boot > self.boot.0
+            || boot == self.boot.0 && is_other
+            || boot < self.boot.0 && Term(term) > self.began_in
+    }
+}
+
+#[derive(Debug, Default)]
 struct Latest {
     boot: u64,
     /// As it draws it; empty for a node of a version that draws none.
@@ -66,6 +93,14 @@ impl Seen {
         })
     }
 
+    /// What was heard of that node: number, highest term and name of its latest run.
+    pub fn heard_of(&self, id: RaftId) -> Option<String> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Latest { boot, run, term, promised } = seen.get(&id)?;
+        let spoken = (*term).max(*promised);
+        Some(if run.is_empty() { format!("{boot} {spoken}") } else { format!("{boot} {spoken} {run}") })
+    }
+
     fn with<T>(&self, id: RaftId, look: impl FnOnce(&mut Latest) -> T) -> T {
         // A panic elsewhere leaves the map whole.
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,6 +121,30 @@ mod tests {
     use super::*;
 
     const ID: RaftId = RaftId(3);
+
+    #[test]
+    fn a_node_knows_from_what_others_heard_that_its_disk_went_back() {
+        let own = OwnRun { boot: Boot(5), name: "b".to_owned(), began_in: Term(7) };
+        for (heard, expected) in [
+            ("5 9 b", false),
+            ("5 9", false),
+            ("4 7 a", false),
+            ("4 8 a", true),
+            ("5 7 a", true),
+            ("6 0 c", true),
+            ("6 0", true),
+            ("", false),
+            ("b 5", false),
+        ] {
+            assert_eq!(own.is_behind(heard), expected, "{heard}");
+        }
+        let seen = Seen::default();
+        assert_eq!(seen.heard_of(ID), None);
+        assert!(seen.goes_on(ID, 5, "a") && seen.keeps_word(ID, 5, &[append(8)]));
+        assert_eq!(seen.heard_of(ID).as_deref(), Some("5 8 a"));
+        assert!(seen.goes_on(ID, 6, "b"));
+        assert_eq!(seen.heard_of(ID).as_deref(), Some("6 8 b"), "what earlier runs promised holds");
+    }
 
     fn says(kind: MessageType, term: u64) -> Message {
         let mut message = Message { from: ID.0, term, ..Message::default() };

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::lane::LaneLimits;
 use super::wire::Parcel;
-use super::{PeerLink, PeerLinkConfig, PeerLinkPorts, Secret};
+use super::{OwnRun, PeerLink, PeerLinkConfig, PeerLinkPorts, Secret, Seen};
 use crate::bus::{Envelope, News, Post, Seat};
 use crate::chat::command::Item;
 use crate::ids::{Boot, Origin, RaftId, Term};
@@ -139,8 +139,8 @@ fn link(to: SocketAddr, limits: LaneLimits) -> Link {
         cluster: "c0ffee".to_owned(),
         own: RaftId(1),
         own_url: "http://own".to_owned(),
-        boot: Boot(1),
-        run: "a".to_owned(),
+        run: OwnRun { boot: Boot(1), name: "a".to_owned(), began_in: Term(1) },
+        seen: Seen::default(),
         limits,
     };
     let seat = Seat::new(&metrics, "link", 10_000);

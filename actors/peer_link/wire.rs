@@ -26,6 +26,8 @@ pub const FROM: &str = "chat-from";
 pub const BOOT: &str = "chat-boot";
 /// As the sender's process has drawn it: a disk that went back in time counts the same start twice.
 pub const RUN: &str = "chat-run";
+/// What the sender has heard of the receiver, as `Seen::heard_of` says it.
+pub const HEARD: &str = "chat-heard";
 /// The Raft id of the node that the sender believes to be talking to.
 pub const TO: &str = "chat-to";
 /// Where the sender's own peer port is: the receiver may not know it yet.

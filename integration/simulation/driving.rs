@@ -89,8 +89,15 @@ impl World {
     }
 
     /// Commands that a follower handed on arrive.
-    pub fn forwarded(&mut self, host: usize, by: Run, to: RaftId, term: Term, chain: Chain) {
-        if to != self.hosts[host].id || !self.lets_in(host, by) {
+    pub fn forwarded(
+        &mut self,
+        host: usize,
+        (by, heard): (Run, Option<String>),
+        to: RaftId,
+        term: Term,
+        chain: Chain,
+    ) {
+        if to != self.hosts[host].id || !self.lets_in(host, by, heard.as_deref()) {
             return;
         }
         let any_term = self.bug == Some(Bug::ForwardsOfAnyTerm);
@@ -173,12 +180,14 @@ impl World {
                 self.soon((500, 60_000), Event::Unreachable { host, peer: to });
                 continue;
             };
+            let heard = self.hosts[host].heard_of(to);
             let fate = self.network.raft_message(now, host, place);
             for &at in fate.arrives.iter().skip(1) {
-                self.at(at, Event::Deliver { host: place, by, message: Box::new(message.clone()) });
+                let (heard, message) = (heard.clone(), Box::new(message.clone()));
+                self.at(at, Event::Deliver { host: place, by, heard, message });
             }
             if let Some(&at) = fate.arrives.first() {
-                self.at(at, Event::Deliver { host: place, by, message: Box::new(message) });
+                self.at(at, Event::Deliver { host: place, by, heard, message: Box::new(message) });
             }
             if let Some(at) = fate.unreachable {
                 self.at(at, Event::Unreachable { host, peer: to });
@@ -191,6 +200,7 @@ impl World {
                 let numbers: Vec<_> = chain.items.iter().map(|item| item.origin.number).collect();
                 format!("{} hands {numbers:?} on to {to} in term {term}", host + 1)
             });
+            let heard = self.hosts[host].heard_of(to);
             let fate = self.network.forwards(now, host, place);
             if let Some(&at) = fate.arrives.first()
                 && self.bug != Some(Bug::ForwardsLost)
@@ -198,7 +208,7 @@ impl World {
                 if self.bug == Some(Bug::ForwardsOvertake) {
                     chain.after = 0;
                 }
-                self.at(at, Event::Forwarded { host: place, by, to, term, chain });
+                self.at(at, Event::Forwarded { host: place, by, heard, to, term, chain });
             }
             if let Some(at) = fate.unreachable {
                 self.at(at, Event::Unreachable { host, peer: to });

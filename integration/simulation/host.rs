@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chat_actors::hub::shelf::{Bounds, Shelf};
-use chat_actors::ids::{Boot, Origin, RaftId};
+use chat_actors::ids::{Boot, Origin, RaftId, Term};
 use chat_actors::messages::disk::{Append, Committed};
 use chat_actors::messages::transfer::Offer;
-use chat_actors::peer_link::Seen;
+use chat_actors::peer_link::{OwnRun, Seen};
 use chat_actors::raft::node::Node;
 use chat_actors::state_fetch::Collected;
 
@@ -53,6 +53,8 @@ pub struct Run {
 pub struct Process {
     pub node: Node,
     pub boot: Boot,
+    /// The term that its disk held.
+    pub began_in: Term,
     /// Of the commands that are asked for here.
     pub asks_as: Boot,
     pub drive_waits: bool,
@@ -137,6 +139,17 @@ impl Host {
         self.process.as_ref().map(|process| Run { id: self.id, boot: process.boot, life: self.life })
     }
 
+    /// The same, as it was drawn for others.
+    pub fn own_run(&self) -> Option<OwnRun> {
+        let process = self.process.as_ref()?;
+        Some(OwnRun { boot: process.boot, name: self.life.to_string(), began_in: process.began_in })
+    }
+
+    /// What it has heard of another, and tells it.
+    pub fn heard_of(&self, id: RaftId) -> Option<String> {
+        self.process.as_ref()?.seen.heard_of(id)
+    }
+
     pub fn origin(&self, number: u64) -> Option<Origin> {
         self.process.as_ref().map(|process| Origin { node: self.id, boot: process.asks_as, number })
     }
@@ -151,8 +164,9 @@ impl Host {
 impl Process {
     pub fn new(node: Node, (boot, asks_as): (Boot, Boot), now_us: u64, bounds: Bounds) -> Self {
         Self {
-            node,
             boot,
+            began_in: node.core().leadership().term,
+            node,
             asks_as,
             drive_waits: false,
             queue: Queue::default(),

@@ -41,8 +41,8 @@ impl World {
         self.hosts.iter().position(|host| host.id == id && host.joining.is_none())
     }
 
-    pub fn deliver(&mut self, host: usize, by: Run, message: Message) {
-        if RaftId(message.to) != self.hosts[host].id || !self.lets_in(host, by) {
+    pub fn deliver(&mut self, host: usize, (by, heard): (Run, Option<String>), message: Message) {
+        if RaftId(message.to) != self.hosts[host].id || !self.lets_in(host, by, heard.as_deref()) {
             return;
         }
         let Some(process) = &self.hosts[host].process else { return };
@@ -53,10 +53,16 @@ impl World {
     }
 
     /// Whether the sender is part of the cluster, as this node knows, on a disk that did not go back; else it is told.
-    pub fn lets_in(&mut self, host: usize, by: Run) -> bool {
+    pub fn lets_in(&mut self, host: usize, by: Run, heard: Option<&str>) -> bool {
         let from = by.id;
         // What bugs bring about is for the checkers to find.
         let looks = self.bug.is_none();
+        let at = &self.hosts[host];
+        if looks && at.own_run().zip(heard).is_some_and(|(own, heard)| own.is_behind(heard)) {
+            let life = at.life;
+            self.soon((1, 10), Event::WentBack { host, life });
+            return false;
+        }
         let Some(process) = &mut self.hosts[host].process else { return false };
         if !process.node.roll().was_removed(from) {
             let goes_on = !looks || process.seen.goes_on(from, by.boot.0, &by.life.to_string());
@@ -139,7 +145,8 @@ impl World {
                 && !self.network.is_cut(host, other)
                 && let Some(by) = self.hosts[host].run()
             {
-                self.lets_in(other, by);
+                let heard = self.hosts[host].heard_of(self.hosts[other].id);
+                self.lets_in(other, by, heard.as_deref());
             }
         }
     }

@@ -60,11 +60,14 @@ pub enum Event {
     Deliver {
         host: usize,
         by: Run,
+        /// What the sender had heard of the receiver.
+        heard: Option<String>,
         message: Box<Message>,
     },
     Forwarded {
         host: usize,
         by: Run,
+        heard: Option<String>,
         to: RaftId,
         term: Term,
         chain: Chain,
@@ -419,8 +422,10 @@ impl World {
                 self.input(host, |node| node.fetched(wanted, entries));
             }
             Event::Stand { host, term, .. } => self.input(host, |node| node.stand(term)),
-            Event::Deliver { host, by, message } => self.deliver(host, by, *message),
-            Event::Forwarded { host, by, to, term, chain } => self.forwarded(host, by, to, term, chain),
+            Event::Deliver { host, by, heard, message } => self.deliver(host, (by, heard), *message),
+            Event::Forwarded { host, by, heard, to, term, chain } => {
+                self.forwarded(host, (by, heard), to, term, chain);
+            }
             Event::Unreachable { host, peer } => self.input(host, |node| node.unreachable(peer)),
             Event::Died { host, peer } => self.died(host, peer),
             Event::Ended { host, life } if self.is_any_set_back() => {

@@ -11,7 +11,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::{Bytes, BytesMut};
-use chat_actors::bus::{Port, Post, Unanswered, ask};
+use chat_actors::bus::{News, Port, Post, Unanswered, ask};
 use chat_actors::chat::command::LEVEL;
 use chat_actors::chat_db::pages::PAGE_BYTES;
 use chat_actors::files::wire as files;
@@ -20,12 +20,12 @@ use chat_actors::ids::{At, RaftId};
 use chat_actors::membership::{Directory, Foundation, Roll};
 use chat_actors::messages::audit::{PeerCounted, Vouch};
 use chat_actors::messages::consensus::{Forwarded, Standing, Step};
-use chat_actors::messages::links::{Heard, Word};
+use chat_actors::messages::links::{Dismissal, Dismissed, Heard, Word};
 use chat_actors::messages::members::{ChangeMembers, Stranger};
 use chat_actors::messages::news::DiskReport;
 use chat_actors::messages::reading::{StatePage, StatePageAnswer};
 use chat_actors::peer_link::wire::{self, PARCEL_BYTES_MAX, Parcel, Refused};
-use chat_actors::peer_link::{Secret, Seen};
+use chat_actors::peer_link::{OwnRun, Secret, Seen};
 use chat_actors::state_fetch::pace::Pace;
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
@@ -85,6 +85,8 @@ pub struct Inside {
     pub change: Port<ChangeMembers>,
     pub standing: Port<Standing>,
     pub seen: Seen,
+    pub run: OwnRun,
+    pub dismissed: News<Dismissed>,
     pub step: Port<Step>,
     pub forwarded: Port<Forwarded>,
     pub heard: Port<Heard>,
@@ -199,6 +201,12 @@ impl Inside {
         };
         if removed {
             return Err(Turned::Removed(sender));
+        }
+        if text(request, wire::HEARD).is_some_and(|heard| self.run.is_behind(heard)) {
+            // Not a word of it is heeded: this node has forgotten what it promised.
+            let word = format!("the disk went back in time: raft id {sender} has heard more of this node");
+            self.dismissed.publish(&Dismissed { by: sender, why: Dismissal::WentBack, word });
+            return Err(Turned::Stopping);
         }
         if let Some(boot) = number(request, wire::BOOT)
             && !self.seen.goes_on(sender, boot, text(request, wire::RUN).unwrap_or_default())

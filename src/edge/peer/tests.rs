@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use actix::{Actor, Context, Handler};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer};
-use chat_actors::bus::{Envelope, News, Seat};
+use chat_actors::bus::{Envelope, Seat};
 use chat_actors::chat::command::Item;
 use chat_actors::founding::Answer;
 use chat_actors::ids::{At, Boot, Origin, Term};
@@ -15,7 +15,7 @@ use chat_actors::membership::{Foundation, NodeRow};
 use chat_actors::messages::audit::{PeerCounted, Vouch};
 use chat_actors::messages::consensus::{Chain, Died, ReadBarrier, Unreachable};
 use chat_actors::messages::files::{BeginCopy, Discredit, Fetch, Finish, Held, Hold, OpenFile};
-use chat_actors::messages::links::{Dismissed, Forward, Gossip, LinkState, Send, Word};
+use chat_actors::messages::links::{Forward, Gossip, LinkState, Send};
 use chat_actors::messages::news::DiskRoom;
 use chat_actors::messages::reading::{ExportPage, StatePage, StatePageAnswer, TablesAt};
 use chat_actors::messages::transfer::Transfer;
@@ -176,6 +176,8 @@ pub fn serve_with(room: usize, change: impl FnOnce(&mut Inside)) -> Served {
     let inside = notes.clone().start();
     let metrics = Metrics::new();
     let seat = Seat::new(&metrics, "inside", room);
+    let mut dismissed = News::default();
+    dismissed.subscribe(seat.port(inside.clone().recipient()));
     let mut inside = Inside {
         own: RaftId(2),
         cluster: "c0ffee".to_owned(),
@@ -186,6 +188,8 @@ pub fn serve_with(room: usize, change: impl FnOnce(&mut Inside)) -> Served {
         change: seat.port(inside.clone().recipient()),
         standing: seat.port(inside.clone().recipient()),
         seen: Seen::default(),
+        run: OwnRun { boot: Boot(3), name: "b".to_owned(), began_in: Term(5) },
+        dismissed,
         step: seat.port(inside.clone().recipient()),
         forwarded: seat.port(inside.clone().recipient()),
         heard: Seat::new(&metrics, "hub", 10).port(inside.clone().recipient()),
@@ -247,6 +251,10 @@ fn link(at: SocketAddr, secret: &str) -> Link {
 }
 
 fn link_of(at: SocketAddr, secret: &str, cluster: &str) -> Link {
+    link_that_heard(Seen::default(), at, secret, cluster)
+}
+
+fn link_that_heard(seen: Seen, at: SocketAddr, secret: &str, cluster: &str) -> Link {
     let notes = Notes::default();
     let told = notes.clone().start();
     let seat = Seat::new(&Metrics::new(), "told", 1_000);
@@ -260,8 +268,8 @@ fn link_of(at: SocketAddr, secret: &str, cluster: &str) -> Link {
         cluster: cluster.to_owned(),
         own: RaftId(1),
         own_url: "http://own".to_owned(),
-        boot: Boot(7),
-        run: "a".to_owned(),
+        run: OwnRun { boot: Boot(7), name: "a".to_owned(), began_in: Term(1) },
+        seen,
         limits: LaneLimits::default(),
     };
     let ports = PeerLinkPorts {
@@ -355,6 +363,21 @@ async fn a_node_whose_cluster_was_superseded_is_told() {
     let word = "cluster c0ffee came in the place of cluster decaf";
     link.notes.wait_for(&format!("dismissed by 2: Retired(Superseded), {word}")).await;
     assert!(!link.notes.has("2 up"));
+    node.server.stop(false).await;
+}
+
+/// Before it has done anything of what it was asked for: what it promised is not on its disk.
+#[actix_web::test]
+async fn a_node_leaves_when_others_have_heard_more_of_it_than_its_disk_knows() {
+    let (node, seen) = (serve(100), Seen::default());
+    // The third is what the disk knows of.
+    assert!(seen.goes_on(RaftId(2), 4, "c"));
+    let link = link_that_heard(seen, node.at, "s", "c0ffee");
+    link.append(41);
+    link.notes.wait_for("unreachable 2").await;
+    let word = "the disk went back in time: raft id 1 has heard more of this node";
+    node.notes.wait_for(&format!("dismissed by 1: WentBack, {word}")).await;
+    assert!(!link.notes.has("2 up") && !node.notes.has("step [41]"));
     node.server.stop(false).await;
 }
 
