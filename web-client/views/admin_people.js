@@ -30,6 +30,7 @@ export function adminPeopleView({ chat, store, announce }) {
   const element = h("div.settings-body", h("h3", settingsWords.settings.tabs.people), wanted.element, problem.element, link, rows, more);
   let last = "";
   let asked = 0;
+  let shown = 0;
 
   /** @param {string} [after] the next page of the same */
   const load = (after = "") =>
@@ -38,6 +39,7 @@ export function adminPeopleView({ chat, store, announce }) {
       const typed = wanted.input.value.trim().toLowerCase();
       const reply = await chat.ask("list_users", { limit: PAGE, ...(after ? { after } : {}), ...(typed ? { match: `*${typed}*` } : {}) });
       if (number !== asked) return;
+      shown = number;
       const users = list(reply.users).map(readUser);
       last = users.at(-1)?.name ?? "";
       const made = users.map(row);
@@ -71,6 +73,8 @@ export function adminPeopleView({ chat, store, announce }) {
       await chat.change(op, { user: user.name, ...change });
       announce(text.done);
       fill(item, { ...user, ...change });
+      // A list that was asked for before would show how it was.
+      if (shown !== asked || !item.isConnected) return load();
       // Once a question that was asked before has gone.
       setTimeout(() => item.querySelector("button")?.focus(), 0);
     };
