@@ -201,6 +201,7 @@ export class Reader {
       const messages = messagesOf(reply);
       this.#store.history(room, messages, where, seq);
       this.knowUsers(messages.map(({ from }) => from));
+      if (where === "newest") await this.loadNewer(room);
       return messages.length > 0 || where === "newest" || where === "around";
     } catch {
       return false;

@@ -165,6 +165,9 @@ export function takeHistory(state, messages, where, seq = 0) {
   else if (where === "newer" && messages.length === 0) state.anchor = null;
   if (where === "newest" || where === "around") state.loaded = true;
   const run = shownRun(state);
+  const end = run.at(-1)?.seq ?? 0;
+  // What came while this was read, behind the messages that were shown then, is not held: it is to be loaded.
+  if (where === "newest" && end < state.last_seq) state.anchor = end || null;
   if (where === "older") keep(state, run, run.slice(0, WINDOW_MESSAGES));
   else if (where === "around") keep(state, run, windowAround(run, state.anchor ?? 0));
   else keep(state, run, run.slice(-WINDOW_MESSAGES));

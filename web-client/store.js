@@ -36,7 +36,7 @@ export class Store extends EventTarget {
   users = new Map();
   /** What waits or has failed, in order. @type {Item[]} */
   outbox = [];
-  /** Acknowledged messages whose event has yet to come. @type {Item[]} */
+  /** Acknowledged messages that are not held yet. @type {Item[]} */
   acknowledged = [];
   /** @type {number | null} */
   current = null;
@@ -256,6 +256,7 @@ export class Store extends EventTarget {
     const room = this.rooms.get(number);
     if (!room) return;
     takeHistory(room, messages, where, seq);
+    this.acknowledged = this.acknowledged.filter((item) => !messages.some(({ id }) => id === item.id));
     this.tell(`room:${number}`);
   }
 
@@ -388,7 +389,8 @@ export class Store extends EventTarget {
       return;
     }
     const isNew = applyMessage(room, message, this.me?.name ?? "");
-    if (message.from === this.me?.name) this.acknowledged = this.acknowledged.filter((item) => item.id !== message.id);
+    // Behind messages that are read further up it is not held, and is shown as what one sent.
+    if (message.deleted || room.messages.has(message.seq)) this.acknowledged = this.acknowledged.filter((item) => item.id !== message.id);
     if (room.room !== this.current) trim(room);
     if (this.typing.get(message.room)?.delete(message.from)) this.tell(`typing:${message.room}`);
     this.tell(`room:${message.room}`);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readFrame, readWelcome } from "../frames.js";
+import { conversation } from "../pending.js";
 import { Store } from "../store.js";
 import { statusText } from "../views/status.js";
 
@@ -73,6 +74,24 @@ test("an acknowledged message is shown without its event, and not twice with it"
   store.apply(said(61, 5));
   store.apply(said(62, 6, { id: "v", from: "ann", text: "x" }));
   assert.equal(store.acknowledged.length, 0);
+});
+
+test("what comes while the end is read stands there, and what one sent is shown all the while", () => {
+  const store = connected();
+  const item = /** @type {any} */ ({ id: "w", user: "ann", room: 7, op: "send", fields: { text: "mine" }, time: 1, state: "waiting" });
+  const room = /** @type {import("../types.js").RoomState} */ (store.rooms.get(7));
+  const texts = () => conversation(room, [], store.acknowledged, "ann").map(({ message }) => message.text);
+  const page = (/** @type {number[]} */ seqs) => seqs.map((seq) => /** @type {any} */ (said(50 + seq, seq)));
+  // One reads further up, and the newest page was asked for before this was sent.
+  store.history(7, page([1]), "around", 1);
+  store.acknowledge(item, { re: "w", ok: true, seq: 4, at: 60, time: 2 });
+  store.apply(said(60, 4, { id: "w", from: "ann", text: "mine" }));
+  assert.equal(texts().at(-1), "mine");
+  store.history(7, page([1, 2, 3]), "newest");
+  assert.equal(texts().at(-1), "mine");
+  assert.equal(room.anchor, 3, "what is missing behind it is still to be loaded");
+  store.history(7, [/** @type {any} */ (said(60, 4, { id: "w", from: "ann", text: "mine" }))], "newer");
+  assert.deepEqual([room.anchor, store.acknowledged.length, texts().at(-1)], [null, 0, "mine"]);
 });
 
 test("who comes and goes is told to those who look at that room", () => {
