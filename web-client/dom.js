@@ -130,6 +130,9 @@ export const pressed = (act) => (/** @type {MouseEvent} */ event) => {
   act();
 };
 
+/** Where it stands in the window. @param {Element} element */
+export const boxOf = (element) => element.getBoundingClientRect();
+
 /** Whether the navigation stands beside the conversation, and lies over nothing. */
 export const wide = () => matchMedia("(min-width: 56.25em)");
 

@@ -20,7 +20,8 @@ const FIRST_USES = Number(process.env.WEIGHT_FIRST_USES ?? 5);
 const WINDOW = 256;
 const WHEEL_PX = 3000;
 const SCROLLED_MAX_MS = 5 * 60_000;
-const FILLED_MAX_MS = 10 * 60_000;
+/** Two minutes for each 100,000. */
+const FILLED_MAX_MS = Math.ceil(MESSAGES / 100_000) * 2 * 60_000;
 /** Between two looks at the heap. */
 const LOOK_EVERY = 50;
 const MB = 1024 * 1024;

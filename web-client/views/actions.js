@@ -1,6 +1,6 @@
 /** What can be done with a message: the small bar at its corner, the menu with everything, and the keys. */
 
-import { h, on, touched } from "../dom.js";
+import { boxOf, h, on, touched } from "../dom.js";
 import { fullTime } from "../time.js";
 import { words } from "../words.js";
 import { iconButton } from "./controls.js";
@@ -42,10 +42,10 @@ export function messageActions(log, can) {
     });
     return element;
   };
-  const react = button(text.react, "smile", (message, at) => quickEmoji(message, at.getBoundingClientRect(), at));
+  const react = button(text.react, "smile", (message, at) => quickEmoji(message, boxOf(at), at));
   const reply = button(text.reply, "reply", (message) => can.reply(message));
   const edit = button(text.edit, "pencil", (message) => can.edit(message));
-  const more = button(text.more, "dots", (_, at) => host && openAll(host, at.getBoundingClientRect(), at));
+  const more = button(text.more, "dots", (_, at) => host && openAll(host, boxOf(at), at));
   more.setAttribute("aria-haspopup", "menu");
   const bar = h("div.actions", { role: "group", "aria-label": text.actions }, react, reply, edit, more);
 
@@ -101,10 +101,10 @@ export function messageActions(log, can) {
     if (!shown) return;
     const { message } = shown;
     const usable = message.seq > 0 && !message.deleted;
-    if (event.key === "Enter" || event.key === "ContextMenu") openAll(article, article.getBoundingClientRect(), article);
+    if (event.key === "Enter" || event.key === "ContextMenu") openAll(article, boxOf(article), article);
     else if (event.key === "r" && usable) can.reply(message);
     else if (event.key === "e" && usable && message.from === can.me().name) can.edit(message);
-    else if (event.key === "+" && usable) quickEmoji(message, article.getBoundingClientRect(), article);
+    else if (event.key === "+" && usable) quickEmoji(message, boxOf(article), article);
     else if (event.key === "Delete" && usable && mayRemove(message)) confirmRemove(message);
     else return;
     event.preventDefault();

@@ -28,7 +28,8 @@ export function adminPeopleView({ chat, store, announce }) {
   const rows = h("ul.rows");
   const more = h("button.button.small", { hidden: true, onclick: () => load(last) }, text.more);
   const element = h("div.settings-body", h("h3", settingsWords.settings.tabs.people), wanted.element, problem.element, link, rows, more);
-  let last = "";
+  /** @type {string | undefined} */
+  let last;
   let asked = 0;
   let shown = 0;
 
@@ -41,12 +42,12 @@ export function adminPeopleView({ chat, store, announce }) {
       if (number !== asked) return;
       shown = number;
       const users = list(reply.users).map(readUser);
-      last = users.at(-1)?.name ?? "";
+      last = users.at(-1)?.name;
       const made = users.map(row);
-      if (after) rows.append(...made);
-      else rows.replaceChildren(...made);
       more.hidden = users.length < PAGE;
-      if (after) made[0]?.querySelector("button")?.focus();
+      if (!after) return rows.replaceChildren(...made);
+      rows.append(...made);
+      made[0]?.querySelector("button")?.focus();
     });
 
   /** @param {User} user */

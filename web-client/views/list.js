@@ -5,7 +5,7 @@
  * @typedef {import("../pending.js").Shown} Shown
  */
 
-import { h, keyed, on, write } from "../dom.js";
+import { boxOf, h, keyed, on, write } from "../dom.js";
 import { icon } from "../icons.js";
 import { words } from "../words.js";
 import { arrows } from "./controls.js";
@@ -152,7 +152,7 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
     }
     else if (sticking && latest) stick();
     else if (anchor) {
-      const moved_ = anchor.element.getBoundingClientRect().top - anchor.top;
+      const moved_ = boxOf(anchor.element).top - anchor.top;
       if (Math.abs(moved_) >= 1) log.scrollTop += moved_;
       newBelow += fresh;
     }
@@ -162,12 +162,12 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
 
   /** The seq of the last message that is wholly in view. */
   function lastVisible() {
-    const { bottom } = log.getBoundingClientRect();
+    const { bottom } = boxOf(log);
     const rows = inner.children;
     let [low, high] = [0, rows.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (rows[middle].getBoundingClientRect().bottom <= bottom + 1) low = middle + 1;
+      if (boxOf(rows[middle]).bottom <= bottom + 1) low = middle + 1;
       else high = middle;
     }
     for (let at = low - 1; at >= 0; at--) {
@@ -193,15 +193,15 @@ export function messageList({ acts, loadOlder, loadNewer, loadNewest, moved, ann
 
   /** @param {HTMLElement} line */
   function toLine(line) {
-    const below = line.getBoundingClientRect().top - log.getBoundingClientRect().top;
+    const below = boxOf(line).top - boxOf(log).top;
     const wanted = log.clientHeight / 4;
     if (below < wanted) log.scrollTop += below - wanted;
   }
 
   function firstVisible() {
-    const { top: edge } = log.getBoundingClientRect();
+    const { top: edge } = boxOf(log);
     for (const child of inner.children) {
-      const box = child.getBoundingClientRect();
+      const box = boxOf(child);
       if (box.bottom > edge && child.tagName === "ARTICLE") return { element: child, top: box.top };
     }
     return null;

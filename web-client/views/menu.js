@@ -1,6 +1,6 @@
 /** A small menu at a button or a point, in the page's top layer: arrows move, Escape closes, focus returns. */
 
-import { h, on } from "../dom.js";
+import { boxOf, h, on } from "../dom.js";
 
 /**
  * @param {DOMRect | { left: number, right: number, top: number, bottom: number }} at
@@ -82,7 +82,7 @@ export function closeMenu() {
  * @param {{ left: number, right: number, top: number, bottom: number }} at
  */
 export function place(element, at) {
-  const { width, height } = element.getBoundingClientRect();
+  const { width, height } = boxOf(element);
   const left = Math.max(8, Math.min(at.right - width, window.innerWidth - width - 8));
   const below = at.bottom + 4;
   const top = below + height < window.innerHeight - 8 ? below : Math.max(8, at.top - height - 4);
