@@ -221,7 +221,7 @@ impl Members {
         Some((number, settled))
     }
 
-    /// Makes a voter of a learner that is caught up and stable, one at a time. Says whom.
+    /// Wishes that a learner which is caught up and stable becomes a voter, one at a time. Says whom.
     pub fn promote(&mut self, core: &mut Core, tick: u64) -> Option<RaftId> {
         if !core.leadership().leads {
             self.calm.clear();
@@ -229,22 +229,17 @@ impl Members {
         }
         let candidates: Vec<RaftId> = self.roll.conf.learners.iter().copied().map(RaftId).collect();
         self.calm.retain(|id, _| candidates.contains(id));
+        let roll = Arc::clone(&self.roll);
         for id in candidates {
-            let row = self.roll.rows.iter().find(|row| row.raft_id == Some(id));
-            let stays = row.is_none_or(|row| row.learner || row.removed);
-            if stays || !core.heard_lately(id) || core.lag_of(id) > CAUGHT_UP_LAG {
+            let row = roll.rows.iter().find(|row| row.raft_id == Some(id) && !row.learner && !row.removed);
+            let ready = core.heard_lately(id) && core.lag_of(id) <= CAUGHT_UP_LAG;
+            let Some(row) = row.filter(|_| ready) else {
                 self.calm.remove(&id);
                 continue;
-            }
+            };
             let since = *self.calm.entry(id).or_insert(tick);
-            let free = self.looking.is_none()
-                && self.waiting.is_none()
-                && !core.is_changing()
-                && !self.roll.is_joint();
-            if free
-                && tick - since >= self.promote_ticks
-                && core.propose_members(&[Turn::Voter(id)], Vec::new()).is_ok()
-            {
+            let wish = || Wish::Promote { name: row.name.clone() };
+            if tick - since >= self.promote_ticks && self.wish(&wish(), core, tick).is_ok() {
                 self.calm.remove(&id);
                 return Some(id);
             }

@@ -219,7 +219,7 @@ impl Node {
         if let Some(id) = self.members.promote(&mut self.core, self.ticks) {
             tracing::info!(
                 node = self.members.roll().name_of(id),
-                "a learner has caught up and becomes a voter"
+                "a learner has caught up and is to become a voter"
             );
         }
         if !self.leaving {

@@ -352,11 +352,16 @@ impl World {
         let goes =
             |place: Option<usize>| place.is_none_or(|place| place == host || self.away.contains(&place));
         // A learner may become a voter before anybody knows that it is gone.
-        let gone = |id: u64| goes(self.place_of(RaftId(id)));
-        let votes =
-            roll.conf.voters.iter().copied().chain(roll.conf.learners.iter().copied().filter(|&id| gone(id)));
+        let own = self.hosts[host].id.0;
+        let votes = roll
+            .conf
+            .voters
+            .iter()
+            .copied()
+            .chain(roll.conf.learners.iter().copied().filter(|&id| id == own));
         let votes: Vec<u64> = votes.collect();
-        votes.iter().filter(|&&id| gone(id)).count() * 2 < votes.len()
+        let gone = votes.iter().filter(|&&id| goes(self.place_of(RaftId(id)))).count();
+        gone * 2 < votes.len()
     }
 }
 
