@@ -6,21 +6,28 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
+use std::env;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::cluster::Cluster;
 use crate::cluster::client::password_of;
+use crate::cluster::folder::Folder;
 
 const TOLD_MAX: Duration = Duration::from_secs(900);
 /// Whose password the stories are told, for what only an admin may do.
 const ADMIN: &str = "root";
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What the page may hold of a room: messages, and JavaScript's own memory.
+const SHOWN_MAX: u64 = 600;
+const HEAP_MB_MAX: f64 = 100.0;
 
 const ASK: &str = r#"#!/bin/sh
 # ask kill|start NODE: leaves a note, and waits until it was heeded.
@@ -42,18 +49,28 @@ async fn two_peoples_whole_day_on_three_nodes() {
     listen(Cluster::start(3), &stories(|story| story == WHOLE_DAY)).await;
 }
 
+/// `CHAT_PICTURES` names the folder for them.
 #[actix::test]
-#[ignore = "takes the pictures of docs/images anew"]
 async fn pictures() {
-    listen(Cluster::start(5), &["pictures.mjs".to_owned()]).await;
+    let folder = Folder::new();
+    let into = env::var_os("CHAT_PICTURES").map_or_else(|| folder.path().to_owned(), PathBuf::from);
+    listen_with(Cluster::start(5), &["pictures.mjs".to_owned()], &[("CHAT_PICTURES", &into)]).await;
+    for name in ["light", "dark", "narrow", "search", "no-majority", "cluster"] {
+        let picture = fs::read(into.join(format!("page-{name}.png"))).unwrap();
+        assert!(picture.starts_with(b"\x89PNG"), "{name}");
+    }
 }
 
-/// With `--nocapture`, it says what it found.
+/// However much was written in a room, the page holds little of it. With `--nocapture` it says all that it found.
 #[actix::test]
-#[ignore = "weighs the page, for docs/performance.md"]
 async fn weight() {
     let cluster = Cluster::start_with(3, "[limits]\nmessages_per_second = 0");
-    eprintln!("{}", listen(cluster, &["--experimental-websocket", "weight.mjs"].map(str::to_owned)).await);
+    let said = listen(cluster, &["--experimental-websocket", "weight.mjs"].map(str::to_owned)).await;
+    eprintln!("{said}");
+    let found = said.lines().find(|line| line.starts_with('{')).expect("what was found");
+    let found: Value = serde_json::from_str(found).unwrap();
+    assert!(found["articles_most"].as_u64().unwrap() <= SHOWN_MAX, "{found}");
+    assert!(found["heap_peak_mb"].as_f64().unwrap() < HEAP_MB_MAX, "{found}");
 }
 
 /// One browser at a time: two with their nodes would wait for one another.
@@ -61,6 +78,15 @@ static BROWSER: Mutex<()> = Mutex::const_new(());
 
 /// Has Node.js tell something on these nodes; what it said.
 async fn listen(cluster: impl Future<Output = Cluster>, arguments: &[String]) -> String {
+    listen_with(cluster, arguments, &[]).await
+}
+
+/// The same, with something more in its environment.
+async fn listen_with(
+    cluster: impl Future<Output = Cluster>,
+    arguments: &[String],
+    more: &[(&str, &Path)],
+) -> String {
     let _alone = BROWSER.lock().await;
     let mut cluster = cluster.await;
     let folder = cluster.folder.path().to_owned();
@@ -73,7 +99,7 @@ async fn listen(cluster: impl Future<Output = Cluster>, arguments: &[String]) ->
     drop(cluster.register(0, ADMIN).await);
 
     let said = folder.join("stories.log");
-    let mut stories = tell(&cluster, arguments, &ask, &said);
+    let mut stories = tell(&cluster, arguments, &ask, more, &said);
     let deadline = Instant::now() + TOLD_MAX;
     let status = loop {
         if let Some(status) = stories.try_wait().unwrap() {
@@ -108,7 +134,7 @@ fn here() -> PathBuf {
 }
 
 /// Starts Node.js with these arguments. It needs what `integration/run` installs.
-fn tell(cluster: &Cluster, arguments: &[String], ask: &Path, said: &Path) -> Child {
+fn tell(cluster: &Cluster, arguments: &[String], ask: &Path, more: &[(&str, &Path)], said: &Path) -> Child {
     let here = here();
     assert!(
         here.join("node_modules/playwright-core").exists(),
@@ -120,6 +146,7 @@ fn tell(cluster: &Cluster, arguments: &[String], ask: &Path, said: &Path) -> Chi
         .current_dir(&here)
         .env("CHAT_URLS", cluster.urls().join(","))
         .env("CHAT_ADMIN", format!("{ADMIN}:{}", password_of(ADMIN)))
+        .envs(more.iter().copied())
         .env("CHAT_KILL_COMMAND", format!("'{}' kill", ask.display()))
         .env("CHAT_START_COMMAND", format!("'{}' start", ask.display()))
         .stdin(Stdio::null())

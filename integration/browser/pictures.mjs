@@ -1,12 +1,12 @@
 /**
- * Takes the pictures of docs/images anew, on five nodes that nobody has used yet:
- * `cargo test --release --test integration pictures -- --ignored`.
+ * Takes the pictures of docs/images, on five nodes that nobody has used yet, into the folder that `CHAT_PICTURES` names:
+ * `CHAT_PICTURES=$PWD/docs/images cargo test --release --test integration pictures`.
  */
 
 import { attach } from "./stories/attaching.mjs";
 import { adminName, adminPassword, kill, nameOf, openBrowser, Person, until, urls } from "./stories/people.mjs";
 
-const FOLDER = new URL("../../docs/images/", import.meta.url).pathname;
+const FOLDER = process.env.CHAT_PICTURES;
 const WIDE = { width: 1200, height: 760 };
 const NARROW = { width: 360, height: 700 };
 
@@ -17,7 +17,7 @@ const NARROW = { width: 360, height: 700 };
 async function picture(person, name) {
   // Neither a cursor that blinks nor what only the pointer shows.
   await person.page.mouse.move(WIDE.width - 1, 1);
-  await person.page.screenshot({ path: `${FOLDER}page-${name}.png`, animations: "disabled", caret: "hide" });
+  await person.page.screenshot({ path: `${FOLDER}/page-${name}.png`, animations: "disabled", caret: "hide" });
 }
 
 /** A small picture to attach: two hills before an evening sky. @param {Person} person */
