@@ -252,8 +252,8 @@ pub struct Source {
     client: Client,
     bearer: String,
     lines: String,
-    /// Where a file's bytes are, given its hash.
-    file: Box<dyn Fn(FileId) -> String>,
+    /// Where the bytes of files are: before and behind a file's hash.
+    files: (String, &'static str),
     /// What an answer that is none says.
     refusal: Box<dyn Fn(&Answer) -> String>,
 }
@@ -261,14 +261,14 @@ pub struct Source {
 impl Source {
     /// Gives everything, or what that user may see.
     fn of_operator(settings: Settings, user: Option<&str>) -> Self {
-        let url = settings.peer.url.clone();
+        let url = settings.peer.url.to_string();
         let whose = user.map_or_else(String::new, |user| format!("?user={user}"));
         Self {
             name: settings.node.name.clone(),
             client: node_client::client(),
             bearer: settings.peer.secret.reveal().to_owned(),
             lines: format!("{url}{PATH}{whose}"),
-            file: Box::new(move |file| format!("{url}{COPY_FILES_PATH}/{file}")),
+            files: (format!("{url}{COPY_FILES_PATH}/"), ""),
             refusal: Box::new(move |answer| status::refusal(&settings, answer)),
         }
     }
@@ -284,11 +284,8 @@ impl Source {
             client: web_socket::client()?,
             bearer: token.to_owned(),
             lines: format!("{url}/api/v1/export"),
-            file: Box::new({
-                let url = url.clone();
-                // Any name will do: it is the hash that names it.
-                move |file| format!("{url}/api/v1/files/{file}/file")
-            }),
+            // Any name will do: it is the hash that names it.
+            files: (format!("{url}/api/v1/files/"), "/file"),
             refusal: Box::new(move |answer| {
                 let (said, status) = (status::said(answer), answer.status);
                 said.unwrap_or_else(|| {
@@ -315,7 +312,8 @@ impl Source {
 
     /// Writes the bytes of a file under its hash.
     async fn bring(&self, file: FileId, folder: &Path) -> anyhow::Result<()> {
-        let request = self.client.get((self.file)(file)).bearer_auth(&self.bearer);
+        let (before, behind) = &self.files;
+        let request = self.client.get(format!("{before}{file}{behind}")).bearer_auth(&self.bearer);
         let answer = tokio::time::timeout(FILE_MAX, request.send()).await;
         let mut answer = answer.context("no answer in time")?.map_err(|error| anyhow!("{error}"))?;
         ensure!(answer.status().as_u16() == 200, "no node that can be reached has its bytes");
