@@ -25,6 +25,8 @@ export class Outbox {
   /** Lets go of the lock of that name. */
   #letGo = () => {};
   #queue = new Queue();
+  /** Whether what lay on the disk is in the queue: nothing leaves before it. */
+  #known = false;
   /** @type {string | null} */
   #user = null;
   #send;
@@ -68,6 +70,7 @@ export class Outbox {
   close() {
     this.#user = null;
     this.#queue = new Queue();
+    this.#known = false;
     this.#letGo();
     clearTimeout(this.#timer);
   }
@@ -123,7 +126,7 @@ export class Outbox {
 
   #pump() {
     clearTimeout(this.#timer);
-    if (this.#user === null) return;
+    if (!this.#known) return;
     for (const item of this.#queue.due(this.#tab, Date.now())) void this.#try(item);
     const wake = this.#queue.wakeAt();
     if (wake !== null) this.#timer = setTimeout(() => this.#pump(), Math.max(50, wake - Date.now()));
@@ -170,6 +173,7 @@ export class Outbox {
       if (this.#names.has(item.tab)) void this.#adopt(item.id);
       else this.#watch(item.tab);
     }
+    this.#known = true;
     this.#tell();
     this.#pump();
   }
@@ -183,19 +187,11 @@ export class Outbox {
     if (this.#watched.has(tab)) return;
     this.#watched.add(tab);
     void navigator.locks.request(TAB_LOCK + tab, async () => {
-      this.#watched.delete(tab);
       // A third tab may have been faster: what the disk says now counts.
-      await this.#refresh(tab);
+      await this.#reread();
       await this.#inherit(tab);
+      this.#watched.delete(tab);
     });
-  }
-
-  /** @param {string} tab */
-  async #refresh(tab) {
-    if (this.#user === null) return;
-    const items = await outboxItems(this.#user);
-    const still = new Set(items.filter((item) => item.tab === tab).map((item) => item.id));
-    for (const held of this.#queue.items) if (held.tab === tab && !still.has(held.id)) this.#queue.settle(held.id);
   }
 
   /** @param {string} tab */

@@ -65,6 +65,21 @@ test("what waited when one was logged out is sent first after logging in again i
   outbox.close();
 });
 
+test("nothing overtakes what waits, also while that is still being read", async () => {
+  const { outbox, state } = tab();
+  await outbox.open("eve");
+  outbox.add("send", 7, { text: "waiting" });
+  await settled();
+  outbox.close();
+  state.online = true;
+  void outbox.open("eve");
+  outbox.add("send", 7, { text: "later" });
+  outbox.quicken();
+  await settled();
+  assert.deepEqual(state.sent, ["waiting", "later"]);
+  outbox.close();
+});
+
 test("another tab in which one logs in sends what waits in one that is logged out, and leaves alone what another sends", async () => {
   const [first, second] = [tab(), tab()];
   await first.outbox.open("bob");
