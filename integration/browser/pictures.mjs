@@ -7,6 +7,8 @@ import { attach } from "./stories/attaching.mjs";
 import { adminName, adminPassword, kill, nameOf, openBrowser, Person, until, urls } from "./stories/people.mjs";
 
 const FOLDER = process.env.CHAT_PICTURES;
+/** So many points have the lines of the mailboxes. */
+const POINTS = Number(process.argv[2] ?? 10);
 const WIDE = { width: 1200, height: 760 };
 const NARROW = { width: 360, height: 700 };
 
@@ -102,8 +104,8 @@ try {
   await root.page.getByRole("button", { name: "Settings" }).click();
   await root.page.getByRole("tab", { name: "Cluster" }).click();
   await root.page.getByRole("dialog").getByText(nameOf(urls[4])).first().waitFor();
-  // Until the lines of the mailboxes have some length.
-  await root.page.waitForTimeout(20_000);
+  const line = root.page.getByRole("table", { name: "Actors" }).locator("polyline").first();
+  await until("the lines have some length", async () => ((await line.getAttribute("points")) ?? "").split(" ").length >= POINTS);
   await picture(root, "cluster");
 
   for (const url of urls.slice(0, 3)) await kill(nameOf(url));

@@ -24,11 +24,21 @@ async function settings(person, tab) {
   return dialog.getByRole("tabpanel");
 }
 
+/**
+ * Looks for the only one of that name.
+ * @param {import("playwright-core").Locator} panel
+ * @param {string} name
+ */
+async function find(panel, name) {
+  await panel.getByRole("searchbox", { name: "Find by name" }).fill(name);
+  await until(`only ${name} is listed`, async () => (await panel.getByRole("listitem").count()) === 1);
+}
+
 test("a person keeps their account, and ends it", async () => {
   const ann = await Person.arrive(browser, urls[0], fresh("ann"));
-  const bob = await Person.arrive(browser, urls[1], fresh("bob"));
   const room = fresh("accounts");
   await ann.createRoom(room);
+  const bob = await Person.arrive(browser, urls[1], fresh("bob"));
   await until("bob's page lists the room", async () => (await bob.rooms.getByText(room).count()) > 0);
   await bob.open(room);
   await ann.say("hello");
@@ -42,6 +52,7 @@ test("a person keeps their account, and ends it", async () => {
 
   // Her other device, seen and ended.
   const other = await Person.logIn(browser, urls[2], ann.name, PASSWORD);
+  await until("her node has it", async () => (await ann.ask("list_sessions", {})).sessions.length === 2);
   panel = await settings(ann, "Sessions");
   await panel.getByText("this one").waitFor();
   await panel.getByRole("button", { name: "End" }).click();
@@ -105,6 +116,7 @@ test("an admin invites, disables and gives back a password", async () => {
   await cat.page.getByRole("button", { name: "Create account" }).click();
   await cat.rooms.waitFor();
   assert.equal(new URL(cat.page.url()).hash, "", "a used link does not stay in the address");
+  await until("root's node has it", async () => (await root.ask("list_invites", {})).invites.some((/** @type {any} */ one) => one.used === 1));
   panel = await settings(root, "Registration");
   await panel.getByText("used 1 of 1").first().waitFor();
   await panel.getByRole("radio", { name: "Anybody" }).check();
@@ -113,11 +125,12 @@ test("an admin invites, disables and gives back a password", async () => {
 
   // Disabled: out at once, on whichever node. Enabled again, with a new password.
   panel = await settings(root, "People");
-  await panel.getByRole("searchbox", { name: "Find by name" }).fill(cat.name);
+  await find(panel, cat.name);
   await panel.getByRole("button", { name: `Disable ${cat.name}` }).click();
   await root.page.getByRole("dialog", { name: `Disable ${cat.name}?` }).getByRole("button", { name: "Disable" }).click();
   await cat.page.getByRole("button", { name: "Log in" }).waitFor();
   await panel.getByRole("button", { name: `Enable ${cat.name}` }).click();
+  await panel.getByRole("button", { name: `Disable ${cat.name}` }).waitFor();
   await panel.getByRole("button", { name: `Reset password ${cat.name}` }).click();
   const reset = await panel.getByRole("textbox", { name: `A link for ${cat.name}` }).inputValue();
   await cat.page.goto(`${urls[2]}/${new URL(reset).hash}`);
@@ -142,8 +155,9 @@ test("an admin invites, disables and gives back a password", async () => {
   // A room that the admin is not in gets another name.
   const room = fresh("attic");
   await cat.createRoom(room, "private");
+  await until("root's node has it", async () => (await root.ask("list_rooms", { all: true })).rooms.some((/** @type {any} */ one) => one.name === room));
   panel = await settings(root, "All rooms");
-  await panel.getByRole("searchbox", { name: "Find by name" }).fill(room);
+  await find(panel, room);
   await panel.getByText("Private room").waitFor();
   await panel.getByRole("button", { name: `Change ${room}` }).click();
   const dialog = root.page.getByRole("dialog", { name: `Change ${room}` });

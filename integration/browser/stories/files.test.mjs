@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { attach, downloaded, PNG } from "./attaching.mjs";
-import { fresh, kill, nameOf, openBrowser, Person, start, until, urls } from "./people.mjs";
+import { back, fresh, kill, nameOf, openBrowser, Person, until, urls } from "./people.mjs";
 
 const LARGE = Buffer.alloc(3_500_000, "large ");
 
@@ -14,11 +14,31 @@ before(async () => {
 });
 after(() => browser?.close());
 
+/**
+ * How many files the page keeps that wait to be sent. To look must not make what is not there.
+ * @param {import("playwright-core").Page} page
+ * @returns {Promise<number>}
+ */
+const blobs = (page) =>
+  page.evaluate(async () => {
+    if (!(await indexedDB.databases()).some(({ name }) => name === "chat-files")) return 0;
+    return new Promise((resolve, reject) => {
+      const opening = indexedDB.open("chat-files");
+      opening.onerror = () => reject(opening.error);
+      opening.onsuccess = () => {
+        const counting = opening.result.transaction("blobs").objectStore("blobs").count();
+        opening.result.close();
+        counting.onerror = () => reject(counting.error);
+        counting.onsuccess = () => resolve(counting.result);
+      };
+    });
+  });
+
 test("files are sent with a message and read by the others", async () => {
   const ann = await Person.arrive(browser, urls[0], fresh("ann"));
-  const bob = await Person.arrive(browser, urls[1], fresh("bob"));
   const room = fresh("files");
   await ann.createRoom(room);
+  const bob = await Person.arrive(browser, urls[1], fresh("bob"));
   await until("bob's page lists the room", async () => (await bob.rooms.getByText(room).count()) > 0);
   await bob.open(room);
 
@@ -69,11 +89,12 @@ test("a file written without a majority is sent after a reload, once", async () 
   await ann.page.getByRole("list", { name: "Attached files" }).getByText("kept.txt", { exact: true }).waitFor();
   await ann.say("with a file");
   await ann.message("with a file").filter({ hasText: "sending" }).waitFor();
+  await until("its bytes are kept", async () => (await blobs(ann.page)) === 2);
   await ann.page.reload();
   await ann.message("with a file").filter({ hasText: "sending" }).getByText("kept.txt", { exact: true }).waitFor();
   const height = async () => (await ann.message("with a file").boundingBox())?.height;
   const waiting = await height();
-  for (const node of gone) await start(node);
+  await back(...gone);
   await ann.sees("with a file");
   assert.equal(await height(), waiting, "nothing moves when it is sent");
   assert.equal(String(await downloaded(ann, "kept.txt")), "kept all the same");

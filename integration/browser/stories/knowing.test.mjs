@@ -14,9 +14,9 @@ after(() => browser?.close());
 /** Two people in a room, one of whom looks at another one. */
 async function twoInARoom() {
   const ann = await Person.arrive(browser, urls[0], fresh("ann"));
-  const bob = await Person.arrive(browser, urls[1], fresh("bob"));
   const room = fresh("calls");
   await ann.createRoom(room);
+  const bob = await Person.arrive(browser, urls[1], fresh("bob"));
   await until("bob's page lists the room", async () => (await bob.rooms.getByText(room).count()) > 0);
   await bob.open(room);
   await bob.createRoom(fresh("elsewhere"));
@@ -74,6 +74,8 @@ test("who asks for notifications gets them for mentions, but not for what is on 
     });
   });
   await bob.page.reload();
+  // What was said before the page is there is unread, and no news.
+  await bob.status.filter({ hasText: "Connected to" }).waitFor();
   const shown = () => bob.page.evaluate(() => /** @type {any} */ (globalThis).shown);
   await bob.page.getByRole("button", { name: "Settings" }).click();
   await bob.page.getByRole("tab", { name: "This device" }).click();

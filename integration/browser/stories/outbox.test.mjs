@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { fresh, kill, nameOf, openBrowser, Person, start, until, urls } from "./people.mjs";
+import { back, fresh, kill, nameOf, openBrowser, Person, until, urls } from "./people.mjs";
 
 /** @type {import("playwright-core").Browser} */
 let browser;
@@ -36,7 +36,7 @@ test("what was written without a majority is sent once, also after a reload", as
   await ann.sees("before");
   assert.equal(await ann.box.inputValue(), "and a draft that nobody has sent");
 
-  for (const node of gone) await start(node);
+  await back(...gone);
   await ann.sees("first of two");
   await ann.sees("second of two");
   await ann.status.filter({ hasText: "Connected to" }).waitFor();

@@ -7,6 +7,7 @@
  */
 
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 import { words } from "../../../web-client/words.js";
@@ -18,7 +19,7 @@ const FLAGS = [
 ];
 
 /** How long a page may take for what a person waits for. */
-export const PATIENCE_MS = 15_000;
+export const PATIENCE_MS = 30_000;
 
 /** Everybody's own, but the admin's. */
 export const PASSWORD = "a long enough one";
@@ -31,7 +32,16 @@ export const urls = (process.env.CHAT_URLS ?? "").split(",").filter(Boolean);
 export const nameOf = (url) => `node${urls.indexOf(url) + 1}`;
 
 export const kill = (/** @type {string} */ node) => control("CHAT_KILL_COMMAND", node);
-export const start = (/** @type {string} */ node) => control("CHAT_START_COMMAND", node);
+const start = (/** @type {string} */ node) => control("CHAT_START_COMMAND", node);
+
+/** Nodes that were killed, again, each with all of the chat. @param {string[]} nodes */
+export async function back(...nodes) {
+  for (const node of nodes) await start(node);
+  for (const node of nodes) {
+    const url = urls[Number(node.slice("node".length)) - 1];
+    await until(`${node} is back`, () => fetch(`${url}/health/ready`).then(({ ok }) => ok, () => false));
+  }
+}
 
 /**
  * @param {string} variable
@@ -126,15 +136,19 @@ export class Person {
   faults = [];
 
   /**
-   * Asks a node as a program of this person's would.
+   * Asks a node as a program of this person's would: again, under the same id, while that can help.
    * @param {string} op
    * @param {Record<string, unknown>} fields
    */
   async ask(op, fields) {
     const token = await this.page.evaluate(() => JSON.parse(localStorage.getItem("session") ?? "{}").token);
-    const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
-    const answer = await fetch(`${new URL(this.page.url()).origin}/api/v1/${op}`, { method: "POST", headers, body: JSON.stringify(fields) });
-    const reply = await answer.json();
+    const headers = { "content-type": "application/json", authorization: `Bearer ${token}`, "idempotency-key": randomUUID() };
+    const request = { method: "POST", headers, body: JSON.stringify(fields) };
+    let reply;
+    await until(`${op} is answered`, async () => {
+      reply = await (await fetch(`${new URL(this.page.url()).origin}/api/v1/${op}`, request)).json();
+      return !reply.error?.retry;
+    });
     if (!reply.ok) throw new Error(`${op}: ${JSON.stringify(reply.error)}`);
     return reply;
   }
@@ -163,6 +177,16 @@ export class Person {
   async isIn(room) {
     await this.page.getByRole("heading", { name: room, level: 1 }).waitFor();
     await this.box.waitFor();
+  }
+
+  /** Waits until the page opens without any server. */
+  async isKept() {
+    await until("the page is kept", () =>
+      this.page.evaluate(async () => {
+        const worker = await navigator.serviceWorker.getRegistration();
+        return worker?.active?.state === "activated" && (await caches.match("/shell.json")) !== undefined;
+      }),
+    );
   }
 
   /** @param {string} text */

@@ -88,10 +88,11 @@ async function settled(person, way) {
 
 test("a long room is read from the first unread message on, by links and by quotes", async () => {
   const ann = await Person.arrive(browser, urls[0], fresh("ann"));
-  const bob = await Person.arrive(browser, urls[1], fresh("bob"));
   const room = fresh("long");
   await ann.createRoom(room);
   await ann.say("before bob came");
+  await ann.sees("before bob came");
+  const bob = await Person.arrive(browser, urls[1], fresh("bob"));
   await until("bob's page lists the room", async () => (await bob.rooms.getByText(room).count()) > 0);
   await bob.open(room);
   await bob.sees("before bob came");
@@ -127,6 +128,7 @@ test("a long room is read from the first unread message on, by links and by quot
   // By the wheel to the beginning: older ones come as they are needed. The link to a message works at another node, and after a
   // reload, and from there newer ones come, to the end.
   const again = await Person.logIn(browser, urls[2], bob.name, PASSWORD);
+  await again.rooms.getByRole("link", { name: room, exact: true }).waitFor();
   await again.open(room);
   await again.sees("one more");
   assert.equal(await line(50, again).count(), 0, "older ones are not loaded yet");

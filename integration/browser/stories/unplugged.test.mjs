@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { fresh, kill, nameOf, openBrowser, Person, start, until, urls } from "./people.mjs";
+import { back, fresh, kill, nameOf, openBrowser, Person, until, urls } from "./people.mjs";
 
 /** @type {import("playwright-core").Browser} */
 let browser;
@@ -53,12 +53,7 @@ test("a page without any server shows what it had, and sends later what was writ
   await ann.createRoom(room);
   await ann.say("the last thing said above ground");
   await ann.sees("the last thing said above ground");
-  await until("the page is kept", () =>
-    ann.page.evaluate(async () => {
-      const worker = await navigator.serviceWorker.getRegistration();
-      return worker?.active?.state === "activated" && (await caches.match("/shell.json")) !== undefined;
-    }),
-  );
+  await ann.isKept();
   await until("the message is kept", async () => JSON.stringify(await shelf(ann.page)).includes("above ground"));
   await until("so is one of a room that was not opened", async () => JSON.stringify(await shelf(ann.page)).includes("nobody looked"));
 
@@ -74,7 +69,7 @@ test("a page without any server shows what it had, and sends later what was writ
   await ann.message("said where nobody looked").waitFor();
   await ann.open(room);
 
-  for (const url of urls) await start(nameOf(url));
+  await back(...urls.map(nameOf));
   await ann.sees("written in the cellar");
   await ann.sees("the last thing said above ground");
   assert.equal(await ann.message("written in the cellar").count(), 1);
