@@ -168,8 +168,9 @@ impl Chat {
     async fn connect(&mut self, url: &str) -> Option<Client> {
         let hello = json!({"token": self.plan.token, "cursor": self.cursor, "epoch": self.plan.epoch});
         let (client, reply) = route::connect(url, hello).await?;
-        if reply["error"]["code"] == "unavailable" {
-            // A node that cannot read its disk any more.
+        let code = reply["error"]["code"].as_str().unwrap_or_default();
+        if ["unavailable", "timeout"].contains(&code) {
+            // A node that cannot read its disk any more, or has not got the chat yet and asks the others.
             return None;
         }
         if reply["ok"] != true || reply["resumed"] != true || reply["cursor"] != self.cursor {

@@ -15,7 +15,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 
 use super::replies::{self, number, text};
-use super::wait::PATIENCE;
+use super::wait::{PATIENCE, until};
 
 /// Whole state of a room of the greatest messages must fit.
 const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -143,6 +143,23 @@ impl Client {
         let asked = format!("{op} {fields}");
         let reply = self.ask(op, fields).await;
         replies::refused(&asked, &reply, code)
+    }
+
+    /// Asks, and again under the same id while nobody leads, until it is done.
+    pub async fn until_done(&mut self, op: &str, fields: Value) -> Value {
+        let reply = self.until_settled(&new_id(), op, &fields).await;
+        replies::done(&format!("{op} {fields}"), &reply);
+        reply
+    }
+
+    /// Asks under this id, and again while nobody leads: what is done or refused in the end.
+    pub async fn until_settled(&mut self, id: &str, op: &str, fields: &Value) -> Value {
+        until(&format!("{op} {fields} to be settled"), async || {
+            let reply = self.ask_as(id, op, fields.clone()).await;
+            let code = reply["error"]["code"].as_str().unwrap_or_default();
+            (!["unavailable", "timeout"].contains(&code)).then_some(reply)
+        })
+        .await
     }
 
     /// Asks without waiting.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use actix_web::http::Method;
 use serde_json::Value;
 
+use super::client::{Client, new_id};
 use super::http::{Answer, exchange};
-use super::replies::refused;
+use super::replies::{done, refused};
+use super::wait::until;
 
 /// Bytes that are like no others.
 pub fn bytes_of(number: u64, length: usize) -> Vec<u8> {
@@ -40,6 +42,29 @@ pub async fn upload(url: &str, token: &str, name: &str, bytes: &[u8]) -> Value {
 
 pub async fn fetch(url: &str, token: &str, file: &str, name: &str, headers: &[(&str, &str)]) -> Answer {
     ask(Method::GET, &format!("{url}/api/v1/files/{file}/{name}"), token, headers, Vec::new()).await
+}
+
+/// The same until it is there: a node without a copy asks the others, who may not get to answer in time.
+pub async fn fetched(url: &str, token: &str, file: &str, name: &str) -> Answer {
+    until("a file to be there", async || {
+        let answer = fetch(url, token, file, name, &[]).await;
+        assert!([200, 404, 503, 504].contains(&answer.status), "{}", answer.text());
+        (answer.status == 200).then_some(answer)
+    })
+    .await
+}
+
+/// Asks under one id for something with a file, until it is done: who knows of the upload, or is to keep its bytes, may
+/// not get to say so in time.
+pub async fn until_found(client: &mut Client, op: &str, fields: Value) -> Value {
+    let id = new_id();
+    let reply = until("a file to be found", async || {
+        let reply = client.until_settled(&id, op, &fields).await;
+        (reply["error"]["code"] != "not_found").then_some(reply)
+    })
+    .await;
+    done(&format!("{op} {fields}"), &reply);
+    reply
 }
 
 #[track_caller]

@@ -24,6 +24,20 @@ impl Folder {
     }
 }
 
+/// A copy of a folder and all that is in it, where nothing is yet.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 impl Drop for Folder {
     fn drop(&mut self) {
         if std::thread::panicking() {

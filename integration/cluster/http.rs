@@ -1,12 +1,11 @@
 //! Requests to a node, each on a connection of its own: one that a dead node held tells nothing.
 
-use std::time::Duration;
-
 use actix_web::http::{Method, header::HeaderMap};
 use bytes::Bytes;
 use serde_json::Value;
 
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+use super::wait::PATIENCE;
+
 const BODY_BYTES_MAX: usize = 64 << 20;
 
 pub struct Answer {
@@ -39,7 +38,7 @@ pub async fn exchange(
     body: impl Into<Bytes>,
 ) -> Result<Answer, String> {
     let exchange = async {
-        let client = awc::Client::builder().disable_redirects().timeout(ANSWER_TIMEOUT).finish();
+        let client = awc::Client::builder().disable_redirects().timeout(PATIENCE).finish();
         let mut request = client.request(method, url).force_close();
         for header in headers {
             request = request.insert_header(*header);
@@ -48,9 +47,9 @@ pub async fn exchange(
         let body = response.body().limit(BODY_BYTES_MAX).await.map_err(|error| error.to_string())?;
         Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
     };
-    match actix::clock::timeout(ANSWER_TIMEOUT, exchange).await {
+    match actix::clock::timeout(PATIENCE, exchange).await {
         Ok(answer) => answer,
-        Err(_) => Err(format!("{url}: nothing in {} s", ANSWER_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("{url}: nothing in {} s", PATIENCE.as_secs())),
     }
 }
 

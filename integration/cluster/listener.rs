@@ -1,7 +1,6 @@
 //! One stream of `GET /api/v1/events`.
 
 use std::pin::Pin;
-use std::time::Duration;
 
 use awc::error::PayloadError;
 use bytes::Bytes;
@@ -23,7 +22,7 @@ pub struct Listener {
 impl Listener {
     /// Listens from the event with this id on; from now on when it is empty.
     pub async fn open(url: &str, token: &str, last_id: &str) -> Self {
-        let client = awc::Client::builder().timeout(Duration::from_secs(15)).finish();
+        let client = awc::Client::builder().timeout(PATIENCE).finish();
         let mut request = client
             .get(format!("{url}/api/v1/events"))
             .insert_header(("Authorization", format!("Bearer {token}")));

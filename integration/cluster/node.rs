@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::http;
 use super::ports;
 use super::program::{self, Process};
+use super::wait::PATIENCE;
 
 const LOG_TAIL_LINES: usize = 15;
 
@@ -116,7 +117,7 @@ impl Node {
     pub async fn ended(&mut self) -> Ended {
         let begun = Instant::now();
         let mut process = self.process.take().expect("it runs");
-        match process.ended(Duration::from_secs(20)).await {
+        match process.ended(PATIENCE).await {
             Some(status) => Ended { code: status.code(), took: begun.elapsed() },
             None => panic!("{} does not end\n{}", self.name, self.log_tail()),
         }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::folder::Folder;
+use super::folder::{self, Folder};
 use super::node::Node;
 use super::program::{self, Run};
-use super::wait::{PATIENCE, poll};
+use super::wait::{LONG_PATIENCE, PATIENCE, poll};
 
 /// Its nodes are called node1, node2, … and stand at the places 0, 1, …
 pub struct Cluster {
@@ -77,6 +77,17 @@ impl Cluster {
         program::run(self.folder.path(), &arguments, &[]).await
     }
 
+    /// The same for a change of the cluster, again and again until it is done: a node that does not get to answer in
+    /// time is taken for one that is down. Returns the run that did it, or found it done.
+    pub async fn until_done(&self, place: usize, words: &[&str]) -> Run {
+        let done = async || {
+            let run = self.command(place, words).await;
+            run.assert_answered();
+            (run.code == Some(0)).then_some(run)
+        };
+        self.wait_at_most(LONG_PATIENCE, &words.join(" "), done).await
+    }
+
     /// The role of a name, as the node at `place` sees it; `None` when it is not listed, or not answered.
     pub async fn role(&self, place: usize, name: &str) -> Option<String> {
         let status = self.nodes[place].status().await?;
@@ -85,16 +96,52 @@ impl Cluster {
         found["role"].as_str().map(str::to_owned)
     }
 
-    /// Waits until so many nodes have a vote, in the eyes of the node at `place`.
+    /// Waits until so many nodes have a vote, in the eyes of the node at `place`. Learners get one when nothing has
+    /// disturbed them for ten seconds.
     pub async fn wait_for_voters(&self, place: usize, count: usize) {
         let what = format!("{count} voters");
-        self.wait_for(&what, async || {
+        self.wait_at_most(LONG_PATIENCE, &what, async || {
             let status = self.nodes[place].status().await?;
             let nodes = status["nodes"].as_array()?.clone();
             let voters = nodes.iter().filter(|node| node["role"] != "learner").count();
             (voters == count && nodes.iter().all(|node| node["up"] == true)).then_some(())
         })
         .await;
+    }
+
+    /// Starts nodes that the others count no more, and waits until all have ended and served nobody. A member that does
+    /// not get to tell them within a second is taken for one that is gone: then they start again from the same disks.
+    pub async fn are_turned_away(&mut self, places: &[usize]) {
+        let copy_of = |node: &Node| node.data_dir().with_extension("before");
+        for place in places {
+            let node = &self.nodes[*place];
+            folder::copy(&node.data_dir(), &copy_of(node));
+        }
+        for _ in 0..5 {
+            let mut served_nobody = true;
+            let said: Vec<String> = places.iter().map(|place| self.nodes[*place].output()).collect();
+            for place in places {
+                self.nodes[*place].start();
+            }
+            for (place, said) in places.iter().zip(&said) {
+                let ended = self.nodes[*place].ended().await;
+                let node = &self.nodes[*place];
+                if node.output() == *said {
+                    assert_eq!(ended.code, Some(1), "{}", node.log_tail());
+                } else {
+                    served_nobody = false;
+                }
+            }
+            if served_nobody {
+                return;
+            }
+            for place in places {
+                let node = &self.nodes[*place];
+                node.wipe();
+                folder::copy(&copy_of(node), &node.data_dir());
+            }
+        }
+        panic!("they let people in each time\n{}", self.log_tails());
     }
 
     /// Looks until there is something to see, else fails and shows what each node said last.

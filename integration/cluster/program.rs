@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::wait::poll;
+use super::wait::{PATIENCE, poll};
 
 /// The binary under test, with no setting from the environment of the tests.
 pub fn command() -> Command {
@@ -46,6 +46,16 @@ pub struct Run {
     pub took: Duration,
 }
 
+impl Run {
+    /// Checks that a change of the cluster is done, or that one line says why not.
+    #[track_caller]
+    pub fn assert_answered(&self) {
+        let lines = [&self.stdout, &self.stderr].map(|said| said.lines().count());
+        let is_answer = matches!((self.code, lines), (Some(0), [1, 0]) | (Some(1), [0, 1]));
+        assert!(is_answer, "{:?} {}{}", self.code, self.stdout, self.stderr);
+    }
+}
+
 /// Runs the program in a folder until it ends.
 pub async fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
     let begun = Instant::now();
@@ -56,7 +66,7 @@ pub async fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) 
     command.stdout(std::fs::File::create(&stdout).unwrap());
     command.stderr(std::fs::File::create(&stderr).unwrap());
     let mut process = Process(command.spawn().unwrap());
-    let status = process.ended(Duration::from_secs(30)).await;
+    let status = process.ended(PATIENCE).await;
     let read = |file| std::fs::read_to_string(file).unwrap();
     let run = Run { code: None, stdout: read(stdout), stderr: read(stderr), took: begun.elapsed() };
     match status {

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 /// Long enough for anything that ought to happen at all, on a machine with other work to do.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// For what takes the nodes themselves ten seconds without a disturbance, or is tried again and again.
+pub const LONG_PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_PERIOD: Duration = Duration::from_millis(20);
 
 /// Looks until there is something to see; `None` when the time is up.

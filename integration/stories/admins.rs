@@ -165,7 +165,9 @@ async fn a_closed_chat_lets_in_who_was_invited() {
     ann.ok("set_registration", json!({"mode": "open"})).await;
     let mut dan = cluster.client(2).await;
     dan.register("dan").await;
-    assert_eq!(bob.ok("server", json!({})).await["registration"], "open");
+    // On another node as soon as that one has applied it.
+    let is_open = async || (bob.ok("server", json!({})).await["registration"] == "open").then_some(());
+    cluster.wait_for("the chat to be open there", is_open).await;
     ann.ok("set_registration", json!({"mode": "closed"})).await;
     let mut client = cluster.client(2).await;
     client.refused("register", json!({"name": "eve", "password": "12345678"}), "forbidden").await;
@@ -342,7 +344,12 @@ async fn ones_own_sessions() {
     let mut ann = cluster.register(0, "ann").await;
     let mut phone = Client::open_with(&url, &[("User-Agent", "a phone")]).await.unwrap();
     phone.login("ann").await;
-    let list = ann.ok("list_sessions", json!({})).await;
+    // On another node as soon as that one has applied it.
+    let both = async || {
+        let list = ann.ok("list_sessions", json!({})).await;
+        (list["sessions"].as_array()?.len() > 1).then_some(list)
+    };
+    let list = cluster.wait_for("both sessions to be listed", both).await;
     let sessions = list["sessions"].as_array().unwrap();
     assert_eq!((sessions.len(), &sessions[0]["current"]), (2, &json!(true)), "{list}");
     assert_like(&sessions[1], &json!({"agent": "a phone", "current": false}));
@@ -385,8 +392,11 @@ async fn profiles_and_rooms_change_for_everybody() {
     assert_eq!((&again["duplicate"], &again["at"]), (&json!(true), &changed["at"]));
     cleo.refused("set_room", json!({"room": private, "name": "mine"}), "not_found").await;
     // An admin may, and sees that it is there.
-    let all = ann.ok("list_rooms", json!({"all": true})).await;
-    assert!(each(&all["rooms"], "name").contains(&&json!("plans")), "{all}");
+    let is_listed = async || {
+        let all = ann.ok("list_rooms", json!({"all": true})).await;
+        each(&all["rooms"], "name").contains(&&json!("plans")).then_some(())
+    };
+    cluster.wait_for("the room to be listed", is_listed).await;
     ann.ok("set_room", json!({"room": private, "topic": ""})).await;
     bob.event(json!({"ev": "room", "room": private, "topic": ""})).await;
     // The public one is ann's.

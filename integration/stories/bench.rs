@@ -37,7 +37,7 @@ async fn users(client: &mut Client) -> Vec<Value> {
 #[actix::test]
 async fn a_bench_prints_one_object() {
     let folder = Folder::new();
-    let arguments = ["--nodes", "1", "--clients", "2", "--rooms", "4", "--seconds", "1", "--warmup", "0"];
+    let arguments = ["--nodes", "1", "--clients", "2", "--rooms", "4", "--seconds", "5", "--warmup", "0"];
     // Its nodes take nothing from this process's environment.
     let variables = [("CHAT__LIMITS__MESSAGE_BYTES", "1")];
     let run = run(folder.path(), &[&["bench", "--json"], &arguments[..]].concat(), &variables).await;
@@ -56,7 +56,7 @@ async fn a_bench_prints_one_object() {
 #[actix::test]
 async fn a_bench_says_how_it_goes_and_its_listeners_receive() {
     let folder = Folder::new();
-    let load = ["--nodes", "1", "--clients", "2", "--rooms", "2", "--listeners", "2", "--seconds", "1"];
+    let load = ["--nodes", "1", "--clients", "2", "--rooms", "2", "--listeners", "2", "--seconds", "5"];
     let run = run(folder.path(), &[&["bench", "--json", "--warmup", "1"], &load[..]].concat(), &[]).await;
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let told: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -65,7 +65,7 @@ async fn a_bench_says_how_it_goes_and_its_listeners_receive() {
     assert!(told["delivered_per_second"].as_f64().unwrap() > 0.0, "{told}");
     assert!(told["delivery_ms"]["p50"].as_f64().unwrap() > 0.0, "{told}");
     let is_progress =
-        |line: &str| line.starts_with("1 s of 2, warming up: ") && line.contains(" acknowledged, ");
+        |line: &str| line.starts_with("1 s of 6, warming up: ") && line.contains(" acknowledged, ");
     assert_eq!(run.stderr.lines().filter(|line| is_progress(line)).count(), 1, "{}", run.stderr);
 }
 
@@ -91,7 +91,7 @@ async fn a_bench_of_a_running_cluster_leaves_no_accounts() {
     let mut ann = cluster.register(0, "ann").await;
     let url = cluster.nodes[0].url();
     let folder = Folder::new();
-    let load = ["--clients", "2", "--rooms", "1", "--seconds", "1", "--warmup", "0", "--json"];
+    let load = ["--clients", "2", "--rooms", "1", "--seconds", "5", "--warmup", "0", "--json"];
     let run = run(folder.path(), &[&["bench", "--server", &url], &load[..]].concat(), &[]).await;
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let users = users(&mut ann).await;

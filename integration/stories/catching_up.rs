@@ -13,7 +13,11 @@ use crate::cluster::{Client, Cluster, number};
 const KEEP: u64 = 50;
 
 pub fn settings() -> String {
-    format!("[raft]\nlog_keep_entries = {KEEP}\n[limits]\nmessages_per_second = 0")
+    settings_that_keep(KEEP)
+}
+
+fn settings_that_keep(entries: u64) -> String {
+    format!("[raft]\nlog_keep_entries = {entries}\n[limits]\nmessages_per_second = 0")
 }
 
 /// Writes messages, a few at a time, so that they are many entries.
@@ -104,6 +108,8 @@ async fn received(cluster: &Cluster, place: usize) -> u64 {
 
 #[actix::test]
 async fn killed_again_and_again_while_it_receives_and_installs_it_ends_equal() {
+    // Messages of some ten pages.
+    const PAGES: usize = 1_300;
     let mut cluster = Cluster::start_with(3, &settings()).await;
     let leader = cluster.leader().await;
     let goes = (leader + 1) % 3;
@@ -111,12 +117,14 @@ async fn killed_again_and_again_while_it_receives_and_installs_it_ends_equal() {
     let room = ann.create_room("general", "public").await;
     cluster.wait_until_equal().await;
     cluster.nodes[goes].kill();
-    // Some ten pages.
-    write(&mut ann, room, 1_300, 8_000).await;
+    let mut written = PAGES;
+    write(&mut ann, room, PAGES, 8_000).await;
     let count = |cluster: &Cluster, line: &str| cluster.nodes[goes].log().matches(line).count();
     // While it receives. Whoever asks it, or another node, is told how far it is.
     let (mut told, mut told_elsewhere) = (Vec::new(), Vec::new());
-    for wanted in 0..5 {
+    let (mut wanted, mut slipped_through) = (0, 0);
+    while wanted < 5 {
+        let installed = count(&cluster, INSTALLED);
         cluster.nodes[goes].start();
         let incoming = cluster.nodes[goes].data_dir().join("incoming");
         cluster
@@ -128,11 +136,20 @@ async fn killed_again_and_again_while_it_receives_and_installs_it_ends_equal() {
                     }
                 }
                 let seen = wanted == 0 || !told.is_empty() && !told_elsewhere.is_empty();
-                (pages >= wanted && seen || transfers(&cluster.nodes[goes].log()) > 0).then_some(())
+                (pages >= wanted && seen || count(&cluster, INSTALLED) > installed).then_some(())
             })
             .await;
         actix::clock::sleep(Duration::from_millis(rand::random_range(0..20))).await;
         cluster.nodes[goes].kill();
+        if count(&cluster, INSTALLED) == installed {
+            wanted += 1;
+        } else {
+            // On a machine with other work to do all may be here before it is seen.
+            slipped_through += 1;
+            assert!(slipped_through <= 5, "state is always installed unseen\n{}", cluster.log_tails());
+            write(&mut ann, room, PAGES, 8_000).await;
+            written += PAGES;
+        }
     }
     for told in [&told, &told_elsewhere] {
         let is_sound =
@@ -155,7 +172,7 @@ async fn killed_again_and_again_while_it_receives_and_installs_it_ends_equal() {
     write(&mut ann, room, 60, 10).await;
     cluster.wait_until_ready().await;
     let tables = cluster.equal_tables().await;
-    assert_eq!(tables["messages"].len(), 1_300 + 5 * 400 + 60);
+    assert_eq!(tables["messages"].len(), written + 5 * 400 + 60);
     assert_log_is_short(&cluster);
     let (resumed, installs) = (count(&cluster, "going on with what came before"), count(&cluster, INSTALLED));
     eprintln!(
@@ -232,14 +249,14 @@ async fn two_that_lag_at_once_catch_up_while_others_write() {
     cluster.nodes[one].kill();
     write(&mut ann, room, 200, 500).await;
     cluster.nodes[other].kill();
-    write(&mut ann, room, 200, 500).await;
+    write(&mut ann, room, 400, 500).await;
     cluster.nodes[one].start();
     cluster.nodes[other].start();
     write(&mut ann, room, 300, 500).await;
     assert_log_is_short(&cluster);
     cluster.wait_until_ready().await;
     let tables = cluster.equal_tables().await;
-    assert_eq!(tables["messages"].len(), 740);
+    assert_eq!(tables["messages"].len(), 940);
     for place in [one, other] {
         assert!(transfers(&cluster.nodes[place].log()) > 0, "{}", cluster.nodes[place].log_tail());
     }
@@ -249,7 +266,8 @@ async fn two_that_lag_at_once_catch_up_while_others_write() {
 /// A node stands still, and its clients with it; what it missed is installed under them.
 #[actix::test]
 async fn who_is_connected_while_state_is_installed_misses_nothing() {
-    let mut cluster = Cluster::start_with(3, &settings()).await;
+    // So few entries that all that matters is written before clients are sent away that answer no ping for a minute.
+    let mut cluster = Cluster::start_with(3, &settings_that_keep(KEEP / 5)).await;
     let leader = cluster.leader().await;
     let stands = (leader + 1) % 3;
     let mut ann = cluster.register(leader, "ann").await;
@@ -264,18 +282,18 @@ async fn who_is_connected_while_state_is_installed_misses_nothing() {
     let mut cleo = cluster.client(leader).await;
     cleo.hello_as(&elsewhere).await;
     cluster.nodes[stands].pause();
-    write(&mut ann, room, 400, 10).await;
+    write(&mut ann, room, 160, 10).await;
     // Somebody is logged out meanwhile, which the node that stands still never applies.
     cleo.ok("logout", json!({})).await;
-    write(&mut ann, room, 200, 10).await;
+    write(&mut ann, room, 160, 10).await;
     cluster.nodes[stands].resume();
     write(&mut ann, room, 40, 10).await;
-    for seq in 11..=650 {
+    for seq in 11..=370 {
         assert_eq!(number(&bob.event(json!({"ev": "message"})).await, "seq"), seq);
     }
     assert_eq!(elsewhere.closed().await.code, Some(4503));
     bob.send(room, "and it goes on").await;
     assert!(transfers(&cluster.nodes[stands].log()) > 0, "{}", cluster.nodes[stands].log_tail());
     cluster.equal_tables().await;
-    assert_eq!(read(&cluster.nodes[stands].data_dir())["messages"].len(), 651);
+    assert_eq!(read(&cluster.nodes[stands].data_dir())["messages"].len(), 371);
 }

@@ -5,7 +5,6 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::cluster::program::Run;
 use crate::cluster::{Cluster, Network};
 
 use super::catching_up::{INSTALLED, settings, transfers, write};
@@ -46,23 +45,6 @@ async fn unrest(network: &mut Network, places: Places) {
         network.heal();
         actix::clock::sleep(Duration::from_millis(20 + round % 3 * 60)).await;
     }
-}
-
-/// A change of members is done, or it says in one line why not.
-fn assert_answered(run: &Run) {
-    let lines = [&run.stdout, &run.stderr].map(|said| said.lines().count());
-    let is_answer = matches!((run.code, lines), (Some(0), [1, 0]) | (Some(1), [0, 1]));
-    assert!(is_answer, "{:?} {}{}", run.code, run.stdout, run.stderr);
-}
-
-/// Whatever an earlier try has come to.
-async fn until_done(cluster: &Cluster, by: usize, words: &[&str]) {
-    let done = async || {
-        let run = cluster.command(by, words).await;
-        assert_answered(&run);
-        (run.code == Some(0)).then_some(())
-    };
-    cluster.wait_for(&words.join(" "), done).await;
 }
 
 /// Until some of the state has come that this node lacks. Says whether more of it is to come.
@@ -108,8 +90,8 @@ async fn members_come_and_go_on_a_network_that_is_cut() {
     // It becomes a voter.
     let promote = ["members", "promote", "node4"];
     let ((), run) = tokio::join!(unrest(&mut network, places), cluster.command(by, &promote));
-    assert_answered(&run);
-    until_done(&cluster, by, &promote).await;
+    run.assert_answered();
+    cluster.until_done(by, &promote).await;
     wait_for_progress(&cluster, &chatters).await;
 
     // It loses its disk and is sent all again, while whoever leads by now, or another, is removed.
@@ -122,11 +104,11 @@ async fn members_come_and_go_on_a_network_that_is_cut() {
     let name = cluster.nodes[goes].name.clone();
     let remove = ["members", "remove", &name];
     let ((), run) = tokio::join!(unrest(&mut network, places), cluster.command(by, &remove));
-    assert_answered(&run);
-    until_done(&cluster, by, &remove).await;
+    run.assert_answered();
+    cluster.until_done(by, &remove).await;
     assert_eq!(cluster.nodes[goes].ended().await.code, Some(0), "{}", cluster.nodes[goes].log_tail());
     state_is_installed(&cluster, joiner, installs).await;
-    until_done(&cluster, by, &promote).await;
+    cluster.until_done(by, &promote).await;
     cluster.wait_for_voters(by, 3).await;
     wait_for_progress(&cluster, &chatters).await;
     eprintln!(

@@ -27,7 +27,7 @@ const PAUSE_MS_DEFAULT: u64 = 20;
 const ROOMS: usize = 2;
 const WITNESSES: usize = 5;
 /// After a fault of a minority, writes go on well within this.
-const PROGRESS_TIMEOUT: Duration = Duration::from_secs(20);
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Little of the log is kept, so that who was away, and who comes anew, is sent state.
 const SETTINGS: &str = "[raft]\nlog_keep_entries = 200\n[limits]\nmessages_per_second = 0";

@@ -5,11 +5,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
+use actix_web::http::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::cluster::client::{new_id, password_of};
 use crate::cluster::files::{bytes_of, upload};
+use crate::cluster::http::exchange;
 use crate::cluster::program::{self, Process, Run, run};
 use crate::cluster::{Client, Cluster, text};
 
@@ -53,6 +55,10 @@ async fn chatting(cluster: &Cluster, place: usize) -> (Client, u64) {
         assert_eq!(ann.send(room, &format!("message {number}")).await, number);
     }
     (ann, room)
+}
+
+fn enough(room: u64) -> Value {
+    json!({"room": room, "text": "two of three are enough again"})
 }
 
 async fn messages(client: &mut Client, room: u64) -> Vec<Value> {
@@ -135,15 +141,9 @@ async fn recover_goes_on_with_the_one_survivor() {
     assert_eq!(again.send(room, "and on it goes").await, 6);
 
     // The others come back, to find that they are no members any more: together they were a majority.
-    for place in [1, 2] {
-        cluster.nodes[place].start();
-    }
-    for place in [1, 2] {
-        let ended = cluster.nodes[place].ended().await;
-        let node = &cluster.nodes[place];
-        assert_eq!(ended.code, Some(1), "{}", node.log_tail());
+    cluster.are_turned_away(&[1, 2]).await;
+    for node in &cluster.nodes[1..] {
         assert!(node.log().contains("serves nobody") && node.log().contains(&old), "{}", node.log_tail());
-        assert_eq!(node.output().lines().count(), 1, "it let people in: {}", node.output());
     }
     // They remember it when nobody is there to ask.
     cluster.nodes[0].terminate().await;
@@ -158,7 +158,7 @@ async fn recover_goes_on_with_the_one_survivor() {
     let mut again = cluster.client(2).await;
     again.hello(&ann.token, json!({})).await;
     cluster.nodes[1].kill();
-    assert_eq!(again.send(room, "two of three are enough again").await, 7);
+    assert_eq!(again.until_done("send", enough(room)).await["seq"], 7);
 }
 
 /// The last disk with the chat is not set aside by the command that is to save it.
@@ -199,6 +199,7 @@ async fn recover_is_refused_beside_a_living_majority() {
     assert_failed(&command(&cluster, "recover", 0, &["--yes"]).await, &[in_use, "in use by another process"]);
     cluster.nodes[0].terminate().await;
     for more in [&[][..], &["--yes"]] {
+        wait_until_quick(&cluster, &[1, 2]).await;
         let refused = command(&cluster, "recover", 0, more).await;
         assert_failed(&refused, &["a majority of the old members answers", "node2", "node3"]);
     }
@@ -216,8 +217,13 @@ async fn a_running_member_of_a_superseded_cluster_stops() {
     cluster.wait_until_equal().await;
     cluster.nodes[2].kill();
     cluster.nodes[0].kill();
-    let told = command(&cluster, "recover", 0, &[]).await;
-    assert_done(&told, &["still there", "node2", "these are a majority"]);
+    let told = async || {
+        let told = command(&cluster, "recover", 0, &[]).await;
+        assert_done(&told, &["nothing was changed"]);
+        told.stdout.contains("still there").then_some(told)
+    };
+    let told = cluster.wait_for("node2 to answer in time", told).await;
+    assert_done(&told, &["node2", "these are a majority"]);
     assert_done(&command(&cluster, "recover", 0, &["--yes"]).await, &["of its own now"]);
     cluster.nodes[0].start();
     let ended = cluster.nodes[1].ended().await;
@@ -228,6 +234,21 @@ async fn a_running_member_of_a_superseded_cluster_stops() {
     assert_eq!(ann.closed().await.code, Some(1001));
     cluster.nodes[1].start();
     assert_eq!(cluster.nodes[1].ended().await.code, Some(1));
+}
+
+/// Waits until these nodes answer well within the second after which one that is asked by a command counts as silent.
+async fn wait_until_quick(cluster: &Cluster, places: &[usize]) {
+    let bearer = format!("Bearer {}", cluster.secret());
+    let headers = [("Authorization", bearer.as_str())];
+    for place in places {
+        let url = format!("{}/peer/founding", cluster.nodes[*place].peer_url());
+        let is_quick = async || {
+            let asked = exchange(Method::GET, &url, &headers, "");
+            let answer = actix::clock::timeout(Duration::from_millis(100), asked).await;
+            matches!(answer, Ok(Ok(answer)) if answer.status == 200).then_some(())
+        };
+        cluster.wait_for("a quick answer", is_quick).await;
+    }
 }
 
 /// Loses all disks and restores the copy on the node at `place`, which then runs.
@@ -256,15 +277,7 @@ async fn the_others_join(cluster: &mut Cluster, place: usize) {
         }
         cluster.nodes[other].start();
     }
-    let node = &cluster.nodes[place];
-    cluster
-        .wait_for("three voters", async || {
-            let status = node.status().await?;
-            let nodes = status["nodes"].as_array()?;
-            let votes = |one: &&Value| one["role"] == "leader" || one["role"] == "follower";
-            (nodes.iter().filter(votes).count() == 3).then_some(())
-        })
-        .await;
+    cluster.wait_for_voters(place, 3).await;
     cluster.wait_until_ready().await;
     cluster.equal_tables().await;
 }
@@ -298,6 +311,7 @@ async fn a_backup_becomes_a_new_chat() {
     cluster.nodes[0].terminate().await;
     assert_failed(&command(&cluster, "restore", 0, &["chat.copy"]).await, &["holds a chat already"]);
     cluster.nodes[0].wipe();
+    wait_until_quick(&cluster, &[1, 2]).await;
     let beside = command(&cluster, "restore", 0, &["chat.copy"]).await;
     assert_failed(&beside, &["belongs to the living cluster"]);
     assert!(!cluster.nodes[0].data_dir().exists());
@@ -320,7 +334,7 @@ async fn a_backup_becomes_a_new_chat() {
     assert_eq!(again.send(room, "after the fire").await, 7);
     the_others_join(&mut cluster, 1).await;
     cluster.nodes[0].kill();
-    assert_eq!(again.send(room, "two of three are enough again").await, 8);
+    assert_eq!(again.until_done("send", enough(room)).await["seq"], 8);
 }
 
 /// What a backup says of its progress whose node stands still for longer than it stays silent.

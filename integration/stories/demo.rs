@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::cluster::Client;
+use crate::cluster::client::password_of;
 use crate::cluster::folder::Folder;
 use crate::cluster::http::get;
 use crate::cluster::ports::free_row;
@@ -147,7 +148,7 @@ async fn a_demo_reports_who_ended_and_takes_all_along() {
     assert!(line.contains("node3.toml"), "{line}");
     // Two of three go on.
     let mut ann = Client::open(&demo.url(0)).await;
-    ann.register("ann").await;
+    ann.until_done("register", json!({"name": "ann", "password": password_of("ann")})).await;
 
     // The children end with the demo, also when it cannot say so.
     demo.process = None;

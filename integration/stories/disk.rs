@@ -217,10 +217,10 @@ async fn disks_that_lie_about_syncing_are_found_out_by_a_power_cut() {
     }
 }
 
-/// A sync of the leader takes five seconds.
+/// A sync of the leader takes twenty seconds.
 #[actix::test]
 async fn a_leader_whose_disk_is_slow_is_replaced_before_one_sync_is_done() {
-    const DELAY: Duration = Duration::from_secs(5);
+    const DELAY: Duration = Duration::from_secs(20);
     let Some(mut cluster) = OnDisks::start(3, NO_LIMIT).await else { return };
     let chatters = begin_to_chat(&mut cluster, 6, Duration::from_millis(2)).await;
     wait_for_progress(&cluster, &chatters).await;
@@ -368,8 +368,7 @@ async fn a_removed_node_ends_though_its_disk_is_full() {
     let mut ann = cluster.register(place, "ann").await;
     fill_up(&cluster, &[place]).await;
     let (name, by) = (cluster.nodes[place].name.clone(), (place + 1) % 3);
-    let removed = cluster.command(by, &["members", "remove", &name]).await;
-    assert_eq!(removed.code, Some(0), "{}", removed.stderr);
+    cluster.until_done(by, &["members", "remove", &name]).await;
     ann.event(json!({"ev": "bye"})).await;
     assert_eq!(ann.closed().await.code, Some(4001));
     let ended = cluster.nodes[place].ended().await;

@@ -172,16 +172,20 @@ async fn other_pages_are_kept_out_and_the_members_let_in() {
 
 #[actix::test]
 async fn what_operators_ask() {
-    let mut cluster = Cluster::start(3).await;
-    let leader = cluster.leader().await;
-    let status = cluster
+    let cluster = Cluster::start(3).await;
+    let (leader, status) = cluster
         .wait_for("everybody to be seen up by the leader", async || {
-            let status = cluster.nodes[leader].status().await?;
-            let nodes = status["nodes"].as_array()?;
-            let is_known = |node: &Value| {
-                node["match"].is_u64() && (node["ms"].is_number() || node["name"] == status["node"])
-            };
-            nodes.iter().all(|node| node["up"] == true && is_known(node)).then_some(status)
+            for (place, node) in cluster.nodes.iter().enumerate() {
+                let status = node.status().await?;
+                let is_known = |node: &Value| {
+                    node["match"].is_u64() && (node["ms"].is_number() || node["name"] == status["node"])
+                };
+                let is_seen = |node: &Value| node["up"] == true && is_known(node);
+                if status["leader"] == status["node"] && status["nodes"].as_array()?.iter().all(is_seen) {
+                    return Some((place, status));
+                }
+            }
+            None
         })
         .await;
     let name = &cluster.nodes[leader].name;

@@ -1,12 +1,11 @@
 //! Disks are lost, and nodes come back as new replicas by themselves.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cluster::{Cluster, text};
+use crate::cluster::{Cluster, folder, text};
 
 /// By the settings files alone: a wiped disk, then another, then a node more.
 #[actix::test]
@@ -18,8 +17,10 @@ async fn wiped_disks_and_a_fourth_node() {
     let id = text(&cluster.nodes[1].status().await.unwrap(), "cluster");
     for place in [0, 2] {
         cluster.nodes[place].comes_back_empty();
-        cluster.wait_for_voters(1, 3).await;
+        // What the others say of its old life is over when all know that it is there anew.
         cluster.wait_until_ready().await;
+        cluster.wait_until_equal().await;
+        cluster.wait_for_voters(1, 3).await;
         cluster.equal_tables().await;
     }
     let place = cluster.prepare_another(&[0, 2], "");
@@ -215,7 +216,7 @@ async fn a_disk_that_went_back_in_time() {
     cluster.nodes[2].terminate().await;
     let data = cluster.nodes[2].data_dir();
     let copy = data.with_extension("copy");
-    copy_folder(&data, &copy);
+    folder::copy(&data, &copy);
     cluster.nodes[2].start();
     cluster.wait_until_ready().await;
     for _ in 0..20 {
@@ -224,7 +225,7 @@ async fn a_disk_that_went_back_in_time() {
     cluster.wait_until_equal().await;
     cluster.nodes[2].terminate().await;
     std::fs::remove_dir_all(&data).unwrap();
-    copy_folder(&copy, &data);
+    folder::copy(&copy, &data);
     cluster.nodes[2].start();
     cluster.wait_for_voters(0, 3).await;
     cluster
@@ -236,17 +237,4 @@ async fn a_disk_that_went_back_in_time() {
     cluster.wait_until_ready().await;
     assert_eq!(ann.send(room, "all is well").await, 22);
     cluster.equal_tables().await;
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }

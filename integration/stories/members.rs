@@ -6,9 +6,9 @@ use actix_web::http::Method;
 use serde_json::{Value, json};
 
 use super::chaos::{begin_to_chat, end_and_check, wait_for_progress};
-use crate::cluster::Cluster;
 use crate::cluster::http::{Answer, exchange};
 use crate::cluster::program::Run;
+use crate::cluster::{Cluster, number, text};
 
 const NO_LIMIT: &str = "[limits]\nmessages_per_second = 0";
 /// A learner that is caught up becomes a voter after ten seconds; the rest is for this machine.
@@ -43,10 +43,10 @@ async fn from_one_to_seven_and_back() {
     cluster.wait_until_ready().await;
 
     // node1 goes, and comes back; whoever leads goes as well.
-    assert_done(&cluster.command(4, &["transfer-leader", "node1"]).await, "node1 leads");
+    assert_done(&cluster.until_done(4, &["transfer-leader", "node1"]).await, "node1 leads");
     for place in [0, 3, 5, 1, 6] {
         let name = cluster.nodes[place].name.clone();
-        assert_done(&cluster.command(2, &["members", "remove", &name]).await, "is removed");
+        assert_done(&cluster.until_done(2, &["members", "remove", &name]).await, "is removed");
         assert_eq!(cluster.nodes[place].ended().await.code, Some(0), "{}", cluster.nodes[place].log_tail());
         wait_for_progress(&cluster, &chatters).await;
     }
@@ -57,7 +57,7 @@ async fn from_one_to_seven_and_back() {
     cluster.wait_for_voters(2, 3).await;
     for place in [2, 4] {
         let name = cluster.nodes[place].name.clone();
-        assert_done(&cluster.command(0, &["members", "remove", &name]).await, "is removed");
+        assert_done(&cluster.until_done(0, &["members", "remove", &name]).await, "is removed");
         assert_eq!(cluster.nodes[place].ended().await.code, Some(0), "{}", cluster.nodes[place].log_tail());
         wait_for_progress(&cluster, &chatters).await;
     }
@@ -79,9 +79,13 @@ async fn a_learner_stays_one_and_serves_reads() {
     for _ in 0..2 {
         assert_done(&cluster.command(1, &add).await, "written down");
     }
-    let listed = cluster.command(2, &["members", "list", "--json"]).await;
-    let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
-    assert_eq!((&listed[3]["name"], &listed[3]["up"]), (&json!("node4"), &json!(false)));
+    // On another node as soon as that one has applied it.
+    let listed = async || {
+        let listed = cluster.command(2, &["members", "list", "--json"]).await;
+        let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+        (listed[3]["name"] == "node4").then(|| listed[3].clone())
+    };
+    assert_eq!(cluster.wait_for("node4 to be listed", listed).await["up"], false);
     cluster.nodes[place].start();
     cluster.wait_until_ready().await;
     actix::clock::sleep(STAYS).await;
@@ -96,7 +100,7 @@ async fn a_learner_stays_one_and_serves_reads() {
     assert_refused(&refused, &["node4", "learner"]);
 
     for says in ["node4 is a voter", "node4 is a voter already"] {
-        assert_done(&cluster.command(place, &["members", "promote", "node4"]).await, says);
+        assert_done(&cluster.until_done(place, &["members", "promote", "node4"]).await, says);
     }
     cluster.wait_for_voters(0, 4).await;
     cluster.equal_tables().await;
@@ -117,7 +121,7 @@ async fn a_dead_node_is_replaced() {
         (status["nodes"][2]["up"] == false).then_some(())
     };
     cluster.wait_for(what, status).await;
-    assert_done(&cluster.command(1, &["members", "remove", "node3"]).await, "node3 is removed");
+    assert_done(&cluster.until_done(1, &["members", "remove", "node3"]).await, "node3 is removed");
     assert_done(&cluster.command(1, &["members", "remove", "node3"]).await, "removed already");
     let place = cluster.prepare_another(&[0, 1], "");
     cluster.nodes[place].start();
@@ -161,21 +165,28 @@ async fn what_must_not_be_is_refused() {
     assert!(run.took < Duration::from_secs(10), "{:?}: {}", run.took, run.stderr);
     let run = cluster.command(left, &["members", "list"]).await;
     let address = cluster.nodes[left].peer_url();
-    assert_refused(&run, &[&left_name, &address]);
-    assert!(run.took < Duration::from_secs(5), "{:?}", run.took);
+    assert_refused(&run, &[&left_name, &address, "nothing within 4.0 s"]);
     cluster.nodes[left].resume();
 }
 
 #[actix::test]
 async fn leadership_moves_when_it_is_told_to() {
     let mut cluster = Cluster::start(3).await;
-    let leader = cluster.leader().await;
-    let next = (leader + 1) % 3;
-    let (was, name) = (cluster.nodes[leader].name.clone(), cluster.nodes[next].name.clone());
-    let run = cluster.command((leader + 2) % 3, &["transfer-leader", &name]).await;
-    assert_eq!(run.stdout, format!("{name} leads (was {was})\n"), "{}", run.stderr);
-    assert_eq!(cluster.leader().await, next);
-    assert_done(&cluster.command(leader, &["transfer-leader", &name]).await, &name);
+    // On a machine that is busy leadership may move by itself meanwhile.
+    let mut told = Vec::new();
+    let leader = loop {
+        let leader = cluster.leader().await;
+        let next = (leader + 1) % 3;
+        let (was, name) = (cluster.nodes[leader].name.clone(), cluster.nodes[next].name.clone());
+        let run = cluster.until_done((leader + 2) % 3, &["transfer-leader", &name]).await;
+        let again = cluster.until_done(leader, &["transfer-leader", &name]).await;
+        assert_done(&again, &name);
+        if run.stdout == format!("{name} leads (was {was})\n") && cluster.leader().await == next {
+            break leader;
+        }
+        told.push(run.stdout);
+        assert!(told.len() < 5, "{told:?}");
+    };
     let mut ann = cluster.register(leader, "ann").await;
     assert!(ann.is_alive().await);
 }
@@ -188,7 +199,7 @@ async fn a_removed_node_says_goodbye_and_disturbs_nobody() {
     let room = ann.create_room("general", "public").await;
     let name = cluster.nodes[leader].name.clone();
     let other = (leader + 1) % 3;
-    assert_done(&cluster.command(other, &["members", "remove", &name]).await, "is removed");
+    assert_done(&cluster.until_done(other, &["members", "remove", &name]).await, "is removed");
     let bye = ann.event(json!({"ev": "bye"})).await;
     assert_eq!(bye["nodes"].as_array().unwrap().len(), 2, "{bye}");
     assert_eq!(ann.closed().await.code, Some(4001));
@@ -200,11 +211,20 @@ async fn a_removed_node_says_goodbye_and_disturbs_nobody() {
     let mut again = cluster.client(other).await;
     again.hello_as(&ann).await;
     assert_eq!(again.send(room, "two are left").await, 1);
-    let term = cluster.nodes[other].status().await.unwrap()["term"].clone();
-    cluster.nodes[leader].start();
-    assert_eq!(cluster.nodes[leader].ended().await.code, Some(1), "{}", cluster.nodes[leader].log_tail());
-    assert_eq!(again.send(room, "undisturbed").await, 2);
-    assert_eq!(cluster.nodes[other].status().await.unwrap()["term"], term);
+    // Whoever disturbs the others does so each time.
+    let mut terms = Vec::new();
+    loop {
+        let term = number(&cluster.nodes[other].status().await.unwrap(), "term");
+        cluster.nodes[leader].start();
+        assert_eq!(cluster.nodes[leader].ended().await.code, Some(1), "{}", cluster.nodes[leader].log_tail());
+        again.until_done("send", json!({"room": room, "text": "undisturbed"})).await;
+        let now = number(&cluster.nodes[other].status().await.unwrap(), "term");
+        if now == term {
+            break;
+        }
+        terms.push((term, now));
+        assert!(terms.len() < 3, "{terms:?}\n{}", cluster.log_tails());
+    }
 
     cluster.nodes[leader].wipe();
     cluster.nodes[leader].start();
@@ -218,12 +238,8 @@ async fn a_node_that_was_removed_while_it_was_down() {
     let mut cluster = Cluster::start(3).await;
     cluster.leader().await;
     cluster.nodes[2].terminate().await;
-    let served = cluster.nodes[2].output();
-    actix::clock::sleep(Duration::from_millis(1_100)).await;
-    assert_done(&cluster.command(0, &["members", "remove", "node3"]).await, "node3 is removed");
-    cluster.nodes[2].start();
-    assert_eq!(cluster.nodes[2].ended().await.code, Some(1), "{}", cluster.nodes[2].log_tail());
-    assert_eq!(cluster.nodes[2].output(), served, "it must not serve");
+    assert_done(&cluster.until_done(0, &["members", "remove", "node3"]).await, "node3 is removed");
+    cluster.are_turned_away(&[2]).await;
     assert!(cluster.nodes[2].log_tail().contains("removed"));
 }
 
@@ -282,7 +298,7 @@ async fn changes_while_leaders_stand_still() {
     let asked = (leader + 1) % 3;
     cluster.nodes[leader].pause();
     let add = ["members", "add", "node4", "http://node4:1", "http://node4:2"];
-    assert_done(&cluster.command(asked, &add).await, "node4 is written down");
+    assert_done(&cluster.until_done(asked, &add).await, "node4 is written down");
     cluster.nodes[leader].resume();
     cluster.wait_until_ready().await;
 
@@ -290,15 +306,16 @@ async fn changes_while_leaders_stand_still() {
     let (asked, third) = ((leader + 1) % 3, (leader + 2) % 3);
     cluster.nodes[leader].pause();
     cluster.nodes[third].pause();
-    let add = ["members", "add", "node5", "http://node5:1", "http://node5:2"];
-    let run = cluster.command(asked, &add).await;
-    assert_refused(&run, &["not known"]);
-    assert!(run.took < Duration::from_secs(10), "{:?}: {}", run.took, run.stderr);
+    // At once, without a process that is to be started: while the leader is not given up yet.
+    let (peer, public) = ("http://node5:1", "http://node5:2");
+    let wish = json!({"add": {"name": "node5", "peer": peer, "public": public, "learner": false}});
+    let answer = post(&cluster, asked, "/peer/members", json!({"wish": wish})).await;
+    let said = text(&answer.json()["error"], "message");
+    assert!(said.contains("not known"), "{said}");
     cluster.nodes[leader].resume();
     cluster.nodes[third].resume();
     cluster.wait_until_ready().await;
-    let run = cluster.command(asked, &add).await;
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    cluster.until_done(asked, &["members", "add", "node5", peer, public]).await;
     cluster.equal_tables().await;
 }
 
