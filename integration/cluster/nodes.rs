@@ -165,13 +165,14 @@ impl Cluster {
         self.nodes.iter().map(Node::log_tail).collect()
     }
 
-    /// Waits until every node that runs calls itself ready.
+    /// Waits until every node that runs calls itself ready: some may have to fetch all there is, from others that have to
+    /// count it first.
     pub async fn wait_until_ready(&mut self) {
         for place in 0..self.nodes.len() {
             if self.nodes[place].is_up() {
                 let node = &self.nodes[place];
                 let what = format!("{} to be ready", node.name);
-                self.wait_for(&what, async || node.is_ready().await.then_some(())).await;
+                self.wait_at_most(LONG_PATIENCE, &what, async || node.is_ready().await.then_some(())).await;
             }
         }
     }

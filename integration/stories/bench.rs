@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::cluster::folder::Folder;
 use crate::cluster::program::{self, Process, run};
 use crate::cluster::wait::until;
-use crate::cluster::{Client, Cluster};
+use crate::cluster::{Client, Cluster, text};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -100,6 +100,29 @@ async fn a_bench_of_a_running_cluster_leaves_no_accounts() {
         "{users:?}\n{}",
         run.stderr
     );
+}
+
+/// Here of one that an admin has disabled meanwhile.
+#[actix::test]
+async fn accounts_that_stay_are_told() {
+    let cluster = Cluster::start(1).await;
+    let mut ann = cluster.register(0, "ann").await;
+    let url = cluster.nodes[0].url();
+    let folder = Folder::new();
+    let load = ["--clients", "2", "--rooms", "1", "--seconds", "5", "--warmup", "0", "--json"];
+    let mut bench = start(folder.path(), &[&["--server", &url], &load[..]].concat());
+    let scout = async || {
+        let mut names = users(&mut ann).await.into_iter().map(|user| text(&user, "name"));
+        names.find(|name| name.ends_with("-scout"))
+    };
+    let scout = until("the account that asks for the nodes", scout).await;
+    ann.ok("set_disabled", json!({"user": scout, "disabled": true})).await;
+    let status = bench.ended(LONG).await;
+    let said = fs::read_to_string(folder.path().join("bench.err")).unwrap();
+    assert_eq!(status.and_then(|status| status.code()), Some(1), "{said}");
+    assert!(said.contains("1 of the accounts bench-"), "{said}");
+    let told = fs::read_to_string(folder.path().join("bench.out")).unwrap();
+    assert!(serde_json::from_str::<Value>(&told).is_ok(), "{told}");
 }
 
 /// Also those that were being registered when the signal came.

@@ -199,6 +199,7 @@ impl Accounts {
             }
         };
         let id = uuid::Uuid::now_v7().to_string();
+        let mut is_repeated = false;
         // What it sent last may still be under way there, and the node may have much to do.
         loop {
             let request = client.post(format!("{url}/api/v1/delete_account")).bearer_auth(&token);
@@ -206,8 +207,8 @@ impl Accounts {
             let Ok(mut answer) = request.send_json(&json!({"password": self.password})).await else {
                 return false;
             };
-            // A repetition of one that was done is not let in any more.
-            if answer.status().is_success() || answer.status() == StatusCode::UNAUTHORIZED {
+            // A repetition of one that was done is not let in any more; else somebody else has ended the session.
+            if answer.status().is_success() || is_repeated && answer.status() == StatusCode::UNAUTHORIZED {
                 return true;
             }
             let Ok(reply) = answer.json::<Value>().limit(REPLY_BYTES_MAX).await else { return false };
@@ -216,6 +217,7 @@ impl Accounts {
             }
             let pause = reply["error"]["retry_after_ms"].as_u64().map_or(RETRY_PAUSE, Duration::from_millis);
             tokio::time::sleep(pause).await;
+            is_repeated = true;
         }
     }
 

@@ -61,7 +61,7 @@ async fn run_to_the_end(arguments: &BenchArguments) -> anyhow::Result<()> {
     }
     let left = match left {
         0 => None,
-        left => Some(format!("{left} accounts {}… could not be deleted", accounts.prefix())),
+        left => Some(format!("{left} of the accounts {}… could not be deleted", accounts.prefix())),
     };
     let report = outcome.inspect_err(|_| left.iter().for_each(|left| terminal::complain(left)))?;
     if arguments.json {
