@@ -11,9 +11,6 @@ use crate::cluster::{Client, Cluster, Network, number};
 
 use super::chaos::{begin_to_chat, end_and_check, wait_for_progress};
 
-/// Whoever disturbs the rest does so each time. A machine that is busy, on which a leader does not get its turn, does it
-/// now and then.
-const TRIES: usize = 3;
 /// Some election timeouts: whoever would disturb the rest has had the time for it.
 const WATCHED: Duration = Duration::from_secs(3);
 const NO_LIMIT: &str = "[limits]\nmessages_per_second = 0";
@@ -83,31 +80,20 @@ async fn an_isolated_leader_is_replaced_and_comes_back_unnoticed() {
 
     network.isolate(old);
     let begun = Instant::now();
-    bob.until_done("send", json!({"room": room, "text": "the rest goes on"})).await;
+    bob.send(room, "the rest goes on").await;
     eprintln!("isolated leader: a write of the rest was acknowledged after {:?}", begun.elapsed());
     quorum_is(&cluster, old, false).await;
     eprintln!("isolated leader: it says so after {:?}", begun.elapsed());
     only_local_reads(&mut ann, room).await;
 
-    let mut seen = Vec::new();
-    let mut gone = old;
-    let healed = loop {
-        let (name, rest) = (cluster.nodes[gone].name.clone(), all_but(&cluster, gone));
-        let before = reign(&cluster, &rest, Some(&name)).await;
-        network.heal();
-        let healed = Instant::now();
-        let everybody: Vec<usize> = (0..5).collect();
-        let after = reign(&cluster, &everybody, None).await;
-        eprintln!("isolated leader: it hears the new one {:?} after the cut is healed", healed.elapsed());
-        if after == before {
-            break healed;
-        }
-        seen.push([before, after]);
-        assert!(seen.len() < TRIES, "it came back and somebody else was elected: {seen:?}");
-        gone = cluster.leader().await;
-        network.isolate(gone);
-        quorum_is(&cluster, gone, false).await;
-    };
+    let name = cluster.nodes[old].name.clone();
+    let before = reign(&cluster, &rest, Some(&name)).await;
+    network.heal();
+    let healed = Instant::now();
+    let everybody: Vec<usize> = (0..5).collect();
+    let after = reign(&cluster, &everybody, None).await;
+    eprintln!("isolated leader: it hears the new one {:?} after the cut is healed", healed.elapsed());
+    assert_eq!(after, before, "it came back and somebody else was elected");
     cluster.equal_tables().await;
     eprintln!("isolated leader: it has all {:?} after the cut is healed", healed.elapsed());
     let read = ann.ok("history", json!({"room": room})).await;
@@ -141,14 +127,7 @@ struct Peace {
     network: Network,
     cluster: Cluster,
     chatters: Vec<Chatter>,
-}
-
-/// The nodes that a strike is about.
-#[derive(Clone, Copy)]
-struct Places {
     leader: usize,
-    /// The follower that is struck.
-    odd: usize,
 }
 
 impl Peace {
@@ -156,54 +135,27 @@ impl Peace {
         let (network, mut cluster) = Network::start(5, NO_LIMIT).await?;
         let chatters = begin_to_chat(&mut cluster, 5, Duration::from_millis(10)).await;
         wait_for_progress(&cluster, &chatters).await;
-        Some(Self { network, cluster, chatters })
+        let leader = cluster.leader().await;
+        Some(Self { network, cluster, chatters, leader })
     }
 
-    /// Whatever is done to the network, while this node leads, the two reigns that are seen are one, and it lasts when
-    /// all is healed: who comes back disturbs nobody.
-    async fn undisturbed(&mut self, what: &str, strike: impl AsyncFn(&mut Self, usize) -> [Reign; 2]) {
-        let mut seen = Vec::new();
-        for _ in 0..TRIES {
-            let leader = self.cluster.leader().await;
-            let [before, after] = strike(self, leader).await;
-            self.network.heal();
-            let everybody: Vec<usize> = (0..self.cluster.nodes.len()).collect();
-            let healed = reign(&self.cluster, &everybody, None).await;
-            wait_for_progress(&self.cluster, &self.chatters).await;
-            if before == after && after == healed {
-                return;
-            }
-            seen.push([before, after, healed]);
-        }
-        panic!("{what}: before, after and when all was healed {seen:?}\n{}", self.cluster.log_tails());
+    /// Whatever is done to the network, all but `odd` keep the leader that they have, also when all is healed.
+    async fn undisturbed(&mut self, what: &str, odd: usize, strike: impl AsyncFnOnce(&mut Network)) {
+        let rest = all_but(&self.cluster, odd);
+        let before = reign(&self.cluster, &rest, None).await;
+        strike(&mut self.network).await;
+        let after = reign(&self.cluster, &rest, None).await;
+        assert_eq!(after, before, "{what}: the rest was disturbed\n{}", self.cluster.log_tails());
+        self.heals(before, what).await;
+        wait_for_progress(&self.cluster, &self.chatters).await;
     }
 
-    /// All but a follower that is struck keep the leader that they have.
-    async fn without_a_follower(&mut self, what: &str, strike: impl AsyncFn(&mut Network, Places)) {
-        let undisturbed = async |peace: &mut Self, leader: usize| {
-            let odd = (leader + 1) % 5;
-            let rest = all_but(&peace.cluster, odd);
-            let before = reign(&peace.cluster, &rest, None).await;
-            strike(&mut peace.network, Places { leader, odd }).await;
-            [before, reign(&peace.cluster, &rest, None).await]
-        };
-        self.undisturbed(what, undisturbed).await;
-    }
-
-    /// All but a leader that is struck have another one, and keep it.
-    #[expect(clippy::print_stderr, reason = "how long it took is to be seen")]
-    async fn without_its_leader(&mut self, what: &str, strike: impl Fn(&mut Network, usize)) {
-        let undisturbed = async |peace: &mut Self, old: usize| {
-            let (name, rest) = (peace.cluster.nodes[old].name.clone(), all_but(&peace.cluster, old));
-            let begun = Instant::now();
-            strike(&mut peace.network, old);
-            let before = reign(&peace.cluster, &rest, Some(&name)).await;
-            eprintln!("a leader that is {what}: replaced after {:?}", begun.elapsed());
-            actix::clock::sleep(WATCHED).await;
-            wait_for_progress(&peace.cluster, &peace.chatters).await;
-            [before, reign(&peace.cluster, &rest, Some(&name)).await]
-        };
-        self.undisturbed(what, undisturbed).await;
+    /// All is as it was, and who comes back disturbs nobody.
+    async fn heals(&mut self, before: Reign, what: &str) {
+        self.network.heal();
+        let everybody: Vec<usize> = (0..self.cluster.nodes.len()).collect();
+        let healed = reign(&self.cluster, &everybody, None).await;
+        assert_eq!(healed, before, "{what}: its return disturbed the rest\n{}", self.cluster.log_tails());
     }
 
     async fn end(mut self) {
@@ -215,35 +167,36 @@ impl Peace {
 #[actix::test]
 async fn a_half_partitioned_follower_disturbs_nobody() {
     let Some(mut peace) = Peace::begin().await else { return };
+    let leader = peace.leader;
+    let odd = (leader + 1) % 5;
+    let others: Vec<usize> = (0..5).filter(|place| ![leader, odd].contains(place)).collect();
     peace
-        .without_a_follower("it is not heard", async |network, Places { odd, .. }| {
+        .undisturbed("it is not heard", odd, async |network| {
             network.silence(odd);
             actix::clock::sleep(WATCHED).await;
         })
         .await;
     peace
-        .without_a_follower("it does not hear", async |network, Places { odd, .. }| {
+        .undisturbed("it does not hear", odd, async |network| {
             network.deafen(odd);
             actix::clock::sleep(WATCHED).await;
         })
         .await;
     peace
-        .without_a_follower("it does not see the leader", async |network, Places { leader, odd }| {
+        .undisturbed("it does not see the leader", odd, async |network| {
             network.cut_both(odd, leader);
             actix::clock::sleep(WATCHED).await;
         })
         .await;
     peace
-        .without_a_follower("it hears all but the leader, who hears it", async |network, places| {
-            network.cut(places.leader, places.odd);
+        .undisturbed("it hears all but the leader, who hears it", odd, async |network| {
+            network.cut(leader, odd);
             actix::clock::sleep(WATCHED).await;
         })
         .await;
     peace
-        .without_a_follower("it sees only the leader", async |network, Places { leader, odd }| {
-            for other in (0..5).filter(|place| ![leader, odd].contains(place)) {
-                network.cut_both(odd, other);
-            }
+        .undisturbed("it sees only the leader", odd, async |network| {
+            others.iter().for_each(|other| network.cut_both(odd, *other));
             actix::clock::sleep(WATCHED).await;
         })
         .await;
@@ -254,8 +207,9 @@ async fn a_half_partitioned_follower_disturbs_nobody() {
 #[actix::test]
 async fn a_flapping_follower_disturbs_nobody() {
     let Some(mut peace) = Peace::begin().await else { return };
+    let (leader, odd) = (peace.leader, (peace.leader + 1) % 5);
     peace
-        .without_a_follower("it flaps", async |network, Places { odd, .. }| {
+        .undisturbed("it flaps", odd, async |network| {
             for round in 0..12_u64 {
                 network.isolate(odd);
                 actix::clock::sleep(Duration::from_millis(150 + round * 100)).await;
@@ -265,7 +219,7 @@ async fn a_flapping_follower_disturbs_nobody() {
         })
         .await;
     peace
-        .without_a_follower("its link to the leader flaps", async |network, Places { leader, odd }| {
+        .undisturbed("its link to the leader flaps", odd, async |network| {
             for round in 0..12_u64 {
                 network.cut_both(odd, leader);
                 actix::clock::sleep(Duration::from_millis(150 + round * 100)).await;
@@ -281,16 +235,15 @@ async fn a_flapping_follower_disturbs_nobody() {
 #[actix::test]
 async fn a_leader_that_sees_a_majority_stays() {
     let Some(mut peace) = Peace::begin().await else { return };
-    let undisturbed = async |peace: &mut Peace, leader: usize| {
-        let before = reign(&peace.cluster, &[leader], None).await;
-        peace.network.cut_both(leader, (leader + 1) % 5);
-        peace.network.cut_both(leader, (leader + 2) % 5);
-        actix::clock::sleep(WATCHED).await;
-        wait_for_progress(&peace.cluster, &peace.chatters).await;
-        let seen = [leader, (leader + 3) % 5, (leader + 4) % 5];
-        [before, reign(&peace.cluster, &seen, None).await]
-    };
-    peace.undisturbed("a leader that lost two", undisturbed).await;
+    let leader = peace.leader;
+    let before = reign(&peace.cluster, &[leader], None).await;
+    peace.network.cut_both(leader, (leader + 1) % 5);
+    peace.network.cut_both(leader, (leader + 2) % 5);
+    actix::clock::sleep(WATCHED).await;
+    wait_for_progress(&peace.cluster, &peace.chatters).await;
+    let seen = [leader, (leader + 3) % 5, (leader + 4) % 5];
+    assert_eq!(reign(&peace.cluster, &seen, None).await, before, "{}", peace.cluster.log_tails());
+    peace.heals(before, "a leader that lost two").await;
     peace.end().await;
 }
 
@@ -298,8 +251,22 @@ async fn a_leader_that_sees_a_majority_stays() {
 #[actix::test]
 async fn a_half_partitioned_leader_is_replaced() {
     let Some(mut peace) = Peace::begin().await else { return };
-    peace.without_its_leader("not heard", Network::silence).await;
-    peace.without_its_leader("deaf", Network::deafen).await;
+    for way in ["not heard", "deaf"] {
+        let old = peace.cluster.leader().await;
+        let (name, rest) = (peace.cluster.nodes[old].name.clone(), all_but(&peace.cluster, old));
+        let begun = Instant::now();
+        if way == "deaf" {
+            peace.network.deafen(old);
+        } else {
+            peace.network.silence(old);
+        }
+        let before = reign(&peace.cluster, &rest, Some(&name)).await;
+        eprintln!("a leader that is {way}: replaced after {:?}", begun.elapsed());
+        actix::clock::sleep(WATCHED).await;
+        wait_for_progress(&peace.cluster, &peace.chatters).await;
+        assert_eq!(reign(&peace.cluster, &rest, Some(&name)).await, before, "{}", peace.cluster.log_tails());
+        peace.heals(before, way).await;
+    }
     peace.end().await;
 }
 
@@ -307,12 +274,15 @@ async fn a_half_partitioned_leader_is_replaced() {
 #[actix::test]
 async fn a_leader_that_sees_one_other_is_replaced() {
     let Some(mut peace) = Peace::begin().await else { return };
-    peace
-        .without_its_leader("seen by one other", |network, old| {
-            for place in 2..5 {
-                network.cut_both(old, (old + place) % 5);
-            }
-        })
-        .await;
+    let old = peace.leader;
+    let (name, rest) = (peace.cluster.nodes[old].name.clone(), all_but(&peace.cluster, old));
+    for place in 2..5 {
+        peace.network.cut_both(old, (old + place) % 5);
+    }
+    let before = reign(&peace.cluster, &rest, Some(&name)).await;
+    actix::clock::sleep(WATCHED).await;
+    wait_for_progress(&peace.cluster, &peace.chatters).await;
+    assert_eq!(reign(&peace.cluster, &rest, Some(&name)).await, before, "{}", peace.cluster.log_tails());
+    peace.heals(before, "a leader that sees one other").await;
     peace.end().await;
 }

@@ -34,11 +34,11 @@ async fn a_linearizable_read_sees_every_acknowledged_write() {
     }
 }
 
-/// Far more than sockets hold is sent while somebody does not read, in less than the minute in which everybody has to
-/// answer a ping. Nobody is dropped for being slow, and nothing is left out.
+/// Far more than sockets hold is sent while somebody does not read. Nobody is dropped for being slow,
+/// and nothing is left out.
 #[actix::test]
 async fn a_slow_reader_gets_everything_in_the_end() {
-    const MESSAGES: u64 = 1_000;
+    const MESSAGES: u64 = 2_000;
     let cluster = Cluster::start_with(1, "[limits]\nmessages_per_second = 0").await;
     let (mut ann, mut bob, room) = cluster.ann_and_bob([0, 0]).await;
     let text = "x".repeat(8_000);

@@ -1,5 +1,7 @@
 //! `status`: the cluster as one node sees it.
 
+use std::time::Duration;
+
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 
@@ -74,6 +76,7 @@ async fn status_of_a_node_that_does_not_answer() {
         assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
         assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
         assert!(run.stderr.contains("node1") && run.stderr.contains(&address), "{}", run.stderr);
+        assert!(run.took < Duration::from_millis(5500), "{:?}", run.took);
     }
 }
 

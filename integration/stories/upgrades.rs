@@ -12,10 +12,9 @@ use rusqlite::{Connection, params};
 use serde_json::json;
 
 use super::chaos::{begin_to_chat, end_and_check, from_environment, wait_for_progress};
-use super::outage::won;
 use crate::cluster::chatter::Chatter;
 use crate::cluster::program::run;
-use crate::cluster::{Cluster, number, tables};
+use crate::cluster::{Cluster, tables};
 use crate::disk::Keep;
 use crate::disk::cluster::OnDisks;
 
@@ -275,17 +274,7 @@ async fn what_cannot_be_read_is_never_skipped() {
     }
 }
 
-/// The terms so far, and how many of these nodes were elected since their start because leadership was handed to them.
-async fn elections(cluster: &Cluster, places: &[usize]) -> (u64, f64) {
-    let mut term = 0;
-    for place in places {
-        term = term.max(number(&cluster.nodes[*place].status().await.unwrap(), "term"));
-    }
-    (term, won(cluster, places, "handed_over").await)
-}
-
-/// One node after the other, as `docs/operations.md` says: nobody's message is lost, and none is refused where leadership
-/// is handed over. On a machine that is busy that may come to nothing, or a leader may be replaced for its silence.
+/// One node after the other, as `docs/operations.md` says: nobody's message is refused or lost.
 #[actix::test]
 async fn five_nodes_are_replaced_one_after_the_other() {
     let mut cluster = Cluster::start_with(5, "[limits]\nmessages_per_second = 0").await;
@@ -293,33 +282,21 @@ async fn five_nodes_are_replaced_one_after_the_other() {
     let chatters = begin_to_chat(&mut cluster, people, Duration::from_millis(5)).await;
     wait_for_progress(&cluster, &chatters).await;
     chatters.iter().for_each(Chatter::forget_gap);
-    let refusals = || chatters.iter().map(|chatter| chatter.record().refusals).sum::<u32>();
-    let mut as_it_should_be = 0;
     for place in 0..5 {
-        let others: Vec<usize> = (0..5).filter(|other| *other != place).collect();
-        let led = f64::from(u8::from(cluster.leader().await == place));
-        let (term, handed_over) = elections(&cluster, &others).await;
-        let refused = refusals();
         let ended = cluster.nodes[place].terminate().await;
         assert_eq!(ended.code, Some(0), "{}", cluster.nodes[place].log_tail());
         wait_for_progress(&cluster, &chatters).await;
         cluster.nodes[place].start();
         cluster.wait_until_ready().await;
         wait_for_progress(&cluster, &chatters).await;
-        let (term_now, handed_over_now) = elections(&cluster, &others).await;
-        let is_as_told = (handed_over_now - handed_over - led).abs() < 0.1;
-        if is_as_told && term_now - term == u64::from(led > 0.0) {
-            assert_eq!(refusals(), refused, "while {} was replaced", cluster.nodes[place].name);
-            as_it_should_be += 1;
-        }
     }
-    assert!(as_it_should_be > 0, "{}", cluster.log_tails());
     let records = end_and_check(&mut cluster, chatters).await;
-    assert!(records.iter().all(|record| record.refused_for_good.is_empty()));
+    for record in &records {
+        assert_eq!((record.refusals, record.refused_for_good.len()), (0, 0));
+    }
     let acked: usize = records.iter().map(|record| record.acked.len()).sum();
-    let refused: u32 = records.iter().map(|record| record.refusals).sum();
     let longest = records.iter().map(|record| record.longest_gap).max().unwrap_or_default();
     eprintln!(
-        "five nodes replaced under {people} clients: {acked} messages, {refused} refused for a moment, none lost; the longest pause of one client {longest:?}"
+        "five nodes replaced under {people} clients: {acked} messages, none refused or lost; the longest pause of one client {longest:?}"
     );
 }

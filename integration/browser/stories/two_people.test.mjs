@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { back, fresh, kill, nameOf, openBrowser, Person, until, urls } from "./people.mjs";
 
+const FAILOVER_MS = 2000;
+
 /** @type {import("playwright-core").Browser} */
 let browser;
 before(async () => {
@@ -71,13 +73,19 @@ test("two people talk, and one loses her node in mid-sentence", async () => {
   await ann.isKept();
   await ann.box.pressSequentially("this sentence goes ");
   await kill(nameOf(urls[0]));
+  const killed = Date.now();
   await ann.box.pressSequentially("on and on");
   await ann.box.press("Enter");
   await ann.message("this sentence goes on and on").waitFor();
-  await until("ann's page is on another node", async () => {
-    const text = (await ann.status.textContent()) ?? "";
-    return /^Connected to /.test(text) && text !== `Connected to ${nameOf(urls[0])}`;
-  });
+  await until(
+    "ann's page is on another node",
+    async () => {
+      const text = (await ann.status.textContent()) ?? "";
+      return /^Connected to /.test(text) && text !== `Connected to ${nameOf(urls[0])}`;
+    },
+    FAILOVER_MS,
+  );
+  assert.ok(Date.now() - killed <= FAILOVER_MS, `on another node after ${Date.now() - killed} ms`);
   await ann.sees("this sentence goes on and on");
   await bob.sees("this sentence goes on and on");
   await bob.say("still here");
